@@ -1,0 +1,108 @@
+"""Which array library is this?  The only module that knows NumPy from CuPy."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import array_api_compat as compat
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+"""An array of any supported library: NumPy, CuPy, dask or an array-API namespace."""
+
+
+def array_namespace(*arrays: Array) -> ModuleType:
+    """Return the array-API namespace that all `arrays` share; None is skipped.
+
+    Raises
+    ------
+    TypeError
+        If the arrays come from different libraries, or from none that is known.
+    """
+    given = [a for a in arrays if a is not None]
+    libraries = list(dict.fromkeys(library(a) for a in given))
+    if len(libraries) > 1:
+        raise TypeError(
+            f"all arrays must come from one library, got {' and '.join(libraries)}; "
+            "move them first, for example with cupy.asnumpy or cupy.asarray"
+        )
+    try:
+        namespace: ModuleType = compat.array_namespace(*given)
+    except TypeError as error:
+        raise TypeError(
+            f"an array was expected, got {type(given[0]).__name__}; pass a NumPy, CuPy or dask array"
+        ) from error
+    return namespace
+
+
+def library(array: Array) -> str:
+    """Return the name of the library that made `array`: ``"numpy"``, ``"cupy"``, ``"dask"``..."""
+    return type(array).__module__.partition(".")[0]
+
+
+def is_host(array: Array) -> bool:
+    """Tell whether `array` is a NumPy array."""
+    return isinstance(array, np.ndarray)
+
+
+def is_lazy(array: Array) -> bool:
+    """Tell whether `array` is a dask array."""
+    return bool(compat.is_dask_array(array))
+
+
+def ndimage(array: Array) -> ModuleType:
+    """Return ``scipy.ndimage``, or CuPy's twin of it, for `array`."""
+    return import_module("cupyx.scipy.ndimage" if compat.is_cupy_array(array) else "scipy.ndimage")
+
+
+def to_numpy(array: Array) -> NDArray[Any]:
+    """Copy `array` to host memory.  The only place where data leave the device."""
+    if compat.is_cupy_array(array):
+        return np.asarray(array.get())
+    if is_lazy(array):
+        return np.asarray(array.compute())
+    if hasattr(array, "to_device") and not is_host(array):
+        array = compat.to_device(array, "cpu") if library(array) != "array_api_strict" else _strict_to_host(array)
+    return np.asarray(array)
+
+
+def _strict_to_host(array: Array) -> Array:
+    """Move an array-api-strict array from its pretended second device, said aloud as on a GPU."""
+    return array.to_device(array.__array_namespace__().Device("CPU_DEVICE"))
+
+
+def from_numpy(host: NDArray[Any], like: Array) -> Array:
+    """Copy a host array to the library and device of `like`."""
+    if is_host(like) or is_lazy(like):
+        return host
+    xp = array_namespace(like)
+    return xp.asarray(host, device=compat.device(like))
+
+
+def bincount(array: Array, length: int) -> NDArray[np.int64]:
+    """Count the integers 0 to ``length - 1`` in `array` where it lives; return host counts.
+
+    Memory: the index array that is passed in, plus 8 bytes a bin. Exact, any order of threads.
+    """
+    xp = array_namespace(array)
+    flat = xp.reshape(array, (-1,))
+    if hasattr(xp, "bincount"):
+        return to_numpy(xp.bincount(flat, minlength=length)).astype(np.int64, copy=False)
+    values, counts = xp.unique_counts(flat)
+    out = np.zeros(length, np.int64)
+    out[to_numpy(values)] = to_numpy(counts)
+    return out
+
+
+def empty(shape: tuple[int, ...], dtype: str, like: Array) -> Array:
+    """Return an uninitialised array in the library and on the device of `like`."""
+    xp = array_namespace(like)
+    return xp.empty(shape, dtype=getattr(xp, dtype), device=compat.device(like))
+
+
+def dtype_name(array: Array) -> str:
+    """Return the dtype of `array` as NumPy spells it, such as ``"uint16"``."""
+    return getattr(array.dtype, "name", None) or str(array.dtype).rpartition(".")[2]

@@ -1,0 +1,56 @@
+"""Numba, loaded at the first call and not before, so that importing the package stays cheap."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_building = threading.Lock()
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a loop over host arrays with Numba when it is first called.
+
+    The machine code is cached on disk, so a second process does not compile again. No fast-math:
+    additions and multiplications are rounded one by one, as NumPy and CuPy round them, which is what
+    makes a compiled loop bit-identical to its array-namespace twin. The loop releases the GIL.
+
+    Parameters
+    ----------
+    function : callable
+        A module-level function in the subset of Python that Numba compiles.
+
+    Returns
+    -------
+    callable
+        A function with the signature of `function`.
+    """
+    built: list[Callable[P, R]] = []
+
+    def build() -> Callable[P, R]:
+        with _building:
+            if not built:
+                import numba
+
+                built.append(numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+        return built[0]
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return (built[0] if built else build())(*args, **kwargs)
+
+    call.dispatcher = build  # type: ignore[attr-defined]  # for compiled functions that call this one
+    return call
+
+
+def n_threads() -> int:
+    """Return the number of processors this process may use."""
+    import os
+
+    affinity: Any = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,518 @@
+"""What a segmentation method is: a typed function, and everything that can be read off it.
+
+The API, the napari widget, the command line, the recipe step and the docs page all come from the one
+function: defaults from its signature, limits from ``Annotated[..., Range(a, b)]``, choices from
+``Literal``, prose from its numpydoc docstring, the kinds of arrays from their roles.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import numbers
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ._array import Array, array_namespace, dtype_name
+from ._monitor import note
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What an array argument or a result means, whatever library holds it.
+
+    Parameters
+    ----------
+    name : {"image", "mask", "markers", "labels"}
+        One word of the vocabulary.
+    """
+
+    name: str
+
+
+Image = Annotated[Any, Role("image")]
+"""Grey-level array of shape ([Z,] Y, X) and any real dtype."""
+
+Mask = Annotated[Any, Role("mask")]
+"""Boolean (or 0 and not 0) array of the image's shape; voxels outside are left out and become 0."""
+
+Markers = Annotated[Any, Role("markers")]
+"""Integer array of the image's shape; 0 is not marked, any other value is a label painted by the user."""
+
+Labels = Annotated[Any, Role("labels")]
+"""Integer array of the image's shape; 0 is background."""
+
+Objects = Literal["bright", "dark"]
+"""Whether the objects are brighter or darker than what surrounds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Mapping[str, float]):
+    """Closed interval of allowed values.
+
+    It is also the mapping of options that magicgui expects inside ``Annotated``.
+
+    Parameters
+    ----------
+    min, max : float
+        Smallest and largest allowed value.
+    step : float, optional
+        What one click in a widget changes.
+    """
+
+    min: float
+    max: float
+    step: float | None = None
+
+    def __getitem__(self, key: str) -> float:
+        return {k: v for k in ("min", "max", "step") if (v := getattr(self, k)) is not None}[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (k for k in ("min", "max", "step") if getattr(self, k) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def check(self, name: str, value: float) -> None:
+        """Raise ValueError, naming the setting, unless `value` lies in the interval."""
+        if not self.min <= value <= self.max:
+            raise ValueError(f"{name} must be between {self.min} and {self.max}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """The default of an option in a TypedDict, which has no place for one.
+
+    Parameters
+    ----------
+    value : object
+        The default.
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of a method.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the signature.
+    annotation : type
+        Its annotation with limits, as magicgui and cyclopts read it.
+    default : object
+        Its default, or ``inspect.Parameter.empty`` where it must be given.
+    role : Role, optional
+        Set for arrays; None for settings.
+    range : Range, optional
+        Allowed values of a number.
+    choices : tuple
+        Allowed values of a choice.
+    option : bool
+        True for the steps around the cut that all methods share.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    role: Role | None = None
+    range: Range | None = None
+    choices: tuple[Any, ...] = ()
+    option: bool = False
+
+    @property
+    def required(self) -> bool:
+        """True if it has no default."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def optional(self) -> bool:
+        """True if None may be given."""
+        return types.NoneType in get_args(self.annotation)
+
+    @property
+    def type(self) -> Any:
+        """The plain type: int, float, bool, str, tuple."""
+        return _plain(self.annotation)
+
+    def check(self, value: Any) -> None:
+        """Raise unless `value` is one that this setting allows.
+
+        Raises
+        ------
+        TypeError
+            If the value is of the wrong kind.
+        ValueError
+            If the value is out of range or not one of the choices.
+        """
+        if value is None and self.optional:
+            return
+        if self.choices:
+            if value not in self.choices:
+                raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}, got {value!r}")
+            return
+        _check_type(self.name, value, self.type)
+        if self.range is not None:
+            self.range.check(self.name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A public function with all that the edges derive from it.
+
+    Parameters
+    ----------
+    func : callable
+        The public function, which checks its arguments.
+    row : str
+        The widget it belongs to: a row of the mission, such as ``"Threshold"``.
+    params : tuple of Param
+        All parameters in order, the shared options included.
+    output : Role
+        What it returns.
+    agreement : str
+        ``"exact"`` if every device and tiling gives bit-identical labels, else the stated tolerance.
+    """
+
+    func: Callable[..., Any]
+    row: str
+    params: tuple[Param, ...]
+    output: Role
+    agreement: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*args, **kwargs)
+
+    @property
+    def name(self) -> str:
+        """The public name, which is also the recipe's and the command line's."""
+        return str(self.func.__name__)
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.func) or "").partition("\n")[0]
+
+    @property
+    def arrays(self) -> tuple[Param, ...]:
+        """Parameters that are arrays."""
+        return tuple(p for p in self.params if p.role)
+
+    @property
+    def settings(self) -> tuple[Param, ...]:
+        """Parameters that are not arrays: those of the method first, then the shared options."""
+        return tuple(p for p in self.params if not p.role)
+
+    @property
+    def needs(self) -> str:
+        """What the user must have: ``"image"`` or ``"strokes"``."""
+        return "strokes" if any(p.role == Role("markers") and p.required for p in self.params) else "image"
+
+    def describe(self, param: str) -> str:
+        """Return the docstring's text on a parameter."""
+        return _descriptions(self.func).get(param, "")
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raise unless every setting is known and allowed, and none that is required is missing.
+
+        Raises
+        ------
+        ValueError
+            If a setting is unknown, missing or out of range; the message lists what there is.
+        TypeError
+            If a setting is of the wrong kind.
+        """
+        known = {p.name: p for p in self.settings}
+        for name, value in settings.items():
+            if name not in known:
+                raise ValueError(f"{self.name} has no setting {name!r}; it has: {', '.join(known)}")
+            known[name].check(value)
+        missing = [p.name for p in known.values() if p.required and p.name not in settings]
+        if missing:
+            raise ValueError(f"{self.name} needs the setting {missing[0]!r}, which has no default")
+
+
+def method(row: str, *, agreement: str = "exact") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a public function as a segmentation method and check what it is called with.
+
+    ``**options: Unpack[SomeTypedDict]`` in the signature is replaced by the options it names, with their
+    defaults and their prose, so that ``help``, editors and every edge see one flat signature.
+
+    Parameters
+    ----------
+    row : str
+        The widget it belongs to.
+    agreement : str
+        ``"exact"``, or the tolerance between devices and tilings in a few words.
+
+    Returns
+    -------
+    callable
+        A decorator; the function that it returns carries its `Method` as ``__method__``.
+    """
+
+    def decorate(func: Callable[P, R]) -> Callable[P, R]:
+        hints = get_type_hints(func, include_extras=True)
+        params = tuple(_params(inspect.signature(func), hints))
+        signature = inspect.Signature(
+            [inspect.Parameter(p.name, _kind(p), default=p.default, annotation=p.annotation) for p in params],
+            return_annotation=hints["return"],
+        )
+
+        @functools.wraps(func)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            _check(params, bound.arguments)
+            note(method=func.__name__)
+            return func(*bound.args, **bound.kwargs)
+
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]
+        wrapper.__doc__ = _with_options(func, hints)
+        wrapper.__method__ = Method(wrapper, row, params, _meta(hints["return"], Role), agreement)  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+def _params(signature: inspect.Signature, hints: Mapping[str, Any]) -> Iterator[Param]:
+    """Yield the parameters of a function, with ``**options`` spelt out."""
+    for p in signature.parameters.values():
+        if p.kind is not inspect.Parameter.VAR_KEYWORD:
+            yield _param(p.name, hints[p.name], p.default)
+            continue
+        for name, hint in get_type_hints(get_args(hints[p.name])[0], include_extras=True).items():
+            yield _param(name, hint, _meta(hint, Default).value, option=True)
+
+
+def _param(name: str, hint: Any, default: Any, option: bool = False) -> Param:
+    choices = get_args(_bare(hint)) if get_origin(_bare(hint)) is Literal else ()
+    return Param(name, hint, default, _meta(hint, Role), _meta(hint, Range), choices, option)
+
+
+def _kind(param: Param) -> Any:
+    """Arrays may be given by position, settings by name only."""
+    return inspect.Parameter.POSITIONAL_OR_KEYWORD if param.role else inspect.Parameter.KEYWORD_ONLY
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union, without None, or the hint itself."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(a for a in get_args(hint) if a is not types.NoneType)
+    return (hint,)
+
+
+def _meta(hint: Any, kind: type[Any]) -> Any:
+    """Return what of `kind` stands in ``Annotated``, or None."""
+    for member in _members(hint):
+        if get_origin(member) is Annotated:
+            base, *extra = get_args(member)
+            found = next((m for m in extra if isinstance(m, kind)), None)
+            return found if found is not None else _meta(base, kind)
+    return None
+
+
+def _bare(hint: Any) -> Any:
+    """Strip ``Annotated`` and None from a hint."""
+    while get_origin(hint) is Annotated or len(_members(hint)) == 1 and _members(hint)[0] is not hint:
+        hint = get_args(hint)[0] if get_origin(hint) is Annotated else _members(hint)[0]
+    return hint
+
+
+def _plain(hint: Any) -> Any:
+    """Return the type that a value of this hint has."""
+    bare = _bare(hint)
+    origin = get_origin(bare)
+    return origin if isinstance(origin, type) else bare
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    if kind is bool:
+        right = isinstance(value, bool)
+    elif kind is int:
+        right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    elif kind is float:
+        right = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if right and not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value!r}")
+    else:
+        return
+    if not right:
+        raise TypeError(f"{name} must be of type {kind.__name__}, got {value!r} of type {type(value).__name__}")
+
+
+REAL_DTYPES = (
+    "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"
+)  # fmt: skip
+"""What an image may hold."""
+
+
+# Checks of arrays ------------------------------------------------------------------------------------
+
+
+def _check(params: tuple[Param, ...], arguments: dict[str, Any]) -> None:
+    """Check all arguments of a call: settings by themselves, arrays against the image."""
+    for p in params:
+        if not p.role:
+            p.check(arguments[p.name])
+    given = {p.name: p.role.name for p in params if p.role and arguments[p.name] is not None}
+    array_namespace(*(arguments[name] for name in given))
+    image = arguments["image"]
+    check_image(image)
+    for name, role in given.items():
+        if role != "image":
+            check_labels(name, arguments[name], image.shape, boolean=role == "mask")
+    if arguments.get("spacing") is not None:
+        arguments["spacing"] = check_spacing(arguments["spacing"], image.ndim)
+
+
+def check_image(image: Array) -> None:
+    """Raise unless `image` is a grey-level image in 2-D or 3-D.
+
+    Parameters
+    ----------
+    image : array
+        Anything.
+
+    Raises
+    ------
+    TypeError
+        If its dtype is bool, complex, object, text or a date.
+    ValueError
+        If it is empty, has the wrong number of dimensions or looks like a colour image.
+    """
+    name = dtype_name(image)
+    if name == "bool":
+        raise TypeError(
+            "image is boolean, so it is cut already; pass the grey-level image, "
+            "or call fill_holes, remove_small or components on the mask"
+        )
+    if name.startswith("complex"):
+        raise TypeError(f"image must be real, got dtype {name}; pass its magnitude, abs(image), or one part of it")
+    if name not in REAL_DTYPES:
+        raise TypeError(f"image must hold integers or floats, got dtype {name}; convert it, for example to float32")
+    if image.ndim not in (2, 3):
+        raise ValueError(
+            f"image must be 2-D (Y, X) or 3-D (Z, Y, X), got shape {tuple(image.shape)}; "
+            "pass one time point or one channel of it"
+        )
+    if 0 in image.shape:
+        raise ValueError(f"image has shape {tuple(image.shape)} and so no voxels; pass an image that is not empty")
+    if looks_like_colour(image.shape, name):
+        raise ValueError(
+            f"image of shape {tuple(image.shape)} and dtype {name} looks like a colour image, and a grey one is "
+            "needed; pass one channel, image[..., 0], or grey(image)"
+        )
+
+
+def looks_like_colour(shape: tuple[int, ...], dtype: str) -> bool:
+    """Tell whether an array is an RGB or RGBA picture rather than a volume of 3 or 4 columns."""
+    return len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 8 and dtype in ("uint8", "uint16")
+
+
+def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: bool = False) -> None:
+    """Raise unless `labels` are integers (or booleans) of the given shape.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    labels : array
+        Anything.
+    shape : tuple of int
+        The shape of the image it belongs to.
+    boolean : bool
+        True for a mask, which is only asked for inside or outside.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not integer or boolean.
+    ValueError
+        If the shape differs.
+    """
+    dtype = dtype_name(labels)
+    if not dtype.startswith(("int", "uint", "bool")):
+        wanted = "booleans" if boolean else "integers"
+        raise TypeError(f"{name} must hold {wanted}, got dtype {dtype}; convert it, for example with .astype(int)")
+    if tuple(labels.shape) != tuple(shape):
+        raise ValueError(
+            f"{name} must have the shape of image, {tuple(shape)}, but has {tuple(labels.shape)}; "
+            "crop or resample it to the image"
+        )
+
+
+def check_spacing(spacing: Any, ndim: int) -> tuple[float, ...]:
+    """Return `spacing` as floats, or raise unless it has one positive, finite length per axis.
+
+    Parameters
+    ----------
+    spacing : sequence of float
+        World length of a voxel along each axis, in the order of the axes.
+    ndim : int
+        Number of axes.
+
+    Returns
+    -------
+    tuple of float
+        The same lengths.
+
+    Raises
+    ------
+    ValueError
+        If the number of lengths is wrong or one is not positive and finite.
+    """
+    try:
+        lengths = tuple(float(s) for s in spacing)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"spacing must be one length per axis, such as {(1.0,) * ndim}, got {spacing!r}") from error
+    if len(lengths) != ndim:
+        raise ValueError(f"spacing must have one length per axis, {ndim} of them, got {lengths}")
+    if not all(math.isfinite(s) and s > 0 for s in lengths):
+        raise ValueError(f"spacing must be positive and finite, got {lengths}; give the size of a voxel per axis")
+    return lengths
+
+
+# Prose -----------------------------------------------------------------------------------------------
+
+
+def _with_options(func: Callable[..., Any], hints: Mapping[str, Any]) -> str:
+    """Return the docstring of `func` with the entry ``**options`` replaced by the options' own entries."""
+    text = inspect.getdoc(func) or ""
+    shared = next((get_args(h)[0] for h in hints.values() if get_origin(h) is not None and _is_options(h)), None)
+    if shared is None or "**options" not in text:
+        return text
+    head, _, tail = text.partition("**options")
+    end = tail.index("\n\n")
+    entries = _section(inspect.getdoc(shared) or "", "Attributes")
+    return head + entries + tail[end:]
+
+
+def _is_options(hint: Any) -> bool:
+    return str(get_origin(hint)).endswith("Unpack")
+
+
+def _section(text: str, title: str) -> str:
+    """Return the body of one numpydoc section."""
+    body = text.partition(f"{title}\n{'-' * len(title)}\n")[2]
+    return body.partition("\n\n")[0].rstrip()
+
+
+@functools.cache
+def _descriptions(func: Callable[..., Any]) -> dict[str, str]:
+    import docstring_parser
+
+    parsed = docstring_parser.parse(inspect.getdoc(func) or "", style=docstring_parser.DocstringStyle.NUMPYDOC)
+    return {
+        name: " ".join((p.description or "").split())
+        for p in parsed.params
+        for name in p.arg_name.replace(" ", "").split(",")
+    }

@@ -1,0 +1,96 @@
+"""What a running method tells its caller: progress, facts worth keeping, and whether to go on.
+
+A method never knows who watches it. Edges (widgets, command line, recipes) open `watch`, methods call
+`note` and `tick`, which do nothing when nobody watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Cancelled(Exception):
+    """The caller asked a running method to stop; no result exists and nothing was changed."""
+
+
+@dataclass(slots=True)
+class Monitor:
+    """One watched run.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called with the stage's name and the fraction of it that is done, 0 to 1.
+    is_cancelled : callable, optional
+        Polled between blocks; when it returns True the run raises `Cancelled`.
+    facts : dict
+        What the method found out: thresholds, number of peaks, bins that were narrowed.
+    """
+
+    on_progress: Callable[[str, float], None] | None = None
+    is_cancelled: Callable[[], bool] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    stage: str = ""
+
+
+_current: ContextVar[Monitor | None] = ContextVar("napari_cutout_monitor", default=None)
+
+
+@contextmanager
+def watch(
+    on_progress: Callable[[str, float], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Iterator[Monitor]:
+    """Watch every method that runs inside the ``with`` block, in this thread.
+
+    Parameters
+    ----------
+    on_progress : callable, optional
+        Called with the stage's name and the fraction of it that is done, 0 to 1.
+    is_cancelled : callable, optional
+        Polled between blocks; when it returns True the run raises `Cancelled`.
+
+    Yields
+    ------
+    Monitor
+        Its `facts` fill up while methods run.
+    """
+    monitor = Monitor(on_progress, is_cancelled)
+    token = _current.set(monitor)
+    try:
+        yield monitor
+    finally:
+        _current.reset(token)
+
+
+def note(**facts: Any) -> None:
+    """Keep facts about this run for its provenance, such as ``threshold=117.0``."""
+    if (monitor := _current.get()) is not None:
+        monitor.facts.update(facts)
+
+
+def stage(name: str) -> None:
+    """Name the stage that starts now, such as ``"counting grey levels"``."""
+    if (monitor := _current.get()) is not None:
+        monitor.stage = name
+        tick(0, 1)
+
+
+def tick(done: int, total: int) -> None:
+    """Report that `done` of `total` blocks of this stage are finished; raise if cancelled.
+
+    Raises
+    ------
+    Cancelled
+        If the watching caller asked for it.
+    """
+    if (monitor := _current.get()) is None:
+        return
+    if monitor.is_cancelled is not None and monitor.is_cancelled():
+        raise Cancelled(f"cancelled while {monitor.stage or 'running'}; nothing was changed")
+    if monitor.on_progress is not None:
+        monitor.on_progress(monitor.stage, done / max(total, 1))

@@ -1,0 +1,249 @@
+"""What a method does to the blocks of an image, as data, and the engine that runs it on a whole array.
+
+A plan never touches an array by itself. `PerVoxel` and `Halo` map blocks to blocks, `Reduce` first
+gathers statistics of the whole in one or more passes, decides once on the host, and then maps. The
+engine here walks an array in memory block by block, so that temporaries stay small whatever the size of
+the array; `napari_cutout.blockwise` runs the same plans on dask arrays.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ._array import Array, empty, is_host, is_lazy
+from ._compiled import n_threads
+from ._monitor import stage, tick
+
+BLOCK_VOXELS = 1 << 20
+"""Voxels of a block in host memory: small enough for the cache, large enough for few Python calls."""
+
+DEVICE_BLOCK_VOXELS = 1 << 25
+"""Voxels of a block on a device: kernels of this size hide their launch."""
+
+Slices = tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PerVoxel:
+    """Every voxel by itself.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(*blocks) -> block`` of the same shape.
+    dtype : str
+        The dtype of the result.
+    """
+
+    function: Callable[..., Array]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halo:
+    """Every voxel with its neighbourhood.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(*blocks) -> block`` of the same shape. It treats the edge of the block it gets as the
+        edge of the image; results within `width` of an edge that is not the image's are thrown away.
+    width : tuple of int
+        Voxels that the neighbourhood reaches along each axis.
+    dtype : str
+        The dtype of the result.
+    """
+
+    function: Callable[..., Array]
+    width: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One sweep over all blocks that turns a state into the next one.
+
+    Parameters
+    ----------
+    chunk : callable
+        ``chunk(state, *blocks) -> summary``, run on every block.
+    combine : callable
+        ``combine(summary, summary) -> summary``, associative and commutative.
+    finish : callable
+        ``finish(state, summary) -> state``, run once.
+    needed : callable
+        ``needed(state) -> bool``; a pass that is not needed leaves the state as it is.
+    name : str
+        What the user reads while it runs.
+    """
+
+    chunk: Callable[..., Any]
+    combine: Callable[[Any, Any], Any]
+    finish: Callable[[Any, Any], Any]
+    needed: Callable[[Any], bool]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Statistics of the whole, one decision, then every voxel by itself.
+
+    Parameters
+    ----------
+    start : object
+        The state before the first pass.
+    passes : sequence of Pass
+        Sweeps, in order.
+    decide : callable
+        ``decide(state) -> model``; sees no voxel.
+    apply : callable
+        ``apply(model, *blocks) -> block`` of the same shape.
+    dtype : str
+        The dtype of the result.
+    """
+
+    start: Any
+    passes: Sequence[Pass]
+    decide: Callable[[Any], Any]
+    apply: Callable[..., Array]
+    dtype: str
+
+
+Plan = PerVoxel | Halo | Reduce
+
+
+def run_plan(plan: Plan, *arrays: Array | None) -> Array:
+    """Run a plan block by block: at once on arrays in memory, lazily on dask arrays.
+
+    Parameters
+    ----------
+    plan : PerVoxel, Halo or Reduce
+        What to do.
+    *arrays : arrays of one shape, or None
+        The image first; None stands for an optional input that was not given.
+
+    Returns
+    -------
+    array
+        Same shape, library and device as the first array.
+
+    Raises
+    ------
+    Cancelled
+        If the caller that watches asked for it, between two blocks.
+    """
+    if is_lazy(arrays[0]):
+        from .blockwise import run_lazy
+
+        return run_lazy(plan, *arrays)
+    match plan:
+        case PerVoxel(function, dtype):
+            return map_blocks(function, arrays, dtype=dtype, width=None)
+        case Halo(function, width, dtype):
+            return map_blocks(function, arrays, dtype=dtype, width=width)
+        case Reduce(_, _, decide, apply, dtype):
+            model = decide(reduce_passes(plan.start, plan.passes, *arrays))
+            stage("labelling voxels")
+            return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=None)
+
+
+def reduce_passes(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+    """Run passes over arrays in memory and return the last state."""
+    state = start
+    for sweep in passes:
+        if sweep.needed(state):
+            stage(sweep.name)
+            state = sweep.finish(state, reduce_blocks(sweep, state, arrays))
+    return state
+
+
+def reduce_blocks(sweep: Pass, state: Any, arrays: Sequence[Array | None]) -> Any:
+    """Combine the summaries of all blocks, in the order of the blocks."""
+    regions = blocks_of(arrays[0])
+    summaries = _each(lambda region: sweep.chunk(state, *_cut(arrays, region)), regions, arrays[0])
+    total = next(summaries)
+    for summary in summaries:
+        total = sweep.combine(total, summary)
+    return total
+
+
+def map_blocks(
+    function: Callable[..., Array],
+    arrays: Sequence[Array | None],
+    *,
+    dtype: str,
+    width: tuple[int, ...] | None,
+) -> Array:
+    """Write ``function(*blocks)`` block by block into a new array of the first array's shape."""
+    first = arrays[0]
+    out = empty(first.shape, dtype, like=first)
+
+    def fill(region: Slices) -> None:
+        read, keep = with_halo(region, width, first.shape)
+        out[region] = function(*_cut(arrays, read))[keep]
+
+    for _ in _each(fill, blocks_of(first, _reading(first, width)), first):
+        pass
+    return out
+
+
+def _reading(array: Array, width: tuple[int, ...] | None) -> int:
+    """Return how many voxels a block should have, so that most of what is read is not halo."""
+    usual = BLOCK_VOXELS if is_host(array) else DEVICE_BLOCK_VOXELS
+    return max(usual, 4 * width[0] * math.prod(array.shape[1:])) if width else usual
+
+
+def with_halo(region: Slices, width: tuple[int, ...] | None, shape: tuple[int, ...]) -> tuple[Slices, Slices]:
+    """Return the slices to read so that `region` has its halo, and the slices that cut it off again."""
+    if width is None:
+        return region, tuple(slice(None) for _ in region)
+    read = tuple(slice(max(s.start - w, 0), min(s.stop + w, n)) for s, w, n in zip(region, width, shape, strict=True))
+    keep = tuple(slice(s.start - r.start, s.stop - r.start) for s, r in zip(region, read, strict=True))
+    return read, keep
+
+
+def blocks_of(array: Array, voxels: int | None = None) -> list[Slices]:
+    """Split an array into blocks of at most about `voxels` voxels, leading axes first.
+
+    A block is a run of whole planes, or of rows where a plane is too large, so that the blocks of a
+    C-contiguous array are contiguous.
+    """
+    limit = voxels or _reading(array, None)
+    edges: list[list[slice]] = []
+    inner = math.prod(array.shape)
+    split = True
+    for n in array.shape:
+        inner //= max(n, 1)
+        thick = max(limit // max(inner, 1), 1) if split else n
+        edges.append([slice(i, min(i + thick, n)) for i in range(0, n, max(thick, 1))])
+        split = split and thick == 1
+    return list(itertools.product(*edges))
+
+
+def _cut(arrays: Sequence[Array | None], region: Slices) -> list[Array | None]:
+    """Return the same region of every array."""
+    return [None if a is None else a[region] for a in arrays]
+
+
+def _each(work: Callable[[Slices], Any], regions: list[Slices], like: Array) -> Iterator[Any]:
+    """Yield ``work(region)`` in order, on all processors where the array is in host memory."""
+    threads = min(n_threads(), len(regions)) if is_host(like) else 1
+    if threads == 1:
+        for done, region in enumerate(regions):
+            tick(done, len(regions))
+            yield work(region)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, region) for region in regions]
+        try:
+            for done, future in enumerate(futures):
+                tick(done, len(regions))
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

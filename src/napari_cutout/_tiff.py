@@ -1,0 +1,242 @@
+"""TIFF files: ImageJ, OME and plain ones in, OME-TIFF out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ._volume import AXES, UNITS, Volume, arrange, common_spacing, guess_axes, pack, unpack
+
+_NAMESPACE = "napari_cutout"
+
+# The unit that OME-TIFF has for lengths that are relative only: without one it would mean micrometres.
+_NO_UNIT = "reference frame"
+
+
+def read(path: Path) -> Volume:
+    """Read the one image of a TIFF file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Volume
+        All planes, with the spacing of ImageJ or OME metadata.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or holds several images.
+    """
+    import tifffile
+
+    with _damage_raises(), tifffile.TiffFile(path) as tif:
+        series = _only_series(tif)
+        _check_complete(series, path.stat().st_size)
+        if tif.is_ome:
+            return _read_ome(tif.ome_metadata, series)
+        data, axes = _named(series.asarray(), series.axes)
+        spacing, units = _imagej_spacing(tif, axes) if tif.is_imagej else (None, None)
+    return Volume(data, axes, spacing, units)
+
+
+@contextmanager
+def _damage_raises() -> Iterator[None]:
+    """Raise where tifffile only logs that it replaced missing data by zeros or left out pages."""
+    handler = _Damage()
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    if handler.message:
+        raise ValueError(f"the file is damaged: {handler.message}")
+
+
+class _Damage(logging.Handler):
+    """Keep the first message about damaged data that comes from this thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.message = ""
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one message of tifffile."""
+        text = record.getMessage()
+        # Microscopes write private tags that break the standard; they do not touch the voxels.
+        tag = "TiffTag" in text or "for tag #" in text
+        serious = record.levelno >= logging.ERROR or "zeroed" in text or "failed to reshape" in text
+        if record.thread == self._thread and serious and not tag:
+            self.message = self.message or text
+
+
+def _only_series(tif: Any) -> Any:
+    series = [one for one in tif.series if one.kind != "thumbnail"]
+    if not series:
+        raise ValueError("the file holds no image")
+    if len(series) > 1:
+        shapes = ", ".join(str(one.shape) for one in series[:5])
+        raise ValueError(
+            f"the file holds {len(series)} images of the shapes {shapes}; save the one to be read by itself"
+        )
+    return series[0]
+
+
+def _check_complete(series: Any, size: int) -> None:
+    if series.dataoffset is not None:
+        _check_extent(series.dataoffset, series.nbytes, size)
+    for index, page in enumerate(series.pages):
+        if page is None:
+            raise ValueError(f"plane {index} of {len(series.pages)} is missing; copy all of its files")
+        if not page.dataoffsets:
+            raise ValueError(f"plane {index} of {len(series.pages)} has no data")
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            _check_extent(offset, count, size if page.parent is series.parent else None)
+
+
+def _check_extent(offset: int, count: int, size: int | None) -> None:
+    if not offset or not count:
+        raise ValueError("the file was not written to its end: a part of the image has no data")
+    if size is not None and offset + count > size:
+        raise ValueError(f"the file is cut short: it has {size} bytes and needs {offset + count}; copy it again")
+
+
+def _named(data: Any, letters: str) -> tuple[Any, str]:
+    """Translate tifffile's letters of axes to ours."""
+    unknown = [axis for axis in letters if axis.lower() not in AXES and axis != "S"]
+    if not set(letters) & {"Z", "T", "C", "S"} and len(unknown) > 1:
+        return data, guess_axes(data.shape)
+    if len(unknown) > 1 or (unknown and "Z" in letters) or set("CS") <= set(letters):
+        raise ValueError(f"the file has the axes {letters} of the lengths {data.shape}; t, c, z, y, x are known")
+    for axis in unknown:
+        letters = letters.replace(axis, "Z")
+    axes = letters.replace("S", "C").lower()
+    return (data, axes) if {"y", "x"} <= set(axes) else (data, guess_axes(data.shape))
+
+
+def _imagej_spacing(tif: Any, axes: str) -> tuple[tuple[float, ...] | None, str | None]:
+    metadata = tif.imagej_metadata or {}
+    tags = tif.pages.first.tags
+    unit = metadata.get("unit")
+    if unit in (None, "", "pixel", "pixels"):
+        return None, None
+    y, x = (_length(tags.valueof(name)) for name in ("YResolution", "XResolution"))
+    # ImageJ leaves the depth out where it is 1.
+    z = [metadata.get("spacing", 1.0)] if "z" in axes else []
+    named = [metadata.get(f"{axis}unit", unit) for axis in "zy" if axis in axes]
+    return common_spacing([*z, y, x], [*named, unit])
+
+
+def _length(resolution: tuple[int, int] | None) -> float | None:
+    return resolution[1] / resolution[0] if resolution and resolution[0] else None
+
+
+def _read_ome(xml: str, series: Any) -> Volume:
+    elements = [(element.tag.rpartition("}")[2], element) for element in ElementTree.fromstring(xml).iter()]
+    pixels = next(element for tag, element in elements if tag == "Pixels")
+    ours = _payload(elements)
+    if ours is None:
+        data, axes = _named(series.asarray(), series.axes)
+    else:
+        letters, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+        # Colour is the samples of a pixel (S); the channel axis (C) is then of length 1.
+        rgb = shape[letters.index("S")] > 1 if "S" in letters else False
+        letters = letters.replace("C", "-").replace("S", "C") if rgb else letters
+        axes = ours["axes"]
+        data = arrange(series.asarray(squeeze=False).reshape(shape), letters.lower(), axes)
+    spacing, units = _ome_spacing(pixels, axes)
+    return Volume(data, axes, spacing, units, metadata=ours["metadata"] if ours else {})
+
+
+def _payload(elements: list[tuple[str, ElementTree.Element]]) -> dict[str, Any] | None:
+    for tag, element in elements:
+        if tag == "MapAnnotation" and element.get("Namespace") == _NAMESPACE:
+            texts = (entry.text for entry in element.iter() if entry.tag.endswith("}M"))
+            return unpack(next(texts, None))
+    return None
+
+
+def _ome_spacing(pixels: ElementTree.Element, axes: str) -> tuple[tuple[float, ...] | None, str | None]:
+    spatial = [axis for axis in "ZYX" if axis.lower() in axes]
+    lengths = [float(pixels.get(f"PhysicalSize{axis}", "nan")) for axis in spatial]
+    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in spatial]
+    pixel = all(unit == "pixel" for unit in units) and set(lengths) == {1.0}
+    return (None, None) if pixel else common_spacing(lengths, units)
+
+
+def write(path: Path, volume: Volume) -> None:
+    """Write a compressed OME-TIFF file.
+
+    Parameters
+    ----------
+    path
+        Where to write.
+    volume
+        The image. 64-bit integers are stored in 32 bits, which must hold them, and 16-bit floats in 32 bits,
+        because OME-TIFF has no such numbers.
+
+    Raises
+    ------
+    ValueError
+        If OME-TIFF cannot hold the numbers.
+    """
+    import tifffile
+
+    data = _storable(np.asarray(volume.data))
+    colour = volume.axes[-1] == "c" and data.shape[-1] in (3, 4) and data.dtype in (np.uint8, np.uint16)
+    stored = "".join(axis for axis in AXES if axis in volume.axes)
+    if colour:
+        stored = stored.replace("c", "") + "c"
+    data = arrange(data, volume.axes, stored)
+    tifffile.imwrite(
+        path,
+        np.ascontiguousarray(data),
+        ome=True,
+        photometric="rgb" if colour else "minisblack",
+        compression="zlib",
+        metadata={
+            "axes": stored.upper().replace("C", "S" if colour else "C"),
+            "Name": volume.name,
+            "MapAnnotation": {"Namespace": _NAMESPACE, "volume": pack(volume)},
+            **_physical_sizes(volume),
+        },
+    )
+
+
+def _physical_sizes(volume: Volume) -> dict[str, float | str]:
+    sizes: dict[str, float | str] = {}
+    for axis, length in zip(volume.spatial_axes.upper(), volume.spacing or (), strict=False):
+        sizes[f"PhysicalSize{axis}"] = length
+        sizes[f"PhysicalSize{axis}Unit"] = UNITS[volume.units][0] if volume.units else _NO_UNIT
+    return sizes
+
+
+def _storable(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if data.dtype == np.float16:
+        return data.astype(np.float32)
+    if data.dtype.kind in "iu" and data.dtype.itemsize == 8:
+        for narrow in (np.int32, np.uint32):
+            limits = np.iinfo(narrow)
+            if limits.min <= data.min() and data.max() <= limits.max:
+                return data.astype(narrow)
+        raise ValueError(
+            f"OME-TIFF holds integers of up to 32 bits, but data go from {data.min()} to {data.max()}; "
+            "relabel them, or write .npy or .zarr"
+        )
+    if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
+        raise ValueError(
+            f"OME-TIFF holds whole and real numbers, but data are {data.dtype}; write .npy, or convert them"
+        )
+    return data

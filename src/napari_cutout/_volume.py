@@ -1,0 +1,266 @@
+"""`Volume`: an array with the names of its axes and the size of its voxels, as files hold it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+AXES = "tczyx"
+"""The axes that a volume may have."""
+
+SPATIAL = "zyx"
+"""The axes that have a spacing."""
+
+# OME-Zarr's name of a unit: OME-TIFF's symbol for it, and its length in metres.
+UNITS: Mapping[str, tuple[str, float]] = {
+    "angstrom": ("Å", 1e-10),
+    "picometer": ("pm", 1e-12),
+    "nanometer": ("nm", 1e-9),
+    "micrometer": ("µm", 1e-6),
+    "millimeter": ("mm", 1e-3),
+    "centimeter": ("cm", 1e-2),
+    "decimeter": ("dm", 1e-1),
+    "meter": ("m", 1.0),
+    "kilometer": ("km", 1e3),
+    "inch": ("in", 0.0254),
+}
+
+_ALIASES = {
+    # Two characters look like a mu: the micro sign and the Greek letter; ImageJ escapes the first.
+    **dict.fromkeys(("um", "μm", "\\u00b5m", "micron", "microns", "micrometre"), "micrometer"),
+    **{f"{name}s": name for name in UNITS},
+    **{symbol.lower(): name for name, (symbol, _) in UNITS.items()},
+}
+
+
+def unit_name(text: str | None) -> str | None:
+    """Return the name that OME-Zarr has for a unit of length.
+
+    Parameters
+    ----------
+    text
+        A unit as a program wrote it: ``"um"``, ``"µm"``, ``"micron"``, ``"micrometer"`` and so on.
+
+    Returns
+    -------
+    str or None
+        The name, such as ``"micrometer"``; None where the unit is not a known length, as in ``"pixel"``.
+    """
+    word = (text or "").strip().lower()
+    return word if word in UNITS else _ALIASES.get(word)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """An array together with what a file says about it.
+
+    Parameters
+    ----------
+    data
+        The voxels, of any shape with two to five axes.
+    axes
+        One letter of ``tczyx`` per axis of `data`, each at most once, y and x among them and z, y, x in this
+        order: ``"yx"``, ``"zyx"``, ``"tczyx"``, ``"yxc"``.
+    spacing
+        World length of a voxel along each spatial axis, in the order z, y, x. None where it is not known.
+    units
+        The unit of `spacing`, as OME-Zarr spells it, such as ``"micrometer"``. None where it is not known.
+    name
+        What to call it: the stem of the file that it came from.
+    metadata
+        What this program stored with a result: the recipe, the provenance. It has to be JSON.
+
+    Raises
+    ------
+    ValueError
+        If the axes do not fit the array, or the spacing is not one positive finite number per spatial axis.
+    """
+
+    data: Any
+    axes: str
+    spacing: tuple[float, ...] | None = None
+    units: str | None = None
+    name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_axes(self.axes, tuple(self.data.shape))
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", _checked_spacing(self.spacing, self.spatial_axes))
+        if self.units is not None and self.units not in UNITS:
+            raise ValueError(f"units must be None or one of {', '.join(UNITS)}, but are {self.units!r}")
+        if self.units is not None and self.spacing is None:
+            raise ValueError(f"units are {self.units!r} but spacing is None; give both or neither")
+
+    @property
+    def spatial_axes(self) -> str:
+        """The letters of `axes` that have a spacing, such as ``"zyx"``."""
+        return "".join(axis for axis in self.axes if axis in SPATIAL)
+
+
+def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
+    if len(axes) != len(shape):
+        raise ValueError(f"axes must have one letter per axis of data, but are {axes!r} for the shape {shape}")
+    if set(axes) - set(AXES) or len(set(axes)) != len(axes):
+        raise ValueError(f"axes must be different letters of {AXES!r}, but are {axes!r}")
+    spatial = "".join(axis for axis in axes if axis in SPATIAL)
+    if spatial not in ("yx", "zyx"):
+        raise ValueError(f"axes must hold y and x, in the order z, y, x, but are {axes!r}")
+
+
+def _checked_spacing(spacing: Sequence[float], spatial: str) -> tuple[float, ...]:
+    values = tuple(float(length) for length in spacing)
+    if len(values) != len(spatial):
+        raise ValueError(f"spacing must have one length per spatial axis, {', '.join(spatial)}, but is {values}")
+    if not all(math.isfinite(length) and length > 0 for length in values):
+        raise ValueError(f"spacing must be positive and finite, but is {values}")
+    return values
+
+
+def guess_axes(shape: tuple[int, ...]) -> str:
+    """Name the axes of an array from a file that does not name them.
+
+    Parameters
+    ----------
+    shape
+        The shape of the array. A last axis of 3 or 4 counts as colour.
+
+    Returns
+    -------
+    str
+        ``yx``, ``zyx``, ``yxc``, ``czyx``, ``zyxc`` or ``tczyx``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two or more than five axes.
+    """
+    colour = len(shape) in (3, 4) and shape[-1] in (3, 4)
+    names = {2: "yx", 3: "yxc" if colour else "zyx", 4: "zyxc" if colour else "czyx", 5: "tczyx"}
+    if len(shape) not in names:
+        raise ValueError(f"an image has 2 to 5 axes, but this array has the shape {shape}")
+    return names[len(shape)]
+
+
+def arrange(data: Any, letters: str, wanted: str) -> Any:
+    """Bring the axes of an array into another order.
+
+    Parameters
+    ----------
+    data
+        An array with one axis per letter.
+    letters
+        The names of its axes.
+    wanted
+        The names of the axes in the order asked for. Axes that are not in it are dropped, axes that are new
+        have length 1.
+
+    Returns
+    -------
+    array
+        A view of `data`.
+
+    Raises
+    ------
+    ValueError
+        If an axis longer than 1 would be dropped.
+    """
+    for axis, size in zip(letters, data.shape, strict=True):
+        if axis not in wanted and size != 1:
+            raise ValueError(f"axis {axis!r} of length {size} has no place among {wanted!r}")
+    kept = data[tuple(slice(None) if axis in wanted else 0 for axis in letters)]
+    present = [axis for axis in letters if axis in wanted]
+    ordered = kept.transpose([present.index(axis) for axis in wanted if axis in present])
+    return ordered[tuple(slice(None) if axis in present else None for axis in wanted)]
+
+
+def common_spacing(
+    lengths: Sequence[float | None], units: Sequence[str | None]
+) -> tuple[tuple[float, ...] | None, str | None]:
+    """Bring voxel lengths that a file gives per axis to one unit, that of the last axis.
+
+    Parameters
+    ----------
+    lengths
+        Voxel length per spatial axis; None, zero or a number that is not finite mean *not known*.
+    units
+        The unit per spatial axis, as the file spells it.
+
+    Returns
+    -------
+    spacing : tuple of float or None
+        None where one of the lengths is not known.
+    units : str or None
+        The unit of `spacing`; None where one of them is not known.
+    """
+    known = [abs(length) for length in lengths if length and math.isfinite(length)]
+    names = [unit_name(unit) for unit in units]
+    if len(known) != len(lengths):
+        return None, None
+    if None in names:
+        return tuple(known), None
+    factors = [UNITS[name][1] for name in names if name]
+    # Dividing by an equal factor is exact, so equal units leave the numbers as they were.
+    return tuple(length * (f / factors[-1]) for length, f in zip(known, factors, strict=True)), names[-1]
+
+
+def pack(volume: Volume) -> str:
+    """Write what a file format cannot say of a volume as JSON, in ASCII.
+
+    Parameters
+    ----------
+    volume
+        The volume that will be stored.
+
+    Returns
+    -------
+    str
+        An object with the keys axes, spacing, units and metadata.
+
+    Raises
+    ------
+    ValueError
+        If the metadata are not JSON.
+    """
+    payload = {
+        "axes": volume.axes,
+        "spacing": volume.spacing,
+        "units": volume.units,
+        "metadata": dict(volume.metadata),
+    }
+    try:
+        return json.dumps(payload, default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"metadata must be plain JSON (text, finite numbers, lists, dicts), but: {error}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
+
+
+def unpack(text: str | None) -> dict[str, Any] | None:
+    """Read what `pack` wrote.
+
+    Parameters
+    ----------
+    text
+        Text that may come from `pack`.
+
+    Returns
+    -------
+    dict or None
+        The object; None where the text is something else.
+    """
+    try:
+        payload = json.loads(text or "")
+    except ValueError:
+        return None
+    complete = isinstance(payload, dict) and payload.keys() >= {"axes", "spacing", "units", "metadata"}
+    return payload if complete else None

@@ -1,0 +1,55 @@
+"""Every segmentation method, found by name: nothing is registered, the modules are read."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from ._method import Method
+
+MODULES = ("methods.threshold", "methods.local_threshold", "methods.histogram")
+"""Where methods are; the order of the menus."""
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Return every method by its public name, in the order of the menus."""
+    found = {}
+    for module in MODULES:
+        namespace = import_module(f"{__package__}.{module}")
+        for name in namespace.__all__:
+            if (entry := getattr(getattr(namespace, name), "__method__", None)) is not None:
+                found[name] = entry
+    return found
+
+
+def find(name: str) -> Method:
+    """Return the method of that name.
+
+    Parameters
+    ----------
+    name : str
+        Public name, such as ``"threshold"``.
+
+    Returns
+    -------
+    Method
+        The method.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists those there are.
+    """
+    try:
+        return methods()[name]
+    except KeyError:
+        raise ValueError(f"there is no method {name!r}; there are: {', '.join(methods())}") from None
+
+
+def rows() -> dict[str, list[Method]]:
+    """Return the methods of every widget, in the order of the menus."""
+    found: dict[str, list[Method]] = {}
+    for entry in methods().values():
+        found.setdefault(entry.row, []).append(entry)
+    return found

@@ -1,0 +1,393 @@
+"""Read and write images: TIFF, PNG, NPY, NPZ and OME-Zarr, with the size of the voxels."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+import shutil
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from . import _ome_zarr
+from ._volume import UNITS, Volume, guess_axes, pack, unit_name, unpack
+
+__all__ = ["UNITS", "Kind", "Volume", "inputs", "read", "unit_name", "write"]
+
+Kind = Literal["labels", "image"]
+
+_NPZ_KEY = re.compile(r"(?P<path>.+\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)
+
+
+def read(path: str | os.PathLike[str]) -> Volume:
+    """Read an image or labels from a file.
+
+    Parameters
+    ----------
+    path
+        A file ending in .tif, .tiff, .png or .npy, an array of an .npz file as ``file.npz:key`` (the key may
+        be left out where there is one array only), or the folder of an OME-Zarr image (version 0.4 or 0.5),
+        of its labels as ``store.zarr/labels/name``, or of a Zarr array.
+
+    Returns
+    -------
+    Volume
+        The whole image in memory, in native byte order and C order. The spacing comes from the metadata of
+        ImageJ, OME-TIFF and OME-Zarr; it is None where the file gives none for every spatial axis.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, cut short, of an unknown kind, or holds no image or several.
+
+    Notes
+    -----
+    Files that do not name their axes (NPY, NPZ, plain Zarr) are taken as yx, zyx, czyx or tczyx by their
+    number of axes, with colour last where the last of three or four axes has the length 3 or 4. Python
+    objects in NPY and NPZ files are never loaded.
+    """
+    text = os.fspath(path)
+    file, key = _split_key(text)
+    if not file.exists():
+        raise FileNotFoundError(f"there is no file {str(file)!r}")
+    reader = _READERS["zarr" if file.is_dir() else file.suffix.lower()] if _readable(file) else None
+    if reader is None:
+        raise ValueError(_unknown(file))
+    try:
+        volume = reader(file, key)
+        data = _image_data(np.asarray(volume.data))
+    except MemoryError:
+        raise
+    # The parsers of damaged files raise whatever they stumble over: struct.error, zlib.error, KeyError, ...
+    except Exception as error:
+        raise ValueError(f"cannot read {text!r}: {error or type(error).__name__}") from error
+    return replace(volume, data=data, name=key or file.stem.removesuffix(".ome"))
+
+
+def _split_key(text: str) -> tuple[Path, str]:
+    match = _NPZ_KEY.fullmatch(text)
+    # A path may hold a colon; one that exists is meant as it stands.
+    if match is None or Path(text).exists():
+        return Path(text), ""
+    return Path(match["path"]), match["key"]
+
+
+def _readable(path: Path) -> bool:
+    return _ome_zarr.is_store(path) if path.is_dir() else path.suffix.lower() in _READERS
+
+
+def _unknown(path: Path) -> str:
+    if path.is_dir():
+        return f"{str(path)!r} is a folder but no Zarr store; name a file in it, or a .zarr folder"
+    known = ", ".join(suffix for suffix in _READERS if suffix.startswith("."))
+    return f"{str(path)!r} ends in {path.suffix!r}, which is no known kind of image; known are {known}, .zarr"
+
+
+def _image_data(data: Any) -> Any:
+    if data.dtype.kind not in "biufc":
+        raise ValueError(f"it holds {data.dtype}, but an image holds numbers")
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+def _read_tiff(path: Path, _key: str) -> Volume:
+    from . import _tiff
+
+    return _tiff.read(path)
+
+
+def _read_zarr(path: Path, _key: str) -> Volume:
+    return _ome_zarr.read(path)
+
+
+def _read_npy(path: Path, _key: str) -> Volume:
+    with path.open("rb") as file, _no_objects():
+        return _unnamed(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _read_npz(path: Path, key: str) -> Volume:
+    with _archive(path) as archive, _no_objects():
+        keys = list(archive.keys())
+        if not key and len(keys) == 1:
+            key = keys[0]
+        if key not in keys:
+            asked = f"it has no array {key!r}" if key else f"it holds {len(keys)} arrays"
+            raise ValueError(f"{asked}; name one of {', '.join(keys) or 'none'} as {path.name}:key")
+        return _unnamed(archive[key])
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Any]:
+    # Not np.load, which takes a file that is no archive for a pickle and says so.
+    with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+        yield archive
+
+
+@contextmanager
+def _no_objects() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            "it holds Python objects, which are not loaded because they could run code; save plain numbers"
+        ) from error
+
+
+def _unnamed(data: Any) -> Volume:
+    return Volume(data, guess_axes(data.shape))
+
+
+def _read_png(path: Path, _key: str) -> Volume:
+    from PIL import Image
+
+    with Image.open(path, formats=["PNG"]) as image:
+        image.load()
+        # Pillow cuts these to 8 bits and does not say so.
+        if _png_depth(path) in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
+            raise ValueError("it has 16 bits per colour, of which 8 would be lost; save it as TIFF")
+        palette = image.mode in ("P", "PA")
+        data = np.asarray(image.convert("RGB") if palette else image)
+        ours = unpack(image.info.get("napari_cutout"))
+    volume = _unnamed(data) if data.ndim == 2 else Volume(data, "yxc")
+    if ours is None:
+        return volume
+    spacing = tuple(ours["spacing"]) if ours["spacing"] else None
+    return replace(volume, spacing=spacing, units=ours["units"], metadata=ours["metadata"])
+
+
+def _png_depth(path: Path) -> bytes:
+    """Return the two bytes of a PNG header that hold the bits per sample and the kind of colour."""
+    with path.open("rb") as file:
+        return file.read(26)[24:]
+
+
+_READERS: dict[str, Callable[[Path, str], Volume]] = {
+    ".tif": _read_tiff,
+    ".tiff": _read_tiff,
+    ".png": _read_png,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    "zarr": _read_zarr,
+}
+
+
+def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels", overwrite: bool = False) -> Path:
+    """Write an image or labels to a file.
+
+    The file is written under another name beside its place and renamed when it is complete, so that whatever
+    goes wrong, a file that was there stays as it was.
+
+    Parameters
+    ----------
+    path
+        Where to write. The ending says how: .tif and .tiff make a compressed OME-TIFF, .png a grey picture of
+        8 or 16 bits, .npy the array alone, .zarr an OME-Zarr 0.5 image with several levels.
+    volume
+        What to write: 2-D whole numbers from 0 to 65,535 for PNG, any numbers elsewhere. Axes, spacing, units
+        and metadata are stored in every format but NPY.
+    kind
+        What an OME-Zarr store declares itself to be: ``"labels"``, whole numbers only, or ``"image"``.
+    overwrite
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file and `overwrite` is False.
+    FileNotFoundError
+        If the folder does not exist.
+    ValueError
+        If the ending is unknown, or the format cannot hold the image.
+    OSError
+        If the disk is full or cannot be written to. Nothing is changed then.
+
+    Notes
+    -----
+    OME-TIFF has no 64-bit integers, no 16-bit floats: they become 32 bits wide where that keeps every value.
+    Tuples in the metadata become lists, as in all JSON.
+    """
+    target = Path(path)
+    writer = _WRITERS.get(target.suffix.lower())
+    if writer is None:
+        raise ValueError(
+            f"{str(target)!r} ends in {target.suffix!r}, which is no kind of file to write; "
+            f"known are {', '.join(_WRITERS)}"
+        )
+    if kind not in ("labels", "image"):
+        raise ValueError(f"kind must be 'labels' or 'image', but is {kind!r}")
+    if 0 in volume.data.shape:
+        raise ValueError(f"an empty image, of shape {tuple(volume.data.shape)}, cannot be written")
+    pack(volume)
+    _check_place(target, overwrite)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        writer(temporary, volume, kind)
+        _check_place(target, overwrite)
+        _put(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _not_written(target, error) from error
+    finally:
+        _remove(temporary)
+    return target
+
+
+def _check_place(target: Path, overwrite: bool) -> None:
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(target.parent)!r} to write {target.name!r} to; make it")
+    if not target.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(f"{str(target)!r} exists already; choose another name, or allow to overwrite it")
+    if target.is_dir() and not (target.suffix.lower() == ".zarr" and _ome_zarr.is_store(target)):
+        raise FileExistsError(f"{str(target)!r} is a folder but no Zarr store, so it is not replaced; move it away")
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Rename, and where a folder is in the way, move it aside until its successor is in place."""
+    if not (target.exists() and (target.is_dir() or temporary.is_dir())):
+        temporary.replace(target)
+        return
+    aside = temporary.with_suffix(".old")
+    target.rename(aside)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _not_written(target: Path, error: OSError) -> OSError:
+    reason = error.strerror or str(error)
+    builtin = type(error).__module__ == "builtins"
+    failure = (type(error) if builtin else OSError)(
+        f"could not write {str(target)!r} ({reason}); nothing was changed there: "
+        "free some space or choose another folder"
+    )
+    failure.errno = error.errno
+    return failure
+
+
+def _write_tiff(path: Path, volume: Volume, _kind: Kind) -> None:
+    from . import _tiff
+
+    _tiff.write(path, volume)
+
+
+def _write_zarr(path: Path, volume: Volume, kind: Kind) -> None:
+    _ome_zarr.write(path, volume, kind)
+
+
+def _write_npy(path: Path, volume: Volume, _kind: Kind) -> None:
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, np.asarray(volume.data), allow_pickle=False)
+
+
+def _write_png(path: Path, volume: Volume, _kind: Kind) -> None:
+    from PIL import Image, PngImagePlugin
+
+    info = PngImagePlugin.PngInfo()
+    info.add_text("napari_cutout", pack(volume))
+    Image.fromarray(_grey_data(volume)).save(path, format="PNG", pnginfo=info)
+
+
+def _grey_data(volume: Volume) -> Any:
+    data = np.asarray(volume.data)
+    if volume.axes != "yx":
+        raise ValueError(f"PNG holds 2-D grey images, but data have the axes {volume.axes!r}; write .tif or .zarr")
+    if data.dtype.kind not in "biu" or data.min() < 0 or data.max() > 65535:
+        raise ValueError(
+            f"PNG holds whole numbers from 0 to 65535, but data are {data.dtype} from {data.min()} to "
+            f"{data.max()}; write .tif or .zarr"
+        )
+    return data if data.dtype in (np.bool_, np.uint8) else data.astype(np.uint16)
+
+
+_WRITERS: dict[str, Callable[[Path, Volume, Kind], None]] = {
+    ".tif": _write_tiff,
+    ".tiff": _write_tiff,
+    ".png": _write_png,
+    ".npy": _write_npy,
+    ".zarr": _write_zarr,
+}
+
+
+def inputs(source: str | os.PathLike[str]) -> list[str]:
+    """List the images that a path, a folder or a pattern stands for.
+
+    Parameters
+    ----------
+    source
+        A file; a folder, which stands for the images right in it (a .zarr folder is one image; .npz files are
+        left out, because they need a key); a pattern such as ``"plate/*.tif"``, ``**`` included; or a pattern
+        for the keys of an NPZ file, such as ``"set.npz:img_*"``.
+
+    Returns
+    -------
+    list of str
+        What `read` takes, sorted.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, or no image in the folder or under the pattern.
+    """
+    text = os.fspath(source)
+    path, key = _split_key(text)
+    if key:
+        return _keys(path, key)
+    if path.is_dir() and not _ome_zarr.is_store(path):
+        found = [str(entry) for entry in path.iterdir() if _is_image(entry)]
+    elif path.exists():
+        return [text]
+    else:
+        found = glob.glob(text, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    if not found:
+        what = "no image is in the folder" if path.is_dir() else "there is no file"
+        raise FileNotFoundError(f"{what} {text!r}")
+    return sorted(found)
+
+
+def _is_image(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower() != ".npz" and _readable(path)
+
+
+def _keys(path: Path, pattern: str) -> list[str]:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    if not glob.has_magic(pattern):
+        return [f"{path}:{pattern}"]
+    try:
+        with _archive(path) as archive:
+            keys = list(archive.keys())
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"cannot read {str(path)!r}: {error}") from error
+    found = sorted(fnmatch.filter(keys, pattern))
+    if not found:
+        raise FileNotFoundError(f"no array of {str(path)!r} matches {pattern!r}; it has {', '.join(keys)}")
+    return [f"{path}:{key}" for key in found]

@@ -1,0 +1,255 @@
+"""Local thresholds: each voxel against its own neighbourhood, for images that are unevenly lit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, Unpack
+
+from .._array import Array, array_namespace, dtype_name
+from .._method import Image, Labels, Mask, Objects, Range, method
+from .._plan import Halo
+from ..processing.filters import along, per_axis, separably
+from ..processing.segment import Options, segment
+
+__all__ = ["sauvola", "niblack", "local_mean"]
+
+Window = Annotated[float, Range(3, 2001, 2)]
+
+Rule = Callable[[Any, Array, Array], Array]
+
+
+@method("Threshold")
+def sauvola(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    window: Window = 25.0,
+    k: Annotated[float, Range(-5, 5, 0.05)] = 0.2,
+    r: Annotated[float, Range(0, 1e308)] | None = None,
+    objects: Objects = "bright",
+    **options: Unpack[Options],
+) -> Labels:
+    """Compare each voxel with the mean around it, stricter where flat.
+
+    Made for stains and text on uneven paper, good for dense objects of one size under uneven light: where the
+    neighbourhood is flat it holds no object, and the threshold moves away from the mean.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X)
+        Grey-level image, any real dtype. NaN is left out of every window and becomes 0.
+    mask : array of the shape of `image`, optional
+        Where to look; voxels outside are left out of every window and become 0.
+    window : float
+        Edge of the box around each voxel, in edges of the smallest voxel; somewhat larger than an object.
+    k : float
+        How much stricter than the mean a flat neighbourhood is.
+    r : float, optional
+        The standard deviation of a neighbourhood that is full of structure, in the image's own units. By
+        default half the range of the dtype of an integer image, and 1 for floats, as in scikit-image.
+    objects : {"bright", "dark"}
+        Whether the objects are brighter or darker than what surrounds them.
+    **options : Options
+        Steps before and after the cut.
+
+    Returns
+    -------
+    uint8 array, same shape and library as `image`
+        1 where there is an object, else 0; int32 numbers 1 to n with `one_per_object`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    TypeError
+        If the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    The threshold is m (1 + k (s / r - 1)) with mean m and standard deviation s of the window, mirrored at the
+    image's edges. Exact: window sums are float64 in a fixed order, so tiles and devices agree bit for bit.
+    Memory: a few blocks of float64 beyond input and output.
+
+    References
+    ----------
+    .. [1] J. Sauvola and M. Pietikainen, Pattern Recognit. 33 (2000) 225-236. DOI:10.1016/S0031-3203(99)00055-2
+    """
+    spread = full_spread(image) if r is None else r
+    if spread == 0:
+        raise ValueError("r must be positive, got 0; give the standard deviation of a structured neighbourhood")
+
+    def rule(xp: Any, mean: Array, deviation: Array) -> Array:
+        return mean * (1 + k * (deviation / spread - 1))
+
+    return _local(image, mask, rule, window, objects, options)
+
+
+@method("Threshold")
+def niblack(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    window: Window = 25.0,
+    k: Annotated[float, Range(-5, 5, 0.05)] = 0.2,
+    objects: Objects = "bright",
+    **options: Unpack[Options],
+) -> Labels:
+    """Compare each voxel with mean and spread of its neighbourhood.
+
+    Finds faint objects next to bright ones; flat regions turn to noise, which `min_size` or a larger `window`
+    removes.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X)
+        Grey-level image, any real dtype. NaN is left out of every window and becomes 0.
+    mask : array of the shape of `image`, optional
+        Where to look; voxels outside are left out of every window and become 0.
+    window : float
+        Edge of the box around each voxel, in edges of the smallest voxel; somewhat larger than an object.
+    k : float
+        How many standard deviations below the mean the threshold lies.
+    objects : {"bright", "dark"}
+        Whether the objects are brighter or darker than what surrounds them.
+    **options : Options
+        Steps before and after the cut.
+
+    Returns
+    -------
+    uint8 array, same shape and library as `image`
+        1 where there is an object, else 0; int32 numbers 1 to n with `one_per_object`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    TypeError
+        If the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    The threshold is m - k s with mean m and standard deviation s of the window, mirrored at the image's
+    edges. Exact, as `sauvola`. Memory: a few blocks of float64 beyond input and output.
+
+    References
+    ----------
+    .. [1] W. Niblack, An Introduction to Digital Image Processing, Prentice-Hall 1986, pages 115-116.
+    """
+
+    def rule(xp: Any, mean: Array, deviation: Array) -> Array:
+        return mean - k * deviation
+
+    return _local(image, mask, rule, window, objects, options)
+
+
+@method("Threshold")
+def local_mean(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    window: Window = 25.0,
+    offset: float = 0.0,
+    objects: Objects = "bright",
+    **options: Unpack[Options],
+) -> Labels:
+    """Compare each voxel with the mean of its neighbourhood.
+
+    The simplest cure for uneven light, when objects and gaps are of similar size.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X)
+        Grey-level image, any real dtype. NaN is left out of every window and becomes 0.
+    mask : array of the shape of `image`, optional
+        Where to look; voxels outside are left out of every window and become 0.
+    window : float
+        Edge of the box around each voxel, in edges of the smallest voxel; somewhat larger than an object.
+    offset : float
+        How far below the mean the threshold lies, in the image's own units; negative is stricter on bright
+        objects.
+    objects : {"bright", "dark"}
+        Whether the objects are brighter or darker than what surrounds them.
+    **options : Options
+        Steps before and after the cut.
+
+    Returns
+    -------
+    uint8 array, same shape and library as `image`
+        1 where there is an object, else 0; int32 numbers 1 to n with `one_per_object`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    TypeError
+        If the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    Exact, as `sauvola`. Memory: a few blocks of float64 beyond input and output.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez and R. E. Woods, Digital Image Processing, 4th ed., Pearson 2018, section 10.3.
+    """
+
+    def rule(xp: Any, mean: Array, deviation: Array) -> Array:
+        return mean - offset
+
+    return _local(image, mask, rule, window, objects, options)
+
+
+def full_spread(image: Image) -> float:
+    """Return half the range of an image's dtype: 127.5 for uint8, 1 for floats."""
+    name = dtype_name(image)
+    if name.startswith("float"):
+        return 1.0
+    bits = int("".join(filter(str.isdigit, name)))
+    return (2**bits - 1) / 2
+
+
+def _local(image: Image, mask: Mask | None, rule: Rule, window: float, objects: Objects, options: Options) -> Labels:
+    radii = tuple(math.floor(w / 2) for w in per_axis(window, options["spacing"], image.ndim))
+    cut = partial(_beyond, rule=rule, radii=radii, objects=objects)
+    return segment(Halo(cut, radii, "uint8"), image, mask, objects=objects, options=options)
+
+
+def _beyond(block: Array, mask: Array | None, *, rule: Rule, radii: Sequence[int], objects: str) -> Array:
+    """Return 1 where a voxel is beyond the threshold of its own window."""
+    xp = array_namespace(block)
+    grey = xp.astype(block, xp.float64)
+    known = ~xp.isnan(grey) if mask is None else ~xp.isnan(grey) & (mask != 0)
+    grey = xp.where(known, grey, xp.zeros_like(grey))
+    count = xp.clip(box_sums(xp.astype(known, xp.float64), radii), 1.0, None)
+    mean = box_sums(grey, radii) / count
+    variance = box_sums(grey * grey, radii) / count - mean * mean
+    threshold = rule(xp, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
+    bright = grey > threshold
+    return xp.astype(known & (bright if objects == "bright" else ~bright), xp.uint8)
+
+
+def box_sums(array: Array, radii: Sequence[int]) -> Array:
+    """Return the sum of the box around each voxel, mirrored at the edges, by doubling.
+
+    A sum of 2w values is one sum of w values plus the next, so a box of any size takes about 2 log2 w
+    additions per axis; which additions depends on the box alone, not on where the array begins, so that
+    blocks give the bits of the whole.
+    """
+    return separably(array, radii, _line_sums, edge=False)
+
+
+def _line_sums(padded: Array, reach: int, axis: int) -> Array:
+    n, width = padded.shape[axis] - 2 * reach, 2 * reach + 1
+    total, done, power, length = None, 0, padded, 1
+    while True:
+        if width & length:
+            part = along(power, axis, done, done + n)
+            total = part if total is None else total + part
+            done += length
+        if done == width:
+            return total
+        extent = power.shape[axis]
+        power = along(power, axis, 0, extent - length) + along(power, axis, length, extent)
+        length *= 2

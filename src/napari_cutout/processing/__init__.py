@@ -1,0 +1,1 @@
+"""What goes before a cut and after it: filters of the image, and the clean-up of what was cut."""

@@ -1,0 +1,197 @@
+"""The steps around every cut: smooth, cut, clean up, number.  One place, so that all methods share them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypedDict
+
+import numpy as np
+
+from .._array import Array, array_namespace, from_numpy
+from .._method import Default, Image, Labels, Mask, Objects, Range
+from .._monitor import stage
+from .._plan import Plan, run_plan
+from .filters import gaussian, median, subtract_background
+from .labels import fill_holes, select
+
+__all__ = ["Options", "prepare", "segment", "tidy"]
+
+
+class Options(TypedDict, total=False):
+    """What may be done before a cut and after it, in this order; everything is off by default.
+
+    Attributes
+    ----------
+    background_radius : float
+        Remove uneven background wider than this, in edges of the smallest voxel; 0 is off.
+    median_radius : int
+        Take the median of the box this far around every voxel, in edges of the smallest voxel; 0 is off.
+    sigma : float
+        Smooth with a Gaussian of this standard deviation, in edges of the smallest voxel; 0 is off.
+    fill_holes : bool
+        Fill what an object encloses on all sides.
+    clear_border : bool
+        Remove objects that touch an edge of the image.
+    min_size : int
+        Remove objects of fewer voxels; 0 is off.
+    one_per_object : bool
+        Give every object a number of its own, 1 to n by first voxel in scan order (int32).
+    connectivity : int
+        How many axes a step inside an object may cross: 1 is faces only, 2 adds edges, 3 corners.
+    spacing : tuple of float, optional
+        World length of a voxel along each axis, in the order of the axes.
+    """
+
+    background_radius: Annotated[float, Range(0, 1000), Default(0.0)]
+    median_radius: Annotated[int, Range(0, 50), Default(0)]
+    sigma: Annotated[float, Range(0, 1000, 0.5), Default(0.0)]
+    fill_holes: Annotated[bool, Default(False)]
+    clear_border: Annotated[bool, Default(False)]
+    min_size: Annotated[int, Range(0, 2**31 - 1), Default(0)]
+    one_per_object: Annotated[bool, Default(False)]
+    connectivity: Annotated[int, Range(1, 3), Default(1)]
+    spacing: Annotated[tuple[float, ...] | None, Default(None)]
+
+
+def prepare(image: Image, objects: Objects, options: Options) -> Image:
+    """Run the steps before the cut that `options` ask for.
+
+    Parameters
+    ----------
+    image : array
+        Grey-level image.
+    objects : {"bright", "dark"}
+        Which side of the background the objects are on.
+    options : Options
+        All of them.
+
+    Returns
+    -------
+    array
+        The image itself if nothing was asked for.
+    """
+    spacing = options["spacing"]
+    if options["background_radius"]:
+        stage("subtracting the background")
+        image = subtract_background(image, radius=options["background_radius"], dark=objects == "dark", spacing=spacing)
+    if options["median_radius"]:
+        stage("taking medians")
+        image = median(image, radius=options["median_radius"], spacing=spacing)
+    if options["sigma"]:
+        stage("smoothing")
+        image = gaussian(image, sigma=options["sigma"], spacing=spacing)
+    return image
+
+
+Choice = Callable[[Labels], tuple[Array, Array]]
+"""From the classes of all voxels to two scalars: the class of the objects, and the one next to it."""
+
+
+def class_one(classes: Labels) -> tuple[Array, Array]:
+    """Choose class 1 of a cut in two; what is removed becomes 0."""
+    return _scalar(1, classes), _scalar(0, classes)
+
+
+def highest_class(classes: Labels) -> tuple[Array, Array]:
+    """Choose the brightest class that occurs; what is removed goes to the one below."""
+    highest = array_namespace(classes).max(classes)
+    return highest, highest - _scalar(1, classes)
+
+
+def lowest_class(classes: Labels) -> tuple[Array, Array]:
+    """Choose class 1, the darkest; what is removed goes to class 2."""
+    return _scalar(1, classes), _scalar(2, classes)
+
+
+def lowest_label(classes: Labels) -> tuple[Array, Array]:
+    """Choose the smallest label that occurs; what is removed becomes 0."""
+    xp = array_namespace(classes)
+    return xp.min(xp.where(classes == 0, xp.full_like(classes, 255), classes)), _scalar(0, classes)
+
+
+def _scalar(value: int, like: Labels) -> Array:
+    return from_numpy(np.asarray(value, np.uint8), like=like)
+
+
+def tidy(
+    classes: Labels,
+    options: Options,
+    *,
+    mask: Mask | None = None,
+    choose: Choice = class_one,
+) -> Labels:
+    """Run the steps after the cut that `options` ask for, on the class that holds the objects.
+
+    Parameters
+    ----------
+    classes : uint8 array
+        The class of every voxel.
+    options : Options
+        All of them.
+    mask : array or None
+        Holes are filled only where it is not 0.
+    choose : callable
+        Which class holds the objects, and which takes the voxels of objects that are removed.
+
+    Returns
+    -------
+    array
+        uint8 classes, or int32 numbers of the objects where `one_per_object` is set.
+    """
+    select_some = options["one_per_object"] or options["clear_border"] or options["min_size"] > 1
+    if not (select_some or options["fill_holes"]):
+        return classes
+    stage("cleaning up objects")
+    object_class, next_class = choose(classes)
+    cut = kept = classes == object_class
+    if options["fill_holes"]:
+        kept = fill_holes(cut) if mask is None else fill_holes(cut) & (mask != 0)
+    if select_some:
+        numbers = select(
+            kept,
+            connectivity=options["connectivity"],
+            min_size=options["min_size"],
+            inside=options["clear_border"],
+        )
+        if options["one_per_object"]:
+            return numbers
+        kept = numbers > 0
+    where = array_namespace(classes).where
+    return where(kept, object_class, where(cut & ~kept, next_class, classes))
+
+
+def segment(
+    plan: Plan,
+    image: Image,
+    mask: Mask | None,
+    *others: Array | None,
+    objects: Objects,
+    options: Options,
+    choose: Choice = class_one,
+) -> Labels:
+    """Prepare an image, cut it by a plan, and tidy up what was cut.
+
+    Parameters
+    ----------
+    plan : PerVoxel, Halo or Reduce
+        The cut.
+    image : array
+        Grey-level image.
+    mask : array or None
+        Voxels outside are no part of the statistics and become 0, also where a hole was filled.
+    *others : arrays or None
+        What else the plan reads, such as markers.
+    objects : {"bright", "dark"}
+        Which side of the background the objects are on.
+    options : Options
+        The steps around the cut.
+    choose : callable
+        Which class holds the objects, and which takes what is removed from them.
+
+    Returns
+    -------
+    array
+        uint8 classes, or int32 numbers of the objects.
+    """
+    prepared = prepare(image, objects, options)
+    return tidy(run_plan(plan, prepared, mask, *others), options, mask=mask, choose=choose)
