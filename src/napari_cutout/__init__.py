@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .methods.threshold import hysteresis, multi_otsu, threshold, threshold_at
     from .processing.filters import gaussian, grey, median, subtract_background
     from .processing.labels import clear_border, components, fill_holes, remove_small
+    from .processing.segment import Options
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ _HOMES = {
     "methods.threshold": ("hysteresis", "multi_otsu", "threshold", "threshold_at"),
     "processing.filters": ("gaussian", "grey", "median", "subtract_background"),
     "processing.labels": ("clear_border", "components", "fill_holes", "remove_small"),
+    "processing.segment": ("Options",),
 }
 """Where each public name lives; a test holds it against the imports above and each module's ``__all__``."""
 

@@ -53,9 +53,13 @@ def is_lazy(array: Array) -> bool:
     return bool(compat.is_dask_array(array))
 
 
+NDIMAGE = {"cupy": "cupyx.scipy.ndimage"}
+"""The twin of ``scipy.ndimage`` for each library that has one."""
+
+
 def ndimage(array: Array) -> ModuleType:
-    """Return ``scipy.ndimage``, or CuPy's twin of it, for `array`."""
-    return import_module("cupyx.scipy.ndimage" if compat.is_cupy_array(array) else "scipy.ndimage")
+    """Return ``scipy.ndimage``, or the twin of it that belongs to the library of `array`."""
+    return import_module(NDIMAGE.get(library(array), "scipy.ndimage"))
 
 
 def to_numpy(array: Array) -> NDArray[Any]:
@@ -64,14 +68,9 @@ def to_numpy(array: Array) -> NDArray[Any]:
         return np.asarray(array.get())
     if is_lazy(array):
         return np.asarray(array.compute())
-    if hasattr(array, "to_device") and not is_host(array):
-        array = compat.to_device(array, "cpu") if library(array) != "array_api_strict" else _strict_to_host(array)
+    if library(array) == "array_api_strict":  # its second device refuses a move that is not said aloud
+        return np.asarray(array.to_device(array_namespace(array).Device("CPU_DEVICE")))
     return np.asarray(array)
-
-
-def _strict_to_host(array: Array) -> Array:
-    """Move an array-api-strict array from its pretended second device, said aloud as on a GPU."""
-    return array.to_device(array.__array_namespace__().Device("CPU_DEVICE"))
 
 
 def from_numpy(host: NDArray[Any], like: Array) -> Array:

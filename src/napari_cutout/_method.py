@@ -71,7 +71,8 @@ class Range(Mapping[str, float]):
     step: float | None = None
 
     def __getitem__(self, key: str) -> float:
-        return {k: v for k in ("min", "max", "step") if (v := getattr(self, k)) is not None}[key]
+        options: dict[str, float] = {name: getattr(self, name) for name in self}
+        return options[key]
 
     def __iter__(self) -> Iterator[str]:
         return (k for k in ("min", "max", "step") if getattr(self, k) is not None)
@@ -322,9 +323,10 @@ def _meta(hint: Any, kind: type[Any]) -> Any:
 
 def _bare(hint: Any) -> Any:
     """Strip ``Annotated`` and None from a hint."""
-    while get_origin(hint) is Annotated or len(_members(hint)) == 1 and _members(hint)[0] is not hint:
-        hint = get_args(hint)[0] if get_origin(hint) is Annotated else _members(hint)[0]
-    return hint
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    member, *others = _members(hint)
+    return hint if others or member is hint else _bare(member)
 
 
 def _plain(hint: Any) -> Any:

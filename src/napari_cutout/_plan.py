@@ -91,7 +91,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """Statistics of the whole, one decision, then every voxel by itself.
+    """Statistics of the whole, one decision, then every voxel by itself or with its neighbourhood.
 
     Parameters
     ----------
@@ -105,6 +105,8 @@ class Reduce:
         ``apply(model, *blocks) -> block`` of the same shape.
     dtype : str
         The dtype of the result.
+    width : tuple of int, optional
+        Voxels that the neighbourhood reaches along each axis, as in `Halo`.
     """
 
     start: Any
@@ -112,6 +114,7 @@ class Reduce:
     decide: Callable[[Any], Any]
     apply: Callable[..., Array]
     dtype: str
+    width: tuple[int, ...] | None = None
 
 
 Plan = PerVoxel | Halo | Reduce
@@ -146,10 +149,10 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
             return map_blocks(function, arrays, dtype=dtype, width=None)
         case Halo(function, width, dtype):
             return map_blocks(function, arrays, dtype=dtype, width=width)
-        case Reduce(_, _, decide, apply, dtype):
+        case Reduce(_, _, decide, apply, dtype, width):
             model = decide(reduce_passes(plan.start, plan.passes, *arrays))
             stage("labelling voxels")
-            return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=None)
+            return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width)
 
 
 def reduce_passes(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
@@ -180,7 +183,7 @@ def map_blocks(
     width: tuple[int, ...] | None,
 ) -> Array:
     """Write ``function(*blocks)`` block by block into a new array of the first array's shape."""
-    first = arrays[0]
+    first: Array = arrays[0]
     out = empty(first.shape, dtype, like=first)
 
     def fill(region: Slices) -> None:

@@ -144,8 +144,8 @@ class Bins:
     def edges(self) -> NDArray[np.float64]:
         """Return the largest grey level of every bin."""
         if self.exact:
-            return self.low + np.arange(self.n, dtype=np.float64)
-        return self.low + np.arange(1, self.n + 1) * ((self.high - self.low) / self.n)
+            return np.asarray(self.low + np.arange(self.n, dtype=np.float64))
+        return np.asarray(self.low + np.arange(1, self.n + 1) * ((self.high - self.low) / self.n))
 
     def histogram(self) -> Histogram:
         """Return what was counted, without the empty bins at both ends.
@@ -206,7 +206,7 @@ def noted(histogram: Histogram) -> Histogram:
 # Passes ----------------------------------------------------------------------------------------------
 
 
-def _extent(_: Bins, image: Array, mask: Array | None, *__: Array | None) -> tuple[Any, Any] | None:
+def _extent(_: Any, image: Array, mask: Array | None, *__: Array | None) -> tuple[Any, Any] | None:
     """Return the smallest and the largest finite grey level of a block, as Python numbers."""
     xp = array_namespace(image)
     number: Callable[[Any], Any] = int if dtype_name(image).startswith(("int", "uint")) else float
@@ -251,7 +251,7 @@ def _count(bins: Bins, image: Array, mask: Array | None, *_: Array | None) -> ND
     keep = _counted(image, mask)
     index = bin_index(bins, image)
     if keep is not None:
-        index = xp.where(keep, index, xp.asarray(bins.n, dtype=xp.int64))
+        index = xp.where(keep, index, xp.full_like(index, bins.n))
     return bincount(index, bins.n + 1)[: bins.n]
 
 
@@ -322,6 +322,9 @@ def _settled(bins: Bins, counts: NDArray[np.int64] | None) -> Bins:
         return settled
     return replace(settled, low=low, high=high, recount=True, narrowings=bins.narrowings + 1)
 
+
+EXTENT = Pass(_extent, _wider, lambda _, extent: extent, lambda _: True, "finding the range of grey levels")
+"""The smallest and the largest finite grey level as the state, or None if there is none."""
 
 _EXTENT = Pass(_extent, _wider, _spanned, lambda bins: bins.n == 0, "finding the range of grey levels")
 _COUNT = Pass(_count, _added, _settled, lambda bins: bins.recount, "counting grey levels")
@@ -403,7 +406,7 @@ def comparable(thresholds: tuple[float, ...], dtype: str) -> NDArray[Any]:
 def host_block(block: NDArray[Any]) -> NDArray[Any]:
     """Return a host block as Numba wants it: flat, native byte order, no 16-bit floats."""
     flat = block.reshape(-1)
-    if flat.dtype == np.float16:
+    if flat.dtype.kind == "f" and flat.dtype.itemsize == 2:
         return flat.astype(np.float32)
     return flat if flat.dtype.isnative else flat.astype(flat.dtype.newbyteorder("="))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Unpack
@@ -225,7 +226,7 @@ def _valley_cuts(histogram: Histogram, n_classes: int | None, smoothing: float, 
         )
     if n_classes is not None:
         peaks = np.sort(peaks[np.argsort(-heights, kind="stable")[:n_classes]])
-    valleys = [a + int(np.argmin(curve[a : b + 1])) for a, b in zip(peaks, peaks[1:], strict=False)]
+    valleys = [a + int(np.argmin(curve[a : b + 1])) for a, b in itertools.pairwise(peaks)]
     cuts = Cuts.rising(bins.edges[valleys])
     note(n_classes=len(peaks), peaks=bins.values[peaks].tolist(), thresholds=list(cuts.thresholds))
     return cuts

@@ -9,15 +9,17 @@ from typing import Annotated, Any, Unpack
 
 from .._array import Array, array_namespace, dtype_name
 from .._method import Image, Labels, Mask, Objects, Range, method
-from .._plan import Halo
+from .._plan import Pass, Reduce
 from ..processing.filters import along, per_axis, separably
 from ..processing.segment import Options, segment
+from ._grey_levels import EXTENT
 
 __all__ = ["sauvola", "niblack", "local_mean"]
 
 Window = Annotated[float, Range(3, 2001, 2)]
 
 Rule = Callable[[Any, Array, Array], Array]
+"""From a model of the whole image, and mean and standard deviation of each window, to each voxel's threshold."""
 
 
 @method("Threshold")
@@ -48,7 +50,8 @@ def sauvola(
         How much stricter than the mean a flat neighbourhood is.
     r : float, optional
         The standard deviation of a neighbourhood that is full of structure, in the image's own units. By
-        default half the range of the dtype of an integer image, and 1 for floats, as in scikit-image.
+        default 127.5 for 8-bit images, as in scikit-image, and half of the image's own range for all others,
+        because few cameras fill 16 bits and floats may have any scale.
     objects : {"bright", "dark"}
         Whether the objects are brighter or darker than what surrounds them.
     **options : Options
@@ -76,14 +79,17 @@ def sauvola(
     ----------
     .. [1] J. Sauvola and M. Pietikainen, Pattern Recognit. 33 (2000) 225-236. DOI:10.1016/S0031-3203(99)00055-2
     """
-    spread = full_spread(image) if r is None else r
-    if spread == 0:
+    if r == 0:
         raise ValueError("r must be positive, got 0; give the standard deviation of a structured neighbourhood")
+    if r is None and dtype_name(image) in ("uint8", "int8"):
+        r = 127.5
 
-    def rule(xp: Any, mean: Array, deviation: Array) -> Array:
+    def rule(extent: Any, mean: Array, deviation: Array) -> Array:
+        spread = r if r is not None else half_range(extent)
         return mean * (1 + k * (deviation / spread - 1))
 
-    return _local(image, mask, rule, window, objects, options)
+    passes = () if r is not None else (EXTENT,)
+    return _local(image, mask, rule, window, objects, options, passes)
 
 
 @method("Threshold")
@@ -138,7 +144,7 @@ def niblack(
     .. [1] W. Niblack, An Introduction to Digital Image Processing, Prentice-Hall 1986, pages 115-116.
     """
 
-    def rule(xp: Any, mean: Array, deviation: Array) -> Array:
+    def rule(_: Any, mean: Array, deviation: Array) -> Array:
         return mean - k * deviation
 
     return _local(image, mask, rule, window, objects, options)
@@ -195,28 +201,34 @@ def local_mean(
     .. [1] R. C. Gonzalez and R. E. Woods, Digital Image Processing, 4th ed., Pearson 2018, section 10.3.
     """
 
-    def rule(xp: Any, mean: Array, deviation: Array) -> Array:
+    def rule(_: Any, mean: Array, deviation: Array) -> Array:
         return mean - offset
 
     return _local(image, mask, rule, window, objects, options)
 
 
-def full_spread(image: Image) -> float:
-    """Return half the range of an image's dtype: 127.5 for uint8, 1 for floats."""
-    name = dtype_name(image)
-    if name.startswith("float"):
-        return 1.0
-    bits = int("".join(filter(str.isdigit, name)))
-    return (2**bits - 1) / 2
+def half_range(extent: tuple[float, float] | None) -> float:
+    """Return half the distance between the smallest and the largest grey level; 1 if they are equal."""
+    low, high = extent or (0.0, 0.0)
+    return (high - low) / 2 or 1.0
 
 
-def _local(image: Image, mask: Mask | None, rule: Rule, window: float, objects: Objects, options: Options) -> Labels:
+def _local(
+    image: Image,
+    mask: Mask | None,
+    rule: Rule,
+    window: float,
+    objects: Objects,
+    options: Options,
+    passes: Sequence[Pass] = (),
+) -> Labels:
     radii = tuple(math.floor(w / 2) for w in per_axis(window, options["spacing"], image.ndim))
     cut = partial(_beyond, rule=rule, radii=radii, objects=objects)
-    return segment(Halo(cut, radii, "uint8"), image, mask, objects=objects, options=options)
+    plan = Reduce(None, passes, lambda extent: extent, cut, "uint8", radii)
+    return segment(plan, image, mask, objects=objects, options=options)
 
 
-def _beyond(block: Array, mask: Array | None, *, rule: Rule, radii: Sequence[int], objects: str) -> Array:
+def _beyond(model: Any, block: Array, mask: Array | None, *, rule: Rule, radii: Sequence[int], objects: str) -> Array:
     """Return 1 where a voxel is beyond the threshold of its own window."""
     xp = array_namespace(block)
     grey = xp.astype(block, xp.float64)
@@ -225,7 +237,7 @@ def _beyond(block: Array, mask: Array | None, *, rule: Rule, radii: Sequence[int
     count = xp.clip(box_sums(xp.astype(known, xp.float64), radii), 1.0, None)
     mean = box_sums(grey, radii) / count
     variance = box_sums(grey * grey, radii) / count - mean * mean
-    threshold = rule(xp, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
+    threshold = rule(model, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
     bright = grey > threshold
     return xp.astype(known & (bright if objects == "bright" else ~bright), xp.uint8)
 

@@ -92,7 +92,7 @@ def median(image: Image, *, radius: Annotated[int, Range(0, 50)], spacing: Seque
     def middle(block: Array) -> Array:
         _refuse_nan(block, "median")
         size = tuple(2 * r + 1 for r in radii)
-        return ndimage(block).median_filter(block, size=size, mode="reflect")
+        return ndimage(block).median_filter(_filterable(block), size=size, mode="reflect")
 
     return run_plan(Halo(middle, radii, dtype_name(image)), image)
 
@@ -284,13 +284,19 @@ def _means(array: Array, weights: list[list[float]]) -> Array:
 def _opening(block: Array, radii: tuple[int, ...], closing: bool) -> Array:
     """Grey-level opening (or closing) by a box, from one-dimensional minima and maxima."""
     _refuse_nan(block, "background subtraction")
-    library = ndimage(block)
+    library, block = ndimage(block), _filterable(block)
     first, second = library.minimum_filter1d, library.maximum_filter1d
     for extreme in (second, first) if closing else (first, second):
         for axis, radius in enumerate(radii):
             if radius:
                 block = extreme(block, 2 * radius + 1, axis=axis, mode="reflect")
     return block
+
+
+def _filterable(block: Array) -> Array:
+    """Return a block in a dtype that SciPy's rank filters know; no value changes."""
+    xp = array_namespace(block)
+    return xp.astype(block, xp.float32) if dtype_name(block) == "float16" else block
 
 
 def _refuse_nan(block: Array, step: str) -> None:

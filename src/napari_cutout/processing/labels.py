@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def components(mask: Mask, *, connectivity: Connectivity = 1) -> Labels:
     TypeError
         If `mask` holds floats.
     ValueError
-        If `connectivity` exceeds the number of axes by more than the rounding that 2-D images get.
+        If `connectivity` is not 1, 2 or 3; 3 means 2 on a 2-D image.
 
     Notes
     -----
@@ -49,7 +49,7 @@ def components(mask: Mask, *, connectivity: Connectivity = 1) -> Labels:
         from ..blockwise import lazy_components
 
         return lazy_components(mask, connectivity)
-    return _label(_inside(mask), connectivity)[0]
+    return label_components(_inside(mask), connectivity)[0]
 
 
 def fill_holes(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
@@ -79,11 +79,10 @@ def fill_holes(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
 
         return lazy_fill_holes(mask, connectivity)
     inside = _inside(mask)
-    holes, n = _label(~inside, connectivity)
+    holes, n = label_components(~inside, connectivity)
     outside = touching_border(holes, n)
     outside[0] = True  # label 0 here is the objects themselves
-    xp = array_namespace(mask)
-    return inside | xp.take(from_numpy(~outside, like=mask), xp.reshape(holes, (-1,))).reshape(mask.shape)
+    return inside | _looked_up(~outside, holes)
 
 
 def remove_small(mask: Mask, *, min_size: Annotated[int, Range(0, 2**40)], connectivity: Connectivity = 1) -> Mask:
@@ -138,7 +137,7 @@ def clear_border(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
 
 
 def select(mask: Mask, *, connectivity: int, min_size: int = 0, inside: bool = False) -> Labels:
-    """Number the objects that are large enough and, if asked, touch no edge of the image.
+    """Give numbers to the objects that are large enough and, if asked, touch no edge of the image.
 
     Parameters
     ----------
@@ -161,7 +160,7 @@ def select(mask: Mask, *, connectivity: int, min_size: int = 0, inside: bool = F
         from ..blockwise import lazy_components
 
         return lazy_components(mask, connectivity, min_size=min_size, inside=inside)
-    labels, n = _label(_inside(mask), connectivity)
+    labels, n = label_components(_inside(mask), connectivity)
     if min_size <= 1 and not inside:
         return labels
     keep = np.ones(n + 1, bool)
@@ -169,8 +168,7 @@ def select(mask: Mask, *, connectivity: int, min_size: int = 0, inside: bool = F
         keep &= bincount(labels, n + 1) >= min_size
     if inside:
         keep &= ~touching_border(labels, n)
-    xp = array_namespace(mask)
-    return xp.reshape(xp.take(from_numpy(renumbering(keep), like=mask), xp.reshape(labels, (-1,))), mask.shape)
+    return _looked_up(renumbering(keep), labels)
 
 
 def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
@@ -194,11 +192,16 @@ def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
         from ..blockwise import lazy_components
 
         return lazy_components(mask, connectivity, strict=strict) > 0
-    labels, n = _label(mask, connectivity)
+    labels, n = label_components(mask, connectivity)
     keep = bincount(labels[strict], n + 1) > 0
     keep[0] = False
-    xp = array_namespace(mask)
-    return xp.reshape(xp.take(from_numpy(keep, like=mask), xp.reshape(labels, (-1,))), mask.shape)
+    return _looked_up(keep, labels)
+
+
+def _looked_up(table: NDArray[Any], labels: Array) -> Array:
+    """Return the entry of a host table for every label."""
+    xp = array_namespace(labels)
+    return xp.reshape(xp.take(from_numpy(table, like=labels), xp.reshape(labels, (-1,))), labels.shape)
 
 
 def renumbering(keep: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -223,8 +226,8 @@ def _faces(labels: Array) -> Iterator[Array]:
                 yield labels[tuple(at if a == axis else slice(None) for a in range(labels.ndim))]
 
 
-def _label(inside: Array, connectivity: int) -> tuple[Array, int]:
-    """Return the labelled components, numbered by their first voxel in scan order, and how many there are.
+def label_components(inside: Array, connectivity: int) -> tuple[Array, int]:
+    """Return the components of a boolean array, numbered by first voxel in scan order, and how many there are.
 
     Both libraries number components in that order: SciPy because it scans lines and keeps the smallest
     number of a merged pair, CuPy because it sorts the roots of a union-find whose roots are smallest indices.

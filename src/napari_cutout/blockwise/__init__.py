@@ -1,0 +1,12 @@
+"""Plans and clean-up on dask arrays: the same labels as in memory, computed when asked for.
+
+Statistics of the whole, and the numbers of objects that cross blocks, are delayed values that every block of
+the result waits for; nothing is computed while the graph is made.
+"""
+
+from __future__ import annotations
+
+from ._components import lazy_components, lazy_fill_holes
+from ._plans import run_lazy
+
+__all__ = ["lazy_components", "lazy_fill_holes", "run_lazy"]

@@ -1,0 +1,137 @@
+"""The plans of `_plan`, as dask graphs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._array import Array
+from .._plan import Halo, Pass, PerVoxel, Plan, Reduce
+
+
+def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
+    """Run a plan on dask arrays.
+
+    Parameters
+    ----------
+    plan : PerVoxel, Halo or Reduce
+        What to do.
+    *arrays : dask arrays of one shape, or None
+        The image first; the others are given its chunks.
+
+    Returns
+    -------
+    dask array
+        With the shape and chunks of the image; computing it runs the plan block by block.
+    """
+    image: Array = arrays[0]
+    arrays = tuple(None if a is None else a.rechunk(image.chunks) for a in arrays)
+    match plan:
+        case PerVoxel(function, dtype):
+            return map_blocks(function, arrays, dtype)
+        case Halo(function, width, dtype):
+            return map_blocks(function, arrays, dtype, width=width)
+        case Reduce(start, passes, decide, apply, dtype, width):
+            import dask
+
+            model = dask.delayed(decide)(reduce_passes(start, passes, arrays))
+            return map_blocks(apply, arrays, dtype, model, width=width)
+
+
+def map_blocks(
+    function: Callable[..., Array],
+    arrays: Sequence[Array | None],
+    dtype: str,
+    *first: Any,
+    width: tuple[int, ...] | None = None,
+) -> Array:
+    """Map ``function(*first, *blocks)`` over blocks, extended by `width` where the image goes on.
+
+    None stays None, and delayed values are waited for.
+    """
+    import dask.array as da
+    from dask.array.overlap import overlap, trim_internal
+
+    given = [a for a in arrays if a is not None]
+    depth = {}
+    if width is not None:
+        given = [_wide_enough(a, width) for a in given]
+        depth = {axis: w if given[0].numblocks[axis] > 1 else 0 for axis, w in enumerate(width)}
+        given = [overlap(a, depth, boundary="none") for a in given]
+    mapped = da.map_blocks(
+        _call,
+        *given,
+        *first,
+        function=function,
+        given=tuple(a is not None for a in arrays),
+        n_first=len(first),
+        dtype=dtype,
+        meta=np.empty((0,) * given[0].ndim, dtype),
+    )
+    return trim_internal(mapped, depth, boundary="none") if depth else mapped
+
+
+def reduce_passes(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None]) -> Any:
+    """Return the state after all passes as a delayed value."""
+    import dask
+
+    blocks = list(itertools.zip_longest(*(_delayed_blocks(a) for a in arrays)))
+    state = dask.delayed(start)
+    for sweep in passes:
+        chunk = dask.delayed(_chunk_if_needed, pure=False)
+        summaries = [chunk(sweep, state, *block) for block in blocks]
+        while len(summaries) > 1:  # a tree, so that no task waits for all blocks
+            summaries = [dask.delayed(_combined)(sweep, summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
+        state = dask.delayed(_finish_if_needed)(sweep, state, summaries[0])
+    return state
+
+
+def _delayed_blocks(array: Array | None) -> list[Any]:
+    return [] if array is None else list(array.to_delayed().ravel())
+
+
+def _chunk_if_needed(sweep: Pass, state: Any, *blocks: Array | None) -> Any:
+    return sweep.chunk(state, *blocks) if sweep.needed(state) else None
+
+
+def _combined(sweep: Pass, summaries: list[Any]) -> Any:
+    total = summaries[0]
+    for summary in summaries[1:]:
+        total = None if summary is None and total is None else sweep.combine(total, summary)
+    return total
+
+
+def _finish_if_needed(sweep: Pass, state: Any, summary: Any) -> Any:
+    return sweep.finish(state, summary) if sweep.needed(state) else state
+
+
+def _call(*args: Any, function: Callable[..., Array], given: tuple[bool, ...], n_first: int) -> Array:
+    """Put None back where an optional array was not given."""
+    n_blocks = sum(given)
+    blocks, first = iter(args[:n_blocks]), args[n_blocks : n_blocks + n_first]
+    return function(*first, *(next(blocks) if there else None for there in given))
+
+
+def _wide_enough(array: Array, width: tuple[int, ...]) -> Array:
+    """Join chunks that are thinner than the halo."""
+    chunks = {}
+    for axis, (sizes, reach) in enumerate(zip(array.chunks, width, strict=True)):
+        if len(sizes) > 1 and min(sizes) < max(reach, 1):
+            chunks[axis] = _joined(sizes, reach)
+    return array.rechunk(chunks) if chunks else array
+
+
+def _joined(sizes: Sequence[int], reach: int) -> tuple[int, ...]:
+    """Return chunk sizes of at least `reach`, made by joining neighbours."""
+    joined: list[int] = []
+    for size in sizes:
+        if joined and joined[-1] < reach:
+            joined[-1] += size
+        else:
+            joined.append(size)
+    if len(joined) > 1 and joined[-1] < reach:
+        joined[-2:] = [joined[-2] + joined[-1]]
+    return tuple(joined)

@@ -1,0 +1,44 @@
+"""Images that many tests use, and the settings that a method cannot do without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from napari_cutout._method import Method
+
+
+def two_humps(shape: tuple[int, ...], seed: int = 0, dtype: str = "uint16") -> np.ndarray:
+    """Return blobs on a background, with two clear humps in the histogram and hardly any ties."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.standard_normal(shape), 1.5, mode="wrap")
+    height = rng.random(shape) * 20 + np.where(smooth > np.quantile(smooth, 0.7), 90, 20)
+    if dtype == "int8":
+        return (height - 100).astype(dtype)
+    return (height * (200 if np.dtype(dtype).itemsize > 1 else 1)).astype(dtype)
+
+
+def strokes(image: np.ndarray) -> np.ndarray:
+    """Return strokes with label 1 on some bright voxels and 2 on some dark ones."""
+    painted = np.zeros(image.shape, np.uint8)
+    painted[image > np.quantile(image, 0.9)] = 1
+    painted[image < np.quantile(image, 0.2)] = 2
+    return painted
+
+
+def settings_of(entry: Method) -> dict[str, Any]:
+    """Return the settings without a default."""
+    return {"threshold_at": {"value": 60.0}}.get(entry.name, {})
+
+
+def arrays_of(entry: Method, image: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the arrays that a method needs."""
+    return {"image": image} | ({"markers": strokes(image)} if entry.needs == "strokes" else {})
+
+
+def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
+    """Tell whether two label arrays are equal up to the names of the labels."""
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()]).astype(np.int64), axis=1).shape[1]
+    return pairs == len(np.unique(a)) == len(np.unique(b))

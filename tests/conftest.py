@@ -1,0 +1,87 @@
+"""Fixtures that all tests share: array libraries, real images where they are, and what may not be skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from . import strict
+
+settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile(
+    "long", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run tests marked slow")
+    parser.addoption(
+        "--must-run", default="", metavar="MARKS", help="comma-separated marks whose tests fail if they are skipped"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="slow: run by `make test-long`")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    outcome: Any = yield
+    report = outcome.get_result()
+    marks = {m for m in item.config.getoption("--must-run").split(",") if m}
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and marks & set(item.keywords)
+        and "slow" not in item.keywords
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} may not be skipped here: {call.excinfo and call.excinfo.value}"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of real annotated images, which is not part of the repository."""
+    folder = Path(os.environ.get("NAPARI_CUTOUT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real images are not at {folder}; NAPARI_CUTOUT_DATA may name another folder")
+    return folder
+
+
+def read_only(array: Any) -> np.ndarray:
+    array = np.array(array)
+    array.flags.writeable = False
+    return array
+
+
+LIBRARIES: dict[str, Callable[[Any], Any]] = {
+    "numpy": read_only,
+    "strict": strict.on_host,
+    "strict-device": strict.on_device,
+}
+
+
+@pytest.fixture(params=LIBRARIES)
+def to_library(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    """Return a function that copies a host array to one of the array libraries."""
+    return LIBRARIES[request.param]
+
+
+@pytest.fixture
+def to_gpu() -> Callable[[Any], Any]:
+    """Return a function that copies a host array to the GPU; skip where there is none."""
+    cupy = pytest.importorskip("cupy", exc_type=ImportError)
+    if not cupy.cuda.is_available():
+        pytest.skip("no usable GPU")
+    return cupy.asarray

@@ -1,0 +1,264 @@
+"""What every method in the catalog must hold to, whoever wrote it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+
+import napari_cutout as nc
+from napari_cutout import _array
+from napari_cutout._method import REAL_DTYPES, Method
+from napari_cutout.catalog import methods
+
+from .cases import arrays_of, same_partition, settings_of, two_humps
+from .conftest import read_only
+
+METHODS = list(methods().values())
+SHAPES = [(23, 31), (6, 17, 19), (1, 17, 19), (9, 17, 1)]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "objects": {"one_per_object": True, "connectivity": 3},
+    "all": {
+        "background_radius": 6.0,
+        "median_radius": 1,
+        "sigma": 0.7,
+        "fill_holes": True,
+        "clear_border": True,
+        "min_size": 3,
+    },
+}
+
+every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
+
+
+def run(entry: Method, image: np.ndarray, **more: Any) -> Any:
+    return entry(**arrays_of(entry, image), **settings_of(entry) | more)
+
+
+@every_method
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_library_gives_the_same_labels_and_keeps_its_inputs(
+    entry: Method, shape: tuple[int, ...], options: str, to_library: Any
+) -> None:
+    image = two_humps(shape, dtype="uint8" if options == "plain" else "float32")
+    arrays = arrays_of(entry, image)
+    given = {name: to_library(array) for name, array in arrays.items()}
+    labels = entry(**given, **settings_of(entry), **OPTIONS[options])
+    assert type(labels) is type(given["image"])
+    assert labels.device == given["image"].device
+    assert tuple(labels.shape) == shape
+    assert _array.dtype_name(labels) == ("int32" if options == "objects" else "uint8")
+    expected = entry(**arrays, **settings_of(entry), **OPTIONS[options])
+    np.testing.assert_array_equal(_array.to_numpy(labels), expected)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(_array.to_numpy(given[name]), array)
+
+
+@every_method
+@pytest.mark.parametrize("dtype", REAL_DTYPES)
+def test_any_real_dtype_gives_the_labels_of_the_widest(entry: Method, dtype: str) -> None:
+    image = two_humps((21, 30), dtype="int8" if dtype == "int8" else "uint8").astype(dtype)
+    wide = "float64" if dtype.startswith("float") else "int64"  # integers have a bin each, floats 65,536 bins
+    expected = run(entry, image.astype(wide), **_fixed_scale(entry))
+    np.testing.assert_array_equal(run(entry, image, **_fixed_scale(entry)), expected)
+    swapped = image.astype(image.dtype.newbyteorder())
+    np.testing.assert_array_equal(run(entry, swapped, **_fixed_scale(entry)), expected)
+
+
+def _fixed_scale(entry: Method) -> dict[str, Any]:
+    """Return the settings whose defaults follow the dtype."""
+    return {"r": 60.0} if entry.name == "sauvola" else {}
+
+
+@every_method
+def test_strides_do_not_matter(entry: Method) -> None:
+    image = two_humps((40, 44), dtype="float32")
+    view = np.asfortranarray(image)[::-1, 3::2]
+    np.testing.assert_array_equal(run(entry, view), run(entry, np.ascontiguousarray(view)))
+
+
+@every_method
+@pytest.mark.parametrize("move", [lambda a: a[::-1], lambda a: a[..., ::-1], np.transpose], ids=["z", "x", "T"])
+def test_flips_and_transposition_move_the_labels(entry: Method, move: Any) -> None:
+    image = two_humps((12, 15, 14), dtype="uint16")
+    options = {"sigma": 1.0, "fill_holes": True, "min_size": 4}
+    options |= {} if entry.name != "threshold_at" else {"value": 10_000.0}
+    moved = run(entry, np.ascontiguousarray(move(image)), **options)
+    assert len(np.unique(moved)) > 1
+    np.testing.assert_array_equal(moved, move(run(entry, image, **options)))
+    numbered = run(entry, move(image), one_per_object=True, **options)
+    assert same_partition(numbered, move(run(entry, image, one_per_object=True, **options)))
+
+
+@every_method
+@pytest.mark.parametrize("chunks", [(5, 17, 19), (4, 6, 7)], ids=str)
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_dask_gives_the_labels_of_the_whole(entry: Method, chunks: tuple[int, ...], options: str, dtype: str) -> None:
+    image = two_humps((11, 17, 19), seed=3, dtype=dtype)
+    arrays = arrays_of(entry, image)
+    lazy = {name: da.from_array(array, chunks) for name, array in arrays.items()}
+    labels = entry(**lazy, **settings_of(entry), **OPTIONS[options])
+    assert isinstance(labels, da.Array)
+    whole = entry(**arrays, **settings_of(entry), **OPTIONS[options])
+    assert labels.dtype == whole.dtype
+    np.testing.assert_array_equal(labels.compute(scheduler="sync"), whole)
+
+
+@every_method
+def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
+    image = two_humps((30, 33), dtype="float32")
+    mask = np.zeros(image.shape, bool)
+    mask[4:25, 5:30] = True
+    spoilt = image.copy()
+    spoilt[~mask] = 1e9
+    arrays = arrays_of(entry, image) | {"mask": mask}
+    labels = entry(**arrays | {"image": spoilt}, **settings_of(entry), fill_holes=True)
+    assert labels.any()
+    assert not labels[~mask].any()
+    spoilt[~mask] = -1e9
+    again = entry(**arrays | {"image": spoilt}, **settings_of(entry), fill_holes=True)
+    np.testing.assert_array_equal(labels, again)
+    holes = image.copy()
+    holes[7, 9], holes[20, 11:15] = np.nan, np.nan
+    keep = ~np.isnan(holes)
+    without = entry(**arrays_of(entry, image) | {"image": holes}, **settings_of(entry))
+    assert not without[~keep].any()
+    filled = np.where(keep, image, 0).astype(np.float32)
+    expected = entry(**arrays_of(entry, image) | {"image": filled, "mask": keep}, **settings_of(entry))
+    np.testing.assert_array_equal(without, expected)
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (np.zeros((0, 5), np.uint8), r"shape \(0, 5\) and so no voxels"),
+        (np.zeros(9, np.uint8), r"2-D \(Y, X\) or 3-D .* got shape \(9,\)"),
+        (np.zeros((2, 2, 2, 2), np.uint8), r"got shape \(2, 2, 2, 2\)"),
+        (np.zeros((20, 30, 3), np.uint8), r"\(20, 30, 3\) and dtype uint8 looks like a colour image.*grey\(image\)"),
+        (np.zeros((5, 5), bool), "image is boolean.*pass the grey-level image"),
+        (np.zeros((5, 5), complex), "must be real, got dtype complex128.*magnitude"),
+        (np.zeros((5, 5), object), "must hold integers or floats, got dtype object"),
+        (np.zeros((5, 5), "datetime64[s]"), "must hold integers or floats, got dtype datetime64"),
+        ([[1, 2], [3, 4]], "an array was expected, got list"),
+    ],
+    ids=lambda v: "" if isinstance(v, str) else str(getattr(v, "dtype", "list")) + str(getattr(v, "shape", "")),
+)
+def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> None:
+    markers = np.ones(getattr(image, "shape", (2, 2)), int) if not isinstance(image, list) else [[1, 0], [0, 0]]
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        entry(image, **({"markers": markers} if entry.needs == "strokes" else {}), **settings_of(entry))
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"mask": np.ones((5, 6), bool)}, r"mask must have the shape of image, \(20, 20\), but has \(5, 6\)"),
+        ({"mask": np.ones((20, 20))}, "mask must hold booleans, got dtype float64"),
+        ({"spacing": (1.0,)}, r"one length per axis, 2 of them, got \(1.0,\)"),
+        ({"spacing": (1.0, -2.0)}, r"positive and finite, got \(1.0, -2.0\)"),
+        ({"spacing": "wide"}, "one length per axis, such as"),
+        ({"sigma": -1.0}, r"sigma must be between 0 and 1000, got -1.0"),
+        ({"sigma": float("nan")}, "sigma must be a finite number, got nan"),
+        ({"sigma": "1"}, "sigma must be of type float, got '1' of type str"),
+        ({"min_size": 2.5}, "min_size must be of type int, got 2.5"),
+        ({"fill_holes": 1}, "fill_holes must be of type bool, got 1"),
+        ({"objects": "green"}, "objects must be one of 'bright', 'dark', got 'green'"),
+    ],
+    ids=[
+        "mask-shape",
+        "mask-float",
+        "spacing-short",
+        "spacing-negative",
+        "spacing-text",
+        "sigma-negative",
+        "sigma-nan",
+        "sigma-text",
+        "min_size-float",
+        "fill_holes-int",
+        "objects-unknown",
+    ],
+)
+def test_bad_arguments_are_refused(entry: Method, more: dict[str, Any], sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        run(entry, two_humps((20, 20)), **more)
+
+
+@every_method
+def test_settings_out_of_range_are_refused_by_name_and_value(entry: Method) -> None:
+    image = two_humps((12, 12))
+    for param in entry.settings:
+        if param.range is None:
+            continue
+        for value in (param.range.min - 1, param.range.max * 2 + 1):
+            kind = int if param.type is int else float
+            with pytest.raises(ValueError, match=f"{param.name} must be .*{str(kind(value))[:6]}"):
+                run(entry, image, **{param.name: kind(value)})
+
+
+@every_method
+def test_mixed_libraries_are_refused(entry: Method) -> None:
+    image = two_humps((12, 12))
+    with pytest.raises(TypeError, match="one library, got numpy and dask"):
+        run(entry, image, mask=da.ones(image.shape, dtype=bool))
+
+
+@every_method
+def test_nan_only_and_infinite_images(entry: Method) -> None:
+    arrays = arrays_of(entry, two_humps((12, 12)))
+    arrays["image"] = np.full((12, 12), np.nan, np.float32)
+    if entry.name in ("threshold_at", "sauvola", "niblack", "local_mean"):
+        assert not entry(**arrays, **settings_of(entry)).any()
+    else:
+        with pytest.raises(ValueError, match="no finite voxel to count"):
+            entry(**arrays, **settings_of(entry))
+
+
+@every_method
+def test_same_call_same_answer(entry: Method) -> None:
+    image = two_humps((64, 64, 30))
+    np.testing.assert_array_equal(run(entry, image, sigma=0.5), run(entry, image, sigma=0.5))
+
+
+@every_method
+def test_docstring_describes_every_parameter(entry: Method) -> None:
+    signature = inspect.signature(entry.func)
+    assert [p.name for p in entry.params] == list(signature.parameters)
+    for param in entry.params:
+        text = entry.describe(param.name)
+        assert text.endswith("."), f"{entry.name}: {param.name} is described by {text!r}"
+    assert len(entry.summary) <= 70
+    assert entry.summary.endswith(".")
+    assert getattr(nc, entry.name) is entry.func
+
+
+@every_method
+def test_defaults_of_the_shared_options_are_off(entry: Method) -> None:
+    image = two_humps((30, 30), dtype="uint8")
+    off = {p.name: p.default for p in entry.settings if p.option}
+    np.testing.assert_array_equal(run(entry, image), run(entry, image, **off))
+    assert [p.name for p in entry.settings if p.option] == list(nc.Options.__annotations__)
+
+
+@pytest.mark.gpu
+@every_method
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64", "int32"])
+def test_gpu_gives_the_labels_of_the_host(entry: Method, options: str, dtype: str, to_gpu: Any) -> None:
+    image = two_humps((24, 40, 33), dtype=dtype)
+    arrays = arrays_of(entry, image)
+    labels = entry(**{n: to_gpu(a) for n, a in arrays.items()}, **settings_of(entry), **OPTIONS[options])
+    expected = entry(**arrays, **settings_of(entry), **OPTIONS[options])
+    np.testing.assert_array_equal(_array.to_numpy(labels), expected)
+
+
+def test_read_only_arrays_are_read_only() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        read_only(np.zeros(3))[0] = 1
