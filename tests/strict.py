@@ -33,6 +33,8 @@ def to_host(array: Any) -> Any:
 
 class _Twin(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         function = getattr(ndimage, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:

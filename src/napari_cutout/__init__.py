@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._method import Range, method
     from ._monitor import Cancelled, watch
     from .catalog import methods
+    from .evaluation.overlap import Evaluation, error_map, evaluate
     from .methods._grey_levels import Histogram
     from .methods.histogram import back_projection, histogram, histogram_segmentation
     from .methods.local_threshold import local_mean, niblack, sauvola
@@ -27,6 +28,7 @@ _HOMES = {
     "_method": ("Range", "method"),
     "_monitor": ("Cancelled", "watch"),
     "catalog": ("methods",),
+    "evaluation.overlap": ("Evaluation", "error_map", "evaluate"),
     "methods._grey_levels": ("Histogram",),
     "methods.histogram": ("back_projection", "histogram", "histogram_segmentation"),
     "methods.local_threshold": ("local_mean", "niblack", "sauvola"),

@@ -16,6 +16,9 @@ from ._volume import AXES, UNITS, Volume, arrange, common_spacing, guess_axes, p
 
 _NAMESPACE = "napari_cutout"
 
+# No image is compressed that well; a damaged header may ask for more memory than there is.
+_MAX_RATIO = 100_000
+
 # The unit that OME-TIFF has for lengths that are relative only: without one it would mean micrometres.
 _NO_UNIT = "reference frame"
 
@@ -75,8 +78,9 @@ class _Damage(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one message of tifffile."""
         text = record.getMessage()
-        # Microscopes write private tags that break the standard; they do not touch the voxels.
-        tag = "TiffTag" in text or "for tag #" in text
+        # Microscopes write private tags that break the standard; they do not touch the voxels. But a tag
+        # whose value lies beyond the end of the file tells that the file is cut short.
+        tag = ("TiffTag" in text or "for tag #" in text) and "value offset" not in text
         serious = record.levelno >= logging.ERROR or "zeroed" in text or "failed to reshape" in text
         if record.thread == self._thread and serious and not tag:
             self.message = self.message or text
@@ -95,6 +99,8 @@ def _only_series(tif: Any) -> Any:
 
 
 def _check_complete(series: Any, size: int) -> None:
+    if series.nbytes > _MAX_RATIO * size:
+        raise ValueError(f"the file is damaged: its {size} bytes cannot hold an image of the shape {series.shape}")
     if series.dataoffset is not None:
         _check_extent(series.dataoffset, series.nbytes, size)
     for index, page in enumerate(series.pages):

@@ -66,8 +66,6 @@ def read(path: str | os.PathLike[str]) -> Volume:
     try:
         volume = reader(file, key)
         data = _image_data(np.asarray(volume.data))
-    except MemoryError:
-        raise
     # The parsers of damaged files raise whatever they stumble over: struct.error, zlib.error, KeyError, ...
     except Exception as error:
         raise ValueError(f"cannot read {text!r}: {error or type(error).__name__}") from error
@@ -121,8 +119,13 @@ def _read_npz(path: Path, key: str) -> Volume:
             key = keys[0]
         if key not in keys:
             asked = f"it has no array {key!r}" if key else f"it holds {len(keys)} arrays"
-            raise ValueError(f"{asked}; name one of {', '.join(keys) or 'none'} as {path.name}:key")
+            raise ValueError(f"{asked}; name one of {_listed(keys)} as {path.name}:key")
         return _unnamed(archive[key])
+
+
+def _listed(keys: list[str], limit: int = 12) -> str:
+    rest = f" and {len(keys) - limit} more" if len(keys) > limit else ""
+    return (", ".join(keys[:limit]) or "none") + rest
 
 
 @contextmanager
@@ -389,5 +392,5 @@ def _keys(path: Path, pattern: str) -> list[str]:
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
     found = sorted(fnmatch.filter(keys, pattern))
     if not found:
-        raise FileNotFoundError(f"no array of {str(path)!r} matches {pattern!r}; it has {', '.join(keys)}")
+        raise FileNotFoundError(f"no array of {str(path)!r} matches {pattern!r}; it has {_listed(keys)}")
     return [f"{path}:{key}" for key in found]

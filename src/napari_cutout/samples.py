@@ -134,6 +134,8 @@ def _nuclei(name: str, seed: int, shape: Sequence[int], spacing: Sequence[float]
             f"an image of {tuple(shape)} voxels of {tuple(spacing)} micrometers is too small for nuclei; "
             f"every side must be {smallest} micrometers or more"
         )
+    if n_nuclei is not None and n_nuclei < 0:
+        raise ValueError(f"n_nuclei must be 0 or more, but is {n_nuclei}")
     mean = sum(_RADII) / 2
     ball = math.pi * mean**2 if len(shape) == 2 else 4 / 3 * math.pi * mean**3
     count = max(2, round(_FILLED[len(shape)] * math.prod(extent) / ball)) if n_nuclei is None else n_nuclei
@@ -211,7 +213,6 @@ def _place(rng: np.random.Generator, shape: Sequence[int], spacing: _Array, coun
         # Nuclei press against each other; they do not lie on top of each other, nor leave slivers.
         if free.sum() < 0.93 * inside.sum():
             continue
-        free = _largest_part(free)
         placed.append(nucleus)
         truth[box][free] = len(placed)
         signal[box][free] = brightness[free]
@@ -225,13 +226,6 @@ def _place(rng: np.random.Generator, shape: Sequence[int], spacing: _Array, coun
     rank = np.zeros(count + 1, np.int32)
     rank[1 + np.argsort(first)] = np.arange(1, count + 1)
     return rank[truth], signal
-
-
-def _largest_part(mask: _Array) -> _Array:
-    from scipy import ndimage
-
-    parts, count = ndimage.label(mask)
-    return mask if count < 2 else parts == 1 + np.bincount(parts.ravel())[1:].argmax()
 
 
 def _photograph(rng: np.random.Generator, signal: _Array, spacing: Sequence[float]) -> _Array:

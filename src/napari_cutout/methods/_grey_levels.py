@@ -23,11 +23,11 @@ from .._plan import Pass, Reduce
 N_BINS = 65_536
 """Bins of an image whose grey levels are not small integers."""
 
-QUANTILES = (0.0001, 0.9999)
-"""What the bins span after a hot pixel has been found."""
+TAIL = 0.0001
+"""The share of voxels, but at least one, that may lie beyond either end of bins that were narrowed."""
 
 MAX_NARROWINGS = 2
-"""How often the bins may be narrowed: twice is a factor of up to 65,536 squared."""
+"""How often the bins are narrowed: the second time finds the quantiles within the bins of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,13 @@ class Histogram:
 
 
 def quantile_bins(counts: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the bins that hold the 0.01 and the 99.99 % quantile."""
+    """Return the bins that hold the 0.01 and the 99.99 % quantile; one voxel at either end counts as beyond."""
     below = np.cumsum(counts)
-    low, high = (q * int(below[-1]) for q in QUANTILES)
-    return int(np.searchsorted(below, low, side="right")), int(np.searchsorted(below, high, side="left"))
+    total = int(below[-1])
+    tail = max(TAIL * total, 1.0)
+    if 2 * tail >= total:
+        return 0, len(counts) - 1
+    return int(np.searchsorted(below, tail, side="right")), int(np.searchsorted(below, total - tail, side="left"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +316,8 @@ def _settled(bins: Bins, counts: NDArray[np.int64] | None) -> Bins:
         return bins
     total = int(counts.sum())
     settled = replace(bins, counts=counts, recount=False)
-    if bins.exact or total == 0 or 2 * int(counts.max()) <= total or bins.narrowings == MAX_NARROWINGS:
+    crowded = 2 * int(counts.max()) > total or bins.narrowings > 0  # the second time sharpens the first
+    if bins.exact or total == 0 or not crowded or bins.narrowings == MAX_NARROWINGS:
         return settled
     first, last = quantile_bins(counts)
     width = (bins.high - bins.low) / bins.n
@@ -397,7 +401,8 @@ def comparable(thresholds: tuple[float, ...], dtype: str) -> NDArray[Any]:
         kind = np.dtype(dtype).type
         with np.errstate(over="ignore"):
             rounded = wanted.astype(kind)
-        return np.where(rounded.astype(np.float64) > wanted, np.nextafter(rounded, kind(-np.inf)), rounded)
+            lower = np.nextafter(rounded, kind(-np.inf))
+        return np.where(rounded.astype(np.float64) > wanted, lower, rounded)
     lowest, highest = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     floors = [min(math.floor(t), highest) if math.isfinite(t) else (highest if t > 0 else lowest - 1) for t in wanted]
     return np.asarray([f for f in floors if f >= lowest], dtype)

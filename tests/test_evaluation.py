@@ -1,0 +1,611 @@
+"""Overlap scores: by hand, against scikit-learn and scikit-image, and by what must hold for any labels."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_allclose, assert_array_equal
+from skimage.metrics import contingency_table
+from sklearn import metrics
+
+from napari_cutout import Cancelled, watch
+from napari_cutout.evaluation import _contingency, _export
+from napari_cutout.evaluation.overlap import (
+    Contingency,
+    Evaluation,
+    contingency,
+    error_map,
+    evaluate,
+    soft_dice_loss,
+)
+
+from .strict import on_device, on_host, to_host
+
+PREDICTED = np.array([0, 0, 1, 1, 1, 2, 2, 0])
+TRUTH = np.array([0, 1, 1, 1, 2, 2, 2, 0])
+
+
+def pair(seed: int, n_labels: int, shape: tuple[int, ...] = (9, 10, 11), dtype: Any = "int64") -> list[np.ndarray]:
+    """Return two label arrays that agree in about two thirds of their voxels."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, n_labels, shape)
+    return [
+        np.where(rng.random(shape) < 0.5, rng.integers(0, n_labels, shape), truth).astype(dtype),
+        truth.astype(dtype),
+    ]
+
+
+def counts(result: Evaluation) -> np.ndarray:
+    return np.stack([result.tp, result.fp, result.fn, result.tn])
+
+
+def by_dict(predicted: np.ndarray, truth: np.ndarray) -> dict[tuple[int, int], int]:
+    """Count pairs the slow way."""
+    found: dict[tuple[int, int], int] = {}
+    for p, t in zip(predicted.ravel().tolist(), truth.ravel().tolist(), strict=True):
+        found[p, t] = found.get((p, t), 0) + 1
+    return found
+
+
+def as_dict(table: Contingency) -> dict[tuple[int, int], int]:
+    cells = zip(table.predicted.tolist(), table.truth.tolist(), table.counts.tolist(), strict=True)
+    return {(p, t): n for p, t, n in cells}
+
+
+# By hand ---------------------------------------------------------------------------------------------
+
+
+def test_scores_by_hand() -> None:
+    result = evaluate(PREDICTED, TRUTH)
+    assert result.classes.tolist() == [0, 1, 2]
+    # Class 0: predicted at 0 1 7, true at 0 7. Class 1: predicted at 2 3 4, true at 1 2 3. Class 2: 5 6 and 4 5 6.
+    assert counts(result).tolist() == [[2, 2, 2], [1, 1, 0], [0, 1, 1], [5, 4, 5]]
+    assert_allclose(result.iou, [2 / 3, 2 / 4, 2 / 3])  # TP / (TP + FP + FN)
+    assert_allclose(result.dice, [4 / 5, 4 / 6, 4 / 5])  # 2 TP / (2 TP + FP + FN)
+    assert_allclose(result.precision, [2 / 3, 2 / 3, 1])
+    assert_allclose(result.recall, [1, 2 / 3, 2 / 3])
+    assert_allclose(result.accuracy, [7 / 8, 6 / 8, 7 / 8])
+    assert_allclose(result.prevalence, [2 / 8, 3 / 8, 3 / 8])
+    assert result.mean_iou == pytest.approx((1 / 2 + 2 / 3) / 2)  # background left out
+    assert result.mean_dice == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert result.overall_accuracy == pytest.approx(6 / 8)
+    assert (result.n_voxels, result.n_ignored, result.match) == (8, 0, "value")
+    assert result.iou.dtype == result.dice.dtype == np.float64
+    assert result.tp.dtype == result.classes.dtype == np.int64
+
+
+def test_frequency_weights_are_the_shares_of_the_classes_in_truth() -> None:
+    # Class 1 has 1 voxel, found with one in excess: IoU 1/2, Dice 2/3. Class 2 has 3, all but one found: 2/3 and 4/5.
+    result = evaluate([np.array([1, 1, 2, 2, 0])][0], np.array([1, 2, 2, 2, 0]))
+    assert_allclose(result.iou[1:], [1 / 2, 2 / 3])
+    assert result.frequency_weighted_iou == pytest.approx((1 * 1 / 2 + 3 * 2 / 3) / 4)
+    assert result.frequency_weighted_dice == pytest.approx((1 * 2 / 3 + 3 * 4 / 5) / 4)
+
+
+def test_ignored_voxels_leave_every_count() -> None:
+    truth = np.array([-1, 1, 1, -1, 2, 2, 2, 0])
+    result = evaluate(PREDICTED, truth, ignore=-1, match="value")
+    kept = truth != -1
+    assert_array_equal(counts(result), counts(evaluate(PREDICTED[kept], truth[kept], match="value")))
+    assert (result.n_voxels, result.n_ignored, result.ignore) == (6, 2, -1)
+    assert -1 not in result.classes
+
+
+def test_strokes_have_no_background_class() -> None:
+    # 0 is not annotated: what is predicted there does not matter, and a predicted 0 on a stroke is a miss.
+    result = evaluate(np.array([1, 2, 1, 0, 2]), np.array([0, 0, 1, 1, 2]), ignore=0, match="value")
+    assert result.classes.tolist() == [1, 2]
+    assert counts(result).tolist() == [[1, 1], [0, 0], [1, 0], [1, 2]]
+
+
+def test_means_skip_a_class_that_is_nowhere() -> None:
+    result = evaluate(PREDICTED, TRUTH, classes=(0, 1, 2, 7))
+    assert result.classes.tolist() == [0, 1, 2, 7]
+    for name in ("iou", "dice", "precision", "recall", "accuracy"):
+        assert np.isnan(getattr(result, name)).tolist() == [False, False, False, True]
+    assert result.prevalence[3] == 0
+    assert result.mean_iou == evaluate(PREDICTED, TRUTH).mean_iou
+
+
+def test_classes_restrict_the_report() -> None:
+    whole, part = evaluate(PREDICTED, TRUTH), evaluate(PREDICTED, TRUTH, classes=[2, 1])
+    assert part.classes.tolist() == [1, 2]
+    assert_array_equal(counts(part), counts(whole)[:, 1:])
+
+
+@pytest.mark.parametrize("labels", [np.zeros((3, 4), np.uint8), np.zeros(3, bool)])
+def test_background_alone_is_scored_as_it_is(labels: np.ndarray) -> None:
+    result = evaluate(labels, labels)
+    assert result.classes.tolist() == [0]
+    assert result.mean_iou == result.mean_dice == result.frequency_weighted_iou == 1
+
+
+def test_perfect_and_disjoint_labels() -> None:
+    assert evaluate(TRUTH, TRUTH).mean_iou == evaluate(TRUTH, TRUTH).mean_dice == 1
+    nothing = evaluate(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
+    assert nothing.iou.tolist() == nothing.dice.tolist() == [0, 0]
+    missed = evaluate(np.array([0, 0, 0]), np.array([0, 1, 1]))
+    assert np.isnan(missed.precision[1])
+    assert missed.recall[1] == missed.iou[1] == 0
+
+
+def test_nothing_of_the_classes_in_truth_gives_no_frequencies() -> None:
+    result = evaluate(np.array([0, 1]), np.array([0, 0]))
+    assert result.mean_iou == 0
+    assert np.isnan(result.frequency_weighted_iou)
+
+
+# Matching --------------------------------------------------------------------------------------------
+
+FAR = np.arange(40)
+AUTO = [
+    pytest.param([0, 1, 1], [0, 1, 0], None, "value", id="same-object-label"),
+    pytest.param([1, 1, 1], [0, 1, 0], None, "value", id="same-object-label-no-background"),
+    pytest.param([0, 1, 1], [0, 255, 0], None, "binary", id="1-against-255"),
+    pytest.param([0, 1, 1], [0, 1, 2], None, "binary", id="mask-against-objects"),
+    pytest.param([0, 3, 4], [0, 1, 1], None, "binary", id="objects-against-mask"),
+    pytest.param([0, 0, 0], [0, 4, 5], None, "binary", id="nothing-found"),
+    pytest.param([1, 2, 3], [0, 0, 0], None, "binary", id="nothing-there"),
+    pytest.param([0, 1, 2], [2, 1, 0], None, "value", id="same-labels"),
+    pytest.param([1, 2, 3], [0, 1, 2], None, "overlap", id="clusters-from-1"),
+    pytest.param([0, 1, 2], [0, 5, 6], None, "overlap", id="other-labels"),
+    pytest.param(FAR, FAR // 2, None, "binary", id="many-labels"),
+    pytest.param(FAR, FAR, None, "value", id="many-labels-that-are-the-same"),
+    pytest.param([0, 1, 1], [0, 1, 2], 0, "overlap", id="mask-against-strokes-of-both"),
+    pytest.param([0, 1, 1], [0, 2, 2], 0, "binary", id="strokes-of-one-class"),
+    pytest.param([1, 1, 2], [0, 1, 2], 0, "value", id="strokes-of-the-same-labels"),
+]
+
+
+@pytest.mark.parametrize(("predicted", "truth", "ignore", "rule"), AUTO)
+def test_auto_says_which_rule_it_took(predicted: Any, truth: Any, ignore: int | None, rule: str) -> None:
+    result = evaluate(np.array(predicted), np.array(truth), ignore=ignore)
+    assert result.match == rule
+    assert len(result.match_reason) > 20
+    asked = evaluate(np.array(predicted), np.array(truth), ignore=ignore, match=rule)  # type: ignore[arg-type]
+    assert_array_equal(counts(result), counts(asked))
+    assert f"match={rule!r} was asked for" in asked.match_reason
+
+
+def test_binary_joins_all_objects() -> None:
+    result = evaluate(np.array([0, 3, 4, 0]), np.array([0, 9, 0, 9]), match="binary")
+    assert result.classes.tolist() == [0, 1]
+    assert counts(result).tolist() == [[1, 1], [1, 1], [1, 1], [1, 1]]
+    assert result.mapping == {0: 0, 3: 1, 4: 1}
+
+
+def test_binary_keeps_class_1_where_1_is_ignored() -> None:
+    result = evaluate(np.array([0, 5, 5]), np.array([0, 1, 2]), ignore=1, match="binary")
+    assert result.classes.tolist() == [0, 1]
+    assert result.tp.tolist() == [1, 1]
+
+
+def test_overlap_maps_many_to_one_and_ties_to_the_smallest_class() -> None:
+    #   7 meets 1 twice, 0 once; 8 meets 1 once; 9 meets 0 and 2 once each: the smaller one is taken.
+    predicted = np.array([7, 7, 7, 8, 9, 9])
+    truth = np.array([1, 1, 0, 1, 2, 0])
+    result = evaluate(predicted, truth, match="overlap")
+    assert result.mapping == {7: 1, 8: 1, 9: 0}
+    assert result.classes.tolist() == [0, 1, 2]
+    # As if predicted were 1 1 1 1 0 0.
+    assert counts(result).tolist() == [[1, 3, 0], [1, 1, 0], [1, 0, 1], [3, 2, 5]]
+    assert "favours the prediction" in result.match_reason
+
+
+# Against others --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "int32", "uint64", ">i4"])
+def test_scores_equal_those_of_scikit_learn(dtype: str) -> None:
+    predicted, truth = pair(0, 2 if dtype == "bool" else 5, dtype=dtype)
+    result = evaluate(predicted, truth, match="value")
+    flat = truth.ravel().astype(int), predicted.ravel().astype(int)
+    assert_allclose(result.iou, metrics.jaccard_score(*flat, average=None), rtol=1e-14)
+    assert_allclose(result.dice, metrics.f1_score(*flat, average=None), rtol=1e-14)
+    assert_allclose(result.precision, metrics.precision_score(*flat, average=None), rtol=1e-14)
+    assert_allclose(result.recall, metrics.recall_score(*flat, average=None), rtol=1e-14)
+    assert result.overall_accuracy == pytest.approx(metrics.accuracy_score(*flat), rel=1e-14)
+    confusion = metrics.multilabel_confusion_matrix(*flat)
+    assert_array_equal(counts(result), np.stack([confusion[:, i, j] for i, j in ((1, 1), (0, 1), (1, 0), (0, 0))]))
+
+
+@pytest.mark.parametrize("n_labels", [3, 700])  # a dense table, and hashed pairs
+def test_table_equals_that_of_scikit_image(n_labels: int) -> None:
+    predicted, truth = pair(1, n_labels, (40, 50, 30), "uint16")
+    expected = contingency_table(predicted, truth).tocoo()
+    table = contingency(predicted, truth)
+    dense = np.zeros((n_labels, n_labels), int)
+    dense[table.predicted, table.truth] = table.counts
+    reference = np.zeros((n_labels, n_labels), int)
+    reference[expected.coords] = expected.data
+    assert_array_equal(dense, reference)
+
+
+# Any library, any dtype, any chunk --------------------------------------------------------------------
+
+DTYPES = ["bool", "uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+
+
+@pytest.mark.parametrize("shape", [(60,), (6, 10), (3, 4, 5), (2, 3, 2, 5)])
+@pytest.mark.parametrize("dtypes", [*zip(DTYPES, DTYPES, strict=True), ("uint8", "int64"), ("uint64", "int8")])
+def test_counts_are_the_same_in_every_library(
+    to_library: Callable[[Any], Any], dtypes: tuple[str, str], shape: tuple[int, ...]
+) -> None:
+    predicted, truth = (a.astype(d) for a, d in zip(pair(2, 2 if "bool" in dtypes else 60, shape), dtypes, strict=True))
+    table = contingency(to_library(predicted), to_library(truth))
+    assert as_dict(table) == by_dict(predicted, truth)
+    assert table.predicted.dtype == table.truth.dtype == table.counts.dtype == np.int64
+
+
+def test_large_ids_are_counted_in_every_library(to_library: Callable[[Any], Any]) -> None:
+    rng = np.random.default_rng(3)
+    ids = np.concatenate([[0, 2**40, 2**63 - 1], rng.integers(0, 2**40, 300)])
+    predicted, truth = rng.choice(ids, (2, 20, 40))
+    table = contingency(to_library(predicted), to_library(truth))
+    assert as_dict(table) == by_dict(predicted, truth)
+
+
+def test_a_device_sorts_ranks_where_the_table_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_contingency, "MAX_DEVICE_CELLS", 8)
+    predicted, truth = pair(4, 30)
+    assert as_dict(contingency(on_device(predicted), on_device(truth))) == by_dict(predicted, truth)
+
+
+@pytest.mark.parametrize("slots", [2, 16, 1024])
+def test_hashed_counts_equal_dense_ones_however_often_the_table_is_full(
+    monkeypatch: pytest.MonkeyPatch, slots: int
+) -> None:
+    predicted, truth = pair(5, 40)
+    dense = contingency(predicted, truth)
+    monkeypatch.setattr(_contingency, "MAX_CELLS", 0)
+    monkeypatch.setattr(_contingency, "SLOTS", slots)
+    assert contingency(predicted, truth) == dense
+
+
+@pytest.mark.parametrize("n_labels", [4, 900])
+def test_blocks_give_the_counts_of_the_whole(monkeypatch: pytest.MonkeyPatch, n_labels: int) -> None:
+    predicted, truth = pair(6, n_labels, (13, 20, 30))
+    whole = contingency(predicted, truth)
+    monkeypatch.setattr("napari_cutout._plan.BLOCK_VOXELS", 70)
+    assert contingency(predicted, truth) == whole
+
+
+@pytest.mark.parametrize("chunks", [(13, 20, 30), (5, 7, 9), (1, 20, 30)])
+def test_dask_chunks_give_the_counts_of_the_whole(chunks: tuple[int, ...]) -> None:
+    predicted, truth = pair(7, 5, (13, 20, 30))
+    result = evaluate(da.from_array(predicted, chunks), da.from_array(truth, (4, 20, 11)), ignore=4)
+    expected = evaluate(predicted, truth, ignore=4)
+    assert_array_equal(counts(result), counts(expected))
+    assert result.match == expected.match
+    errors = error_map(da.from_array(predicted, chunks), da.from_array(truth, (4, 20, 11)), ignore=4)
+    assert isinstance(errors, da.Array)
+    assert_array_equal(errors.compute(), error_map(predicted, truth, ignore=4))
+
+
+def test_dask_chunks_without_voxels_count_nothing() -> None:
+    predicted, truth = pair(8, 5, (6, 7))
+    holes = [da.concatenate([da.from_array(a)[:0], da.from_array(a)]) for a in (predicted, truth)]
+    assert contingency(*holes) == contingency(predicted, truth)
+    probabilities = da.concatenate([da.zeros((0, 7)), da.ones((6, 7))])
+    assert soft_dice_loss(probabilities, holes[1]) == soft_dice_loss(np.ones((6, 7)), truth)
+
+
+def test_non_contiguous_arrays_are_counted() -> None:
+    predicted, truth = pair(9, 6)
+    table = contingency(predicted[::2, ::-1].T, truth[::2, ::-1].T)
+    assert as_dict(table) == by_dict(predicted[::2], truth[::2])
+
+
+def test_error_map_and_scores_in_every_library(to_library: Callable[[Any], Any]) -> None:
+    predicted, truth = pair(10, 4, (5, 6, 7), "uint8")
+    for match in ("binary", "value", "overlap"):
+        expected = error_map(predicted + 3, truth, ignore=1, match=match)  # type: ignore[arg-type]
+        errors = error_map(to_library(predicted + 3), to_library(truth), ignore=1, match=match)  # type: ignore[arg-type]
+        assert type(errors) is type(to_library(predicted))
+        assert_array_equal(to_host(errors), expected)
+    probabilities = predicted / 4
+    loss = soft_dice_loss(to_library(probabilities), to_library(truth), ignore=1)
+    assert loss == pytest.approx(soft_dice_loss(probabilities, truth, ignore=1), rel=1e-12)
+
+
+# Properties ------------------------------------------------------------------------------------------
+
+
+@st.composite
+def label_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    shape = draw(hnp.array_shapes(max_dims=3, max_side=7))
+    largest = draw(st.sampled_from([1, 3, 300, 2**40]))
+    return tuple(draw(hnp.arrays(np.int64, shape, elements=st.integers(0, largest))) for _ in range(2))  # type: ignore[return-value]
+
+
+@given(label_pairs())
+def test_iou_is_symmetric_and_gives_dice(labels: tuple[np.ndarray, np.ndarray]) -> None:
+    predicted, truth = labels
+    result, swapped = (evaluate(a, b, match="value") for a, b in ((predicted, truth), (truth, predicted)))
+    assert_array_equal(result.iou, swapped.iou)
+    assert_array_equal(result.precision, swapped.recall)
+    assert_allclose(result.dice, 2 * result.iou / (1 + result.iou), rtol=1e-14)
+    assert (counts(result).sum(axis=0) == predicted.size).all()
+    assert_allclose(result.overall_accuracy, result.tp.sum() / predicted.size)
+
+
+@given(label_pairs(), st.data())
+def test_tables_add_in_any_split_and_order(labels: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
+    predicted, truth = (a.ravel() for a in labels)
+    cuts = data.draw(st.lists(st.integers(1, predicted.size), unique=True, max_size=4))
+    edges = sorted({0, predicted.size, *cuts})
+    parts = [contingency(predicted[a:b], truth[a:b]) for a, b in itertools.pairwise(edges)]
+    shuffled = data.draw(st.permutations(parts))
+    assert reduce(Contingency.__add__, shuffled) == contingency(predicted, truth)
+
+
+@given(label_pairs())
+def test_table_has_every_pair(labels: tuple[np.ndarray, np.ndarray]) -> None:
+    table = contingency(*labels)
+    assert as_dict(table) == by_dict(*labels)
+    assert sorted(as_dict(table)) == list(as_dict(table))
+    assert table.n_voxels == labels[0].size
+
+
+@given(label_pairs(), st.integers(1, 5))
+def test_renumbering_predicted_does_not_show_in_overlap(labels: tuple[np.ndarray, np.ndarray], factor: int) -> None:
+    predicted, truth = labels
+    renumbered = predicted.max() * factor - predicted * factor + 3
+    expected = evaluate(predicted, truth, match="overlap")
+    assert_array_equal(counts(evaluate(renumbered, truth, match="overlap")), counts(expected))
+    assert expected.overall_accuracy >= evaluate(predicted, truth, match="value").overall_accuracy
+
+
+@given(label_pairs())
+def test_renumbering_both_renumbers_the_classes(labels: tuple[np.ndarray, np.ndarray]) -> None:
+    predicted, truth = labels
+    before, after = (evaluate(predicted + add, truth + add, match="value") for add in (0, 9))
+    assert_array_equal(after.classes, before.classes + 9)
+    assert_array_equal(after.iou, before.iou)
+
+
+@given(label_pairs(), st.integers(-2, 3))
+def test_ignoring_equals_leaving_out(labels: tuple[np.ndarray, np.ndarray], ignore: int) -> None:
+    predicted, truth = (a.ravel() for a in labels)
+    kept = truth != ignore
+    if not kept.any():
+        with pytest.raises(ValueError, match="takes out every voxel"):
+            contingency(predicted, truth, ignore)
+        return
+    table = contingency(predicted, truth, ignore)
+    assert as_dict(table) == by_dict(predicted[kept], truth[kept])
+    assert table.n_ignored == (~kept).sum()
+
+
+@given(label_pairs(), st.sampled_from(["auto", "binary", "value", "overlap"]), st.sampled_from([None, 0, 1]))
+def test_error_map_counts_what_the_scores_count(labels: tuple[np.ndarray, np.ndarray], match: Any, ignore: int) -> None:
+    predicted, truth = labels
+    if (truth == ignore).all():
+        return
+    errors = error_map(predicted, truth, ignore=ignore, match=match)
+    result = evaluate(predicted, truth, ignore=ignore, match=match)
+    mapped = np.vectorize(lambda label: result.mapping.get(label, 0), otypes=[np.int64])(predicted)
+    there = (truth != 0).astype(int) if result.match == "binary" else truth
+    known = np.ones(truth.shape, bool) if ignore is None else truth != ignore
+    expected = np.select(
+        [~known | (mapped == 0) & (there == 0), mapped == there, there == 0, mapped == 0], [0, 1, 2, 3], 4
+    )
+    assert errors.dtype == np.uint8
+    assert_array_equal(errors, expected)
+    foreground = result.classes != 0
+    assert result.tp[foreground].sum() == (errors == 1).sum()
+
+
+# Error map and soft Dice by hand ---------------------------------------------------------------------
+
+
+def test_error_map_by_hand() -> None:
+    predicted = np.array([[0, 1, 1, 0, 2, 1, 1]])
+    truth = np.array([[0, 1, 0, 1, 1, 9, 2]])
+    assert error_map(predicted, truth, ignore=9, match="value").tolist() == [[0, 1, 2, 3, 4, 0, 4]]
+    assert error_map(predicted, truth, ignore=9, match="binary").tolist() == [[0, 1, 2, 3, 1, 0, 1]]
+
+
+def test_error_map_of_a_label_that_only_ignored_voxels_hold() -> None:
+    predicted = np.array([1, 1, 5, 2, 9])
+    truth = np.array([1, 1, 0, 2, 0])
+    assert error_map(predicted, truth, ignore=0, match="overlap").tolist() == [1, 1, 0, 1, 0]
+
+
+def test_soft_dice_loss_by_hand() -> None:
+    probabilities, truth = np.array([0.5, 1.0, 0.25, 0.25]), np.array([0, 3, 3, 0])
+    # sum(p y) = 1.25, sum(p) = 2, sum(y) = 2
+    assert soft_dice_loss(probabilities, truth) == pytest.approx(1 - (2 * 1.25 + 1) / (2 + 2 + 1))
+    assert soft_dice_loss(probabilities, truth, smooth=0) == pytest.approx(1 - 2.5 / 4)
+    # without the first voxel: 1.25, 1.5, 2
+    truth[0] = 7
+    assert soft_dice_loss(probabilities, truth, ignore=7) == pytest.approx(1 - (2.5 + 1) / (1.5 + 2 + 1))
+
+
+def test_soft_dice_loss_of_certain_probabilities_is_one_minus_dice() -> None:
+    predicted, truth = pair(11, 2)
+    loss = soft_dice_loss(predicted.astype(np.float32), truth, smooth=0)
+    assert loss == pytest.approx(1 - evaluate(predicted, truth).dice[1], rel=1e-12)
+
+
+def test_soft_dice_loss_of_nothing_is_perfect_with_smoothing_and_undefined_without() -> None:
+    assert soft_dice_loss(np.zeros(3), np.zeros(3, int)) == 0
+    assert np.isnan(soft_dice_loss(np.zeros(3), np.zeros(3, int), smooth=0))
+
+
+def test_soft_dice_loss_does_not_read_ignored_probabilities() -> None:
+    assert soft_dice_loss(np.array([np.nan, 1.0]), np.array([4, 1]), ignore=4) == 0
+
+
+# Reports ---------------------------------------------------------------------------------------------
+
+
+def test_table_has_one_row_per_class_with_plain_numbers() -> None:
+    rows = evaluate(PREDICTED, TRUTH).table
+    assert [row["class"] for row in rows] == [0, 1, 2]
+    assert list(rows[0]) == [
+        "class",
+        "iou",
+        "dice",
+        "precision",
+        "recall",
+        "accuracy",
+        "prevalence",
+        "tp",
+        "fp",
+        "fn",
+        "tn",
+    ]
+    assert {type(v) for row in rows for v in row.values()} == {int, float}
+
+
+def test_csv_gives_the_table_back(tmp_path: Path) -> None:
+    result = evaluate(PREDICTED, TRUTH, classes=[1, 7])
+    path = result.to_csv(tmp_path / "scores.csv")
+    with path.open(newline="") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    assert_array_equal([list(r.values()) for r in rows], [list(r.values()) for r in result.table])
+
+
+def test_json_holds_the_table_and_how_it_came_about(tmp_path: Path) -> None:
+    result = evaluate(PREDICTED, TRUTH, ignore=9, classes=[1, 7])
+    content = json.loads(result.to_json(tmp_path / "scores.json").read_text())
+    assert content["match"] == "value"
+    assert content["mapping"] == {"0": 0, "1": 1, "2": 2}
+    assert content["mean_iou"] == result.mean_iou
+    assert content["classes"][0]["iou"] == result.iou[0]
+    assert content["classes"][1]["iou"] is None
+    assert (content["ignore"], content["n_voxels"], content["n_ignored"]) == (9, 8, 0)
+
+
+@pytest.mark.parametrize("name", ["to_csv", "to_json"])
+def test_an_existing_file_stays_unless_overwriting_is_allowed(tmp_path: Path, name: str) -> None:
+    write, path = getattr(evaluate(PREDICTED, TRUTH), name), tmp_path / "scores"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="scores' exists already; choose another name"):
+        write(path)
+    assert path.read_text() == "mine"
+    assert write(path, overwrite=True) == path
+    assert path.read_text() != "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_and_a_folder_in_the_way_are_named(tmp_path: Path) -> None:
+    result = evaluate(PREDICTED, TRUTH)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*absent' to write 'a.csv' to"):
+        result.to_csv(tmp_path / "absent" / "a.csv")
+    with pytest.raises(FileExistsError, match="exists already"):
+        result.to_csv(tmp_path, overwrite=True)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("mine")
+
+    def fail(self: Path, text: str, **_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_export.Path, "write_text", fail)
+    with pytest.raises(OSError, match=r"could not write .*No space left on device.*nothing was changed there"):
+        evaluate(PREDICTED, TRUTH).to_csv(path, overwrite=True)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_summary_shows_scores_and_their_origin() -> None:
+    text = str(evaluate(PREDICTED, np.where(TRUTH == 2, 255, TRUTH), ignore=255))
+    assert "0.6667" in text
+    assert "3 not annotated (label 255 of truth)" in text
+    assert "labels matched by" in text
+    assert "prevalence" in text.splitlines()[0]
+
+
+def test_summary_of_many_classes_is_cut_and_says_so() -> None:
+    labels = np.arange(100)
+    text = evaluate(labels, labels).summary()
+    assert "... and 60 more classes" in text
+    assert len(evaluate(labels, labels).table) == 100
+
+
+def test_results_cannot_be_changed() -> None:
+    result = evaluate(PREDICTED, TRUTH)
+    with pytest.raises(ValueError, match="read-only"):
+        result.tp[0] = 5
+    with pytest.raises(AttributeError):
+        result.match = "value"  # type: ignore[misc]
+
+
+# Progress and bad input ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_run_is_watched_and_cancelled(monkeypatch: pytest.MonkeyPatch, lazy: bool) -> None:
+    monkeypatch.setattr("napari_cutout._plan.BLOCK_VOXELS", 100)
+    labels = pair(12, 4)[0]
+    array = da.from_array(labels, (1, 10, 11)) if lazy else labels
+    seen: list[tuple[str, float]] = []
+    with watch(lambda *progress: seen.append(progress)):
+        evaluate(array, array)
+    assert {name for name, _ in seen} == {"comparing labels"}
+    assert len(seen) > 5
+    assert all(0 <= done <= 1 for _, done in seen)
+    with watch(is_cancelled=lambda: len(seen) > 0), pytest.raises(Cancelled):
+        evaluate(array, array)
+
+
+LABELS = np.array([[0, 1], [1, 0]])
+ERRORS = [
+    (lambda: evaluate(LABELS * 1.0, LABELS), TypeError, "predicted must hold integer labels, got dtype float64"),
+    (lambda: evaluate(LABELS, LABELS * 1j), TypeError, "truth must hold integer labels, got dtype complex128"),
+    (lambda: evaluate(LABELS.astype(object), LABELS), TypeError, "got dtype object; convert it"),
+    (lambda: evaluate(LABELS, LABELS[:1]), ValueError, r"shape of predicted, \(2, 2\), but has \(1, 2\); crop"),
+    (lambda: evaluate(LABELS[:0], LABELS[:0]), ValueError, r"shape \(0, 2\), which holds no voxels"),
+    (lambda: evaluate(np.array(3), np.array(3)), ValueError, r"shape \(\), which holds no voxels"),
+    (lambda: evaluate(LABELS, on_host(LABELS)), TypeError, "from one library, got numpy and array_api_strict"),
+    (lambda: evaluate([[1]], [[1]]), TypeError, "an array was expected, got list"),
+    (lambda: evaluate(LABELS - 1, LABELS), ValueError, "predicted holds the label -1, and labels must be 0 or more"),
+    (lambda: evaluate(LABELS, LABELS - 1), ValueError, "truth holds the label -1.*give it as `ignore`"),
+    (lambda: evaluate(LABELS.astype("u8") + 2**63, LABELS), ValueError, "holds the label 9223372036854775809"),
+    (lambda: evaluate(LABELS, LABELS * 0, ignore=0), ValueError, "ignore=0 takes out every voxel of truth"),
+    (lambda: evaluate(LABELS, LABELS, ignore=1.0), TypeError, "ignore must be an integer label of truth or None"),
+    (lambda: evaluate(LABELS, LABELS, ignore=True), TypeError, "ignore must be an integer label .* got True"),
+    (lambda: evaluate(LABELS, LABELS, match="best"), ValueError, "match must be one of 'auto', .* got 'best'"),
+    (lambda: error_map(LABELS, LABELS, match="best"), ValueError, "match must be one of"),
+    (lambda: evaluate(LABELS, LABELS, classes=[]), ValueError, r"classes must be one or more different.*got \[\]"),
+    (lambda: evaluate(LABELS, LABELS, classes=[1, 1]), ValueError, r"different labels, each 0 or more, got \[1, 1\]"),
+    (lambda: evaluate(LABELS, LABELS, classes=[-1]), ValueError, r"each 0 or more, got \[-1\]"),
+    (lambda: evaluate(LABELS, LABELS, classes=[1.5]), TypeError, r"classes must be integers, got \[1.5\]"),
+    (lambda: evaluate(LABELS, LABELS, ignore=0, classes=[0, 1]), ValueError, "names 0, which `ignore` takes out"),
+    (lambda: soft_dice_loss(LABELS, LABELS), TypeError, "probabilities must be floats from 0 to 1, got dtype int64"),
+    (lambda: soft_dice_loss(LABELS * 2.0, LABELS), ValueError, "between 0 and 1, got 0 to 2; apply a sigmoid"),
+    (lambda: soft_dice_loss(LABELS * np.nan, LABELS), ValueError, "between 0 and 1, got nan to nan"),
+    (lambda: soft_dice_loss(LABELS / 1, LABELS, smooth=-1), ValueError, "smooth must be 0 or more and finite, got -1"),
+    (lambda: soft_dice_loss(LABELS / 1, LABELS, smooth=np.inf), ValueError, "smooth must be 0 or more .* got inf"),
+    (lambda: soft_dice_loss(LABELS / 1, LABELS[0]), ValueError, "truth must have the shape of probabilities"),
+    (lambda: soft_dice_loss(LABELS / 1, LABELS / 1), TypeError, "truth must hold integer labels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), ERRORS)
+def test_bad_input_is_named(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_unknown_shapes_of_dask_are_named() -> None:
+    labels = da.from_array(np.arange(9), 3)
+    some = labels[labels > 2]
+    with pytest.raises(ValueError, match=r"known shapes, got \(nan,\).*compute_chunk_sizes"):
+        evaluate(some, some)

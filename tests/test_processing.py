@@ -1,0 +1,213 @@
+"""Filters and clean-up against SciPy and scikit-image, whole, in blocks and on dask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+from skimage import measure
+
+import napari_cutout as nc
+from napari_cutout import _plan
+from napari_cutout.processing.filters import gaussian_weights, mirrored, per_axis
+from napari_cutout.processing.labels import select
+
+from .cases import two_humps
+
+masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9))
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.0, 3.7])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64", "int32"])
+def test_gaussian_equals_scipy(sigma: float, dtype: str) -> None:
+    image = two_humps((14, 30, 27), dtype=dtype)
+    smooth = nc.gaussian(image, sigma=sigma)
+    assert smooth.dtype == ("float64" if dtype in ("float64", "int32") else "float32")
+    expected = ndimage.gaussian_filter(image.astype(np.float64), sigma)
+    np.testing.assert_allclose(smooth, expected, rtol=1e-12 if smooth.dtype == np.float64 else 3e-6)
+
+
+@pytest.mark.parametrize("step", ["gaussian", "median", "background"])
+def test_blocks_do_not_show(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = two_humps((33, 40, 20), dtype="float32")
+    calls: dict[str, Any] = {
+        "gaussian": lambda a: nc.gaussian(a, sigma=2.0, spacing=(2, 1, 1)),
+        "median": lambda a: nc.median(a, radius=1),
+        "background": lambda a: nc.subtract_background(a, radius=3),
+    }
+    whole = calls[step](image)
+    np.testing.assert_array_equal(calls[step](da.from_array(image, (7, 12, 20))).compute(), whole)
+    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 1000)
+    np.testing.assert_array_equal(calls[step](image), whole)
+
+
+def test_gaussian_leaves_nan_where_it_is() -> None:
+    image = two_humps((20, 24), dtype="float64")
+    image[5, 6] = np.nan
+    smooth = nc.gaussian(image, sigma=1.5)
+    assert np.isnan(smooth).sum() == 1
+    number = ~np.isnan(image)
+    share = ndimage.gaussian_filter(number.astype(float), 1.5)
+    expected = ndimage.gaussian_filter(np.where(number, image, 0), 1.5)[number] / share[number]
+    np.testing.assert_allclose(smooth[number], expected, rtol=1e-12)
+    np.testing.assert_array_equal(nc.gaussian(da.from_array(image, (6, 9)), sigma=1.5).compute(), smooth)
+
+
+def test_weights_sum_to_one_and_zero_is_off() -> None:
+    weights = gaussian_weights(2.3)
+    assert len(weights) == 10
+    assert weights[0] + 2 * sum(weights[1:]) == pytest.approx(1.0, abs=1e-15)
+    image = two_humps((9, 9), dtype="float32")
+    np.testing.assert_array_equal(nc.gaussian(image, sigma=0), image)
+
+
+def test_lengths_are_in_edges_of_the_smallest_voxel() -> None:
+    assert per_axis(6.0, (3.0, 1.0, 1.0), 3) == (2.0, 6.0, 6.0)
+    assert per_axis(6.0, (0.3, 0.1, 0.1), 3) == per_axis(6.0, (3e-7, 1e-7, 1e-7), 3)  # um or m
+    assert per_axis(6.0, None, 2) == (6.0, 6.0)
+    image = two_humps((9, 30, 30), dtype="float32")
+    expected = ndimage.gaussian_filter(image.astype(np.float64), (0.5, 2, 2))
+    np.testing.assert_allclose(nc.gaussian(image, sigma=2.0, spacing=(4, 1, 1)), expected, rtol=1e-5)
+
+
+@given(st.integers(1, 7), st.integers(0, 20))
+def test_mirrored_is_numpy_pad(n: int, reach: int) -> None:
+    row = np.arange(n)
+    np.testing.assert_array_equal(mirrored(row, reach, 0, edge=True), np.pad(row, reach, mode="symmetric"))
+    np.testing.assert_array_equal(mirrored(row, reach, 0, edge=False), np.pad(row, reach, mode="reflect"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float16"])
+def test_median_equals_scipy(dtype: str) -> None:
+    image = two_humps((8, 20, 20), dtype="uint8").astype(dtype)
+    found = nc.median(image, radius=2, spacing=(2, 1, 1))
+    assert found.dtype == image.dtype
+    np.testing.assert_array_equal(found, ndimage.median_filter(image.astype(np.float64), (3, 5, 5), mode="reflect"))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_background_goes_and_objects_stay(dark: bool) -> None:
+    y, x = np.mgrid[:80, :80]
+    light = 100 + x * 2.0 + y
+    spots = ((y % 20 - 10) ** 2 + (x % 20 - 10) ** 2 < 16) * 50.0
+    flat = nc.subtract_background(light - spots if dark else light + spots, radius=10, dark=dark)
+    inner = np.s_[20:60, 20:60]
+    contrast = flat[inner][spots[inner] > 0].mean() - flat[inner][spots[inner] == 0].mean()
+    assert contrast == pytest.approx(-50 if dark else 50, abs=5)
+    assert flat[inner][spots[inner] == 0].std() < 0.15 * light[inner].std()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda a: nc.median(a, radius=1), lambda a: nc.subtract_background(a, radius=2)],
+    ids=["median", "background"],
+)
+def test_rank_filters_refuse_nan(call: Any) -> None:
+    image = np.ones((5, 5))
+    image[2, 2] = np.nan
+    with pytest.raises(ValueError, match="image holds NaN, and .* has no rule for it; replace NaN first"):
+        call(image)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: nc.gaussian(np.ones((4, 4)), sigma=-1), "sigma must be between 0 and 1000, got -1"),
+        (lambda: nc.median(np.ones((4, 4)), radius=99), "radius must be between 0 and 50, got 99"),
+        (lambda: nc.grey(np.ones((4, 4))), r"grey needs a channel axis, got shape \(4, 4\)"),
+        (lambda: nc.components(np.ones((4, 4))), "mask must hold booleans, got dtype float64"),
+        (lambda: nc.components(np.ones((4, 4), bool), connectivity=4), "connectivity must be between 1 and 3, got 4"),
+        (lambda: nc.remove_small(np.ones((4, 4), bool), min_size=-1), "min_size must be between 0 and"),
+    ],
+    ids=["sigma", "radius", "grey", "float-mask", "connectivity", "min_size"],
+)
+def test_bad_arguments_are_refused(call: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        call()
+
+
+def test_grey_averages_colours_and_drops_alpha() -> None:
+    image = np.zeros((5, 6, 4), np.uint8)
+    image[..., 0], image[..., 1], image[..., 2], image[..., 3] = 30, 60, 90, 255
+    assert np.unique(nc.grey(image)).tolist() == [60.0]
+    assert np.unique(nc.grey(np.moveaxis(image, -1, 0), channel_axis=0)).tolist() == [60.0]
+
+
+# Clean-up --------------------------------------------------------------------------------------------
+
+
+@given(masks, st.integers(1, 3))
+def test_components_are_those_of_scikit_image_in_scan_order(mask: np.ndarray, connectivity: int) -> None:
+    labels = nc.components(mask, connectivity=connectivity)
+    assert labels.dtype == np.int32
+    expected = measure.label(mask, connectivity=min(connectivity, mask.ndim))
+    first = {label: i for i, label in reversed(list(enumerate(labels.ravel().tolist()))) if label}
+    assert sorted(first) == list(range(1, len(first) + 1))
+    assert sorted(first, key=lambda label: first[label]) == sorted(first)
+    np.testing.assert_array_equal(labels, expected)
+
+
+@given(masks, st.integers(1, 3))
+def test_filled_holes_are_those_of_scipy(mask: np.ndarray, connectivity: int) -> None:
+    structure = ndimage.generate_binary_structure(mask.ndim, min(connectivity, mask.ndim))
+    filled = nc.fill_holes(mask, connectivity=connectivity)
+    thick = np.array(mask.shape) > 1
+    if thick.all():
+        np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(mask, structure))
+    np.testing.assert_array_equal(nc.fill_holes(filled, connectivity=connectivity), filled)
+
+
+def test_a_plane_of_a_volume_is_filled_like_an_image() -> None:
+    ring = np.zeros((1, 7, 7), bool)
+    ring[0, 1:6, 1:6] = True
+    ring[0, 3, 3] = False
+    assert nc.fill_holes(ring)[0, 3, 3]
+
+
+@given(masks, st.integers(1, 3), st.integers(0, 12), st.booleans())
+def test_selected_objects_by_definition(mask: np.ndarray, connectivity: int, min_size: int, inside: bool) -> None:
+    labels = nc.components(mask, connectivity=connectivity)
+    rim = np.ones(mask.shape, bool)
+    rim[tuple(slice(1, -1) if n > 1 else slice(None) for n in mask.shape)] = False
+    expected = np.zeros(mask.shape, np.int32)
+    for label in range(1, labels.max() + 1):
+        one = labels == label
+        if one.sum() >= min_size and not (inside and (one & rim).any()):
+            expected[one] = expected.max() + 1
+    found = select(mask, connectivity=connectivity, min_size=min_size, inside=inside)
+    np.testing.assert_array_equal(found, expected)
+
+
+@given(masks, st.integers(1, 3), st.integers(0, 6), st.booleans(), st.data())
+def test_dask_components_are_those_of_the_whole(
+    mask: np.ndarray, connectivity: int, min_size: int, inside: bool, data: st.DataObject
+) -> None:
+    chunks = tuple(data.draw(st.integers(1, n)) for n in mask.shape)
+    lazy = da.from_array(mask, chunks)
+    found = select(lazy, connectivity=connectivity, min_size=min_size, inside=inside).compute(scheduler="sync")
+    np.testing.assert_array_equal(found, select(mask, connectivity=connectivity, min_size=min_size, inside=inside))
+    holes = nc.fill_holes(lazy, connectivity=connectivity).compute(scheduler="sync")
+    np.testing.assert_array_equal(holes, nc.fill_holes(mask, connectivity=connectivity))
+
+
+def test_steps_by_hand() -> None:
+    mask = np.array(
+        [
+            [1, 1, 0, 0, 0, 0, 0],
+            [0, 0, 0, 1, 1, 1, 0],
+            [0, 0, 0, 1, 0, 1, 0],
+            [0, 1, 0, 1, 1, 1, 0],
+            [0, 0, 0, 0, 0, 0, 0],
+        ],
+        bool,
+    )
+    assert nc.components(mask)[1].tolist() == [0, 0, 0, 2, 2, 2, 0]
+    assert nc.fill_holes(mask)[2, 4]
+    assert nc.remove_small(mask, min_size=2).sum() == 10
+    assert nc.clear_border(mask).sum() == 9
