@@ -111,6 +111,15 @@ def test_dask_gives_the_labels_of_the_whole(entry: Method, chunks: tuple[int, ..
 
 
 @every_method
+def test_steps_before_the_cut_are_those_of_processing(entry: Method) -> None:
+    image = two_humps((30, 30), dtype="uint8")
+    smooth = nc.gaussian(nc.median(image, radius=1), sigma=0.8)
+    at_once = run(entry, image, median_radius=1, sigma=0.8, **_fixed_scale(entry))
+    arrays = arrays_of(entry, image) | {"image": smooth}
+    np.testing.assert_array_equal(at_once, entry(**arrays, **settings_of(entry), **_fixed_scale(entry)))
+
+
+@every_method
 def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
     image = two_humps((30, 33), dtype="float32")
     mask = np.zeros(image.shape, bool)

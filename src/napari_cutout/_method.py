@@ -491,11 +491,11 @@ def _with_options(func: Callable[..., Any], hints: Mapping[str, Any]) -> str:
     text = inspect.getdoc(func) or ""
     shared = next((get_args(h)[0] for h in hints.values() if get_origin(h) is not None and _is_options(h)), None)
     if shared is None or "**options" not in text:
-        return text
+        return text + "\n"
     head, _, tail = text.partition("**options")
     end = tail.index("\n\n")
     entries = _section(inspect.getdoc(shared) or "", "Attributes")
-    return head + entries + tail[end:]
+    return head + entries + tail[end:] + "\n"
 
 
 def _is_options(hint: Any) -> bool:

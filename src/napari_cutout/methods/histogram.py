@@ -37,7 +37,7 @@ def histogram(image: Image, mask: Mask | None = None) -> Histogram:
     Returns
     -------
     Histogram
-        int64 counts with the centres and edges of their bins, float64, in host memory: one bin per integer
+        Counts (int64) with the centres and edges of their bins, float64, in host memory: one bin per integer
         where the image spans fewer than 65,536 of them, else 65,536 equal bins over the finite range.
 
     Raises
@@ -122,9 +122,9 @@ def histogram_segmentation(
        DOI:10.1109/TSMC.1983.6313118
     """
     decide = partial(_valley_cuts, n_classes=n_classes, smoothing=smoothing, prominence=prominence)
-    plan = reduce_grey_levels(image, decide)
+    plan_for = partial(reduce_grey_levels, decide=decide)
     chosen = highest_class if objects == "bright" else lowest_class
-    return segment(plan, image, mask, objects=objects, options=options, choose=chosen)
+    return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
 @method("Histogram")
@@ -147,7 +147,7 @@ def back_projection(
     ----------
     image : array of shape ([Z,] Y, X)
         Grey-level image, any real dtype. NaN becomes 0.
-    markers : integer array of the shape of `image`
+    markers : int array of the shape of `image`
         Painted strokes: 0 is not painted, 1 to 255 are labels.
     mask : array of the shape of `image`, optional
         Where to look; voxels outside, and strokes outside, are left out.
@@ -182,15 +182,13 @@ def back_projection(
     ----------
     .. [1] M. J. Swain and D. H. Ballard, Int. J. Comput. Vis. 7 (1991) 11-32. DOI:10.1007/BF00130487
     """
-    start, passes = counting(image)
-    plan = Reduce(
-        Painted(start),
-        (*(_of_bins(p) for p in passes), _STROKES),
-        partial(_fitting_cuts, fit=fit, smoothing=smoothing),
-        classify,
-        "uint8",
-    )
-    return segment(plan, image, mask, markers, objects=objects, options=options, choose=lowest_label)
+
+    def plan_for(prepared: Image) -> Reduce:
+        start, passes = counting(prepared)
+        sweeps = (*(_of_bins(p) for p in passes), _STROKES)
+        return Reduce(Painted(start), sweeps, partial(_fitting_cuts, fit=fit, smoothing=smoothing), classify, "uint8")
+
+    return segment(plan_for, image, mask, markers, objects=objects, options=options, choose=lowest_label)
 
 
 # Peaks and valleys -------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def _local(
     radii = tuple(math.floor(w / 2) for w in per_axis(window, options["spacing"], image.ndim))
     cut = partial(_beyond, rule=rule, radii=radii, objects=objects)
     plan = Reduce(None, passes, lambda extent: extent, cut, "uint8", radii)
-    return segment(plan, image, mask, objects=objects, options=options)
+    return segment(lambda _: plan, image, mask, objects=objects, options=options)
 
 
 def _beyond(model: Any, block: Array, mask: Array | None, *, rule: Rule, radii: Sequence[int], objects: str) -> Array:

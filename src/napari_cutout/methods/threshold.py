@@ -92,8 +92,8 @@ def threshold(
     >>> nc.threshold(np.array([[10, 12, 90], [11, 95, 13]], np.uint8)).tolist()
     [[0, 0, 1], [0, 1, 0]]
     """
-    plan = reduce_grey_levels(image, partial(_cut, method=method, objects=objects))
-    return segment(plan, image, mask, objects=objects, options=options)
+    plan_for = partial(reduce_grey_levels, decide=partial(_cut, method=method, objects=objects))
+    return segment(plan_for, image, mask, objects=objects, options=options)
 
 
 @method("Threshold")
@@ -139,7 +139,7 @@ def threshold_at(
     Exact. Memory: under 1 byte per voxel beyond input and output.
     """
     plan = PerVoxel(partial(classify, above(value, objects)), "uint8")
-    return segment(plan, image, mask, objects=objects, options=options)
+    return segment(lambda _: plan, image, mask, objects=objects, options=options)
 
 
 @method("Threshold")
@@ -192,9 +192,9 @@ def multi_otsu(
     .. [1] P. S. Liao, T. S. Chen and P. C. Chung, J. Inf. Sci. Eng. 17 (2001) 713-727.
     .. [2] H. Wang and M. Song, The R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
     """
-    plan = reduce_grey_levels(image, partial(_multi_otsu_cuts, n_classes=n_classes))
+    plan_for = partial(reduce_grey_levels, decide=partial(_multi_otsu_cuts, n_classes=n_classes))
     chosen = highest_class if objects == "bright" else lowest_class
-    return segment(plan, image, mask, objects=objects, options=options, choose=chosen)
+    return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
 @method("Threshold")

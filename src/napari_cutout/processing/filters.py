@@ -38,7 +38,7 @@ def gaussian(image: Image, *, sigma: Annotated[float, Range(0, 1000)], spacing: 
     Returns
     -------
     array of float32 or float64, same shape and library as `image`
-        float64 for float64 and for integers of more than 16 bits, else float32.
+        The image's grey levels: float64 for float64 and integers of more than 16 bits, else float32.
 
     Raises
     ------

@@ -161,7 +161,7 @@ def tidy(
 
 
 def segment(
-    plan: Plan,
+    plan_for: Callable[[Image], Plan],
     image: Image,
     mask: Mask | None,
     *others: Array | None,
@@ -173,8 +173,8 @@ def segment(
 
     Parameters
     ----------
-    plan : PerVoxel, Halo or Reduce
-        The cut.
+    plan_for : callable
+        From the prepared image, whose dtype may differ from that of `image`, to the plan of the cut.
     image : array
         Grey-level image.
     mask : array or None
@@ -194,4 +194,5 @@ def segment(
         uint8 classes, or int32 numbers of the objects.
     """
     prepared = prepare(image, objects, options)
-    return tidy(run_plan(plan, prepared, mask, *others), options, mask=mask, choose=choose)
+    classes = run_plan(plan_for(prepared), prepared, mask, *others)
+    return tidy(classes, options, mask=mask, choose=choose)

@@ -1,0 +1,51 @@
+# Each target sets up what it needs, from nothing but Python, make and a compiler.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= demo-output
+PYTEST_ARGS ?=
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: demo test test-long lint bench docs pictures clean
+
+demo: .venv/base.stamp ## segment and score the samples, or IMAGE=... TRUTH=...
+	$(BIN)/napari-cutout demo $(OUT) $(if $(IMAGE),--image $(IMAGE)) $(if $(TRUTH),--truth $(TRUTH)) --overwrite
+
+test: .venv/dev.stamp system-libraries ## every test but the slow ones, the widgets in a real viewer among them
+	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+
+test-long: .venv/dev.stamp system-libraries ## mutants and long Hypothesis profiles; before an issue is closed
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest --numprocesses 2 --slow $(PYTEST_ARGS)
+
+lint: .venv/dev.stamp ## style, types, docstrings, and that generated files are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m napari_cutout.widgets.manifest --check
+	$(BIN)/python docs/make_pages.py --check
+	$(BIN)/python -m pytest --quiet tests/test_docstrings.py
+
+bench: .venv/dev.stamp ## ours and the peers, interleaved, as ratios
+	$(BIN)/python benchmarks/run.py
+
+docs: .venv/dev.stamp ## the pages that are made from the catalog
+	$(BIN)/python docs/make_pages.py
+
+pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real program
+	$(BIN)/python docs/make_screenshots.py docs/pictures
+
+clean:
+	rm -rf .venv demo-output
+
+.PHONY: system-libraries
+system-libraries:
+	@.ci/system-libraries
+
+.venv/base.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/dev.stamp: .venv/base.stamp
+	$(INSTALL) --editable ".[app,test,lint,cluster]"
+	touch $@

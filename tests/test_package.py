@@ -1,0 +1,96 @@
+"""The house: what is public, what it costs to import, and which way imports go."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import napari_cutout as nc
+
+SOURCE = Path(nc.__file__).parent
+LAYERS = {
+    "_compiled": 0, "_monitor": 0, "_array": 0, "kernels": 0, "_plan": 1, "_method": 1,
+    "processing": 2, "methods": 3, "catalog": 4, "evaluation": 4, "blockwise": 4,
+    "_volume": 1, "_tiff": 2, "_ome_zarr": 2, "io": 3, "_coins": 1, "samples": 4, "_device": 4, "recipe": 5,
+    "_batch": 6, "_pictures": 6, "demo": 7, "doctor": 6, "cli": 8, "widgets": 8, "__main__": 9, "__init__": 9,
+}  # fmt: skip
+"""Modules may import from their own layer or a lower one. Imports inside functions count too."""
+
+UPWARD = {("_plan", "blockwise"), ("processing", "blockwise")}
+"""Arrays decide at run time who runs a plan, so these two look up, inside a function."""
+
+
+def part_of(module: str) -> str:
+    return module.removeprefix("napari_cutout").lstrip(".").partition(".")[0] or "__init__"
+
+
+def imports_of(path: Path) -> set[str]:
+    package = ["napari_cutout", *path.relative_to(SOURCE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            if module.startswith("napari_cutout"):
+                names = [f"{module}.{a.name}" for a in node.names] if module == "napari_cutout" else [module]
+                found |= {part_of(name) for name in names}
+    return found - {"__init__", "__version__"}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = part_of(".".join(["napari_cutout", *path.relative_to(SOURCE).with_suffix("").parts]))
+    for other in imports_of(path):
+        assert LAYERS[other] <= LAYERS[here] or (here, other) in UPWARD, f"{here} may not import {other}"
+
+
+def test_public_names_are_where_they_are_said_to_be() -> None:
+    for module, names in nc._HOMES.items():
+        namespace = import_module(f"napari_cutout.{module}")
+        for name in names:
+            assert getattr(nc, name) is getattr(namespace, name)
+    assert set(nc.__all__) == {"__version__", *nc._MODULE_OF}
+    assert set(nc.__all__) <= set(dir(nc))
+    tree = ast.parse(Path(nc.__file__).read_text())
+    checked = next(n for n in tree.body if isinstance(n, ast.If)).body
+    typed = {(n.module, a.name) for n in checked if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert typed == {(module, name) for module, names in nc._HOMES.items() for name in names}
+
+
+def test_every_public_function_of_the_library_is_exported() -> None:
+    for module in ("methods.threshold", "methods.local_threshold", "methods.histogram", "processing.filters"):
+        namespace = import_module(f"napari_cutout.{module}")
+        assert set(namespace.__all__) <= set(nc.__all__)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="'napari_cutout' has no attribute 'watersheds'"):
+        _ = nc.watersheds
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = "import sys, napari_cutout; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "cupy", "napari", "numba", "scipy", "skimage", "dask", "zarr", "numpy", "magicgui", "qtpy"}
+    assert not heavy & set(loaded)
+
+
+def test_calling_a_method_does_not_load_the_gui_or_torch() -> None:
+    code = (
+        "import sys, numpy, napari_cutout as nc; nc.threshold(numpy.eye(9)); "
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "napari", "magicgui", "qtpy", "dask", "zarr"} & set(loaded)
+
+
+def test_manifest_at_the_top_is_the_one_in_the_package() -> None:
+    top = SOURCE.parents[1] / "napari.yaml"
+    if not top.exists():
+        pytest.skip("not a checkout")
+    assert top.read_bytes() == (SOURCE / "napari.yaml").read_bytes()
