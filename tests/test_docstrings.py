@@ -17,7 +17,8 @@ MODULES = ["io", "samples", "recipe", "demo"]
 
 
 def public_names() -> list[str]:
-    names = [f"napari_cutout.{module}.{name}" for module, names in nc._HOMES.items() for name in names]
+    values = {name: getattr(nc, name) for name in nc.__all__}
+    names = [f"{value.__module__}.{name}" for name, value in values.items() if callable(value)]
     for module in MODULES:
         namespace = import_module(f"napari_cutout.{module}")
         for name in namespace.__all__:

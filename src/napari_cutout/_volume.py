@@ -43,7 +43,7 @@ def unit_name(text: str | None) -> str | None:
 
     Parameters
     ----------
-    text
+    text : str
         A unit as a program wrote it: ``"um"``, ``"µm"``, ``"micron"``, ``"micrometer"`` and so on.
 
     Returns
@@ -61,18 +61,18 @@ class Volume:
 
     Parameters
     ----------
-    data
+    data : array
         The voxels, of any shape with two to five axes.
-    axes
+    axes : str
         One letter of ``tczyx`` per axis of `data`, each at most once, y and x among them and z, y, x in this
         order: ``"yx"``, ``"zyx"``, ``"tczyx"``, ``"yxc"``.
-    spacing
+    spacing : tuple of float, optional
         World length of a voxel along each spatial axis, in the order z, y, x. None where it is not known.
-    units
+    units : str, optional
         The unit of `spacing`, as OME-Zarr spells it, such as ``"micrometer"``. None where it is not known.
-    name
+    name : str
         What to call it: the stem of the file that it came from.
-    metadata
+    metadata : mapping
         What this program stored with a result: the recipe, the provenance. It has to be JSON.
 
     Raises
@@ -152,11 +152,11 @@ def arrange(data: Any, letters: str, wanted: str) -> Any:
 
     Parameters
     ----------
-    data
+    data : array
         An array with one axis per letter.
-    letters
+    letters : str
         The names of its axes.
-    wanted
+    wanted : str
         The names of the axes in the order asked for. Axes that are not in it are dropped, axes that are new
         have length 1.
 
@@ -186,9 +186,9 @@ def common_spacing(
 
     Parameters
     ----------
-    lengths
+    lengths : sequence of float
         Voxel length per spatial axis; None, zero or a number that is not finite mean *not known*.
-    units
+    units : str, optional
         The unit per spatial axis, as the file spells it.
 
     Returns
@@ -214,7 +214,7 @@ def pack(volume: Volume) -> str:
 
     Parameters
     ----------
-    volume
+    volume : Volume
         The volume that will be stored.
 
     Returns
@@ -250,7 +250,7 @@ def unpack(text: str | None) -> dict[str, Any] | None:
 
     Parameters
     ----------
-    text
+    text : str
         Text that may come from `pack`.
 
     Returns

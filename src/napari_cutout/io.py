@@ -32,7 +32,7 @@ def read(path: str | os.PathLike[str]) -> Volume:
 
     Parameters
     ----------
-    path
+    path : path
         A file ending in .tif, .tiff, .png or .npy, an array of an .npz file as ``file.npz:key`` (the key may
         be left out where there is one array only), or the folder of an OME-Zarr image (version 0.4 or 0.5),
         of its labels as ``store.zarr/labels/name``, or of a Zarr array.
@@ -193,15 +193,15 @@ def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels"
 
     Parameters
     ----------
-    path
+    path : path
         Where to write. The ending says how: .tif and .tiff make a compressed OME-TIFF, .png a grey picture of
         8 or 16 bits, .npy the array alone, .zarr an OME-Zarr 0.5 image with several levels.
-    volume
+    volume : Volume
         What to write: 2-D whole numbers from 0 to 65,535 for PNG, any numbers elsewhere. Axes, spacing, units
         and metadata are stored in every format but NPY.
-    kind
+    kind : {"labels", "image"}
         What an OME-Zarr store declares itself to be: ``"labels"``, whole numbers only, or ``"image"``.
-    overwrite
+    overwrite : bool
         Replace what is there.
 
     Returns
@@ -345,7 +345,7 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
 
     Parameters
     ----------
-    source
+    source : path
         A file; a folder, which stands for the images right in it (a .zarr folder is one image; .npz files are
         left out, because they need a key); a pattern such as ``"plate/*.tif"``, ``**`` included; or a pattern
         for the keys of an NPZ file, such as ``"set.npz:img_*"``.

@@ -37,11 +37,11 @@ class Sample:
 
     Parameters
     ----------
-    name
+    name : str
         What to ask `sample` for.
-    image
+    image : Volume
         The image.
-    truth
+    truth : Volume or None
         One label per object, int32, 0 for the background, numbered by their first pixels; None where there is
         no annotation.
     """
@@ -64,13 +64,13 @@ def nuclei_2d(
 
     Parameters
     ----------
-    seed
+    seed : int
         The same seed gives the same image.
-    shape
+    shape : tuple of int
         Rows and columns.
-    spacing
+    spacing : tuple of float
         Edge lengths of a pixel in micrometers. Nuclei are 7 to 13 micrometers wide.
-    n_nuclei
+    n_nuclei : int, optional
         How many nuclei. None covers about a fifth of the image.
 
     Returns
@@ -99,13 +99,13 @@ def nuclei_3d(
 
     Parameters
     ----------
-    seed
+    seed : int
         The same seed gives the same image.
-    shape
+    shape : tuple of int
         Planes, rows and columns.
-    spacing
+    spacing : tuple of float
         Edge lengths of a voxel in micrometers, z, y, x. Nuclei are 7 to 13 micrometers wide.
-    n_nuclei
+    n_nuclei : int, optional
         How many nuclei. None fills about a sixth of the volume.
 
     Returns
@@ -292,7 +292,7 @@ def bundled(name: str) -> Sample:
 
     Parameters
     ----------
-    name
+    name : str
         What scikit-image calls it: ``"camera"``, ``"cell"``, ``"immunohistochemistry"`` and others; they are
         in `SAMPLES`.
 
@@ -330,7 +330,7 @@ def sample(name: str) -> Sample:
 
     Parameters
     ----------
-    name
+    name : str
         One of `SAMPLES`.
 
     Returns

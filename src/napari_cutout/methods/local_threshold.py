@@ -29,7 +29,7 @@ def sauvola(
     *,
     window: Window = 25.0,
     k: Annotated[float, Range(-5, 5, 0.05)] = 0.2,
-    r: Annotated[float, Range(0, 1e308)] | None = None,
+    r: Annotated[float, Range(0, 1e12)] | None = None,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:

@@ -1,0 +1,70 @@
+"""The arrays that the benchmarks run on, made from a seed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from scipy import ndimage
+
+from napari_cutout import samples
+
+BRIGHTEST = 1200
+"""Where the image for multi-Otsu is cut off, as by a detector that saturates: about 1,100 grey levels are left."""
+
+
+@cache
+def nuclei(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a simulated volume of nuclei (uint16) and one label per nucleus (int32)."""
+    made = samples.nuclei_3d(seed=0, shape=(side, side, side))
+    return made.image.data, made.truth.data
+
+
+def array(name: str, side: int) -> np.ndarray:
+    """Return one of the arrays by name.
+
+    Parameters
+    ----------
+    name : str
+        What the benchmarks call it.
+    side : int
+        Edge of the cube, in voxels.
+
+    Returns
+    -------
+    array of shape (side, side, side)
+        In C order.
+    """
+    image, objects = nuclei(side)
+    kind, _, dtype = name.partition(":")
+    match kind:
+        case "nuclei":
+            return image
+        case "saturated":
+            return np.minimum(image, BRIGHTEST).astype(dtype or "uint16")
+        case "full-range":
+            return full_range(image)
+        case "float":
+            return ndimage.gaussian_filter(image.astype(np.float32), 1.0)
+        case "truth":
+            return classes(image, objects).astype(dtype)
+        case "predicted":
+            return np.roll(classes(image, objects), (1, 2, 2), (0, 1, 2)).astype(dtype)
+        case "objects":
+            return objects
+        case "moved-objects":
+            return np.roll(objects, (1, 2, 2), (0, 1, 2))
+    raise ValueError(f"there is no array {name!r}")
+
+
+def full_range(image: np.ndarray) -> np.ndarray:
+    """Stretch an image over all 65,536 grey levels, so that hardly one of them is empty."""
+    rng = np.random.default_rng(1)
+    low, high = int(image.min()), int(image.max())
+    fine = (image - np.float32(low) + rng.random(image.shape, np.float32)) / (high - low + 1)
+    return np.minimum(fine * 65536, 65535).astype(np.uint16)
+
+
+def classes(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Return four classes: background, and dim, middle and bright nuclei."""
+    return np.where(objects > 0, 1 + np.digitize(image, (350, 600)), 0)

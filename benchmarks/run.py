@@ -1,0 +1,74 @@
+"""Measure ours against the peers, print a table, and keep it.
+
+``python benchmarks/run.py [--quick] [--only WORDS] [--out benchmarks/results/NAME.json]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import data
+import filters
+import overlap
+import thresholds
+from _harness import COLUMNS, Case, aligned, machine, markdown, peak_here, peaks_of, result_of, table
+
+SIDE, QUICK_SIDE = 256, 32
+
+CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description="Measure napari-cutout against its peers, in one run.")
+    parser.add_argument("--quick", action="store_true", help="tiny arrays and few rounds: does everything run?")
+    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name holds these words")
+    parser.add_argument("--out", type=Path, help="a JSON file to write; a Markdown table is put beside it")
+    parser.add_argument("--peak", nargs="+", help=argparse.SUPPRESS)  # how peaks_of runs one side by itself
+    options = parser.parse_args(arguments)
+    if options.peak:
+        side, name, *paths = options.peak
+        print(peak_here(getattr(next(case for case in CASES if case.name == name), side), paths))
+        return
+    chosen = [case for case in CASES if options.only in case.name]
+    if not chosen:
+        parser.error(f"no case holds {options.only!r}; there are: {'; '.join(case.name for case in CASES)}")
+    report = run(chosen, quick=options.quick)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        options.out.with_suffix(".md").write_text(markdown(report))
+
+
+def run(cases: list[Case], *, quick: bool) -> dict[str, Any]:
+    """Measure cases one after another and print their rows as they come.
+
+    Parameters
+    ----------
+    cases : list of Case
+        What to measure.
+    quick : bool
+        True takes tiny arrays and two rounds, measures the memory of the first case only, and judges no target.
+
+    Returns
+    -------
+    dict
+        The machine, the shape of the arrays, and one row per case.
+    """
+    side = QUICK_SIDE if quick else SIDE
+    report: dict[str, Any] = {"machine": machine(), "shape": [side] * 3, "quick": quick, "results": []}
+    print("\n".join(f"{name}: {value}" for name, value in report["machine"].items()))
+    for case in cases:
+        arrays = tuple(data.array(name, side) for name in case.arrays)
+        peaks = (None, None) if quick and case is not cases[0] else peaks_of(case, arrays)
+        report["results"].append(result_of(case, arrays, peaks, quick=quick))
+        print(f"{len(report['results'])}/{len(cases)} {case.name}", flush=True)
+    print(aligned([COLUMNS, *table(report["results"])]))
+    return report
+
+
+if __name__ == "__main__":
+    main()

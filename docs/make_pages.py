@@ -1,0 +1,160 @@
+"""Write one page per method, their table, and the table in the README, from the catalog.
+
+``python docs/make_pages.py`` writes what has changed; with ``--check`` it only says what would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_cutout._method import Method, Param
+from napari_cutout.catalog import methods
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "methods"
+MARKS = ("<!-- methods: made by docs/make_pages.py -->", "<!-- end of methods -->")
+
+
+def sections(entry: Method) -> dict[str, str]:
+    """Split a numpydoc docstring into its sections; the prose before them is called ``""``."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.getdoc(entry.func) or "", flags=re.MULTILINE)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def allowed(param: Param) -> str:
+    """Say which values a setting may have."""
+    if param.choices:
+        return ", ".join(f"`{c}`" for c in param.choices)
+    kind = {"float": "number", "int": "whole number", "bool": "yes or no", "tuple": "one length per axis"}
+    words = kind.get(param.type.__name__, param.type.__name__)
+    return f"{words}, {param.range.min:g} to {param.range.max:g}" if param.range else words
+
+
+def default(param: Param) -> str:
+    """Say what a setting is when it is not given."""
+    if param.required:
+        return "must be given"
+    return "found by itself" if param.default is None and param.range else f"`{param.default}`"
+
+
+def settings_table(params: list[Param], entry: Method) -> Iterator[str]:
+    """Yield the lines of a table of settings."""
+    yield "| setting | allowed | default | |"
+    yield "|---|---|---|---|"
+    for param in params:
+        yield f"| `{param.name}` | {allowed(param)} | {default(param)} | {entry.describe(param.name)} |"
+
+
+def references(text: str) -> Iterator[str]:
+    """Yield numpydoc references as a list, with DOIs as links."""
+    for item in re.split(r"^\.\. \[\d+\] ", text, flags=re.MULTILINE)[1:]:
+        yield "- " + re.sub(r"DOI:(\S+)", r"[doi:\1](https://doi.org/\1)", " ".join(item.split()))
+
+
+def example(entry: Method) -> tuple[str, str]:
+    """Return the call in Python and on the command line."""
+    needed = [p for p in entry.settings if p.required]
+    arrays = ["image", *(p.name for p in entry.arrays if p.required and p.name != "image")]
+    python = ", ".join([*arrays, *(f"{p.name}=100.0" for p in needed)])
+    command = [f"--{name} strokes.tif" for name in arrays[1:]] + [f"--{p.name} 100" for p in needed]
+    return f"nc.{entry.name}({python})", " ".join(
+        [f"napari-cutout {dashed(entry.name)} image.tif labels.tif", *command]
+    )
+
+
+def dashed(name: str) -> str:
+    """Return the name of a method on the command line."""
+    return name.replace("_", "-")
+
+
+def page(entry: Method) -> str:
+    """Return the page of a method."""
+    parts = sections(entry)
+    summary, _, prose = parts[""].partition("\n")
+    python, command = example(entry)
+    own = [p for p in entry.settings if not p.option]
+    lines = [
+        f"# {entry.name}",
+        "",
+        f"**{summary}** {' '.join(prose.split())}",
+        "",
+        f"In napari: *Layers > Segment > Cutout > {entry.row}*, method *{entry.name}*.",
+        "",
+        "```python",
+        "import napari_cutout as nc",
+        "",
+        f"labels = {python}",
+        "```",
+        "",
+        "```sh",
+        command,
+        "```",
+        "",
+        "## Settings",
+        "",
+        *settings_table(own, entry),
+        "",
+        "Before and after the cut, the same for every method, all off unless asked for:",
+        "",
+        *settings_table([p for p in entry.settings if p.option], entry),
+        "",
+        "## Result",
+        "",
+        " ".join(parts["Returns"].split()).replace("`image` ", "`image`: ", 1),
+        "",
+        "## How it works, and what it costs",
+        "",
+        " ".join(parts["Notes"].split()),
+        "",
+        *(["## References", "", *references(parts["References"]), ""] if "References" in parts else []),
+    ]
+    return "\n".join(lines)
+
+
+def table(folder: str) -> str:
+    """Return the table of all methods, with links relative to where it stands."""
+    lines = ["| widget | method | needs | the same labels everywhere | |", "|---|---|---|---|---|"]
+    for entry in methods().values():
+        link = f"[`{entry.name}`]({folder}{entry.name}.md)"
+        lines.append(f"| {entry.row} | {link} | {entry.needs} | {entry.agreement} | {entry.summary} |")
+    return "\n".join(lines)
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every file that is made from the catalog."""
+    made = {PAGES / f"{entry.name}.md": page(entry) for entry in methods().values()}
+    made[PAGES / "README.md"] = f"# Methods\n\n{table('')}\n"
+    readme = ROOT / "README.md"
+    head, _, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
+    tail = rest.partition(MARKS[1])[2]
+    made[readme] = f"{head}{MARKS[0]}\n{table('docs/methods/')}\n{MARKS[1]}{tail}"
+    return made
+
+
+def main() -> int:
+    """Write the pages, or say which are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is out of date")
+    check = parser.parse_args().check
+    made = pages()
+    stale = [p for p, text in made.items() if not p.exists() or p.read_text(encoding="utf-8") != text]
+    gone = [p for p in PAGES.glob("*.md") if p not in made]
+    for path in [*stale, *gone]:
+        print(("out of date: " if check else "written: ") + str(path.relative_to(ROOT)))
+    if check:
+        return 1 if stale or gone else 0
+    PAGES.mkdir(exist_ok=True)
+    for path in stale:
+        path.write_text(made[path], encoding="utf-8")
+    for path in gone:
+        path.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Take the pictures of the manual from the real program: ``python docs/make_screenshots.py [folder]``.
+
+Starts napari (under Xvfb where there is no display), opens the samples, presses the buttons, and saves what the
+window shows as PNG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+SIZE = (1400, 900)
+MAX_BYTES = 400_000
+"""A picture in the repository is not larger than this."""
+
+
+def main() -> int:
+    """Take all pictures, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=HERE / "pictures", help="where to write")
+    parser.add_argument("--only", choices=list(PICTURES), help="take this one only")
+    arguments = parser.parse_args()
+    give_a_screen()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for name, take in PICTURES.items():
+        if arguments.only in (None, name):
+            path = arguments.folder / f"{name}.png"
+            with window() as viewer:
+                take(viewer)
+                save(viewer, path)
+            print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def give_a_screen() -> None:
+    """Start this program again under Xvfb if there is no display; Qt would abort otherwise."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY"):
+        return
+    if (xvfb := shutil.which("xvfb-run")) is None:
+        raise SystemExit("there is no display; set DISPLAY, or install xvfb and xauth")
+    os.execv(xvfb, [xvfb, "-a", "-s", "-screen 0 1600x1200x24", sys.executable, *sys.argv])
+
+
+@contextmanager
+def window() -> Iterator[Any]:
+    """Open a viewer of the size of a picture, and close it."""
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    try:
+        yield viewer
+    finally:
+        viewer.close()
+
+
+def settle(until: Callable[[], bool] = lambda: True) -> None:
+    """Let Qt work until a condition holds, and then until it has drawn."""
+    from qtpy.QtTest import QTest
+
+    while not until():
+        QTest.qWait(20)
+    QTest.qWait(500)
+
+
+def save(viewer: Any, path: Path) -> None:
+    """Save what the window shows, in as few colours as it takes to stay small."""
+    from PIL import Image
+
+    settle()
+    picture = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
+    picture.save(path, optimize=True)
+    if path.stat().st_size > MAX_BYTES:
+        picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    if path.stat().st_size > MAX_BYTES:
+        raise SystemExit(f"{path} has {path.stat().st_size} bytes, and at most {MAX_BYTES} are wanted")
+
+
+def open_widget(viewer: Any, name: str) -> Any:
+    """Open a widget of the plugin, as a tab beside those that are open."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", name, tabify=True)
+    settle()
+    return widget
+
+
+def press(widget: Any) -> None:
+    """Press the button of a widget and wait for the result."""
+    widget.bar.button.click()
+    settle(lambda: not widget.bar.running)
+
+
+def show_all(viewer: Any) -> None:
+    """Fit the view to the layers, once the docks have their final width."""
+    settle()
+    viewer.reset_view()
+    settle()
+
+
+def threshold_2d(viewer: Any) -> None:
+    """Otsu on coins that lie on an uneven ground."""
+    viewer.open_sample("napari-cutout", "coins")
+    viewer.layers["coins_truth"].visible = False
+    widget = open_widget(viewer, "Threshold")
+    widget.set(background_radius=60.0, sigma=1.0, fill_holes=True, min_size=100, one_per_object=True)
+    press(widget)
+    viewer.layers[-1].opacity = 0.5
+    show_all(viewer)
+
+
+def threshold_3d(viewer: Any) -> None:
+    """Nuclei in an anisotropic volume, in 3-D."""
+    viewer.open_sample("napari-cutout", "nuclei_3d")
+    viewer.layers["nuclei_3d_truth"].visible = False
+    widget = open_widget(viewer, "Threshold")
+    widget.set(sigma=2.0, min_size=50, one_per_object=True)
+    press(widget)
+    viewer.layers["nuclei_3d"].visible = False
+    viewer.layers[-1].opacity = 1
+    viewer.dims.ndisplay = 3
+    show_all(viewer)
+    viewer.scene.camera.angles = (5, 35, 55)
+    viewer.scene.camera.zoom *= 0.85
+
+
+def histogram(viewer: Any) -> None:
+    """Classes by the valleys of the histogram."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    viewer.layers["nuclei_2d_truth"].visible = False
+    widget = open_widget(viewer, "Histogram")
+    widget.set(sigma=1.0)
+    press(widget)
+    viewer.layers[-1].opacity = 0.4
+    show_all(viewer)
+
+
+def evaluate(viewer: Any) -> None:
+    """Scores per class and a layer of errors."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    cut = open_widget(viewer, "Threshold")
+    cut.set(sigma=1.0)
+    press(cut)
+    viewer.window.remove_dock_widget(cut)
+    widget = open_widget(viewer, "Evaluate")
+    press(widget)
+    widget.add_error_layer()
+    for layer in viewer.layers[1:-1]:
+        layer.visible = False
+    show_all(viewer)
+
+
+def napari_cutout(viewer: Any) -> None:
+    """Show the plugin at work: an image, its labels, where they are wrong, and the scores."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    image, truth = viewer.layers
+    cut = open_widget(viewer, "Threshold")
+    cut.choose_method("local_mean")
+    cut.set(window=81.0, offset=-60.0, sigma=1.0, fill_holes=True, min_size=40, one_per_object=True)
+    press(cut)
+    widget = open_widget(viewer, "Evaluate")
+    press(widget)
+    widget.add_error_layer()
+    # Two cells, three layers each: the hidden truth, the image and its labels above, the image and the errors below.
+    viewer.layers.move(viewer.layers.index(truth), 0)
+    truth.visible = False
+    beside = viewer.add_image(image.data, name="nuclei_2d again", scale=image.scale, units=image.units)
+    viewer.layers.move(viewer.layers.index(beside), 3)
+    viewer.layers.selection.active = viewer.layers[-1]
+    grid = viewer.canvas.grid
+    grid.enabled, grid.stride, grid.shape = True, 3, (2, 1)
+    show_all(viewer)
+
+
+PICTURES: dict[str, Callable[[Any], None]] = {
+    "threshold-2d": threshold_2d,
+    "threshold-3d": threshold_3d,
+    "histogram": histogram,
+    "evaluate": evaluate,
+    "napari-cutout": napari_cutout,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

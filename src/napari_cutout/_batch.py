@@ -1,0 +1,717 @@
+"""Recipes on files and folders: what to read, where to write, which truth belongs to which image."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io as text_io
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from numpy.typing import NDArray
+
+from . import io
+from ._array import Array
+from ._device import Asked
+from ._volume import Volume
+from .evaluation._export import write_text
+from .evaluation._matching import Match
+from .recipe import Recipe, Result, Step, execute, with_provenance
+
+if TYPE_CHECKING:
+    from .evaluation.overlap import Evaluation
+
+__all__ = ["Batch", "Row", "run"]
+
+Source = Any
+"""An array, a `Volume` or a path."""
+
+ERRORS = (ValueError, TypeError, OSError, MemoryError)
+"""What bad input and a full machine raise, each with one sentence."""
+
+
+STROKES_BELOW = 0.05
+"""A truth of which less than this share is painted may be strokes; then the way to say so is named."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One image of a folder.
+
+    Parameters
+    ----------
+    source : str
+        The file it came from.
+    labels : array, optional
+        The labels; None where they were written to a file, or the image failed.
+    provenance : dict
+        How they came about; empty where the image failed.
+    target : Path, optional
+        The file they were written to.
+    evaluation : Evaluation, optional
+        The scores, where there is a truth.
+    error : str
+        Why the image failed; empty where all went well.
+    """
+
+    source: str
+    labels: NDArray[Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    target: Path | None = None
+    evaluation: Evaluation | None = None
+    error: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return the row as a flat dict: one line of the table."""
+        device = self.provenance.get("device", {})
+        flat = {
+            "image": self.source,
+            "labels": "" if self.target is None else str(self.target),
+            "seconds": self.provenance.get("seconds", ""),
+            "backend": device.get("used", ""),
+        }
+        return {**flat, **_scores(self.evaluation), "error": self.error}
+
+
+def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
+    if evaluation is None:
+        return {}
+    flat = {"mean_iou": float(evaluation.mean_iou), "mean_dice": float(evaluation.mean_dice)}
+    for name, iou, dice in zip(evaluation.classes, evaluation.iou, evaluation.dice, strict=True):
+        flat |= {f"iou_{name}": float(iou), f"dice_{name}": float(dice)}
+    return {**flat, "match": evaluation.match}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What a recipe gave on a folder.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        One per image, in the order of the files' names.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The images that failed."""
+        return tuple(row for row in self.rows if row.error)
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """One flat dict per image; all have the same keys, the scores of each class among them."""
+        records = [row.record() for row in self.rows]
+        names = list(dict.fromkeys(name for record in records for name in record if name != "error"))
+        return [{name: record.get(name, "") for name in (*names, "error")} for record in records]
+
+    def to_csv(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the table as CSV.
+
+        Parameters
+        ----------
+        path : path
+            Where to write.
+        overwrite : bool
+            Replace a file that is there.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file and `overwrite` is False.
+        """
+        return write_text(Path(path), table_as_csv(self.table), overwrite=overwrite)
+
+
+def table_as_csv(table: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of equal dicts as CSV text."""
+    text = text_io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]) if table else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Return rows of words as lines with aligned columns.
+
+    Parameters
+    ----------
+    lines : sequence of sequences of str
+        Rows of equal length, the heading first.
+    right : sequence of int
+        Columns that are aligned to the right.
+
+    Returns
+    -------
+    list of str
+        One line per row.
+    """
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return [
+        "  ".join(
+            w.rjust(n) if i in right else w.ljust(n) for i, (w, n) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
+    """Return how voxels that nobody painted were counted, and how to say otherwise.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        The scores of one image or of several.
+    ignore : int or None
+        What was asked for.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    if ignore == 0:
+        return "Unpainted voxels of the truth (0) were read as not annotated, and left out."
+    if ignore is not None:
+        return f"Voxels of value {ignore} of the truth were left out as not annotated; 0 was read as background."
+    unpainted = sum(int((e.tp + e.fn)[e.classes == 0].sum()) for e in evaluations)
+    share = unpainted / sum(e.n_voxels for e in evaluations)
+    text = f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background"
+    if 1 - share < STROKES_BELOW:
+        return f"{text}; so few are painted that they may be strokes: if 0 means not annotated, give --ignore 0."
+    return f"{text}; if 0 means not annotated, give --ignore 0."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that is the same for every image of a run.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to run.
+    device : {"auto", "cpu", "gpu"}
+        Where.
+    channel, frame
+        Which channel and time point of an image that has several.
+    ignore, match
+        How truths are read; see `napari_cutout.evaluate`.
+    suffix : str
+        Ending of the files in a target folder.
+    overwrite : bool
+        Replace files that are there.
+    on_progress, is_cancelled
+        As in `napari_cutout.recipe.execute`.
+    """
+
+    recipe: Recipe
+    device: Asked = "auto"
+    channel: int | str | None = None
+    frame: int | None = None
+    ignore: int | None = None
+    match: Match = "auto"
+    suffix: str = ".tif"
+    overwrite: bool = False
+    on_progress: Callable[[str, float], None] | None = None
+    is_cancelled: Callable[[], bool] | None = None
+
+    def __post_init__(self) -> None:
+        if "image" not in self.recipe.inputs:
+            names = ", ".join(self.recipe.inputs)
+            raise ValueError(f"the recipe reads {names}, and run gives it 'image'; name that in the step's inputs")
+        _check_suffix(Path(f"labels{self.suffix}"))
+
+
+def is_many(source: Source) -> bool:
+    """Tell whether a source is a folder or a pattern rather than one image."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    text = os.fspath(source)
+    found = io.inputs(text)
+    return found != [text] and (Path(text).is_dir() or glob.has_magic(text))
+
+
+def run(
+    recipe: Recipe | Step | str | os.PathLike[str],
+    source: Source,
+    target: str | os.PathLike[str] | None = None,
+    *,
+    truth: Source | None = None,
+    inputs: Mapping[str, Source] | None = None,
+    channel: int | Literal["mean"] | None = None,
+    frame: int | None = None,
+    ignore: int | None = None,
+    match: Match = "auto",
+    suffix: str = ".tif",
+    device: Asked = "auto",
+    overwrite: bool = False,
+    on_progress: Callable[[str, float], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Result | Batch:
+    """Run a recipe on an array, a file, or every file of a folder.
+
+    Parameters
+    ----------
+    recipe : Recipe, Step or path
+        What to run; a path is read as JSON.
+    source : array, Volume or path
+        The image: an array of shape ([Z,] Y, X), a `Volume`, a file (or ``file.npz:key``), a folder, or a
+        pattern such as ``"plate/*.tif"``. The spacing comes from the file.
+    target : path, optional
+        Where the labels go: a file for one image, a folder for many. Beside each file of labels
+        ``<name>.recipe.json`` holds the recipe and how the labels came about. Over a folder with truths,
+        ``scores.csv`` holds the scores.
+    truth : array, Volume or path, optional
+        What the labels are scored against; for many images a folder or a pattern, paired by name.
+    inputs : mapping of str to array, Volume or path, optional
+        What the recipe reads beside ``"image"``, such as ``{"mask": "mask.tif"}``.
+    channel : int or "mean", optional
+        Which channel to take of an image that has several, or the mean of them.
+    frame : int, optional
+        Which time point to take of an image that has several.
+    ignore : int, optional
+        The value of truth that means *not annotated*; 0 for strokes.
+    match : {"auto", "binary", "value", "overlap"}
+        How labels are matched to the classes of truth; see `napari_cutout.evaluate`.
+    suffix : str
+        Ending of the files in a target folder.
+    device : {"auto", "cpu", "gpu"}
+        Where to run.
+    overwrite : bool
+        Replace files that are there.
+    on_progress : callable, optional
+        Called with the stage's name and the fraction of it that is done, 0 to 1.
+    is_cancelled : callable, optional
+        Polled between blocks.
+
+    Returns
+    -------
+    Result or Batch
+        A `Result` for one image. For a folder or pattern a `Batch` of one row per image, where an image that
+        failed is a row with its error; labels that were written are not kept in memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing to read.
+    FileExistsError
+        If something is in the way and `overwrite` is False.
+    ValueError
+        If one image cannot be cut, or truths cannot be paired with images.
+    TypeError
+        If an array has the wrong dtype.
+    Cancelled
+        If `is_cancelled` returned True; files that were written before stay.
+    """
+    job = Job(
+        recipe=_recipe(recipe),
+        device=device,
+        channel=channel,
+        frame=frame,
+        ignore=ignore,
+        match=match,
+        suffix=suffix,
+        overwrite=overwrite,
+        on_progress=on_progress,
+        is_cancelled=is_cancelled,
+    )
+    work: Callable[..., Result | Batch] = run_many if is_many(source) else run_one
+    return work(job, source, target, truth, dict(inputs or {}))
+
+
+def _recipe(recipe: Recipe | Step | str | os.PathLike[str]) -> Recipe:
+    if isinstance(recipe, Step):
+        return Recipe((recipe,))
+    return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+
+
+# One image ---------------------------------------------------------------------------------------------
+
+
+def run_one(
+    job: Job,
+    source: Source,
+    target: str | os.PathLike[str] | None,
+    truth: Source | None,
+    others: Mapping[str, Source],
+) -> Result:
+    """Run a recipe on one image, write the labels if there is a target, score them if there is a truth."""
+    place = None if target is None else _place(job, source, Path(target))
+    if place is not None:
+        _check_place(place, (source, truth, *others.values()), job.overwrite)
+    image = read_image(source, channel=job.channel, frame=job.frame)
+    annotation = None if truth is None else read_labels(truth, "truth")
+    if annotation is not None and tuple(annotation.shape) != tuple(image.data.shape):
+        raise ValueError(
+            f"truth must have the shape of image, {tuple(image.data.shape)}, but has {tuple(annotation.shape)}; "
+            "crop or resample it to the image"
+        )
+    arrays = {name: read_labels(other, name) for name, other in others.items()}
+    result = execute(
+        job.recipe,
+        {"image": image.data, **arrays},
+        spacing=image.spacing,
+        device=job.device,
+        on_progress=job.on_progress,
+        is_cancelled=job.is_cancelled,
+    )
+    if _is_path(source):
+        result.provenance["source"] = os.fspath(source)
+    if annotation is not None:
+        from .evaluation.overlap import evaluate
+
+        result = replace(result, evaluation=evaluate(result.labels, annotation, ignore=job.ignore, match=job.match))
+    return result if place is None else replace(result, target=_write(place, job, image, result))
+
+
+def _write(place: Path, job: Job, image: Volume, result: Result) -> Path:
+    labels = replace(image, data=result.labels, metadata={"provenance": result.provenance})
+    written = io.write(place, labels, kind="labels", overwrite=job.overwrite)
+    write_text(recipe_beside(place), with_provenance(job.recipe, result.provenance), overwrite=job.overwrite)
+    return written
+
+
+def recipe_beside(labels: Path) -> Path:
+    """Return where the recipe of a file of labels is written: ``labels.recipe.json`` for ``labels.tif``."""
+    return labels.with_name(f"{labels.stem.removesuffix('.ome')}.recipe.json")
+
+
+def _place(job: Job, source: Source, target: Path) -> Path:
+    """Return the file to write: the target, or one in it if it is a folder."""
+    if target.is_dir() and target.suffix.lower() != ".zarr":
+        return target / f"{_stem(source) or 'labels'}{job.suffix}"
+    _check_suffix(target)
+    return target
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in io._WRITERS:
+        raise ValueError(f"labels are written as {', '.join(io._WRITERS)}, not as {path.name!r}; choose one of them")
+
+
+def _check_place(place: Path, read: Iterable[Source], overwrite: bool) -> None:
+    """Refuse, before any work is done, to replace what is there or what is read."""
+    for source in read:
+        if _is_path(source) and place.resolve() == io._split_key(os.fspath(source))[0].resolve():
+            raise ValueError(f"the labels would replace {str(place)!r}, which is read; choose another name for them")
+    for path in (place, recipe_beside(place)):
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{str(path)!r} exists already; choose another name, or allow to overwrite it")
+
+
+def _is_path(source: Source) -> bool:
+    return isinstance(source, str | os.PathLike)
+
+
+def _stem(source: Source) -> str:
+    """Return what a source is called, without folder and ending."""
+    if isinstance(source, Volume):
+        return source.name
+    if not _is_path(source):
+        return ""
+    path, key = io._split_key(os.fspath(source))
+    return key or path.stem.removesuffix(".ome")
+
+
+# Many images -------------------------------------------------------------------------------------------
+
+
+def run_many(
+    job: Job,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None,
+    truth: Source | None,
+    others: Mapping[str, Source],
+) -> Batch:
+    """Run a recipe on every image of a folder or pattern; one that fails is a row with its sentence."""
+    images = io.inputs(source)
+    truths = _partners(images, truth, "truth")
+    partners = {name: _partners(images, other, name) for name, other in others.items()}
+    folder = None if target is None else _folder(images, Path(target), job)
+    scores = None if folder is None or truth is None else folder / "scores.csv"
+    if scores is not None and scores.exists() and not job.overwrite:
+        raise FileExistsError(f"{str(scores)!r} exists already; choose another folder, or allow to overwrite it")
+    rows = []
+    for image in images:
+        place = None if folder is None else folder / f"{_stem(image)}{job.suffix}"
+        rows.append(_row(job, image, place, truths, {name: found[image] for name, found in partners.items()}))
+    batch = Batch(tuple(rows))
+    if scores is not None:
+        batch.to_csv(scores, overwrite=job.overwrite)
+    return batch
+
+
+def _row(
+    job: Job,
+    image: str,
+    place: Path | None,
+    truths: Mapping[str, Source | None],
+    others: Mapping[str, Source | None],
+) -> Row:
+    try:
+        if lonely := [name for name, other in others.items() if other is None]:
+            raise ValueError(f"no {lonely[0]} is named like it, so it was left out; add one or take it out")
+        result = run_one(job, image, place, truths.get(image), others)
+    except ERRORS as error:
+        return Row(image, error=sentence(error))
+    unscored = bool(truths) and truths.get(image) is None
+    return Row(
+        image,
+        result.labels if place is None else None,
+        result.provenance,
+        result.target,
+        result.evaluation,
+        "no truth is named like it, so it was cut but not scored; add one or take it out" if unscored else "",
+    )
+
+
+def score_many(
+    predicted: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    *,
+    ignore: int | None = None,
+    match: Match = "auto",
+) -> Batch:
+    """Score every file of labels in a folder or pattern against the truth of the same name.
+
+    Parameters
+    ----------
+    predicted, truth : path
+        Folders or patterns.
+    ignore, match
+        As in `napari_cutout.evaluate`.
+
+    Returns
+    -------
+    Batch
+        One row per file of labels; one without a truth, or that cannot be scored, has an error.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If names are ambiguous, or no truth is named like any of the labels.
+    """
+    from .evaluation.overlap import evaluate
+
+    files = io.inputs(predicted)
+    truths = _partners(files, truth, "truth")
+    rows = []
+    for file in files:
+        try:
+            if (partner := truths[file]) is None:
+                raise ValueError("no truth is named like it, so it was not scored; add one or take it out")
+            labels, annotation = read_labels(file, "predicted"), read_labels(partner, "truth")
+            rows.append(Row(file, evaluation=evaluate(labels, annotation, ignore=ignore, match=match)))
+        except ERRORS as error:
+            rows.append(Row(file, error=sentence(error)))
+    return Batch(tuple(rows))
+
+
+def sentence(error: BaseException) -> str:
+    """Return what went wrong in one line."""
+    if isinstance(error, MemoryError) and not str(error):
+        return "memory ran out; crop the image, or use a machine with more memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _folder(images: Sequence[str], target: Path, job: Job) -> Path:
+    """Make the folder that the labels of many images go to, unless two of them would get one name."""
+    if target.suffix.lower() in io._WRITERS or (target.exists() and not target.is_dir()):
+        raise ValueError(f"{len(images)} images need a folder to write to, but {str(target)!r} is the name of one file")
+    _keyed(images, _stem, f"would both be written to {str(target)!r} under one name; run them one folder at a time")
+    target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _partners(images: Sequence[str], other: Source | None, what: str) -> dict[str, Source | None]:
+    """Return the truth, mask or markers of every image: paired by name, or one for all."""
+    if other is None:
+        return {}
+    if is_many(other):
+        return pair(images, io.inputs(other), what)
+    if what == "truth" and len(images) > 1:
+        raise ValueError(f"one truth was given for {len(images)} images; give a folder or a pattern of truths")
+    return dict.fromkeys(images, other)
+
+
+def pair(images: Sequence[str], others: Sequence[str], what: str) -> dict[str, str | None]:
+    """Pair files by their names.
+
+    Parameters
+    ----------
+    images, others : sequence of str
+        What `napari_cutout.io.inputs` returned.
+    what : str
+        What the others are, for messages.
+
+    Returns
+    -------
+    dict
+        For every image its partner, or None. Names are compared without folder and ending; where none is
+        equal, without the words that all images, or all others, have in common: ``img_000`` and ``gt_000``.
+
+    Raises
+    ------
+    ValueError
+        If names are ambiguous, or no image has a partner.
+    """
+    ambiguous = f"have one name, so that no {what} can be told; take one out"
+    for name_images, name_others in ((_stem, _stem), (_distinct(images), _distinct(others))):
+        ours = _keyed(images, name_images, ambiguous)
+        theirs = _keyed(others, name_others, ambiguous)
+        if common := (ours.keys() & theirs.keys()) - {""}:
+            return {image: theirs[key] if key in common else None for key, image in ours.items()}
+    raise ValueError(
+        f"no {what} is named like an image: images are {_some(images)}, the others are {_some(others)}; "
+        "give both of a pair the same name"
+    )
+
+
+def _keyed(files: Sequence[str], name: Callable[[str], str], problem: str) -> dict[str, str]:
+    keys = [name(file) for file in files]
+    key, times = Counter(keys).most_common(1)[0]
+    if times > 1:
+        first, second = [file for file, k in zip(files, keys, strict=True) if k == key][:2]
+        raise ValueError(f"{first!r} and {second!r} {problem}")
+    return dict(zip(keys, files, strict=True))
+
+
+def _distinct(files: Sequence[str]) -> Callable[[str], str]:
+    """Return a function that leaves the words that all names have in common out of a name."""
+
+    def words(file: str) -> list[str]:
+        return [word for word in re.split(r"[\W_]+", _stem(file)) if word]
+
+    common = {word for word in set.intersection(*(set(words(file)) for file in files)) if word.isalpha()}
+    return lambda file: " ".join(word for word in words(file) if word not in common)
+
+
+def _some(files: Sequence[str]) -> str:
+    names = [_stem(file) for file in files]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+# Reading -----------------------------------------------------------------------------------------------
+
+
+def read_image(source: Source, *, channel: int | str | None = None, frame: int | None = None) -> Volume:
+    """Read an image and take the one grey plane or volume of it that a method can cut.
+
+    Parameters
+    ----------
+    source : array, Volume or path
+        The image.
+    channel : int or "mean", optional
+        Which channel to take where there are several, or the mean of them, without alpha.
+    frame : int, optional
+        Which time point to take where there are several.
+
+    Returns
+    -------
+    Volume
+        With axes ``yx`` or ``zyx``.
+
+    Raises
+    ------
+    ValueError
+        If there are several channels or time points and none was chosen, or not that many.
+    """
+    volume = _volume(source)
+    if volume is None:
+        return _bare(source)
+    volume = _one_of(volume, "t", "time points", "frame", frame)
+    if channel == "mean" and "c" in volume.axes:
+        from .processing.filters import grey
+
+        data = grey(volume.data, channel_axis=volume.axes.index("c"))
+        return replace(volume, data=data, axes=volume.axes.replace("c", ""))
+    if isinstance(channel, str):
+        if channel != "mean":
+            raise ValueError(f"channel must be a number or 'mean', got {channel!r}")
+        channel = 0  # the mean of one channel
+    return _one_of(volume, "c", "channels", "channel", channel)
+
+
+def _volume(source: Source) -> Volume | None:
+    """Return a source as a volume; None if it is an array that no volume can hold."""
+    if isinstance(source, Volume):
+        return source
+    if _is_path(source):
+        return io.read(source)
+    return None
+
+
+def _bare(array: Array) -> Volume:
+    """Wrap an array; what does not fit is left to the method, which says why."""
+    if not hasattr(array, "shape"):
+        raise TypeError(f"source must be an array, a Volume or a path, got {array!r} of type {type(array).__name__}")
+    if len(array.shape) not in (2, 3):
+        from ._method import check_image
+
+        check_image(array)
+    return Volume(array, "zyx"[-len(array.shape) :])
+
+
+def _one_of(volume: Volume, axis: str, what: str, option: str, chosen: int | None) -> Volume:
+    """Take one channel or time point."""
+    if axis not in volume.axes:
+        if chosen not in (None, 0):
+            raise ValueError(f"{option} {chosen} was asked for, but {volume.name or 'the image'!r} has no {what}")
+        return volume
+    at = volume.axes.index(axis)
+    n = volume.data.shape[at]
+    if chosen is None and n > 1:
+        also = ", or channel='mean'" if axis == "c" else ""
+        raise ValueError(
+            f"{volume.name or 'the image'!r} has {n} {what} and a method cuts one; choose {option}=0 to {n - 1}{also}"
+        )
+    if chosen is not None and not 0 <= chosen < n:
+        raise ValueError(f"{option} must be between 0 and {n - 1} for {volume.name or 'the image'!r}, got {chosen}")
+    data = volume.data[(slice(None),) * at + (chosen or 0,)]
+    return replace(volume, data=data, axes=volume.axes.replace(axis, ""))
+
+
+def read_labels(source: Source, what: str) -> NDArray[Any]:
+    """Read labels, a mask or markers.
+
+    Parameters
+    ----------
+    source : array, Volume or path
+        One label per voxel.
+    what : str
+        What they are, for messages.
+
+    Returns
+    -------
+    array
+        With axes ``yx`` or ``zyx``.
+
+    Raises
+    ------
+    ValueError
+        If there are several channels or time points.
+    """
+    volume = _volume(source)
+    if volume is None:
+        return source  # type: ignore[no-any-return]
+    several = {axis: n for axis, n in zip(volume.axes, volume.data.shape, strict=True) if axis in "tc" and n > 1}
+    if several:
+        axis, n = next(iter(several.items()))
+        kind = "channels (is it a colour picture?)" if axis == "c" else "time points"
+        raise ValueError(f"{what} {volume.name!r} has {n} {kind}, and labels have one; save it as one grey label image")
+    labels: NDArray[Any] = volume.data[tuple(0 if axis in "tc" else slice(None) for axis in volume.axes)]
+    return labels

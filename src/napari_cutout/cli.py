@@ -1,0 +1,485 @@
+"""The command line: one sub-command per method, made from the catalog, and what goes with them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from . import __version__, catalog
+from ._method import Method, Param, Range
+from ._monitor import Cancelled
+
+if TYPE_CHECKING:
+    from ._batch import Batch, Row
+    from .recipe import Recipe, Result
+
+__all__ = ["main", "make_app"]
+
+Device = Literal["auto", "cpu", "gpu"]
+Match = Literal["auto", "binary", "value", "overlap"]
+
+BAD_INPUT = 2
+"""Exit code where something given is not right; nothing was written then."""
+
+SOME_FAILED = 1
+"""Exit code where some images of a folder failed and the others are done."""
+
+CANCELLED = 130
+"""Exit code after Ctrl+C, as shells have it."""
+
+ANY_NUMBER = 1e300
+"""Upper limits beyond this only say that a number is finite."""
+
+_METHOD = Group("Settings of the method", sort_key=1)
+_OPTIONS = Group("Before and after the cut", sort_key=2)
+_RUN = Group("Run", sort_key=3)
+_SCORE = Group("Score", sort_key=4)
+
+_Folder = Annotated[str, Parameter(help="An image file, file.npz:key, a folder, or a pattern in quotes.")]
+_Output = Annotated[
+    Path,
+    Parameter(
+        help="Where the labels go: a .tif, .png, .npy or .zarr for one image, a folder for many. "
+        "Beside it NAME.recipe.json holds the recipe and how the labels came about."
+    ),
+]
+
+
+def _option(kind: Any, group: Group, text: str) -> Any:
+    return Annotated[kind, Parameter(group=group, help=text)]
+
+
+RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "mask": (
+        _option(str | None, _RUN, "Where to look: a file of 0 and not 0; for many images a folder or pattern."),
+        None,
+    ),
+    "channel": (_option(str | None, _RUN, "Which channel of a colour image, from 0, or 'mean'."), None),
+    "frame": (_option(int | None, _RUN, "Which time point of a time series, from 0."), None),
+    "device": (_option(Device, _RUN, "Where to run; auto takes the GPU where it is there and worth it."), "auto"),
+    "suffix": (_option(str, _RUN, "Ending of the files in an output folder: .tif, .png, .npy or .zarr."), ".tif"),
+    "overwrite": (Annotated[bool, Parameter(group=_RUN, help="Replace files that are there.", negative="")], False),
+    "truth": (
+        _option(str | None, _SCORE, "Score against this annotation; for many images a folder or pattern."),
+        None,
+    ),
+    "ignore": (
+        _option(
+            int | None, _SCORE, "Value of truth that means not annotated; 0 for strokes. By default there is none."
+        ),
+        None,
+    ),
+    "match": (_option(Match, _SCORE, "How labels are matched to the classes of truth."), "auto"),
+}
+"""What all commands that run something share: annotation and default by name."""
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    tokens : sequence of str, optional
+        The words after the program's name; by default those that it was started with.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 if some images of a folder failed, 2 on bad input (one sentence on the error
+        stream; with ``NAPARI_CUTOUT_TRACEBACK=1`` in the environment the traceback too), 130 if cancelled.
+    """
+    try:
+        found = make_app()(sys.argv[1:] if tokens is None else list(tokens), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _fail(error, _readable(error))
+    except (KeyboardInterrupt, Cancelled):
+        print("cancelled; files that were complete stay", file=sys.stderr)
+        return CANCELLED
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        from ._batch import sentence
+
+        return _fail(error, sentence(error))
+    return found if isinstance(found, int) else 0
+
+
+def _fail(error: Exception, text: str) -> int:
+    if os.environ.get("NAPARI_CUTOUT_TRACEBACK") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"napari-cutout: {text}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _readable(error: CycloptsError) -> str:
+    return " ".join(str(error).split()) + " See napari-cutout --help, or --help after the command."
+
+
+def make_app() -> App:
+    """Return the command line as a cyclopts app."""
+    app = App(
+        name="napari-cutout",
+        help="Cut objects out of microscopy images and volumes, and score the result.",
+        version=__version__,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(show_default=lambda value: None if value is None else str(value)),
+    )
+    for number, row in enumerate(catalog.rows()):
+        group = Group(row, sort_key=number)
+        for entry in catalog.rows()[row]:
+            app.command(command(entry), name=_names(entry.name), group=group)
+    others = Group("More", sort_key=99)
+    for function in (run_recipe(), evaluate, list_methods, demo, doctor):
+        app.command(function, name=_NAMES[function.__name__], group=others)
+    return app
+
+
+_NAMES = {"run_recipe": "run", "evaluate": "evaluate", "list_methods": "methods", "demo": "demo", "doctor": "doctor"}
+
+
+def _names(name: str) -> list[str]:
+    """Return the names of a command: with hyphens, and as in Python."""
+    return list(dict.fromkeys((name.replace("_", "-"), name)))
+
+
+# One command per method ----------------------------------------------------------------------------------
+
+
+def command(entry: Method) -> Callable[..., int]:
+    """Return a method as a command: its settings are options, its arrays files.
+
+    Parameters
+    ----------
+    entry : Method
+        A method of the catalog.
+
+    Returns
+    -------
+    callable
+        A function with the signature and help that cyclopts reads.
+    """
+
+    def cut(image: str, output: Path, **given: Any) -> int:
+        from .recipe import Recipe, Step
+
+        # cyclopts hands over what was given alone, so that the recipe holds what the user chose.
+        others = {p.name: given[p.name] for p in entry.arrays if given.get(p.name) is not None}
+        settings = {p.name: given[p.name] for p in entry.settings if p.name in given}
+        recipe = Recipe([Step(entry.name, settings, {name: name for name in others})])
+        options = _run_options(given)
+        if (recipe_out := given.get("recipe_out")) is not None:
+            recipe.save(recipe_out, overwrite=options["overwrite"])
+        return _run(entry.name, recipe, image, output, others, options)
+
+    return _with_signature(cut, entry.name, entry.summary, _parameters(entry))
+
+
+def _run_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what `run` takes, from what was given and the defaults."""
+    return {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
+
+
+def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
+    """Return annotation and default of every option of a method's command."""
+    run = dict(RUN_OPTIONS)
+    if all(p.name != "mask" for p in entry.arrays):
+        del run["mask"]
+    strokes = {
+        p.name: (
+            Annotated[str, Parameter(group=_RUN, help=f"{entry.describe(p.name)} A file.")],
+            inspect.Parameter.empty,
+        )
+        for p in entry.arrays
+        if p.name not in ("image", "mask")
+    }
+    settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings}
+    recipe = {"recipe_out": (_option(Path | None, _RUN, "Write the recipe alone to this file, too."), None)}
+    return {**strokes, **settings, **run, **recipe}
+
+
+def _setting(entry: Method, param: Param) -> Any:
+    """Return what cyclopts needs to know of a setting: its plain type, its prose, its limits."""
+    kind = Literal[param.choices] if param.choices else param.type
+    text = entry.describe(param.name)
+    if param.type is tuple:
+        return Annotated[
+            tuple[float, ...] | None,
+            Parameter(group=_OPTIONS, help=f"{text} By default that of the file.", consume_multiple=True, negative=""),
+        ]
+    if param.optional:
+        kind = kind | None
+    group = _OPTIONS if param.option else _METHOD
+    negative = "" if param.type is bool else None
+    return Annotated[kind, Parameter(group=group, help=text + _limits(param.range), negative=negative)]
+
+
+def _limits(limits: Range | None) -> str:
+    if limits is None:
+        return ""
+    low, high = (f"{value:.0f}" if value == int(value) else f"{value:g}" for value in (limits.min, limits.max))
+    return f" From {low} to {high}." if limits.max < ANY_NUMBER else f" From {low}."
+
+
+def _with_signature(
+    function: Callable[..., int], name: str, text: str, options: dict[str, tuple[Any, Any]]
+) -> Callable[..., int]:
+    """Give a function the signature that cyclopts reads: input and output first, then options."""
+    kinds = inspect.Parameter
+    first = [
+        kinds("image", kinds.POSITIONAL_ONLY, annotation=_Folder),
+        kinds("output", kinds.POSITIONAL_ONLY, annotation=_Output),
+    ]
+    rest = [kinds(n, kinds.KEYWORD_ONLY, default=d, annotation=a) for n, (a, d) in options.items()]
+    function.__signature__ = inspect.Signature([*first, *rest])  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in [*first, *rest]}
+    function.__name__ = name
+    function.__doc__ = text
+    return function
+
+
+def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, str], options: dict[str, Any]) -> int:
+    """Run a recipe on a file or a folder, and say what came of it."""
+    from . import _batch
+    from .recipe import Result
+
+    with _Progress() as show:
+        result = _batch.run(
+            recipe,
+            image,
+            output,
+            inputs=others,
+            on_progress=show,
+            **{**options, "channel": _channel(options["channel"])},
+        )
+    if isinstance(result, Result):
+        print(report(name, result))
+        if result.evaluation is not None:
+            print(f"IoU {result.evaluation.mean_iou:.4f}, Dice {result.evaluation.mean_dice:.4f} (mean of the classes)")
+            print(_batch.how_read([result.evaluation], options["ignore"]))
+        return 0
+    return _report_many(name, result)
+
+
+class _Progress:
+    """Show on a terminal what runs; say nothing into files and pipes."""
+
+    def __enter__(self) -> Callable[[str, float], None] | None:
+        self._live = sys.stderr.isatty()
+        return self._show if self._live else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def _show(self, stage: str, fraction: float) -> None:
+        print(f"\r\033[K{stage} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+
+
+# What is said ------------------------------------------------------------------------------------------
+
+
+def report(name: str, result: Result) -> str:
+    """Return one line on a run: method, what was found, device and why, seconds, file.
+
+    Parameters
+    ----------
+    name : str
+        What was run.
+    result : Result
+        What it gave.
+
+    Returns
+    -------
+    str
+        The line.
+    """
+    device = result.provenance["device"]
+    place = "" if result.target is None else f"; written to {result.target}"
+    return (
+        f"{name}: {what_was_found(result)}; on the {device['used'].upper()} because {device['reason']}; "
+        f"{result.provenance['seconds']:.2f} s{place}"
+    )
+
+
+def what_was_found(result: Result) -> str:
+    """Return the number of objects, or the share of each class, and the thresholds."""
+    import numpy as np
+
+    last = result.provenance["steps"][-1]
+    if last["settings"].get("one_per_object"):
+        n = int(result.labels.max())
+        found = f"{n} object{'' if n == 1 else 's'}"
+    else:
+        labels, counts = np.unique(result.labels, return_counts=True)
+        shares = [f"class {k} {c / result.labels.size:.1%}" for k, c in zip(labels, counts, strict=True) if k]
+        found = ", ".join(shares) or "nothing"
+    facts = last["facts"]
+    cuts = [facts["threshold"]] if "threshold" in facts else facts.get("thresholds", [])
+    return found + (f" (cut at {', '.join(f'{cut:g}' for cut in cuts)})" if cuts else "")
+
+
+def _report_many(name: str, batch: Batch) -> int:
+    import numpy as np
+
+    from ._batch import how_read
+
+    for row in batch.rows:
+        if row.error:
+            print(f"napari-cutout: {row.source}: {row.error}", file=sys.stderr)
+        if row.provenance or row.evaluation is not None:
+            print(_line(row))
+    scored = [row.evaluation for row in batch.rows if row.evaluation is not None]
+    print(f"{name}: {len(batch.rows)} images, {len(batch.failed)} of them with errors")
+    if scored:
+        iou, dice = np.nanmean([e.mean_iou for e in scored]), np.nanmean([e.mean_dice for e in scored])
+        print(f"mean of {len(scored)} scored images: IoU {iou:.4f}, Dice {dice:.4f}")
+        print(how_read(scored, scored[0].ignore))
+    return SOME_FAILED if batch.failed else 0
+
+
+def _line(row: Row) -> str:
+    parts = [row.source]
+    if row.provenance:
+        parts.append(f"{row.provenance['device']['used'].upper()} {row.provenance['seconds']:.2f} s")
+    if row.target is not None:
+        parts.append(f"written to {row.target}")
+    if row.evaluation is not None:
+        parts.append(f"IoU {row.evaluation.mean_iou:.4f} Dice {row.evaluation.mean_dice:.4f} ({row.evaluation.match})")
+    return "  ".join(parts)
+
+
+# The other commands --------------------------------------------------------------------------------------
+
+
+def run_recipe() -> Callable[..., int]:
+    """Return the command that runs a recipe from a file."""
+
+    def run(recipe: Path, image: str, output: Path, **given: Any) -> int:
+        from .recipe import Recipe
+
+        loaded = Recipe.load(recipe)
+        others = dict(_named(text) for text in given.get("input") or ())
+        if given.get("mask") is not None:
+            others["mask"] = given["mask"]
+        return _run(str(recipe), loaded, image, output, others, _run_options(given))
+
+    inputs = Annotated[
+        list[str] | None,
+        Parameter(
+            group=_RUN, help="What the recipe reads beside image and mask: name=file. May be repeated.", negative=""
+        ),
+    ]
+    options = {"input": (inputs, None), **RUN_OPTIONS}
+    made = _with_signature(
+        run, "run_recipe", "Run a recipe, such as the demo and every command write beside labels.", options
+    )
+    kinds = inspect.Parameter
+    annotation = Annotated[Path, Parameter(help="A recipe, as JSON.")]
+    signature = inspect.signature(made)
+    recipe = kinds("recipe", kinds.POSITIONAL_ONLY, annotation=annotation)
+    made.__signature__ = signature.replace(parameters=[recipe, *signature.parameters.values()])  # type: ignore[attr-defined]
+    made.__annotations__ = {"recipe": annotation, **made.__annotations__}
+    return made
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise ValueError(f"--input must be name=file, got {text!r}")
+    return name, file
+
+
+def evaluate(
+    predicted: Annotated[str, Parameter(help="Labels: a file, a folder, or a pattern in quotes.")],
+    truth: Annotated[str, Parameter(help="The annotation: a file; for many labels a folder or a pattern.")],
+    /,
+    *,
+    ignore: Annotated[int | None, Parameter(help="Value of truth that means not annotated; 0 for strokes.")] = None,
+    match: Annotated[Match, Parameter(help="How labels are matched to the classes of truth.")] = "auto",
+    csv: Annotated[Path | None, Parameter(help="Write the table to this file, too.")] = None,
+    json: Annotated[Path | None, Parameter(help="Write the scores to this file, too; for one pair only.")] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace files that are there.", negative="")] = False,
+) -> int:
+    """Score labels against an annotation: IoU and Dice per class."""
+    from ._batch import how_read, is_many, read_labels, score_many
+    from .evaluation import overlap
+
+    for path in (csv, json):
+        if path is not None and path.exists() and not overwrite:
+            raise FileExistsError(f"{str(path)!r} exists already; choose another name, or give --overwrite")
+    if is_many(predicted):
+        if json is not None:
+            raise ValueError("--json holds the scores of one pair; for a folder give --csv")
+        batch = score_many(predicted, truth, ignore=ignore, match=match)
+        if csv is not None:
+            batch.to_csv(csv, overwrite=overwrite)
+        return _report_many("evaluate", batch)
+    found = overlap.evaluate(
+        read_labels(predicted, "predicted"), read_labels(truth, "truth"), ignore=ignore, match=match
+    )
+    print(found.summary())
+    print(how_read([found], ignore))
+    if csv is not None:
+        found.to_csv(csv, overwrite=overwrite)
+    if json is not None:
+        found.to_json(json, overwrite=overwrite)
+    return 0
+
+
+def list_methods() -> int:
+    """List the methods: what each needs, how far devices agree, what it is good for."""
+    from ._batch import columns
+
+    lines = [("method", "row", "needs", "agreement", "what it does")]
+    lines += [(m.name, m.row, m.needs, m.agreement, m.summary) for m in catalog.methods().values()]
+    print("\n".join(columns(lines)))
+    return 0
+
+
+def demo(
+    output: Annotated[Path, Parameter(help="The folder to make.")] = Path("demo-output"),
+    /,
+    *,
+    image: Annotated[str | None, Parameter(help="Your own image; by default the annotated samples are used.")] = None,
+    truth: Annotated[str | None, Parameter(help="Its annotation.")] = None,
+    ignore: Annotated[int | None, Parameter(help="Value of truth that means not annotated; 0 for strokes.")] = None,
+    channel: Annotated[str | None, Parameter(help="Which channel of a colour image, from 0, or 'mean'.")] = None,
+    device: Annotated[Device, Parameter(help="Where to run.")] = "auto",
+    overwrite: Annotated[
+        bool, Parameter(help="Replace the folder even if the demo did not make it.", negative="")
+    ] = False,
+) -> int:
+    """Run every method on annotated samples, or on your own image, and rank them by score."""
+    from .demo import demo as run_demo
+
+    run_demo(
+        output,
+        image=image,
+        truth=truth,
+        ignore=ignore,
+        channel=_channel(channel),
+        device=device,
+        overwrite=overwrite,
+        say=print,
+    )
+    return 0
+
+
+def _channel(text: str | None) -> Any:
+    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
+
+
+def doctor() -> int:
+    """Show what this program runs on, what is missing, and the line that mends it."""
+    from .doctor import diagnosis
+
+    print("\n".join(diagnosis()))
+    return 0

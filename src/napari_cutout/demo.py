@@ -1,0 +1,640 @@
+"""The main job, headless: every method on annotated images, scored, ranked, and written with pictures."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import catalog, io, recipe
+from ._batch import ERRORS, columns, how_read, read_image, read_labels, sentence, table_as_csv
+from ._device import Asked
+from ._method import Method
+from ._volume import Volume
+from .evaluation._export import write_text
+from .evaluation._matching import Match
+from .evaluation.overlap import Evaluation, error_map, evaluate
+from .recipe import Recipe, Result, Step, execute
+from .samples import coins, nuclei_2d, nuclei_3d
+
+if TYPE_CHECKING:
+    from ._pictures import Panels
+
+__all__ = ["demo"]
+
+MARKER = ".napari-cutout-demo"
+"""A folder that holds this file was made by the demo; its lines name what the demo wrote into it."""
+
+MAX_CLASSES = 32
+"""A truth with more labels than this numbers objects."""
+
+BACKGROUND_RADIUS = 50.0
+"""Half the box of the background subtraction, in pixels; wider than the objects of most images."""
+
+N_STROKES = 5
+"""Objects that get a stroke."""
+
+_README = """\
+What napari-cutout's demo wrote. The next demo with the same folder replaces it.
+
+scores.csv                   one line per run: sample, method, clean-up, IoU, Dice, objects, seconds, backend
+<sample>/picture.png         the best run of each method: image, truth, labels, errors
+<sample>/pictures/           the same for all runs of a method
+<sample>/labels/<run>.tif    the labels of each run as OME-TIFF, and as OME-Zarr (<run>.zarr)
+<sample>/recipes/<run>.json  its recipe, and how the labels came about (device, versions, settings, thresholds)
+<sample>/image.tif           the image, where it is a sample of ours
+<sample>/truth.tif           its annotation
+<sample>/strokes.tif         the strokes that methods got which need some; they were made from the truth
+
+Run a recipe on your own image:
+  napari-cutout run <sample>/recipes/<run>.json image.tif labels.tif
+A recipe that reads markers also needs --input markers=strokes.tif
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A method with the settings that the demo runs it with.
+
+    Parameters
+    ----------
+    method : str
+        Its name.
+    title : str
+        What the table calls it.
+    settings : mapping
+        Its own settings that differ from the defaults.
+    note : str
+        What one should know about this run.
+    strokes : bool
+        True if it reads strokes.
+    """
+
+    method: str
+    title: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    strokes: bool = False
+
+    @property
+    def local(self) -> bool:
+        """True if it compares voxels with their neighbourhood."""
+        return any(p.name == "window" for p in catalog.find(self.method).settings)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """Steps around a cut.
+
+    Parameters
+    ----------
+    title : str
+        What the table calls them.
+    slug : str
+        What file names call them.
+    settings : mapping
+        The options that they set.
+    """
+
+    title: str
+    slug: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """An image to run everything on.
+
+    Parameters
+    ----------
+    name : str
+        What the table and the folder call it.
+    image : Volume
+        Grey, 2-D or 3-D.
+    truth : array, optional
+        Its annotation.
+    ignore : int, optional
+        The value of truth that means *not annotated*.
+    ours : bool
+        True for a sample of ours, which is written beside the results.
+    """
+
+    name: str
+    image: Volume
+    truth: NDArray[Any] | None = None
+    ignore: int | None = None
+    ours: bool = False
+
+    @property
+    def objects(self) -> str:
+        """Whether the objects of the truth are brighter or darker than the rest; bright without a truth."""
+        if self.truth is None:
+            return "bright"
+        known = np.isfinite(self.image.data) & (True if self.ignore is None else self.truth != self.ignore)
+        inside, outside = (self.image.data[known & side] for side in (self.truth != 0, self.truth == 0))
+        return "dark" if inside.size and outside.size and np.median(inside) < np.median(outside) else "bright"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One line of the table.
+
+    Parameters
+    ----------
+    case, cut, clean_up
+        What was run.
+    recipe : Recipe, optional
+        The recipe; None if none could be made.
+    result : Result, optional
+        What it gave, of its labels one plane only; None where it failed.
+    evaluation : Evaluation, optional
+        Its scores, where there is a truth.
+    objects : int
+        How many objects (or classes, where the truth has classes) it found.
+    plane, errors : 2-D array, optional
+        The plane of the labels and of the errors that is shown.
+    error : str
+        Why it failed.
+    """
+
+    case: Case
+    cut: Cut
+    clean_up: CleanUp
+    recipe: Recipe | None = None
+    result: Result | None = None
+    evaluation: Evaluation | None = None
+    objects: int = 0
+    plane: NDArray[Any] | None = None
+    errors: NDArray[np.uint8] | None = None
+    error: str = ""
+
+    @property
+    def slug(self) -> str:
+        """What files of this run are called."""
+        words = "-".join(w for w in (self.cut.title, self.clean_up.slug) if w)
+        return "".join(c if c.isalnum() or c in "-_" else "" for c in words.replace(" ", "-"))
+
+    @property
+    def iou(self) -> float:
+        """Mean IoU; NaN where there is none."""
+        return self.evaluation.mean_iou if self.evaluation else float("nan")
+
+    @property
+    def dice(self) -> float:
+        """Mean Dice; NaN where there is none."""
+        return self.evaluation.mean_dice if self.evaluation else float("nan")
+
+    @property
+    def found(self) -> str:
+        """How many objects it found that have a number each, or how many classes."""
+        one_each = self.recipe is not None and self.recipe.steps[-1].settings.get("one_per_object", False)
+        one, more = ("object", "objects") if one_each else ("class", "classes")
+        return f"{self.objects} {one if self.objects == 1 else more}"
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """Sorts the best first, failed runs last."""
+        return (-self.iou if self.iou == self.iou else float(bool(self.error)), len(self.clean_up.settings))
+
+    def record(self) -> dict[str, Any]:
+        """Return the line of the table as a flat dict."""
+        ran = self.result.provenance if self.result else None
+        return {
+            "sample": self.case.name,
+            "method": self.cut.title,
+            "clean-up": self.clean_up.title,
+            "IoU": self.iou,
+            "Dice": self.dice,
+            "found": self.found if self.result else "",
+            "seconds": ran["seconds"] if ran else float("nan"),
+            "backend": ran["device"]["used"] if ran else "",
+            "matched by": self.evaluation.match if self.evaluation else "",
+            "note": self.error or self.cut.note,
+            "run": self.slug,
+        }
+
+
+# What to run -------------------------------------------------------------------------------------------
+
+
+def cuts(otsu: float | None, objects: str) -> Iterator[Cut]:
+    """Yield every method of the catalog, those with several rules once for each.
+
+    Parameters
+    ----------
+    otsu : float or None
+        Otsu's threshold of the image, for the method that needs a grey level; None if there is none.
+    objects : {"bright", "dark"}
+        What is looked for.
+    """
+    for entry in catalog.methods().values():
+        strokes = entry.needs == "strokes"
+        side = {"objects": objects} if objects != "bright" else {}
+        given, source = _required(entry, otsu)
+        notes = ("strokes made from the truth" if strokes else "", source, "dark objects" if side else "")
+        note = ", ".join(text for text in notes if text)
+        rules: Sequence[str] = next((p.choices for p in entry.settings if p.name == "method"), ())
+        for rule in rules:
+            yield Cut(entry.name, f"{entry.name} {rule}", {"method": rule, **given, **side}, note, strokes)
+        if not rules:
+            yield Cut(entry.name, entry.name, {**given, **side}, note, strokes)
+
+
+def _required(entry: Method, otsu: float | None) -> tuple[dict[str, Any], str]:
+    """Return settings without a default that the demo knows a value for, and where it comes from."""
+    if otsu is not None and any(p.name == "value" and p.default is inspect.Parameter.empty for p in entry.settings):
+        return {"value": otsu}, f"at Otsu's {otsu:g}"
+    return {}, ""
+
+
+def clean_ups(ndim: int) -> tuple[CleanUp, ...]:
+    """Return what is done around a cut: nothing, smoothing, clean-up, and uneven background removed first."""
+    smallest = 30 if ndim == 2 else 100
+    tidy = {"sigma": 1.0, "fill_holes": True, "min_size": smallest}
+    level = {"background_radius": BACKGROUND_RADIUS, **tidy}
+    return (
+        CleanUp("none", "", {}),
+        CleanUp("smooth 1", "smooth", {"sigma": 1.0}),
+        CleanUp(f"smooth 1, fill, min {smallest}", "smooth-fill", tidy),
+        CleanUp(f"background {BACKGROUND_RADIUS:g}, smooth 1, fill, min {smallest}", "background-smooth-fill", level),
+    )
+
+
+def pairs_of(case: Case, device: Asked) -> list[tuple[Cut, CleanUp]]:
+    """Return the sensible pairs of cut and clean-up; local thresholds level the background themselves.
+
+    Parameters
+    ----------
+    case : Case
+        The image.
+    device : {"auto", "cpu", "gpu"}
+        Where Otsu's threshold is found, for the method that needs a grey level.
+
+    Returns
+    -------
+    list of tuple of Cut and CleanUp
+        What to run.
+    """
+    objects = case.objects
+    return [
+        (cut, clean_up)
+        for clean_up in clean_ups(case.image.data.ndim)
+        for cut in cuts(_otsu(case, clean_up, device), objects)
+        if not (cut.local and "background_radius" in clean_up.settings)
+    ]
+
+
+def numbers_objects(truth: NDArray[Any] | None, ignore: int | None) -> bool:
+    """Tell whether a truth numbers objects (or holds just one kind) rather than classes.
+
+    Parameters
+    ----------
+    truth : integer array or None
+        The annotation.
+    ignore : int or None
+        Its value that means *not annotated*; strokes have classes.
+
+    Returns
+    -------
+    bool
+        True where there is one label, where there are more than 32, or where nearly all are in one piece.
+    """
+    if truth is None:
+        return True
+    from scipy import ndimage
+
+    labels = np.unique(truth)
+    labels = labels[(labels != 0) & (labels != (0 if ignore is None else ignore))]
+    if len(labels) < 2 or len(labels) > MAX_CLASSES:
+        return True
+    if ignore is not None:
+        return False
+    pieces = [ndimage.label(truth == label, np.ones((3,) * truth.ndim))[1] for label in labels]
+    return bool(np.mean(np.asarray(pieces) == 1) > 0.8)
+
+
+def strokes_from(truth: NDArray[Any], ignore: int | None) -> NDArray[np.uint8]:
+    """Paint strokes such as a user would: the cores of a few objects (or of each class), and of the background.
+
+    Parameters
+    ----------
+    truth : integer array
+        The annotation.
+    ignore : int or None
+        Its value that means *not annotated*.
+
+    Returns
+    -------
+    uint8 array
+        Label 1 and up for objects or classes, the next label for the background.
+    """
+    known = np.ones(truth.shape, bool) if ignore is None else truth != ignore
+    there = [int(label) for label in np.unique(truth[known]) if label]
+    if numbers_objects(truth, ignore):
+        chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(N_STROKES, len(there))).round().astype(int)]
+        groups = [[truth == label for label in chosen]]
+    else:
+        groups = [[truth == label] for label in there]
+    background = known & (truth == 0)
+    if background.any():
+        groups.append([background])
+    strokes = np.zeros(truth.shape, np.uint8)
+    for label, regions in enumerate(groups, start=1):
+        for region in regions:
+            strokes[_core(region)] = label
+    return strokes
+
+
+def _core(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Erode a region to its core: where it is at least half as deep as anywhere."""
+    from scipy import ndimage
+
+    depth = ndimage.distance_transform_edt(region)
+    core: NDArray[np.bool_] = region & (depth >= depth.max() / 2)
+    return core
+
+
+# Running -----------------------------------------------------------------------------------------------
+
+
+def demo(
+    output: Path,
+    *,
+    image: str | None = None,
+    truth: str | None = None,
+    ignore: int | None = None,
+    channel: int | Literal["mean"] | None = None,
+    device: Asked = "auto",
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Run every method on annotated images, score and rank them, and write a folder of results.
+
+    Parameters
+    ----------
+    output : Path
+        The folder to make. One that the demo made before is replaced.
+    image : path, optional
+        Your image, such as ``"image.tif"`` or ``"file.npz:key"``; by default three annotated samples are run.
+    truth : path, optional
+        Its annotation.
+    ignore : int, optional
+        The value of truth that means *not annotated*; 0 for strokes.
+    channel : int or "mean", optional
+        Which channel to take of an image that has several.
+    device : {"auto", "cpu", "gpu"}
+        Where to run.
+    overwrite : bool
+        Write into a folder that is there although the demo did not make it.
+    say : callable
+        Gets the lines that a user reads.
+
+    Returns
+    -------
+    list of dict
+        The table, best first within each sample.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder is there, is not the demo's, and `overwrite` is False.
+    ValueError
+        If a file cannot be read or the truth does not fit the image.
+    """
+    output = Path(output)
+    _check_folder(output, overwrite)
+    if truth is not None and image is None:
+        raise ValueError(f"truth {truth!r} was given without an image; give both, or none to run the samples")
+    cases = samples() if image is None else [own_case(image, truth, ignore, channel)]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
+    work.mkdir()
+    try:
+        runs = [run for case in cases for run in _ranked(case, work, device, say)]
+        table = [run.record() for run in runs]
+        write_text(work / "scores.csv", table_as_csv(table))
+        write_text(work / "README.txt", _README)
+        _move(work, output)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    say("")
+    say("\n".join(as_text(table)))
+    if image is not None and (scores := [run.evaluation for run in runs if run.evaluation is not None]):
+        say("\n" + how_read(scores, ignore))
+    say(f"\nLabels, pictures, recipes and scores.csv are in {output}; README.txt there says what is what.")
+    return table
+
+
+def samples() -> list[Case]:
+    """Return the annotated samples: a volume, and two images."""
+    made = [make() for make in (nuclei_3d, nuclei_2d, coins)]
+    return [Case(s.name, s.image, np.asarray(s.truth.data), ours=True) for s in made if s.truth is not None]
+
+
+def own_case(image: str, truth: str | None, ignore: int | None, channel: int | Literal["mean"] | None) -> Case:
+    """Read the user's own image and its annotation."""
+    volume = read_image(image, channel=channel)
+    annotation = None if truth is None else np.asarray(read_labels(truth, "truth"))
+    if annotation is not None and annotation.shape != volume.data.shape:
+        raise ValueError(
+            f"truth must have the shape of image, {volume.data.shape}, but has {annotation.shape}; "
+            "crop or resample it to the image"
+        )
+    return Case(volume.name or "image", volume, annotation, ignore)
+
+
+def _ranked(case: Case, work: Path, device: Asked, say: Callable[[str], None]) -> list[Run]:
+    """Run everything on one image, write labels, recipes and pictures, and return the runs, best first."""
+    from ._pictures import draw
+
+    folder = work / case.name
+    for name in ("labels", "recipes", "pictures"):
+        (folder / name).mkdir(parents=True)
+    strokes = None if case.truth is None else strokes_from(case.truth, case.ignore)
+    _write_inputs(case, strokes, folder)
+    pairs = pairs_of(case, device)
+    shape = " x ".join(map(str, case.image.data.shape))
+    say(f"{case.name}: {len(pairs)} runs on {shape} voxels, {case.image.data.dtype}")
+    runs = sorted((_run(case, cut, tidy, strokes, folder, device) for cut, tidy in pairs), key=lambda run: run.rank)
+    for title, chosen in _pictures_of(runs):
+        draw(folder / title, _panels(case, [run for run in chosen if run.plane is not None]))
+    return runs
+
+
+def _otsu(case: Case, clean_up: CleanUp, device: Asked) -> float | None:
+    """Return Otsu's threshold of the image as a cut will see it; None for an image that has none."""
+    before = {name: clean_up.settings[name] for name in ("background_radius", "sigma") if name in clean_up.settings}
+    with suppress(*ERRORS):
+        step = Step("threshold", before)
+        found = execute(Recipe([step]), {"image": case.image.data}, spacing=case.image.spacing, device=device)
+        return float(found.provenance["facts"]["threshold"])
+    return None
+
+
+def _run(
+    case: Case, cut: Cut, clean_up: CleanUp, strokes: NDArray[np.uint8] | None, folder: Path, device: Asked
+) -> Run:
+    run = Run(case, cut, clean_up)
+    try:
+        if cut.strokes and strokes is None:
+            raise ValueError("it needs strokes, which the demo makes from a truth; give one")
+        # A map of several grey classes stays one: which of them are objects is left to the scoring.
+        classes = any(p.name == "n_classes" for p in catalog.find(cut.method).settings)
+        objects = not classes and numbers_objects(case.truth, case.ignore)
+        whole = {**cut.settings, **clean_up.settings, **({"one_per_object": True} if objects else {})}
+        made = Recipe([Step(cut.method, whole)])
+        arrays = {"image": case.image.data, "markers": strokes}
+        result = execute(made, {name: arrays[name] for name in made.inputs}, spacing=case.image.spacing, device=device)
+        return _scored(replace(run, recipe=made, result=result), folder, objects)
+    except ERRORS as error:
+        return replace(run, error=sentence(error))
+
+
+def _scored(run: Run, folder: Path, objects: bool) -> Run:
+    """Write the labels and the recipe of a run, score it, and keep one plane for the picture."""
+    assert run.recipe is not None
+    assert run.result is not None
+    case, labels = run.case, run.result.labels
+    volume = replace(case.image, data=labels, name=run.slug, metadata={"provenance": run.result.provenance})
+    for ending in (".tif", ".zarr"):
+        io.write(folder / "labels" / f"{run.slug}{ending}", volume, kind="labels")
+    text = recipe.with_provenance(run.recipe, run.result.provenance)
+    write_text(folder / "recipes" / f"{run.slug}.json", text)
+    at = shown_plane(case)
+    found = len(np.unique(labels[labels != 0]))
+    plane = labels[at].copy()  # not a view, which would keep all labels of all runs in memory
+    run = replace(run, result=replace(run.result, labels=plane), objects=found, plane=plane)
+    if case.truth is None:
+        return run
+    truth, match = _as_scored(case, objects)
+    scores = evaluate(labels, truth, ignore=case.ignore, match=match)
+    errors = error_map(labels, truth, ignore=case.ignore, match=match)[at].copy()
+    return replace(run, evaluation=scores, errors=errors)
+
+
+def _as_scored(case: Case, objects: bool) -> tuple[NDArray[Any], Match]:
+    """Return the truth that labels are compared with, and how they are matched."""
+    assert case.truth is not None
+    if objects:
+        return case.truth, "binary"
+    if case.ignore is None and numbers_objects(case.truth, None):
+        return (case.truth != 0).astype(np.uint8), "overlap"  # grey classes against objects of one kind
+    return case.truth, "auto"
+
+
+def _write_inputs(case: Case, strokes: NDArray[np.uint8] | None, folder: Path) -> None:
+    if strokes is not None:
+        io.write(folder / "strokes.tif", replace(case.image, data=strokes, metadata={}))
+    if case.ours and case.truth is not None:
+        io.write(folder / "image.tif", case.image, kind="image")
+        io.write(folder / "truth.tif", replace(case.image, data=case.truth))
+
+
+# What is shown -----------------------------------------------------------------------------------------
+
+
+def shown_plane(case: Case) -> Any:
+    """Return the index of the plane that pictures show: the one with most of the truth, or the middle one."""
+    if case.image.data.ndim == 2:
+        return ()
+    if case.truth is None or not (case.truth != 0).any():
+        return case.image.data.shape[0] // 2
+    return int((case.truth != 0).sum(axis=(1, 2)).argmax())
+
+
+def _pictures_of(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
+    """Yield file names and the runs to draw: the best of each method, then all of each method."""
+    of_method: dict[str, list[Run]] = {}
+    for run in runs:
+        of_method.setdefault(run.cut.method, []).append(run)
+    yield "picture.png", [group[0] for group in of_method.values()]
+    for method, group in of_method.items():
+        best_of_rule = {run.cut.title: run for run in reversed(group)}  # the best is written last
+        chosen = group if len(best_of_rule) == 1 else [run for run in group if best_of_rule[run.cut.title] is run]
+        yield f"pictures/{method}.png", chosen
+
+
+def _panels(case: Case, runs: Sequence[Run]) -> Panels:
+    from ._pictures import Panels, Strip
+
+    at = shown_plane(case)
+    plane = "" if at == () else f", plane {at + 1} of {case.image.data.shape[0]}"
+    strips = [Strip(_caption(run), np.asarray(run.plane), run.errors) for run in runs]
+    truth = None if case.truth is None else case.truth[at]
+    return Panels(f"{case.name}{plane}", np.asarray(case.image.data[at]), truth, strips)
+
+
+def _caption(run: Run) -> str:
+    scores = "" if run.evaluation is None else f"IoU {run.iou:.3f}   Dice {run.dice:.3f}   "
+    clean_up = "no clean-up" if not run.clean_up.settings else run.clean_up.title
+    return f"{run.cut.title}, {clean_up}:   {scores}{run.found}"
+
+
+def as_text(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the table as aligned lines.
+
+    Parameters
+    ----------
+    table : sequence of mapping
+        What `demo` returns.
+
+    Returns
+    -------
+    list of str
+        The heading, and one line per run.
+    """
+    names = [name for name in table[0] if name != "run"]
+    digits = {"IoU": ".4f", "Dice": ".4f", "seconds": ".3f"}
+
+    def word(name: str, value: Any) -> str:
+        if name not in digits:
+            return str(value)
+        return format(value, digits[name]) if value == value else "-"
+
+    lines = [names, *([word(name, row[name]) for name in names] for row in table)]
+    return columns(lines, right=[names.index(name) for name in (*digits, "found")])
+
+
+# The folder --------------------------------------------------------------------------------------------
+
+
+def _check_folder(output: Path, overwrite: bool) -> None:
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise FileExistsError(f"{str(output)!r} is a file, and the demo writes a folder; choose another name")
+    if any(output.iterdir()) and not (output / MARKER).is_file() and not overwrite:
+        raise FileExistsError(
+            f"the folder {str(output)!r} holds something that the demo did not make; choose another name, or allow to "
+            "overwrite what has the same name in it"
+        )
+
+
+def _move(work: Path, output: Path) -> None:
+    """Move what was made into place; of what was there before only the demo's own goes."""
+    output.mkdir(exist_ok=True)
+    marker = output / MARKER
+    before = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
+    made = sorted(entry.name for entry in work.iterdir())
+    for name in {*before, *made}:
+        # A name and no path, whatever the marker says: nothing outside the folder is touched.
+        if name and Path(name).name == name:
+            _remove(output / name)
+    for name in made:
+        (work / name).rename(output / name)
+    marker.write_text("\n".join(made) + "\n", encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

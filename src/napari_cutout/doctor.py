@@ -1,0 +1,87 @@
+"""What this program runs on, what is missing, and the line that mends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from importlib import metadata
+
+from . import __version__, _device
+
+__all__ = ["diagnosis"]
+
+BINDINGS = ("PySide6", "PyQt6", "PyQt5", "PySide2")
+"""The Qt bindings that napari can use."""
+
+LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "dask", "zarr", "tifffile")
+
+
+def diagnosis() -> list[str]:
+    """Return what there is and what is missing, as lines for people.
+
+    Returns
+    -------
+    list of str
+        One line per fact, then one per thing that can be mended, with the command that mends it.
+    """
+    gpu = _device.gpu_status()
+    facts = {
+        "napari-cutout": __version__,
+        "Python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        "processor": f"{_device.device_name('cpu')}, {_n_threads()} threads",
+        "free memory": f"{_device.size(_device.free_host_memory())} to plan with ({_device.HOST_SHARE:.0%} of it)",
+        "libraries": ", ".join(f"{name} {version(name) or 'missing'}" for name in LIBRARIES),
+        "NVIDIA driver": gpu.driver or ("found, version unknown" if gpu.cuda else "none"),
+        "CUDA": f"up to {gpu.cuda} (from the driver)" if gpu.cuda else "none",
+        "CuPy": _versions("cupy") or "not installed",
+        "cuCIM": _versions("cucim") or "not installed",
+        "GPU": _gpu_line(gpu),
+        "PyTorch": version("torch") or "not installed",
+        "napari": version("napari") or "not installed",
+        "Qt binding": qt_binding() or "none",
+    }
+    width = max(map(len, facts))
+    return [f"{name.ljust(width)}  {fact}" for name, fact in facts.items()] + ["", *_remedies(gpu)]
+
+
+def _n_threads() -> int:
+    from ._compiled import n_threads
+
+    return n_threads()
+
+
+def version(package: str) -> str:
+    """Return the version of an installed package; empty if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _versions(prefix: str) -> str:
+    """Return name and version of the installed packages whose names begin so: CuPy has one per CUDA version."""
+    found = {name: version(name) for name in _device.cupy_packages() if name.lower().startswith(prefix)}
+    return ", ".join(f"{name} {number}" for name, number in found.items() if number)
+
+
+def qt_binding() -> str:
+    """Return the installed Qt bindings; empty if there is none."""
+    found = [(name, version(name) or version(f"{name}-Essentials")) for name in BINDINGS]
+    return ", ".join(f"{name} {number}".strip() for name, number in found if importlib.util.find_spec(name))
+
+
+def _gpu_line(gpu: _device.GpuStatus) -> str:
+    if not gpu.usable:
+        return f"not usable: {gpu.reason}"
+    return f"{gpu.name}, {_device.size(gpu.free)} of {_device.size(gpu.total)} free"
+
+
+def _remedies(gpu: _device.GpuStatus) -> list[str]:
+    lines = [] if gpu.usable else [f"to use a GPU: {gpu.remedy}"]
+    if not version("napari") or not qt_binding():
+        lines.append('to work in napari: pip install "napari-cutout[app]"')
+    if not version("torch"):
+        lines.append('to use U-Nets: pip install "napari-cutout[unet]"')
+    return lines or ["nothing is missing"]

@@ -1,0 +1,398 @@
+"""How often each pair of labels meets: the only statistic of two label arrays that overlap scores need.
+
+Whatever the score, it is arithmetic on a small table of int64 counts, and only the counting in here touches
+voxels. Counts add over blocks, so they are the same for every tiling, library and device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, bincount, dtype_name, is_host, is_lazy, to_numpy
+from .._compiled import compiled
+from .._monitor import stage, tick
+from .._plan import Pass, reduce_passes
+
+__all__ = ["Contingency", "contingency"]
+
+MAX_CELLS = 1 << 16
+"""Largest table of all label pairs of a block that is counted densely; it stays in the cache."""
+
+MAX_DEVICE_CELLS = 1 << 22
+"""The same on a device, where sorting labels costs far more than a larger table."""
+
+MAX_LABEL = 2**63 - 1
+"""Largest label that int64 holds."""
+
+SLOTS = 1 << 16
+"""Slots of the hash table that counts the label pairs of other blocks; a full table is emptied and used again."""
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contingency:
+    """How many voxels hold each pair of labels; pairs that do not occur are left out.
+
+    Two of them add up to the table of all their voxels, in any order.
+
+    Parameters
+    ----------
+    predicted : int64 array of shape (n,)
+        The predicted label of each pair; pairs rise by predicted label, then by true label.
+    truth : int64 array of shape (n,)
+        The true label of each pair.
+    counts : int64 array of shape (n,)
+        Voxels that hold the pair, at least 1.
+    n_ignored : int
+        Voxels that were left out because they are not annotated.
+    """
+
+    predicted: Counts
+    truth: Counts
+    counts: Counts
+    n_ignored: int = 0
+
+    @property
+    def n_voxels(self) -> int:
+        """Number of voxels that were counted."""
+        return int(self.counts.sum())
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __add__(self, other: Contingency) -> Contingency:
+        predicted, truth, counts = (
+            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("predicted", "truth", "counts")
+        )
+        return tabulated(predicted, truth, counts, self.n_ignored + other.n_ignored)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Contingency):
+            return NotImplemented
+        return self.n_ignored == other.n_ignored and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("predicted", "truth", "counts")
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it compares arrays
+
+    def without(self, ignore: int | None) -> Contingency:
+        """Return the table without the voxels whose true label is `ignore`."""
+        if ignore is None:
+            return self
+        kept = self.truth != ignore
+        ignored = self.n_ignored + int(self.counts[~kept].sum())
+        return Contingency(self.predicted[kept], self.truth[kept], self.counts[kept], ignored)
+
+
+def tabulated(predicted: Counts, truth: Counts, counts: Counts, n_ignored: int = 0) -> Contingency:
+    """Sort pairs, and add up the counts of pairs that occur more than once."""
+    order = _order(predicted, truth)
+    predicted, truth, counts = predicted[order], truth[order], counts[order]
+    fresh = np.ones(len(order), bool)
+    fresh[1:] = (predicted[1:] != predicted[:-1]) | (truth[1:] != truth[:-1])
+    first = np.flatnonzero(fresh)
+    sums = np.add.reduceat(counts, first) if len(first) else counts
+    return Contingency(predicted[first], truth[first], sums, n_ignored)
+
+
+def _order(predicted: Counts, truth: Counts) -> NDArray[np.intp]:
+    """Return the order of rising pairs; where pairs fit into one integer, sorting those is 5 times as fast."""
+    if not len(truth):
+        return np.zeros(0, np.intp)
+    low, width = int(truth.min()), int(truth.max()) - int(truth.min()) + 1
+    rows = int(predicted.max()) - int(predicted.min()) + 1
+    if rows * width <= MAX_LABEL:
+        return np.argsort((predicted - predicted.min()) * width + (truth - low))
+    return np.lexsort((truth, predicted))
+
+
+NOTHING = Contingency(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+"""The table of no voxels."""
+
+
+def contingency(predicted: Array, truth: Array, ignore: int | None = None) -> Contingency:
+    """Count how often each pair of a predicted and a true label meets.
+
+    Parameters
+    ----------
+    predicted, truth : arrays of int or bool, of one shape
+        Labels from 0 to 2**63 - 1, in any number of dimensions; False is 0 and True is 1. Both come from one
+        library.
+    ignore : int, optional
+        The label of `truth` that means *not annotated*: its voxels are left out. It may be negative.
+
+    Returns
+    -------
+    Contingency
+        The pairs that occur, on the host.
+
+    Raises
+    ------
+    TypeError
+        If an array holds anything but integers or booleans, the arrays come from different libraries, or
+        `ignore` is not an integer.
+    ValueError
+        If the shapes differ, there are no voxels, `ignore` leaves none, or a label is negative.
+
+    Notes
+    -----
+    Exact, in one pass over both arrays, block by block; dask arrays are computed chunk by chunk. Memory: a few
+    blocks, and 24 bytes for every pair of labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = contingency(np.array([0, 1, 1, 1]), np.array([0, 0, 2, 2]))
+    >>> table.predicted.tolist(), table.truth.tolist(), table.counts.tolist()
+    ([0, 1, 1], [0, 0, 2], [1, 1, 2])
+    """
+    check_pair(predicted, truth, ignore)
+    parts: tuple[Contingency, ...] = sum_blocks(_count_block, _gathered, predicted, truth)
+    table = reduce(Contingency.__add__, parts).without(ignore)
+    if not len(table):
+        raise ValueError(
+            f"ignore={ignore} takes out every voxel of truth, so there is nothing to score; "
+            "annotate some voxels, or name another label that means *not annotated*"
+        )
+    _check_labels("predicted", table.predicted)
+    _check_labels("truth", table.truth)
+    return table
+
+
+# Checks ----------------------------------------------------------------------------------------------
+
+
+def check_pair(predicted: Array, truth: Array, ignore: int | None, *, first: str = "predicted") -> None:
+    """Raise unless two arrays can be compared voxel by voxel; `first` says what the first one is called."""
+    array_namespace(predicted, truth)
+    if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, (int, np.integer))):
+        raise TypeError(f"ignore must be an integer label of truth or None, got {ignore!r}")
+    for name, array in ((first, predicted), ("truth", truth)):
+        dtype = dtype_name(array)
+        if name in ("predicted", "truth") and not dtype.startswith(("int", "uint", "bool")):
+            raise TypeError(
+                f"{name} must hold integer labels, got dtype {dtype}; convert it, for example with .astype(int)"
+            )
+    _check_shapes(first, tuple(predicted.shape), tuple(truth.shape))
+
+
+def _check_shapes(first: str, shape: tuple[int, ...], other: tuple[int, ...]) -> None:
+    if any(math.isnan(n) for n in shape + other):
+        raise ValueError(
+            f"{first} and truth must have known shapes, got {shape} and {other}; "
+            "call compute_chunk_sizes() on the dask array first"
+        )
+    if shape != other:
+        raise ValueError(
+            f"truth must have the shape of {first}, {shape}, but has {other}; crop or resample one to the other"
+        )
+    if not shape or 0 in shape:
+        raise ValueError(f"{first} and truth have shape {shape}, which holds no voxels; pass arrays that are not empty")
+
+
+def _check_labels(name: str, labels: Counts) -> None:
+    if labels.min() < 0:
+        raise ValueError(
+            f"{name} holds the label {labels.min()}, and labels must be 0 or more; "
+            "give it as `ignore` if truth uses it for *not annotated*, or renumber it"
+        )
+
+
+# Driving ---------------------------------------------------------------------------------------------
+
+
+def sum_blocks(chunk: Callable[..., Any], combine: Callable[[Any, Any], Any], *arrays: Array) -> Any:
+    """Combine ``chunk(*blocks)`` over all blocks of arrays of one shape, in memory or of dask.
+
+    Parameters
+    ----------
+    chunk : callable
+        From one block of each array to a summary; dask may have blocks without voxels.
+    combine : callable
+        From two summaries to one; called in the order of the blocks.
+    *arrays : arrays
+        Of one shape and library.
+
+    Returns
+    -------
+    object
+        The summary of all blocks.
+
+    Raises
+    ------
+    Cancelled
+        If the caller that watches asked for it.
+    """
+    sweep = Pass(lambda _, *blocks: chunk(*blocks), combine, lambda _, total: total, lambda _: True, "comparing labels")
+    if not is_lazy(arrays[0]):
+        return reduce_passes(None, [sweep], *arrays)
+    from ..blockwise import _plans
+
+    aligned = [array.rechunk(arrays[0].chunks) for array in arrays]
+    with _watched(sweep.name):
+        return _plans.reduce_passes(None, [sweep], aligned).compute()
+
+
+@contextmanager
+def _watched(name: str) -> Iterator[None]:
+    """Report the tasks that dask finishes in this process, and stop it when the caller asks for that."""
+    from dask.callbacks import Callback
+
+    def finished(key: Any, result: Any, graph: Any, state: Any, worker: Any) -> None:
+        tick(len(state["finished"]), len(state["finished"]) + len(state["waiting"]) + len(state["ready"]))
+
+    stage(name)
+    with Callback(posttask=finished):
+        yield
+
+
+def _gathered(done: tuple[Contingency, ...], new: tuple[Contingency, ...]) -> tuple[Contingency, ...]:
+    """Keep tables apart until one as large comes along, so that adding n of them costs n log n and not n^2."""
+    kept = list(done)
+    for table in new:
+        while kept and len(kept[-1]) <= len(table):
+            table = kept.pop() + table
+        kept.append(table)
+    return tuple(kept)
+
+
+# Counting one block ----------------------------------------------------------------------------------
+
+
+def _count_block(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
+    """Count the label pairs of a block where it lives; the tables add up to those of the block."""
+    if 0 in predicted.shape:
+        return (NOTHING,)
+    spans = (_span("predicted", predicted), _span("truth", truth))
+    cells = math.prod(high - low + 1 for low, high in spans)
+    if is_host(predicted):
+        predicted, truth = _as_one_dtype(predicted, truth)
+        if cells <= MAX_CELLS:
+            return _count_dense_on_host(predicted, truth, *spans)
+        return _count_pairs_on_host(predicted, truth)
+    return _count_dense(predicted, truth, *spans) if cells <= MAX_DEVICE_CELLS else _count_ranks(predicted, truth)
+
+
+Span = tuple[int, int]
+
+
+def _span(name: str, labels: Array) -> Span:
+    """Return the smallest and the largest label.
+
+    Raises
+    ------
+    ValueError
+        If the largest does not fit into int64.
+    """
+    xp = array_namespace(labels)
+    if dtype_name(labels) == "bool":
+        return 0, 1
+    low, high = int(to_numpy(xp.min(labels))), int(to_numpy(xp.max(labels)))
+    if high > MAX_LABEL:
+        raise ValueError(f"{name} holds the label {high}, and labels must be at most {MAX_LABEL}; renumber it")
+    return low, high
+
+
+def _count_dense(predicted: Array, truth: Array, rows: Span, columns: Span) -> tuple[Contingency, ...]:
+    """Give every pair of the two spans a number, and count the numbers."""
+    width = columns[1] - columns[0] + 1
+    pair = (_int64(predicted) - rows[0]) * width + (_int64(truth) - columns[0])
+    return (_unpacked(bincount(pair, (rows[1] - rows[0] + 1) * width), rows[0], columns[0], width),)
+
+
+def _unpacked(counts: Counts, low_predicted: int, low_truth: int, width: int) -> Contingency:
+    """Return the cells of a dense table that are not empty."""
+    at = np.flatnonzero(counts)
+    return Contingency(at // width + low_predicted, at % width + low_truth, counts[at])
+
+
+def _count_ranks(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
+    """Replace labels by their rank among those that occur, so that any pair fits into one integer."""
+    xp = array_namespace(predicted)
+    rows, row = xp.unique_inverse(xp.reshape(_int64(predicted), (-1,)))
+    columns, column = xp.unique_inverse(xp.reshape(_int64(truth), (-1,)))
+    pairs, counts = xp.unique_counts(row * columns.shape[0] + column)
+    at = to_numpy(pairs)
+    width = columns.shape[0]
+    counted = to_numpy(counts).astype(np.int64, copy=False)
+    return (Contingency(to_numpy(rows)[at // width], to_numpy(columns)[at % width], counted),)
+
+
+def _int64(labels: Array) -> Array:
+    xp = array_namespace(labels)
+    return xp.astype(labels, xp.int64)
+
+
+def _as_one_dtype(*blocks: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return host blocks flat, in the narrowest dtype that holds all: few dtypes, so few compiled loops.
+
+    What is left for int64 is uint64, whose labels `_span` has found to fit.
+    """
+    narrow = ("uint8", "uint16", "int32")
+    wanted = next((kind for kind in narrow if all(np.can_cast(b.dtype, kind) for b in blocks)), "int64")
+    return [np.ascontiguousarray(b.reshape(-1), wanted) for b in blocks]
+
+
+def _count_dense_on_host(
+    predicted: NDArray[Any], truth: NDArray[Any], rows: Span, columns: Span
+) -> tuple[Contingency, ...]:
+    """Do what `_count_dense` does, in one sweep without temporaries."""
+    width = columns[1] - columns[0] + 1
+    counts = np.zeros((rows[1] - rows[0] + 1) * width, np.int64)
+    _count_cells(predicted, truth, rows[0], columns[0], width, counts)
+    return (_unpacked(counts, rows[0], columns[0], width),)
+
+
+@compiled
+def _count_cells(
+    predicted: NDArray[Any], truth: NDArray[Any], low_predicted: int, low_truth: int, width: int, counts: Counts
+) -> None:
+    for i in range(predicted.size):
+        counts[(np.int64(predicted[i]) - low_predicted) * width + np.int64(truth[i]) - low_truth] += 1
+
+
+def _count_pairs_on_host(predicted: NDArray[Any], truth: NDArray[Any]) -> tuple[Contingency, ...]:
+    """Do what `_count_ranks` does, by hashing; every time the table is full, its pairs make a part."""
+    parts: tuple[Contingency, ...] = ()
+    rows, columns = np.empty(SLOTS, np.int64), np.empty(SLOTS, np.int64)
+    done = 0
+    while done < predicted.size:
+        counts = np.zeros(SLOTS, np.int64)
+        done = _count_until_full(predicted, truth, done, rows, columns, counts)
+        used = np.flatnonzero(counts)
+        parts = _gathered(parts, (tabulated(rows[used], columns[used], counts[used]),))
+    return parts
+
+
+@compiled
+def _count_until_full(
+    predicted: NDArray[Any], truth: NDArray[Any], start: int, rows: Counts, columns: Counts, counts: Counts
+) -> int:
+    last = counts.size - 1
+    room = counts.size // 2
+    slot = np.int64(0)
+    for i in range(start, predicted.size):
+        p, t = np.int64(predicted[i]), np.int64(truth[i])
+        # Neighbours mostly hold the same pair: look it up only where it changes.
+        if counts[slot] == 0 or rows[slot] != p or columns[slot] != t:
+            mixed = np.uint64(p) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(t) * np.uint64(0xC2B2AE3D27D4EB4F)
+            mixed ^= mixed >> np.uint64(32)
+            slot = np.int64(mixed * np.uint64(0xD6E8FEB86659FD93) >> np.uint64(32)) & last
+            while counts[slot] != 0 and (rows[slot] != p or columns[slot] != t):
+                slot = (slot + 1) & last
+            if counts[slot] == 0:
+                if room == 0:
+                    return i
+                room -= 1
+                rows[slot], columns[slot] = p, t
+        counts[slot] += 1
+    return int(predicted.size)

@@ -1,0 +1,230 @@
+"""From a setting of the catalog to the field that edits it: limits, choices, default and prose all come from there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QValidator
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QWidget,
+)
+
+from .._method import Method, Param
+
+__all__ = ["Editor", "FloatBox", "caption", "world_size"]
+
+MAX_INT = 2**31 - 1
+"""Largest whole number that a spin box holds."""
+
+MAX_FLOAT = 1.7e308
+"""Largest number that a field takes where a setting has no limits."""
+
+_CAPTIONS = {
+    "method": "level chosen by",
+    "one_per_object": "one number per object",
+    "min_size": "remove smaller than",
+    "clear_border": "clear border",
+    "sigma": "smoothing sigma",
+    "n_classes": "number of classes",
+}
+"""What to call a setting where its name alone would puzzle."""
+
+
+def caption(name: str) -> str:
+    """Return what stands beside the field of a setting."""
+    return _CAPTIONS.get(name, name.replace("_", " "))
+
+
+def world_size(description: str, value: float, spacing: Sequence[float], unit: str) -> str:
+    """Say how large a setting is in the world, where its text says that it counts voxels.
+
+    Parameters
+    ----------
+    description : str
+        The docstring's text on the setting.
+    value : float
+        Its value.
+    spacing : sequence of float
+        World length of a voxel per axis.
+    unit : str
+        The symbol of the unit of length.
+
+    Returns
+    -------
+    str
+        Such as ``"= 0.5 µm"``; empty where it is no length and no size, or the size of voxels is not known.
+    """
+    if not unit or not value:
+        return ""
+    if "edges of the smallest voxel" in description:
+        return f"= {value * min(spacing):.4g} {unit}"
+    if "fewer voxels" in description:
+        return f"= {value * math.prod(spacing):.4g} {unit}{'²' if len(spacing) == 2 else '³'}"
+    return ""
+
+
+class FloatBox(QDoubleSpinBox):  # type: ignore[misc]
+    """A spin box for any float: it shows the shortest text, and steps by about a tenth of the value.
+
+    Parameters
+    ----------
+    step : float, optional
+        What one click changes, where the setting says so.
+    parent : QWidget, optional
+        Its parent.
+    """
+
+    def __init__(self, step: float | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._step = step
+        self.setDecimals(30)
+
+    def textFromValue(self, value: float) -> str:
+        """Return the shortest text of up to ten digits."""
+        return f"{value:.10g}"
+
+    def valueFromText(self, text: str) -> float:
+        """Return the number that a text stands for."""
+        return float(text)
+
+    def validate(self, text: str, position: int) -> Any:
+        """Accept what Python reads as a float within the limits, and what may become one."""
+        try:
+            number = float(text)
+        except ValueError:
+            known = set(text.lower()) <= set("0123456789.+-e")
+            return (QValidator.State.Intermediate if known else QValidator.State.Invalid), text, position
+        inside = self.minimum() <= number <= self.maximum()
+        return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
+
+    def stepBy(self, steps: int) -> None:
+        """Change the value by so many steps."""
+        value = self.value()
+        step = self._step or (10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 1.0)
+        self.setValue(float(f"{value + steps * step:.12g}"))
+
+
+class _StillUnlessFocused(QObject):  # type: ignore[misc]
+    """Keeps the wheel, which scrolls the form, from changing the fields that pass under it."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+
+class Editor(QWidget):  # type: ignore[misc]
+    """The field of one setting.
+
+    Parameters
+    ----------
+    method : Method
+        Whose setting it is; its docstring gives the tooltip.
+    param : Param
+        The setting.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    changed
+        Emitted when the value has changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, method: Method, param: Param, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.param = param
+        self.description = method.describe(param.name)
+        self.field = _field(param)
+        self.automatic = QCheckBox("automatic") if param.optional else None
+        self.world = QLabel()
+        self.world.setVisible(False)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.field, 1)
+        layout.addWidget(self.world)
+        if self.automatic is not None:
+            layout.addWidget(self.automatic)
+            self.automatic.toggled.connect(self._automatic_toggled)
+        self.setToolTip(self.description)
+        self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._still = _StillUnlessFocused(self)
+        self.field.installEventFilter(self._still)
+        if not param.required:
+            self.set_value(param.default)
+        _signal_of(self.field).connect(lambda *_: self.changed.emit())
+
+    @property
+    def value(self) -> Any:
+        """The value as the method takes it; None for *automatic*."""
+        if self.automatic is not None and self.automatic.isChecked():
+            return None
+        if isinstance(self.field, QComboBox):
+            return self.param.choices[self.field.currentIndex()]
+        return self.field.isChecked() if isinstance(self.field, QCheckBox) else self.field.value()
+
+    def set_value(self, value: Any) -> None:
+        """Show a value that the setting allows."""
+        self.param.check(value)
+        if self.automatic is not None:
+            self.automatic.setChecked(value is None)
+        if value is None:
+            return
+        if isinstance(self.field, QComboBox):
+            self.field.setCurrentIndex(self.param.choices.index(value))
+        elif isinstance(self.field, QCheckBox):
+            self.field.setChecked(value)
+        else:
+            self.field.setValue(value)
+
+    def show_world(self, spacing: Sequence[float], unit: str) -> None:
+        """Show how large the value is in the world, where it is a length or a size."""
+        text = ""
+        if isinstance(self.field, QAbstractSpinBox) and self.value is not None:
+            text = world_size(self.description, self.value, spacing, unit)
+        self.world.setText(text)
+        self.world.setVisible(bool(text))
+
+    def _automatic_toggled(self, on: bool) -> None:
+        self.field.setEnabled(not on)
+        self.changed.emit()
+
+
+def _field(param: Param) -> QWidget:
+    """Make the field that suits the type of a setting."""
+    if param.choices:
+        box = QComboBox()
+        box.addItems([str(choice) for choice in param.choices])
+        return box
+    if param.type is bool:
+        return QCheckBox()
+    limits = param.range
+    if param.type is int:
+        spin: QAbstractSpinBox = QSpinBox()
+        spin.setRange(int(limits.min) if limits else -MAX_INT, int(limits.max) if limits else MAX_INT)
+        spin.setSingleStep(int((limits.step if limits else None) or 1))
+        return spin
+    if param.type is float:
+        spin = FloatBox(limits.step if limits else None)
+        spin.setRange(limits.min if limits else -MAX_FLOAT, limits.max if limits else MAX_FLOAT)
+        return spin
+    raise TypeError(f"the setting {param.name!r} has the type {param.type!r}, for which there is no field")
+
+
+def _signal_of(field: QWidget) -> Any:
+    if isinstance(field, QComboBox):
+        return field.currentIndexChanged
+    return field.toggled if isinstance(field, QCheckBox) else field.valueChanged

@@ -1,0 +1,133 @@
+"""A combo box of a viewer's layers of one kind, which follows the layer list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QWidget
+
+from ._worker import RED
+
+__all__ = ["LayerBox", "LayerListener"]
+
+Layer = Any
+"""A napari layer."""
+
+
+class LayerBox(QComboBox):  # type: ignore[misc]
+    """Chooses one layer of a kind.
+
+    Parameters
+    ----------
+    layers : napari layer list
+        The layers of the viewer.
+    kind : type
+        Which layers to offer, such as ``napari.layers.Image``.
+    optional : bool
+        Whether *none* may be chosen; it is the first choice then.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    offered
+        The layers that can be chosen, in the order of the layer list.
+    changed
+        Emitted when another layer is chosen, by hand or because the layer list changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, layers: Any, kind: type, *, optional: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layers, self._kind, self._optional = layers, kind, optional
+        self.offered: list[Layer | None] = []
+        self.setMinimumContentsLength(10)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.refresh()
+        self.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    @property
+    def layer(self) -> Layer | None:
+        """The chosen layer; None if there is none."""
+        at = self.currentIndex()
+        return self.offered[at] if 0 <= at < len(self.offered) else None
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose a layer that is offered."""
+        self.setCurrentIndex(self.offered.index(layer))
+
+    def refresh(self) -> None:
+        """Offer what the layer list holds now, and keep the choice where it is still there."""
+        before = self.layer
+        offered = [layer for layer in self._layers if isinstance(layer, self._kind)]
+        new: list[Layer | None] = [None, *offered] if self._optional else [*offered]
+        self.blockSignals(True)
+        self.clear()
+        self.offered = new
+        for layer in new:
+            self.addItem("none" if layer is None else layer.name)
+        if new:
+            self.setCurrentIndex(new.index(self._keep(before, new)))
+        self.blockSignals(False)
+        if self.layer is not before:
+            self.changed.emit()
+
+    def _keep(self, before: Layer | None, offered: list[Layer | None]) -> Layer | None:
+        """Return what to choose: what was chosen, else the layer that is active, else the one on top."""
+        if self._optional or before in offered:
+            return before if before in offered else None
+        active = self._layers.selection.active
+        return active if active in offered else offered[-1]
+
+    def mark(self, problem: bool) -> None:
+        """Turn the field red, or back."""
+        self.setStyleSheet(f"QComboBox {{ border: 1px solid {RED}; }}" if problem else "")
+
+
+class LayerListener:
+    """Calls back when layers come, go, are renamed, or one of those watched changes its data or its place.
+
+    It is no Qt object, so that it can let go after the widget that it serves is gone.
+
+    Parameters
+    ----------
+    layers : napari layer list
+        The layers of the viewer.
+    on_list : callable
+        Called after the list has changed.
+    on_layer : callable
+        Called after a watched layer has changed.
+    """
+
+    def __init__(self, layers: Any, on_list: Callable[[], None], on_layer: Callable[[], None]) -> None:
+        self._layers = layers
+        self._on_list, self._on_layer = on_list, on_layer
+        self._watched: list[Layer] = []
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            getattr(layers.events, name).connect(self._list_changed)
+
+    def watch(self, layers: list[Layer]) -> None:
+        """Watch these layers, and no longer those before."""
+        self._connect(self._watched, "disconnect")
+        self._watched = [layer for layer in layers if layer is not None]
+        self._connect(self._watched, "connect")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.watch([])
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            getattr(self._layers.events, name).disconnect(self._list_changed)
+
+    def _connect(self, layers: list[Layer], verb: str) -> None:
+        for layer in layers:
+            for name in ("data", "scale", "translate", "rotate", "shear", "affine", "units"):
+                getattr(getattr(layer.events, name), verb)(self._layer_changed)
+
+    def _list_changed(self, event: Any = None) -> None:
+        self._on_list()
+
+    def _layer_changed(self, event: Any = None) -> None:
+        self._on_layer()

@@ -1,0 +1,183 @@
+"""From a layer to arrays, and from labels back to a layer that lies where the image does.  No Qt here."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "MAX_LAZY_BYTES",
+    "copy_of",
+    "data_problem",
+    "has_voxel_size",
+    "length_unit",
+    "level_zero",
+    "placement",
+    "same_place",
+    "spacing",
+    "voxel_text",
+]
+
+MAX_LAZY_BYTES = 2**30
+"""A dask or zarr layer larger than this is not read into memory behind the user's back."""
+
+Layer = Any
+"""A napari layer."""
+
+
+def level_zero(layer: Layer) -> Any:
+    """Return the array of a layer at full resolution, computed or not.
+
+    Parameters
+    ----------
+    layer : napari layer
+        An Image or Labels layer.
+
+    Returns
+    -------
+    array
+        NumPy, dask or zarr; the first level of a multiscale layer.
+    """
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def data_problem(layer: Layer) -> str:
+    """Say why the array of a layer may not be read whole, or return an empty string.
+
+    Parameters
+    ----------
+    layer : napari layer
+        An Image or Labels layer.
+
+    Returns
+    -------
+    str
+        One sentence that quotes the size, the limit and the way out.
+    """
+    array = level_zero(layer)
+    n_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    if isinstance(array, np.ndarray) or n_bytes <= MAX_LAZY_BYTES:
+        return ""
+    kind = "multiscale" if layer.multiscale else type(array).__module__.partition(".")[0]
+    return (
+        f"'{layer.name}' is a {kind} layer of {n_bytes / 2**30:.1f} GiB, and at most {MAX_LAZY_BYTES / 2**30:g} GiB "
+        "are read into memory; crop it, or run its file on the command line"
+    )
+
+
+def copy_of(layer: Layer) -> Any:
+    """Return what a Labels layer holds now, so that painting goes on without changing a run.
+
+    Parameters
+    ----------
+    layer : napari layer
+        A Labels layer.
+
+    Returns
+    -------
+    array
+        A copy of a NumPy array; a dask or zarr array itself, since nobody paints into it.
+    """
+    array = level_zero(layer)
+    return array.copy() if isinstance(array, np.ndarray) else array
+
+
+def placement(layer: Layer) -> dict[str, Any]:
+    """Return what puts a new layer of the same shape where this one lies.
+
+    napari carries over only some of it by itself. The axis of colours is not among the axes of a layer, so an RGB
+    layer gives the place of its planes.
+
+    Parameters
+    ----------
+    layer : napari layer
+        Where the result belongs.
+
+    Returns
+    -------
+    dict
+        Arguments for a new layer: scale, translate, rotate, shear, affine, units, axis_labels.
+    """
+    return {
+        "scale": tuple(layer.scale),
+        "translate": tuple(layer.translate),
+        "rotate": np.array(layer.rotate),
+        "shear": np.array(layer.shear),
+        "affine": np.array(layer.affine.affine_matrix),
+        "units": tuple(layer.units),
+        "axis_labels": tuple(layer.axis_labels),
+    }
+
+
+def spacing(layer: Layer) -> tuple[float, ...]:
+    """Return the world length of a voxel of the layer along each axis.
+
+    Parameters
+    ----------
+    layer : napari layer
+        An Image or Labels layer.
+
+    Returns
+    -------
+    tuple of float
+        The absolute scale, or where a shear or an affine stretches voxels as well, the length of their edges.
+    """
+    linear = layer.affine.linear_matrix
+    if np.array_equal(linear, np.eye(layer.ndim)) and not np.any(layer.shear):
+        return tuple(abs(float(s)) for s in layer.scale)
+    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+    edges = [np.asarray(layer.data_to_world(edge)) - origin for edge in np.eye(layer.ndim)]
+    return tuple(float(f"{np.linalg.norm(edge):.12g}") for edge in edges)
+
+
+def has_voxel_size(layer: Layer) -> bool:
+    """Tell whether anybody has set the size of a voxel; a scale of 1 along every axis says that nobody has."""
+    return any(length != 1 for length in spacing(layer))
+
+
+def length_unit(layer: Layer) -> str:
+    """Return the symbol of the layer's unit of length, such as ``"µm"``; empty if it is pixels or mixed."""
+    symbols = {f"{unit:~}" for unit in layer.units}
+    symbol = symbols.pop() if len(symbols) == 1 else ""
+    return "" if symbol in ("pixel", "px") else symbol
+
+
+def voxel_text(layer: Layer) -> str:
+    """Say how large a voxel is, in a few words.
+
+    Parameters
+    ----------
+    layer : napari layer
+        An Image or Labels layer.
+
+    Returns
+    -------
+    str
+        Such as ``"voxel 0.5 × 0.2 × 0.2 µm"``, or that it is not set.
+    """
+    word = "voxel" if layer.ndim > 2 else "pixel"
+    if not has_voxel_size(layer):
+        return f"{word} size not set" + (" (taken as a cube)" if layer.ndim > 2 else "")
+    edges = " × ".join(f"{s:.4g}" for s in spacing(layer))  # noqa: RUF001
+    return f"{word} {edges} {length_unit(layer)}".rstrip()
+
+
+def same_place(first: Layer, second: Layer) -> bool:
+    """Tell whether two layers of one shape lie on each other, voxel on voxel.
+
+    Parameters
+    ----------
+    first, second : napari layer
+        Layers of the same shape.
+
+    Returns
+    -------
+    bool
+        True if every corner of the one is at that corner of the other, to 1/100 of a voxel.
+    """
+    shape = np.asarray(level_zero(first).shape[: first.ndim])
+    corners = [np.where(pick, shape, 0) for pick in np.ndindex(*(2,) * first.ndim)]
+    apart = [np.asarray(first.data_to_world(c)) - np.asarray(second.data_to_world(c)) for c in corners]
+    return bool(np.abs(apart).max() <= 0.01 * min(spacing(first)))

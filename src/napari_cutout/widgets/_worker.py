@@ -1,0 +1,203 @@
+"""A run in a thread of its own, and the bar that starts it, shows how far it is and cancels it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from superqt.utils import WorkerBase
+
+from .._monitor import Cancelled
+
+__all__ = ["RED", "RunBar", "Work", "WorkerSlot"]
+
+log = logging.getLogger(__name__)
+
+RED = "#ff6b6b"
+"""Text and borders that say what is wrong; readable on napari's dark and light themes."""
+
+Work = Callable[[Callable[[str, float], None], Callable[[], bool]], Any]
+"""Called with on_progress and is_cancelled in a thread of its own; may raise `Cancelled`."""
+
+
+class _Signals(QObject):  # type: ignore[misc]
+    """The signals of a worker, which live in the thread of the window."""
+
+    started = Signal()
+    finished = Signal()
+    _finished = Signal(object)
+    returned = Signal(object)
+    errored = Signal(object)
+    warned = Signal(tuple)
+    progressed = Signal(str, float)
+    cancelled = Signal(str)
+
+
+class _Worker(WorkerBase):  # type: ignore[misc]
+    """Runs one piece of work in Qt's thread pool; napari asks it to quit when it closes."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(SignalsClass=_Signals)
+        self._work = work
+        self._shown: tuple[str, int] = ("", -1)
+
+    def run(self) -> None:
+        """Run the work and tell how it ended.
+
+        The base class would also replace the warning filters of the whole program while it runs, and relay
+        an exception as an error where it is a cancel.
+        """
+        self._running = True
+        self.signals.started.emit()
+        try:
+            result = self._work(self._progress, lambda: self.abort_requested)
+        except Cancelled as cancelled:
+            self.signals.cancelled.emit(str(cancelled))
+        except Exception as error:
+            self.signals.errored.emit(error)
+        else:
+            if self.abort_requested:
+                self.signals.cancelled.emit("cancelled; nothing was changed")
+            else:
+                self.signals.returned.emit(result)
+        self._running = False
+        self.signals.finished.emit()
+        self.signals._finished.emit(self)
+
+    def _progress(self, stage: str, fraction: float) -> None:
+        """Tell the window, but not more often than it can show a change."""
+        now = (stage, int(100 * fraction))
+        if now != self._shown:
+            self._shown = now
+            self.signals.progressed.emit(stage, fraction)
+
+
+class WorkerSlot:
+    """Holds the worker that runs; it is no Qt object, so that it can stop it after the widget is gone."""
+
+    worker: _Worker | None = None
+
+    def quit(self, _: Any = None) -> None:
+        """Ask the worker to stop, if there is one."""
+        if self.worker is not None:
+            self.worker.quit()
+
+
+class RunBar(QWidget):  # type: ignore[misc]
+    """A button that becomes *Cancel* while work runs, a progress bar and a line that says what came out.
+
+    Parameters
+    ----------
+    text : str
+        What the button says.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    requested
+        Emitted when the button was pressed and nothing runs; answer with `start`.
+    returned
+        Emitted with what the work returned.
+    ended
+        Emitted after every run, however it ended.
+    """
+
+    requested = Signal()
+    returned = Signal(object)
+    ended = Signal()
+
+    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = text
+        self.slot = WorkerSlot()
+        self._ready = True
+        self.button = QPushButton(text)
+        self.button.clicked.connect(self._press)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 100)
+        self.progress.setTextVisible(True)
+        self.progress.setVisible(False)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.beside = QHBoxLayout()
+        self.beside.addWidget(self.button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self.beside)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.status)
+
+    @property
+    def running(self) -> bool:
+        """True from the press on Run until the work has ended."""
+        return self.slot.worker is not None
+
+    def set_ready(self, ready: bool) -> None:
+        """Say whether a run may start; Cancel can always be pressed."""
+        self._ready = ready
+        if not self.running:
+            self.button.setEnabled(ready)
+
+    def start(self, work: Work) -> None:
+        """Start work; one run at a time."""
+        if self.running:
+            raise RuntimeError("a run is under way; cancel it first")
+        self.slot.worker = worker = _Worker(work)
+        worker.signals.progressed.connect(self._show_progress)
+        worker.signals.returned.connect(self._show_result)
+        worker.signals.errored.connect(self._show_error)
+        worker.signals.cancelled.connect(self.say)
+        worker.signals.finished.connect(self._end)
+        self.button.setText("Cancel")
+        self.button.setEnabled(True)
+        self.progress.setValue(0)
+        self.progress.setFormat("starting")
+        self.progress.setVisible(True)
+        self.say("")
+        worker.start()
+
+    def cancel(self) -> None:
+        """Ask the work to stop; it does at its next block."""
+        if self.running:
+            self.slot.quit()
+            self.button.setText("Stopping…")
+            self.button.setEnabled(False)
+
+    def say(self, sentence: str, *, problem: bool = False) -> None:
+        """Show one line under the button."""
+        self.status.setStyleSheet(f"color: {RED}" if problem else "")
+        self.status.setText(sentence)
+
+    def _press(self) -> None:
+        if self.running:
+            self.cancel()
+        else:
+            self.requested.emit()
+
+    def _show_progress(self, stage: str, fraction: float) -> None:
+        self.progress.setValue(int(100 * fraction))
+        self.progress.setFormat(f"{stage} %p%")
+
+    def _show_result(self, result: Any) -> None:
+        self.returned.emit(result)
+
+    def _show_error(self, error: Exception) -> None:
+        from napari.utils.notifications import show_error
+
+        expected = isinstance(error, ValueError | TypeError | MemoryError)
+        sentence = str(error) if expected and str(error) else f"{type(error).__name__}: {error}"
+        log.error("a run failed", exc_info=error)
+        self.say(sentence, problem=True)
+        show_error(sentence)
+
+    def _end(self) -> None:
+        self.slot.worker = None
+        self.progress.setVisible(False)
+        self.button.setText(self._text)
+        self.button.setEnabled(self._ready)
+        self.ended.emit()

@@ -1,0 +1,73 @@
+"""Deliberate one-line breakages that the tests must catch: what was changed, to what, and which tests see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One breakage of one line."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+PROCESSING = "tests/test_processing.py"
+THRESHOLD = "tests/test_threshold.py"
+HISTOGRAM = "tests/test_histogram.py"
+LOCAL = "tests/test_local_threshold.py"
+PLAN = "tests/test_plan.py"
+CONTRACT = "tests/test_contract.py"
+
+MUTANTS = [
+    # the engine
+    Mutant("_plan.py", "max(s.start - w, 0)", "max(s.start - w + 1, 0)", PLAN),
+    Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
+    Mutant("_plan.py", "if sweep.needed(state):", "if True:", PLAN),
+    Mutant("_plan.py", "split = split and thick == 1", "split = thick == 1", PLAN),
+    Mutant("_monitor.py", "if monitor.is_cancelled is not None and monitor.is_cancelled():", "if False:", PLAN),
+    Mutant("_monitor.py", "_current.reset(token)", "pass", PLAN),
+    # checks
+    Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", CONTRACT),
+    Mutant("_method.py", "if len(lengths) != ndim:", "if False:", CONTRACT),
+    Mutant("_method.py", "if 0 in image.shape:", "if False:", CONTRACT),
+    Mutant("_method.py", "if right and not math.isfinite(value):", "if False:", CONTRACT),
+    # grey levels
+    Mutant("methods/_grey_levels.py", "if np.isfinite(value):", "if True:", HISTOGRAM),
+    Mutant("methods/_grey_levels.py", "position = (value - low) * scale", "position = value * scale - low", HISTOGRAM),
+    Mutant("methods/_grey_levels.py", "if 2 * tail >= total:", "if tail >= total:", HISTOGRAM),
+    Mutant("methods/_grey_levels.py", "labels[i] = high if grey[i] > limit else low", "labels[i] = high if grey[i] >= limit else low", THRESHOLD),
+    Mutant("methods/_grey_levels.py", "if grey[i] > limits[step + half]:", "if grey[i] >= limits[step + half]:", CONTRACT),
+    Mutant("methods/_grey_levels.py", "if f >= lowest]", "]", THRESHOLD),
+    Mutant("methods/_grey_levels.py", "rounded.astype(np.float64) > wanted, lower, rounded", "rounded.astype(np.float64) > wanted, rounded, rounded", THRESHOLD),
+    # decisions
+    Mutant("methods/threshold.py", "return float(occupied.edges[np.argmax(below * above_ * gap**2)])", "return float(occupied.edges[np.argmax(below * above_ * abs(gap))])", THRESHOLD),
+    Mutant("methods/threshold.py", "if total > gain:", "if total >= gain:", THRESHOLD),
+    Mutant("methods/threshold.py", "stack.append((end + 1, highest, at, last))", "stack.append((end + 1, highest, at + 1, last))", THRESHOLD),
+    Mutant("methods/threshold.py", "flip = peak < n - 1 - peak", "flip = peak > n - 1 - peak", THRESHOLD),
+    Mutant("methods/threshold.py", "(distance >= 0)", "(distance > 0)", THRESHOLD),
+    Mutant("methods/threshold.py", "return Cuts((low, high), (0, 1, 2) if objects", "return Cuts((low, high), (0, 2, 2) if objects", THRESHOLD),
+    Mutant("methods/histogram.py", "share.max(axis=0) * image.sum() >= fit * image", "share.max(axis=0) >= fit", HISTOGRAM),
+    Mutant("methods/histogram.py", "curve[a : b + 1]", "curve[a : b]", HISTOGRAM),
+    Mutant("methods/histogram.py", "np.argsort(-heights, kind", "np.argsort(heights, kind", HISTOGRAM),
+    Mutant("methods/local_threshold.py", "done += length", "done += 1", LOCAL),
+    Mutant("methods/local_threshold.py", "count = xp.clip(box_sums(", "count = 9 + 0 * xp.clip(box_sums(", LOCAL),
+    Mutant("methods/local_threshold.py", "deviation / spread - 1", "deviation / spread + 1", LOCAL),
+    # processing
+    Mutant("processing/filters.py", "TRUNCATE = 4.0", "TRUNCATE = 3.0", PROCESSING),
+    Mutant("processing/filters.py", "period - 1 - at if edge", "period - at if edge", PROCESSING),
+    Mutant("processing/filters.py", "(round(s / smallest * 1024) / 1024)", "s", PROCESSING),
+    Mutant("processing/filters.py", "(second, first) if closing", "(first, second) if closing", PROCESSING),
+    Mutant("processing/labels.py", "outside[0] = True", "pass", PROCESSING),
+    Mutant("processing/labels.py", ">= min_size\n", "> min_size\n", PROCESSING),
+    Mutant("processing/labels.py", "for at in (0, size - 1):", "for at in (0,):", PROCESSING),
+    Mutant("processing/segment.py", "else fill_holes(cut) & (mask != 0)", "else fill_holes(cut)", CONTRACT),
+    Mutant("processing/segment.py", "where(cut & ~kept, next_class, classes)", "where(cut & ~kept, classes, classes)", HISTOGRAM),
+    # dask
+    Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
+    Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
+    Mutant("blockwise/_components.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
+    Mutant("blockwise/_plans.py", 'depth = {axis: w if', 'depth = {axis: w // 2 if', CONTRACT),
+]  # fmt: skip

@@ -1,0 +1,98 @@
+"""What the widget tests share: a look for a screen before Qt starts, a viewer, and waiting without sleeping."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY")) or shutil.which("Xvfb") is not None
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a screen where there is none: Qt would abort the interpreter."""
+    if HAS_SCREEN:
+        return
+    skip = pytest.mark.skip(reason="needs a screen: set DISPLAY, or install xvfb")
+    for item in items:
+        if item.get_closest_marker("qt"):
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """A viewer with a window that is not shown."""
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def dock(viewer):
+    """Open a widget of this plugin the way the menu does."""
+
+    def open_widget(name):
+        _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", name)
+        return widget
+
+    return open_widget
+
+
+@pytest.fixture
+def press(qtbot):
+    """Press the button of a widget and wait until its run has ended."""
+
+    def press_and_wait(widget):
+        assert widget.bar.button.isEnabled()
+        with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+            widget.bar.button.click()
+
+    return press_and_wait
+
+
+@pytest.fixture
+def blobs():
+    """Two squares on a dark ground, uint8, 2-D."""
+    image = np.full((32, 40), 10, np.uint8)
+    image[4:12, 5:15] = 200
+    image[18:28, 20:34] = 180
+    return image
+
+
+@pytest.fixture
+def volume():
+    """Two boxes on a dark ground with a gradient, uint16, 3-D."""
+    image = np.arange(6 * 20 * 24, dtype=np.uint16).reshape(6, 20, 24) % 37
+    image[1:4, 2:9, 3:10] += 500
+    image[2:5, 11:18, 12:22] += 700
+    return image
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Hold every run at its first report of progress until the gate is opened."""
+    from napari_cutout.widgets import _request
+
+    gate = Gate()
+    real = _request.execute
+
+    def held(*args, on_progress, **options):
+        def report(stage, fraction):
+            on_progress(stage, fraction)
+            gate.reached.set()
+            assert gate.opened.wait(60), "the test never opened the gate"
+
+        return real(*args, on_progress=report, **options)
+
+    monkeypatch.setattr(_request, "execute", held)
+    yield gate
+    gate.opened.set()
+
+
+class Gate:
+    """Two events: the run has got here, and it may go on."""
+
+    def __init__(self):
+        self.reached, self.opened = threading.Event(), threading.Event()

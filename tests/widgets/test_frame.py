@@ -1,0 +1,323 @@
+"""The widgets of the rows, driven in a real viewer."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+import napari_cutout as nc
+from napari_cutout import catalog
+from napari_cutout.recipe import Recipe, execute
+
+pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
+
+METHODS = list(catalog.methods().values())
+
+
+def given(method):
+    """Settings that have no default."""
+    return {p.name: 100.0 for p in method.settings if p.required}
+
+
+def pixels(viewer):
+    """Copies of everything that is in the viewer, to see that nothing of it changes."""
+    return {layer.name: np.array(layer.data) for layer in viewer.layers}
+
+
+def test_threshold_2d_equals_the_api(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs", scale=(0.5, 0.5), units=("um", "um"))
+    widget = dock("Threshold")
+    press(widget)
+    result = viewer.layers["blobs threshold"]
+    np.testing.assert_array_equal(result.data, nc.threshold(blobs))
+    assert result.data.dtype == np.uint8
+    assert "threshold 10 · 17.2 % selected · CPU because" in widget.bar.status.text()
+
+
+def test_threshold_3d_lies_where_the_image_lies(viewer, dock, press, volume):
+    image = viewer.add_image(
+        volume,
+        name="cells",
+        scale=(2, 0.5, 0.5),
+        translate=(1, 2, 3),
+        rotate=(10, 20, 30),
+        shear=(0.1, 0, 0),
+        affine=np.array([[1, 0, 0, 5], [0, 1, 0.2, 6], [0, 0, 1, 7], [0, 0, 0, 1.0]]),
+        units=("um",) * 3,
+        axis_labels=("z", "y", "x"),
+    )
+    widget = dock("Threshold")
+    widget.choose_method("sauvola")
+    widget.set(window=7.0, one_per_object=True)
+    press(widget)
+    result = viewer.layers["cells sauvola"]
+    for point in [(0, 0, 0), (1, 2, 3), (5, 19, 23)]:
+        np.testing.assert_allclose(result.data_to_world(point), image.data_to_world(point), atol=1e-9)
+    assert result.units == image.units
+    assert result.axis_labels == image.axis_labels
+    spacing = result.metadata["napari_cutout"]["provenance"]["steps"][0]["settings"]["spacing"]
+    np.testing.assert_array_equal(result.data, nc.sauvola(volume, window=7.0, one_per_object=True, spacing=spacing))
+
+
+def test_results_get_names_of_their_own_and_nothing_is_overwritten(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    viewer.add_labels(np.full(blobs.shape, 7), name="blobs threshold")
+    before = pixels(viewer)
+    widget = dock("Threshold")
+    press(widget)
+    press(widget)
+    assert [layer.name for layer in viewer.layers] == [
+        "blobs",
+        "blobs threshold",
+        "blobs threshold [1]",
+        "blobs threshold [2]",
+    ]
+    for name, data in before.items():
+        np.testing.assert_array_equal(viewer.layers[name].data, data)
+
+
+def test_recipe_and_provenance_are_in_the_metadata(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.set(method="li", sigma=1.5, min_size=3)
+    press(widget)
+    layer = viewer.layers[-1]
+    ours = layer.metadata["napari_cutout"]
+    recipe = Recipe.from_json(ours["recipe"])
+    assert recipe.steps[0].settings["sigma"] == 1.5
+    assert ours["provenance"]["device"]["reason"]
+    np.testing.assert_array_equal(execute(recipe, {"image": blobs}).labels, layer.data)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_method_runs_through_its_widget(method, viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    strokes = np.zeros(blobs.shape, np.uint8)
+    strokes[6:8, 7:9], strokes[0:2] = 1, 2
+    viewer.add_labels(strokes, name="strokes")
+    widget = dock(method.row)
+    widget.choose_method(method.name)
+    widget.set(**given(method))
+    press(widget)
+    arrays = {p.name: strokes for p in method.arrays if p.role.name == "markers"}
+    expected = method(blobs, **arrays, **given(method))
+    result = viewer.layers[-1]
+    assert result.name == f"blobs {method.name.replace('_', ' ')}"
+    np.testing.assert_array_equal(result.data, expected)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_fields_have_the_limits_defaults_and_prose_of_the_catalog(method, viewer, dock):
+    widget = dock(method.row)
+    widget.choose_method(method.name)
+    shown = [p for p in method.settings if p.name != "spacing"]
+    assert set(widget.editors) == {p.name for p in shown}
+    for param in shown:
+        editor = widget.editors[param.name]
+        assert editor.toolTip() == method.describe(param.name) != ""
+        if not param.required:
+            assert editor.value == param.default
+        if param.range is not None:
+            assert (editor.field.minimum(), editor.field.maximum()) == (param.range.min, param.range.max)
+            for value in (param.range.min, param.range.max):
+                editor.set_value(param.type(value))
+                assert editor.value == value
+        for choice in param.choices:
+            editor.set_value(choice)
+            assert editor.value == choice
+        if param.optional:
+            editor.set_value(None)
+            assert editor.value is None
+            assert not editor.field.isEnabled()
+
+
+def test_entries_say_what_each_method_is_good_for(viewer, dock):
+    from qtpy.QtCore import Qt
+
+    widget = dock("Threshold")
+    box = widget.method_box
+    assert [box.itemData(i, Qt.ItemDataRole.ToolTipRole) for i in range(box.count())] == [
+        m.summary for m in catalog.rows()["Threshold"]
+    ]
+
+
+def test_a_choice_is_kept_when_the_method_changes(viewer, dock):
+    widget = dock("Threshold")
+    widget.set(objects="dark")
+    widget.choose_method("multi_otsu")
+    assert widget.settings["objects"] == "dark"
+
+
+def test_a_mask_is_used(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    mask = np.zeros(blobs.shape, np.uint8)
+    mask[:16] = 1
+    layer = viewer.add_labels(mask, name="upper half")
+    widget = dock("Threshold")
+    widget.boxes["mask"].choose(layer)
+    press(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold(blobs, mask=mask))
+
+
+def test_bad_input_turns_the_field_red_and_run_off_until_it_is_mended(viewer, dock, blobs):
+    widget = dock("Threshold")
+    assert not widget.bar.button.isEnabled()
+    assert "no image layer" in widget._lines["image"].text()
+    photo = viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="photo")
+    assert "'photo' is a colour image" in widget._lines["image"].text()
+    assert "border" in widget.boxes["image"].styleSheet()
+    assert not widget.bar.button.isEnabled()
+    viewer.layers.remove(photo)
+    viewer.add_image(blobs, name="blobs")
+    assert widget.bar.button.isEnabled()
+    assert widget._lines["image"].isHidden()
+    assert widget.boxes["image"].styleSheet() == ""
+
+
+def test_a_layer_that_changes_is_checked_again(viewer, dock, blobs):
+    image = viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    assert widget._voxel.text() == "pixel size not set"
+    image.scale = (0.5, 0.25)
+    assert widget._voxel.text() == "pixel 0.5 × 0.25"  # noqa: RUF001
+    image.units = ("um", "um")
+    widget.set(sigma=2.0, min_size=8)
+    assert widget.editors["sigma"].world.text() == "= 0.5 µm"
+    assert widget.editors["min_size"].world.text() == "= 1 µm²"
+    image.data = blobs > 20
+    assert "image is boolean" in widget._lines["image"].text()
+    assert not widget.bar.button.isEnabled()
+
+
+def test_lengths_in_voxels_are_shown_in_the_world_for_all_settings_that_are_one():
+    from napari_cutout.widgets._editors import world_size
+
+    sauvola = catalog.find("sauvola")
+    lengths = [p.name for p in sauvola.settings if world_size(sauvola.describe(p.name), 2.0, (1.0, 0.5), "um")]
+    assert lengths == ["window", "background_radius", "median_radius", "sigma", "min_size"]
+
+
+def test_an_error_of_the_method_is_one_red_line_and_its_traceback_is_logged(viewer, dock, press, caplog, monkeypatch):
+    shown = []
+    monkeypatch.setattr("napari.utils.notifications.show_error", shown.append)
+    viewer.add_image(np.full((16, 16), 5, np.uint8), name="flat")
+    widget = dock("Threshold")
+    with caplog.at_level(logging.ERROR, logger="napari_cutout"):
+        press(widget)
+    sentence = "threshold needs at least 2 grey levels in the image, but every voxel is 5"
+    assert widget.bar.status.text().startswith(sentence)
+    assert widget.bar.status.styleSheet() != ""
+    assert [text.startswith(sentence) for text in shown] == [True]
+    assert caplog.records[0].exc_info[2] is not None
+    assert [layer.name for layer in viewer.layers] == ["flat"]
+    assert widget.bar.button.text() == "Run"
+    assert widget.bar.button.isEnabled()
+
+
+def test_a_gpu_that_is_not_there_is_an_error_that_says_so(viewer, dock, press, blobs, monkeypatch):
+    from napari_cutout import _device
+
+    monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
+    monkeypatch.setattr(_device, "gpu_status", lambda: _device.GpuStatus(False, "there is none", "buy one"))
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.device_box.setCurrentText("gpu")
+    press(widget)
+    assert widget.bar.status.text() == "device='gpu' cannot be used because there is none; buy one, or use 'cpu'"
+
+
+def test_cancel_leaves_the_layers_as_they_were(viewer, dock, qtbot, gate, blobs):
+    viewer.add_image(blobs, name="blobs")
+    before = pixels(viewer)
+    widget = dock("Threshold")
+    widget.set(sigma=1.0)
+    widget.bar.button.click()
+    assert widget.bar.button.text() == "Cancel"
+    qtbot.waitUntil(gate.reached.is_set)
+    with qtbot.waitSignal(widget.bar.ended):
+        widget.bar.button.click()
+        gate.opened.set()
+    assert pixels(viewer).keys() == before.keys()
+    np.testing.assert_array_equal(viewer.layers["blobs"].data, before["blobs"])
+    assert "nothing was changed" in widget.bar.status.text()
+    assert widget.bar.button.text() == "Run"
+    assert widget.bar.progress.isHidden()
+
+
+def test_progress_shows_the_stage(viewer, dock, qtbot, gate, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.set(sigma=1.0)
+    widget.bar.button.click()
+    qtbot.waitUntil(lambda: widget.bar.progress.format() == "smoothing %p%")
+    assert not widget.bar.progress.isHidden()
+    with qtbot.waitSignal(widget.bar.ended):
+        gate.opened.set()
+
+
+def test_the_image_may_be_removed_while_it_runs(viewer, dock, qtbot, gate, blobs):
+    image = viewer.add_image(blobs, name="blobs", scale=(3, 3))
+    widget = dock("Threshold")
+    widget.bar.button.click()
+    qtbot.waitUntil(gate.reached.is_set)
+    viewer.layers.remove(image)
+    with qtbot.waitSignal(widget.bar.ended):
+        gate.opened.set()
+    (result,) = viewer.layers
+    np.testing.assert_array_equal(result.data, nc.threshold(blobs))
+    np.testing.assert_array_equal(result.scale, (3, 3))
+    assert not widget.bar.button.isEnabled(), "there is no image now"
+
+
+def test_the_widget_may_be_closed_while_it_runs(viewer, dock, qtbot, gate, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.bar.button.click()
+    qtbot.waitUntil(gate.reached.is_set)
+    worker = widget.bar.slot.worker
+    viewer.window.remove_dock_widget(widget)
+    assert worker.abort_requested
+    gate.opened.set()
+    qtbot.waitUntil(lambda: not worker.is_running)
+    viewer.add_image(blobs, name="more")
+    assert [layer.name for layer in viewer.layers] == ["blobs", "more"]
+
+
+def test_the_viewer_may_be_closed_while_it_runs(make_napari_viewer, qtbot, gate, blobs):
+    viewer = make_napari_viewer()
+    viewer.add_image(blobs, name="blobs")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", "Threshold")
+    widget.bar.button.click()
+    qtbot.waitUntil(gate.reached.is_set)
+    worker = widget.bar.slot.worker
+    viewer.close()
+    qtbot.waitUntil(lambda: worker.abort_requested)
+    gate.opened.set()
+    qtbot.waitUntil(lambda: not worker.is_running)
+
+
+def test_layer_boxes_follow_the_layer_list(viewer, dock, blobs):
+    widget = dock("Threshold")
+    first = viewer.add_image(blobs, name="first")
+    viewer.add_image(blobs, name="second")
+    box = widget.boxes["image"]
+    assert box.layer.name == "first", "what is chosen stays chosen"
+    first.name = "renamed"
+    assert [box.itemText(i) for i in range(box.count())] == ["renamed", "second"]
+    viewer.layers.remove(first)
+    assert box.layer.name == "second"
+
+
+def test_markers_show_only_for_the_method_that_takes_them(viewer, dock, blobs):
+    viewer.add_image(blobs)
+    widget = dock("Histogram")
+    assert widget.boxes["markers"].isHidden()
+    assert widget.bar.button.isEnabled()
+    widget.choose_method("back_projection")
+    assert not widget.boxes["markers"].isHidden()
+    assert "back_projection needs strokes" in widget._lines["markers"].text()
+    assert not widget.bar.button.isEnabled()
+    viewer.add_labels(np.zeros(blobs.shape, np.uint8))
+    assert widget.bar.button.isEnabled()
