@@ -155,9 +155,12 @@ def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
         (np.zeros((5, 5), complex), "must be real, got dtype complex128.*magnitude"),
         (np.zeros((5, 5), object), "must hold integers or floats, got dtype object"),
         (np.zeros((5, 5), "datetime64[s]"), "must hold integers or floats, got dtype datetime64"),
+        (np.ma.masked_equal(np.eye(5), 0), "image is a masked array.*mask=~image.mask"),
         ([[1, 2], [3, 4]], "an array was expected, got list"),
     ],
-    ids=lambda v: "" if isinstance(v, str) else str(getattr(v, "dtype", "list")) + str(getattr(v, "shape", "")),
+    ids=lambda v: (
+        "" if isinstance(v, str) else f"{type(v).__name__} {getattr(v, 'dtype', '')} {getattr(v, 'shape', '')}"
+    ),
 )
 def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> None:
     markers = np.ones(getattr(image, "shape", (2, 2)), int) if not isinstance(image, list) else [[1, 0], [0, 0]]

@@ -107,6 +107,7 @@ BAD_STEPS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "kind": (lambda: Step("threshold", {"fill_holes": 1}), TypeError, "fill_holes must be of type bool, got 1"),
     "choice": (lambda: Step("threshold", {"method": "otto"}), ValueError, "method must be one of 'otsu', "),
     "spacing": (lambda: Step("threshold", {"spacing": (1, -1)}), ValueError, "spacing must be positive and finite"),
+    "spacing length": (lambda: Step("threshold", {"spacing": [1]}), ValueError, "two or three of them, got (1,)"),
     "spacing text": (lambda: Step("threshold", {"spacing": "1"}), ValueError, "spacing must be one length per axis"),
     "array": (
         lambda: Step("threshold", {}, {"marks": "a"}),
@@ -152,14 +153,14 @@ BAD_JSON = {
     ),
     "settings": (
         content(steps=[{"method": "threshold", "settings": [1]}]),
-        "settings and inputs must be objects, got [1]",
+        "step 1 of the recipe is not right: settings and inputs must be objects, got [1]",
     ),
     "value": (
         content(steps=[{"method": "threshold"}, {"method": "sauvola", "settings": {"k": "x"}}]),
         "step 2 of the recipe is not right: k must be of type float, got 'x' of type str",
     ),
     "NaN": (
-        '{"format": "napari-cutout recipe", "version": 1, "steps": [{"method": "threshold", "settings": {"sigma": NaN}}]}',
+        content(steps=[{"method": "threshold", "settings": {"sigma": float("nan")}}]),
         "step 1 of the recipe is not right: sigma must be a finite number, got nan",
     ),
 }
@@ -186,7 +187,7 @@ def test_recipes_in_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="codec can't decode"):
         Recipe.load(path)
-    with pytest.raises(FileNotFoundError, match="there is no file .* to read a recipe from"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .* to read a recipe from"):
         Recipe.load(tmp_path / "none.json")
     assert [p.name for p in tmp_path.iterdir()] == ["otsu.json"]
 
@@ -257,7 +258,7 @@ def test_inputs_are_checked(image: np.ndarray) -> None:
         execute(masked, {"image": image})
     with pytest.raises(ValueError, match="does not read the input 'mask'; it reads: image"):
         execute(OTSU, {"image": image, "mask": image > 50})
-    with pytest.raises(TypeError, match="the input 'image' must be an array, got list; pass numpy.asarray"):
+    with pytest.raises(TypeError, match=r"the input 'image' must be an array, got list; pass numpy\.asarray"):
         execute(OTSU, {"image": [[1, 2]]})
 
 
@@ -389,7 +390,7 @@ def test_what_is_read_is_never_replaced(role: str, image: np.ndarray, truth: np.
     before = files[role].read_bytes()
     recipe = Recipe([Step("threshold", {}, {"mask": "mask"})])
     target = tmp_path / "." / files[role].name
-    with pytest.raises(ValueError, match="the labels would replace .*, which is read; choose another name"):
+    with pytest.raises(ValueError, match=r"the labels would replace .*, which is read; choose another name"):
         run(recipe, files["source"], target, truth=files["truth"], inputs={"mask": files["mask"]}, overwrite=True)
     assert files[role].read_bytes() == before
 
@@ -559,7 +560,7 @@ def test_masks_of_a_folder_are_paired_too(plate: Path, image: np.ndarray, truth:
 
 def test_folders_that_cannot_be_run(plate: Path, image: np.ndarray) -> None:
     with pytest.raises(
-        ValueError, match="3 images need a folder to write to, but .*labels.tif' is the name of one file"
+        ValueError, match=r"3 images need a folder to write to, but .*labels\.tif' is the name of one file"
     ):
         run(OTSU, plate / "images", plate / "labels.tif")
     with pytest.raises(ValueError, match="one truth was given for 3 images; give a folder or a pattern of truths"):
@@ -601,7 +602,9 @@ def test_names_that_differ_are_not_paired(images: list[str], others: list[str]) 
 
 def test_scores_of_a_folder(plate: Path) -> None:
     batch = _batch.score_many(plate / "truths", plate / "truths")
-    assert [row.evaluation.mean_iou if row.evaluation else None for row in batch.rows][0] == 1
+    first = batch.rows[0].evaluation
+    assert first is not None
+    assert first.mean_iou == 1
     (plate / "truths" / "c.npy").write_bytes(b"broken")
     save(plate / "truths" / "d.tif", np.eye(3, dtype=np.uint8))
     lonely = _batch.score_many(plate / "truths", str(plate / "truths" / "[abc].*"))

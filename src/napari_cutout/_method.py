@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from ._array import Array, array_namespace, dtype_name
 from ._monitor import note
 
@@ -338,7 +340,7 @@ def _plain(hint: Any) -> Any:
 
 def _check_type(name: str, value: Any, kind: Any) -> None:
     if kind is bool:
-        right = isinstance(value, bool)
+        right = isinstance(value, bool | np.bool_)
     elif kind is int:
         right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     elif kind is float:
@@ -392,6 +394,8 @@ def check_image(image: Array) -> None:
         If it is empty, has the wrong number of dimensions or looks like a colour image.
     """
     name = dtype_name(image)
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError("image is a masked array, whose mask would be lost; pass image.data, and mask=~image.mask")
     if name == "bool":
         raise TypeError(
             "image is boolean, so it is cut already; pass the grey-level image, "

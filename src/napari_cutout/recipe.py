@@ -78,7 +78,7 @@ class Step:
         settings = {name: _plain_setting(value) for name, value in self.settings.items()}
         entry.check_settings(settings)
         if settings.get("spacing") is not None:
-            settings["spacing"] = check_spacing(settings["spacing"], np.size(settings["spacing"]))
+            settings["spacing"] = _spacing(settings["spacing"])
         object.__setattr__(self, "settings", MappingProxyType(settings))
         object.__setattr__(self, "inputs", MappingProxyType(_wiring(entry, self.inputs)))
 
@@ -102,6 +102,13 @@ def _wiring(entry: Method, inputs: Mapping[str, str]) -> dict[str, str]:
                 f"the source of {name!r} must be the name of an input or step_1, step_2..., got {source!r}"
             )
     return {name: inputs.get(name, name) for name, p in arrays.items() if p.required or name in inputs}
+
+
+def _spacing(value: Any) -> tuple[float, ...]:
+    """Return a spacing for two or three axes; which of them, only the image can tell."""
+    if not isinstance(value, tuple) or len(value) not in (2, 3):
+        raise ValueError(f"spacing must be one length per axis, two or three of them, got {value!r}")
+    return check_spacing(value, len(value))
 
 
 def _plain_setting(value: Any) -> Any:

@@ -6,18 +6,20 @@ import os
 import shutil
 import sys
 import threading
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY")) or shutil.which("Xvfb") is not None
+HAS_XVFB = shutil.which("Xvfb") is not None and find_spec("pytest_xvfb") is not None
+HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY")) or HAS_XVFB
 
 
 def pytest_collection_modifyitems(items):
     """Skip what needs a screen where there is none: Qt would abort the interpreter."""
     if HAS_SCREEN:
         return
-    skip = pytest.mark.skip(reason="needs a screen: set DISPLAY, or install xvfb")
+    skip = pytest.mark.skip(reason="needs a screen: set DISPLAY, or install xvfb and pytest-xvfb")
     for item in items:
         if item.get_closest_marker("qt"):
             item.add_marker(skip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -129,3 +130,26 @@ def test_an_error_is_one_red_line(viewer, opened, press, monkeypatch):
     assert opened.score is None
     assert opened.bar.status.styleSheet() != ""
     assert opened.bar.status.text() != ""
+
+
+def test_cancel_leaves_no_score(viewer, opened, qtbot, monkeypatch):
+    from napari_cutout.widgets import _scores
+
+    reached, go_on = threading.Event(), threading.Event()
+    real = _scores.overlap.evaluate
+
+    def held(*args, **options):
+        reached.set()
+        assert go_on.wait(60)
+        return real(*args, **options)
+
+    monkeypatch.setattr(_scores.overlap, "evaluate", held)
+    opened.bar.button.click()
+    qtbot.waitUntil(reached.is_set)
+    with qtbot.waitSignal(opened.bar.ended):
+        opened.bar.button.click()
+        go_on.set()
+    assert opened.score is None
+    assert opened.table.rowCount() == 0
+    assert not opened.error_button.isEnabled()
+    assert len(viewer.layers) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -321,3 +322,29 @@ def test_markers_show_only_for_the_method_that_takes_them(viewer, dock, blobs):
     assert not widget.bar.button.isEnabled()
     viewer.add_labels(np.zeros(blobs.shape, np.uint8))
     assert widget.bar.button.isEnabled()
+
+
+def test_more_says_which_hidden_options_are_on(viewer, dock):
+    widget = dock("Threshold")
+    assert not widget.more.isExpanded()
+    assert widget.more.text() == "More"
+    widget.set(background_radius=20.0, median_radius=1)
+    assert widget.more.text() == "More · background radius 20 · median radius 1"
+
+
+def test_a_large_lazy_layer_turns_red(viewer, dock, blobs, monkeypatch):
+    from napari_cutout.widgets import _layers
+
+    monkeypatch.setattr(_layers, "MAX_LAZY_BYTES", 100)
+    viewer.add_image(da.from_array(blobs), name="far", contrast_limits=(0, 255))
+    widget = dock("Threshold")
+    assert "'far' is a dask layer of" in widget._lines["image"].text()
+    assert not widget.bar.button.isEnabled()
+
+
+def test_a_pyramid_is_cut_at_full_resolution(viewer, dock, press, blobs):
+    viewer.add_image([blobs, blobs[::2, ::2]], multiscale=True, name="pyramid", scale=(0.5, 0.5))
+    widget = dock("Threshold")
+    press(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold(blobs))
+    np.testing.assert_array_equal(viewer.layers[-1].scale, (0.5, 0.5))

@@ -275,6 +275,7 @@ class MethodFrame(Dock):
         for name in (*_ALWAYS_IN_VIEW, *(n for n in shared if n not in _ALWAYS_IN_VIEW)):
             editor = self._add_editor(self.methods[0], shared[name])
             _add_row(layout if name in _ALWAYS_IN_VIEW else more, editor)
+        self._hidden = [e for name, e in self.editors.items() if e.param.option and name not in _ALWAYS_IN_VIEW]
         hidden = QWidget()
         hidden.setLayout(more)
         self.more = QCollapsible("More", expandedIcon="▼", collapsedIcon="▶")
@@ -329,6 +330,8 @@ class MethodFrame(Dock):
         if image is not None:
             for editor in self.editors.values():
                 editor.show_world(_layers.spacing(image), _layers.length_unit(image))
+        changed = [e for e in self._hidden if e.value != e.param.default]
+        self.more.setText("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
         self._show_problems(problems(self.method, self.layers, self.settings))
 
     def _show_problems(self, found: Sequence[Problem]) -> None:
