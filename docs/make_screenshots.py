@@ -126,7 +126,7 @@ def threshold_3d(viewer: Any) -> None:
     viewer.dims.ndisplay = 3
     show_all(viewer)
     viewer.scene.camera.angles = (5, 35, 55)
-    viewer.scene.camera.zoom *= 0.85
+    viewer.scene.camera.zoom *= 0.75
 
 
 def histogram(viewer: Any) -> None:
