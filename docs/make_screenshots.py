@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -28,15 +29,23 @@ def main() -> int:
     parser.add_argument("--only", choices=list(PICTURES), help="take this one only")
     arguments = parser.parse_args()
     give_a_screen()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as home:
+        # The pictures show napari as it comes, not as this user has set it up.
+        os.environ |= {"XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+        take_all(arguments.folder, arguments.only)
+    return 0
+
+
+def take_all(folder: Path, only: str | None) -> None:
+    """Take the pictures, or the one that is named."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, take in PICTURES.items():
-        if arguments.only in (None, name):
-            path = arguments.folder / f"{name}.png"
+        if only in (None, name):
+            path = folder / f"{name}.png"
             with window() as viewer:
                 take(viewer)
                 save(viewer, path)
             print(f"{path}  {path.stat().st_size / 1000:.0f} kB")
-    return 0
 
 
 def give_a_screen() -> None:

@@ -20,26 +20,31 @@ HISTOGRAM = "tests/test_histogram.py"
 LOCAL = "tests/test_local_threshold.py"
 PLAN = "tests/test_plan.py"
 CONTRACT = "tests/test_contract.py"
+ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
+RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
+IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
+MASKS = f"{CONTRACT}::test_mask_and_nan_are_background_and_do_not_count"
+DASK = f"{CONTRACT}::test_dask_gives_the_labels_of_the_whole"
+DTYPES = f"{CONTRACT}::test_any_real_dtype_gives_the_labels_of_the_widest"
 
 MUTANTS = [
     # the engine
     Mutant("_plan.py", "max(s.start - w, 0)", "max(s.start - w + 1, 0)", PLAN),
     Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
     Mutant("_plan.py", "if sweep.needed(state):", "if True:", PLAN),
-    Mutant("_plan.py", "split = split and thick == 1", "split = thick == 1", PLAN),
     Mutant("_monitor.py", "if monitor.is_cancelled is not None and monitor.is_cancelled():", "if False:", PLAN),
     Mutant("_monitor.py", "_current.reset(token)", "pass", PLAN),
     # checks
-    Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", CONTRACT),
-    Mutant("_method.py", "if len(lengths) != ndim:", "if False:", CONTRACT),
-    Mutant("_method.py", "if 0 in image.shape:", "if False:", CONTRACT),
-    Mutant("_method.py", "if right and not math.isfinite(value):", "if False:", CONTRACT),
+    Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", RANGES),
+    Mutant("_method.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),
+    Mutant("_method.py", "if 0 in image.shape:", "if False:", IMAGES),
+    Mutant("_method.py", "if right and not math.isfinite(value):", "if False:", ARGUMENTS),
     # grey levels
     Mutant("methods/_grey_levels.py", "if np.isfinite(value):", "if True:", HISTOGRAM),
     Mutant("methods/_grey_levels.py", "position = (value - low) * scale", "position = value * scale - low", HISTOGRAM),
     Mutant("methods/_grey_levels.py", "if 2 * tail >= total:", "if tail >= total:", HISTOGRAM),
     Mutant("methods/_grey_levels.py", "labels[i] = high if grey[i] > limit else low", "labels[i] = high if grey[i] >= limit else low", THRESHOLD),
-    Mutant("methods/_grey_levels.py", "if grey[i] > limits[step + half]:", "if grey[i] >= limits[step + half]:", CONTRACT),
+    Mutant("methods/_grey_levels.py", "if grey[i] > limits[step + half]:", "if grey[i] >= limits[step + half]:", DTYPES),
     Mutant("methods/_grey_levels.py", "if f >= lowest]", "]", THRESHOLD),
     Mutant("methods/_grey_levels.py", "rounded.astype(np.float64) > wanted, lower, rounded", "rounded.astype(np.float64) > wanted, rounded, rounded", THRESHOLD),
     # decisions
@@ -63,11 +68,11 @@ MUTANTS = [
     Mutant("processing/labels.py", "outside[0] = True", "pass", PROCESSING),
     Mutant("processing/labels.py", ">= min_size\n", "> min_size\n", PROCESSING),
     Mutant("processing/labels.py", "for at in (0, size - 1):", "for at in (0,):", PROCESSING),
-    Mutant("processing/segment.py", "else fill_holes(cut) & (mask != 0)", "else fill_holes(cut)", CONTRACT),
+    Mutant("processing/segment.py", "else fill_holes(cut) & (mask != 0)", "else fill_holes(cut)", MASKS),
     Mutant("processing/segment.py", "where(cut & ~kept, next_class, classes)", "where(cut & ~kept, classes, classes)", HISTOGRAM),
     # dask
     Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
     Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
     Mutant("blockwise/_components.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
-    Mutant("blockwise/_plans.py", 'depth = {axis: w if', 'depth = {axis: w // 2 if', CONTRACT),
+    Mutant("blockwise/_plans.py", 'depth = {axis: w if', 'depth = {axis: w // 2 if', DASK),
 ]  # fmt: skip

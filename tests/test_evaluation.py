@@ -258,6 +258,11 @@ def test_large_ids_are_counted_in_every_library(to_library: Callable[[Any], Any]
     assert as_dict(table) == by_dict(predicted, truth)
 
 
+def test_neighbouring_large_ids_are_counted_densely(to_library: Callable[[Any], Any]) -> None:
+    predicted, truth = (a + 2**62 for a in pair(13, 5))
+    assert as_dict(contingency(to_library(predicted), to_library(truth))) == by_dict(predicted, truth)
+
+
 def test_a_device_sorts_ranks_where_the_table_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_contingency, "MAX_DEVICE_CELLS", 8)
     predicted, truth = pair(4, 30)

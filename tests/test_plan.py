@@ -23,7 +23,8 @@ shapes = st.lists(st.integers(1, 12), min_size=1, max_size=4).map(tuple)
 def test_blocks_cover_every_voxel_once(shape: tuple[int, ...], voxels: int) -> None:
     seen = np.zeros(shape, int)
     for region in blocks_of(seen, voxels):
-        assert seen[region].size <= max(voxels, shape[-1] if len(shape) == 1 else 1, 1) or voxels < 1
+        assert seen[region].size <= voxels
+        assert seen[region].flags.c_contiguous
         seen[region] += 1
     assert (seen == 1).all()
 
@@ -108,7 +109,7 @@ def test_nobody_watching_costs_nothing_and_nested_watches_are_apart() -> None:
 
 @pytest.mark.parametrize("name", ["threshold", "multi_otsu", "threshold_at", "histogram_segmentation"])
 def test_temporaries_stay_small(name: str) -> None:
-    image = two_humps((64, 256, 256), dtype="uint16")
+    image = two_humps((128, 256, 256), dtype="uint16")
     call: Any = getattr(nc, name)
     settings = {"value": 10_000.0} if name == "threshold_at" else {}
     call(image[:2], **settings)  # compiles

@@ -101,7 +101,7 @@ def draw(path: Path, panels: Panels) -> None:
         for i, picture in enumerate(_row(panels, strip, size)):
             canvas.paste(picture, (GAP + i * (size[0] + GAP), top + LINE))
         top += size[1] + LINE + GAP
-    canvas.save(path, format="PNG", optimize=True)
+    canvas.save(path, format="PNG")
 
 
 def _legend(pen: ImageDraw.ImageDraw, panels: Panels) -> None:

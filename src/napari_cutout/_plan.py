@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -234,19 +235,24 @@ def _cut(arrays: Sequence[Array | None], region: Slices) -> list[Array | None]:
 
 
 def _each(work: Callable[[Slices], Any], regions: list[Slices], like: Array) -> Iterator[Any]:
-    """Yield ``work(region)`` in order, on all processors where the array is in host memory."""
+    """Yield ``work(region)`` in order, on all processors where the array is in host memory.
+
+    Only a few results wait to be taken, so that they do not add up over many blocks.
+    """
     threads = min(n_threads(), len(regions)) if is_host(like) else 1
     if threads == 1:
         for done, region in enumerate(regions):
             tick(done, len(regions))
             yield work(region)
         return
+    waiting = iter(regions)
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, region) for region in regions]
+        ahead = deque(pool.submit(work, region) for region in itertools.islice(waiting, 2 * threads))
         try:
-            for done, future in enumerate(futures):
+            for done in range(len(regions)):
                 tick(done, len(regions))
-                yield future.result()
+                yield ahead.popleft().result()
+                ahead.extend(pool.submit(work, region) for region in itertools.islice(waiting, 1))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -175,11 +175,20 @@ def command(entry: Method) -> Callable[..., int]:
         settings = {p.name: given[p.name] for p in entry.settings if p.name in given}
         recipe = Recipe([Step(entry.name, settings, {name: name for name in others})])
         options = _run_options(given)
-        if (recipe_out := given.get("recipe_out")) is not None:
+        recipe_out = given.get("recipe_out")
+        if recipe_out is not None:
+            _check_free(recipe_out, options["overwrite"])
+        code = _run(entry.name, recipe, image, output, others, options)
+        if recipe_out is not None:
             recipe.save(recipe_out, overwrite=options["overwrite"])
-        return _run(entry.name, recipe, image, output, others, options)
+        return code
 
     return _with_signature(cut, entry.name, entry.summary, _parameters(entry))
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{str(path)!r} exists already; choose another name, or give --overwrite")
 
 
 def _run_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -413,8 +422,8 @@ def evaluate(
     from .evaluation import overlap
 
     for path in (csv, json):
-        if path is not None and path.exists() and not overwrite:
-            raise FileExistsError(f"{str(path)!r} exists already; choose another name, or give --overwrite")
+        if path is not None:
+            _check_free(path, overwrite)
     if is_many(predicted):
         if json is not None:
             raise ValueError("--json holds the scores of one pair; for a folder give --csv")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -463,14 +463,20 @@ def _json(value: Any) -> Any:
 
 def versions(used: Literal["cpu", "gpu"] = "cpu") -> dict[str, str]:
     """Return the versions of the programs that a result depends on."""
-    found = {"python": platform.python_version(), "napari-cutout": _own_version()}
-    for name in ("numpy", "scipy", "numba"):
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
+    found = {"python": platform.python_version(), "napari-cutout": _own_version(), **_installed()}
     if used == "gpu":
         from sys import modules
 
         found["cupy"] = str(getattr(modules.get("cupy"), "__version__", "unknown"))
+    return found
+
+
+@cache
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in ("numpy", "scipy", "numba"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 

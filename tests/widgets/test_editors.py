@@ -39,7 +39,7 @@ def test_any_number_may_be_typed(field, qtbot, typed, value):
     assert float(box.text()) == value
 
 
-@pytest.mark.parametrize("typed", ["abc", "1..2", "nan", "--"])
+@pytest.mark.parametrize("typed", ["abc", "nan", "inf", "--"])
 def test_what_is_no_number_does_not_become_one(field, qtbot, typed):
     editor = field("threshold_at", "value")
     editor.set_value(5.0)
@@ -47,7 +47,7 @@ def test_what_is_no_number_does_not_become_one(field, qtbot, typed):
     qtbot.keyClicks(editor.field, typed)
     editor.field.clearFocus()
     editor.field.interpretText()
-    assert editor.value in (5.0, 1.2), "either refused, or what remains of it is a number"
+    assert editor.value == 5.0
 
 
 def test_a_number_out_of_range_is_refused(field, qtbot):

@@ -25,7 +25,7 @@ from . import _layers
 from ._editors import Editor, caption
 from ._layer_box import LayerBox, LayerListener
 from ._request import Outcome, Problem, problems, resolve
-from ._worker import RED, RunBar
+from ._worker import ALERT, RunBar
 
 __all__ = ["Dock", "MethodFrame", "form", "group"]
 
@@ -37,6 +37,9 @@ _ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_b
 
 _MIN_WIDTH = 330
 """Width below which sentences break into too many lines, in pixels."""
+
+_MIN_HEIGHT = 150
+"""Height that a form keeps when napari stacks several, in pixels."""
 
 _FROM_THE_LAYER = ("spacing",)
 """Shared options that the image layer answers by itself."""
@@ -63,7 +66,7 @@ def problem_line() -> QLabel:
     """Return a hidden line for a sentence on what is wrong."""
     line = QLabel()
     line.setWordWrap(True)
-    line.setStyleSheet(f"color: {RED}")
+    line.setStyleSheet(ALERT)
     line.setVisible(False)
     return line
 
@@ -89,7 +92,7 @@ class _Column(QScrollArea):  # type: ignore[misc]
     def minimumSizeHint(self) -> QSize:
         """Return a size as wide as the content with a scroll bar beside it."""
         width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
-        return QSize(max(width, _MIN_WIDTH), super().minimumSizeHint().height())
+        return QSize(max(width, _MIN_WIDTH), _MIN_HEIGHT)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Ask for more room when the content does."""

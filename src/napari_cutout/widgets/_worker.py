@@ -12,12 +12,15 @@ from superqt.utils import WorkerBase
 
 from .._monitor import Cancelled
 
-__all__ = ["RED", "RunBar", "Work", "WorkerSlot"]
+__all__ = ["ALERT", "RED", "RunBar", "Work", "WorkerSlot"]
 
 log = logging.getLogger(__name__)
 
-RED = "#ff6b6b"
-"""Text and borders that say what is wrong; readable on napari's dark and light themes."""
+RED = "#e5484d"
+"""Border of a field that holds something wrong."""
+
+ALERT = "color: white; background: #a4262c; border-radius: 3px; padding: 3px"
+"""Style of a line that says what is wrong; readable on dark themes and on light ones."""
 
 Work = Callable[[Callable[[str, float], None], Callable[[], bool]], Any]
 """Called with on_progress and is_cancelled in a thread of its own; may raise `Cancelled`."""
@@ -170,7 +173,7 @@ class RunBar(QWidget):  # type: ignore[misc]
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show one line under the button."""
-        self.status.setStyleSheet(f"color: {RED}" if problem else "")
+        self.status.setStyleSheet(ALERT if problem else "")
         self.status.setText(sentence)
 
     def _press(self) -> None:
@@ -189,8 +192,7 @@ class RunBar(QWidget):  # type: ignore[misc]
     def _show_error(self, error: Exception) -> None:
         from napari.utils.notifications import show_error
 
-        expected = isinstance(error, ValueError | TypeError | MemoryError)
-        sentence = str(error) if expected and str(error) else f"{type(error).__name__}: {error}"
+        sentence = _sentence(error)
         log.error("a run failed", exc_info=error)
         self.say(sentence, problem=True)
         show_error(sentence)
@@ -201,3 +203,12 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.button.setText(self._text)
         self.button.setEnabled(self._ready)
         self.ended.emit()
+
+
+def _sentence(error: Exception) -> str:
+    """Say what went wrong: in the error's own words where they are meant for users, else with its type."""
+    if isinstance(error, ValueError | TypeError | MemoryError) and str(error):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "memory ran out, and nothing was changed; close other layers or programs, or crop the image"
+    return f"{type(error).__name__}: {error}; the log has the details"

@@ -27,7 +27,18 @@ _NEEDS = ("image", "strokes", "model")
 
 
 def class_name(row: str) -> str:
-    """Return the name of the widget class of a row, such as ``"KMeansWidget"``."""
+    """Return the name of the widget class of a row.
+
+    Parameters
+    ----------
+    row : str
+        A row of the catalog, such as ``"k-means"``.
+
+    Returns
+    -------
+    str
+        Such as ``"KMeansWidget"``.
+    """
     words = re.findall(r"[A-Za-z0-9]+", row)
     return "".join(word[0].upper() + word[1:] for word in words) + "Widget"
 
@@ -48,7 +59,7 @@ def manifest() -> dict[str, Any]:
         "categories": ["Segmentation", "Measurement"],
         "contributions": {
             "commands": [_command(name, f"Cutout: {name}") for name in names] + [_sample_command(n) for n in SAMPLES],
-            "widgets": [{"command": _identifier(name), "display_name": name, "tabify": True} for name in names],
+            "widgets": [{"command": _identifier(name), "display_name": name} for name in names],
             "menus": {
                 "napari/layers/segment": [{"submenu": _SUBMENU}],
                 _SUBMENU: [_item(row, at) for at, row in enumerate(rows, start=1)],

@@ -1,0 +1,82 @@
+"""The benchmarks run and say what they should; how fast anything is, is not asked here."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return __import__("_harness")
+
+
+def test_a_quick_run_measures_every_case(tmp_path: Path) -> None:
+    done = run("--quick", "--out", str(tmp_path / "new" / "quick.json"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "new" / "quick.json").read_text())
+    assert report["shape"] == [32, 32, 32]
+    assert {"processor", "cores", "python", "numpy", "napari-cutout"} <= set(report["machine"])
+    names = [row["case"] for row in report["results"]]
+    assert len(names) == len(set(names)) > 15
+    for row in report["results"]:
+        assert len(row["ours_all_s"]) == row["rounds"] == 2
+        assert row["met"] is None
+        if row["peer_s"] is not None:
+            assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"])
+            assert row["agreement"] > 0.99, row["case"]
+        assert row["case"] in done.stdout
+    page = (tmp_path / "new" / "quick.md").read_text()
+    assert all(f"| {name} |" in page for name in names)
+    if sys.platform.startswith("linux"):
+        assert report["results"][0]["ours_bytes_per_voxel"] >= 0
+
+
+def test_unknown_cases_are_answered_with_those_there_are() -> None:
+    done = run("--only", "nothing like it")
+    assert done.returncode == 2
+    assert "no case holds 'nothing like it'; there are: threshold otsu" in done.stderr
+
+
+def test_targets(harness: ModuleType) -> None:
+    both = harness.Target(ratio=5, bytes_per_voxel=1)
+    assert str(both) == ">= 5x, < 1 B/voxel"
+    assert both.met(seconds=9, ratio=5, peak=0.9) is True
+    assert both.met(seconds=9, ratio=4.9, peak=0.9) is False
+    assert both.met(seconds=9, ratio=5, peak=1) is False
+    assert both.met(seconds=9, ratio=5, peak=None) is None
+    assert harness.Target(seconds=1).met(seconds=0.9, ratio=None, peak=None) is True
+    assert harness.Target().met(seconds=0.9, ratio=None, peak=None) is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's mark is read on Linux only")
+def test_memory_is_the_peak_beyond_input_and_output(tmp_path: Path) -> None:
+    voxels = 1 << 24
+    script = tmp_path / "measure.py"
+    script.write_text(
+        "import sys, numpy as np\n"
+        f"sys.path.insert(0, {str(FOLDER)!r})\n"
+        "from _harness import peak_here\n"
+        "def side(image):\n"
+        "    temporary = np.ones(image.shape, np.float32)\n"
+        "    return image + np.uint8(1)\n"
+        f"np.save({str(tmp_path / 'image.npy')!r}, np.ones({voxels}, np.uint8))\n"
+        f"print(peak_here(side, [{str(tmp_path / 'image.npy')!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    # 4 bytes for the temporary; the result (1 byte) and the image (1 byte) do not count.
+    assert math.isclose(float(done.stdout), 4, abs_tol=0.2)

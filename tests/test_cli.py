@@ -1,0 +1,399 @@
+"""The command line: the labels of the API, one readable line on what ran, one sentence on what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_cutout as nc
+from napari_cutout import _device, catalog, cli, doctor, io
+from napari_cutout._batch import run
+from napari_cutout.cli import main
+from napari_cutout.io import Volume
+from napari_cutout.recipe import Recipe, Result, Step
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    grey = np.random.default_rng(1).integers(10, 20, (24, 30)).astype(np.uint16)
+    for number, (row, column, edge) in enumerate([(2, 2, 6), (2, 16, 8), (14, 4, 7), (20, 24, 1)]):
+        grey[row : row + edge, column : column + edge] = 100 + 10 * number
+    return grey
+
+
+@pytest.fixture
+def folder(tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with an image, its truth and strokes."""
+    monkeypatch.chdir(tmp_path)
+    truth = (image > 50).astype(np.uint8)
+    io.write("image.tif", Volume(image, "yx", (0.5, 0.25), "micrometer"), kind="image")
+    io.write("truth.tif", Volume(truth, "yx"))
+    strokes = np.zeros_like(truth)
+    strokes[3:5, 3:5], strokes[12, 20:24] = 1, 2
+    io.write("strokes.tif", Volume(strokes, "yx"))
+    return tmp_path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    """Return the one sentence that a call ends with."""
+    capsys.readouterr()
+    assert main(tokens) == cli.BAD_INPUT
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("napari-cutout: ")
+    return line.removeprefix("napari-cutout: ")
+
+
+# One command per method ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", catalog.methods())
+def test_the_command_gives_what_the_api_gives(
+    name: str, folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = catalog.find(name)
+    settings: dict[str, Any] = {"value": 60.5} if name == "threshold_at" else {}
+    settings |= {"n_classes": 2} if name == "histogram_segmentation" else {}
+    markers = ["--markers", "strokes.tif"] if entry.needs == "strokes" else []
+    words = [w for key, value in settings.items() for w in (f"--{key.replace('_', '-')}", str(value))]
+    assert main([name, "image.tif", "labels.tif", *words, *markers]) == 0
+    arrays = {"markers": io.read("strokes.tif").data} if markers else {}
+    expected = entry(image, **arrays, **settings, spacing=(0.5, 0.25))
+    written = io.read("labels.tif")
+    np.testing.assert_array_equal(written.data, expected)
+    assert written.spacing == (0.5, 0.25)
+    assert Recipe.load("labels.recipe.json") == Recipe([Step(name, settings, {m[2:]: m[2:] for m in markers[:1]})])
+    said = capsys.readouterr().out
+    assert re.fullmatch(rf"{name}: .*; on the CPU because .*; \d+\.\d\d s; written to labels\.tif\n", said)
+
+
+@pytest.mark.parametrize("name", catalog.methods())
+def test_every_setting_is_an_option_with_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name.replace("_", "-"), "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    entry = catalog.find(name)
+    assert entry.summary in said
+    for param in entry.params:
+        if param.name != "image":
+            assert f"--{param.name.replace('_', '-')}" in said
+    assert not {p.name for p in entry.settings} & set(cli.RUN_OPTIONS)
+
+
+def test_settings_reach_the_method(folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--method", "li", "--objects", "dark", "--sigma", "0.5", "--fill-holes", "--min-size", "3"]
+    words += ["--one-per-object", "--connectivity", "2", "--spacing", "1", "2", "--mask", "truth.tif"]
+    assert main(["threshold", "image.tif", "labels.zarr", *words, "--recipe-out", "my.json"]) == 0
+    expected = nc.threshold(
+        image, io.read("truth.tif").data, method="li", objects="dark", sigma=0.5, fill_holes=True, min_size=3,
+        one_per_object=True, connectivity=2, spacing=(1.0, 2.0),
+    )  # fmt: skip
+    np.testing.assert_array_equal(io.read("labels.zarr").data, expected)
+    assert Recipe.load("my.json") == Recipe.load("labels.recipe.json")
+    assert Recipe.load("my.json").steps[0].settings["spacing"] == (1.0, 2.0)
+    assert f"threshold: {expected.max()} object" in capsys.readouterr().out
+
+
+def test_negative_numbers_are_values(folder: Path, image: np.ndarray) -> None:
+    assert main(["local-mean", "image.tif", "labels.tif", "--offset", "-5.5"]) == 0
+    np.testing.assert_array_equal(io.read("labels.tif").data, nc.local_mean(image, offset=-5.5, spacing=(0.5, 0.25)))
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_was_found_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["threshold", "image.tif", "a.tif", "--one-per-object", "--device", "cpu"])
+    assert re.match(
+        r"threshold: 4 objects \(cut at \d+\); on the CPU because it was asked for; ", capsys.readouterr().out
+    )
+    main(["threshold-at", "image.tif", "b.tif", "--value", "105", "--one-per-object"])
+    assert "threshold_at: 3 objects; " in capsys.readouterr().out
+    main(["threshold-at", "image.tif", "c.tif", "--value", "1e9"])
+    assert "threshold_at: nothing; " in capsys.readouterr().out
+    main(["multi_otsu", "image.tif", "d.tif"])
+    assert re.match(
+        r"multi_otsu: class 1 \d\d\.\d%, class 2 .*, class 3 .* \(cut at \d+, \d+\); ", capsys.readouterr().out
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_truth_gives_a_score_and_says_how_it_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["threshold", "image.tif", "a.tif", "--truth", "truth.tif"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "IoU 1.0000, Dice 1.0000 (mean of the classes)"
+    assert said[2] == (
+        "Unpainted voxels of the truth (0, 79.2% of all) were read as background; if 0 means not annotated, "
+        "give --ignore 0."
+    )
+    main(["threshold", "image.tif", "b.tif", "--truth", "strokes.tif", "--match", "binary"])
+    assert (
+        "so few are painted that they may be strokes: if 0 means not annotated, give --ignore 0."
+        in capsys.readouterr().out
+    )
+    main(["threshold", "image.tif", "c.tif", "--truth", "strokes.tif", "--ignore", "0"])
+    assert "Unpainted voxels of the truth (0) were read as not annotated, and left out." in capsys.readouterr().out
+    main(["threshold", "image.tif", "d.tif", "--truth", "strokes.tif", "--ignore", "2"])
+    assert (
+        "Voxels of value 2 of the truth were left out as not annotated; 0 was read as back" in capsys.readouterr().out
+    )
+
+
+def test_colour_images_need_a_channel(folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.stack([image, image[::-1], image * 0], -1).astype(np.uint8)).save("colour.png")
+    sentence = fails(capsys, "threshold", "colour.png", "labels.tif")
+    assert sentence == "'colour' has 3 channels and a method cuts one; choose channel=0 to 2, or channel='mean'"
+    assert main(["threshold", "colour.png", "labels.tif", "--channel", "1"]) == 0
+    np.testing.assert_array_equal(io.read("labels.tif").data, nc.threshold(image[::-1]))
+    assert main(["threshold", "colour.png", "mean.tif", "--channel", "mean"]) == 0
+    assert "channel must be a number or 'mean', got 'red'" in fails(
+        capsys, "threshold", "colour.png", "x.tif", "--channel", "red"
+    )
+
+
+# Folders -----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_and_a_pattern(folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("set.npz", img_1=image, img_2=image[::-1], img_3=np.full_like(image, 7), gt_1=image > 50, gt_2=image > 50)
+    assert main(["threshold", "set.npz:img_[12]", "out", "--truth", "set.npz:gt_*", "--suffix", ".png"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"set\.npz:img_1  CPU \d\.\d\d s  written to out/img_1\.png  IoU 1\.0000 Dice 1\.0000 \(value\)", said[0]
+    )
+    assert said[2] == "threshold: 2 images, 0 of them with errors"
+    assert said[3].startswith("mean of 2 scored images: IoU 0.")
+    assert said[4].startswith("Unpainted voxels of the truth (0, 79.2% of all)")
+    assert (folder / "out" / "scores.csv").exists()
+    np.testing.assert_array_equal(io.read("out/img_2.png").data, nc.threshold(image[::-1]))
+
+    assert main(["threshold", "set.npz:img_*", "again"]) == cli.SOME_FAILED
+    said_both = capsys.readouterr()
+    assert said_both.err.startswith("napari-cutout: set.npz:img_3: ")
+    assert said_both.out.splitlines()[-1] == "threshold: 3 images, 1 of them with errors"
+    np.testing.assert_array_equal(io.read("again/img_1.tif").data, nc.threshold(image))
+
+
+# evaluate, run, methods, doctor --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("folder")
+def test_evaluate(image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    io.write("labels.tif", Volume((image > 105).astype(np.uint8), "yx"))
+    assert main(["evaluate", "labels.tif", "truth.tif", "--csv", "s.csv", "--json", "s.json"]) == 0
+    said = capsys.readouterr().out
+    expected = nc.evaluate(image > 105, image > 50)
+    assert f"mean of the classes: IoU {expected.mean_iou:.4f}, Dice {expected.mean_dice:.4f}" in said
+    assert "Unpainted voxels of the truth (0, 79.2% of all) were read as background" in said
+    assert json.loads(Path("s.json").read_text())["mean_iou"] == expected.mean_iou
+    assert Path("s.csv").read_text().startswith("class,iou,dice,")
+    assert "'s.csv' exists already; choose another name, or give --overwrite" in fails(
+        capsys, "evaluate", "labels.tif", "truth.tif", "--csv", "s.csv"
+    )
+    assert main(["evaluate", "labels.tif", "truth.tif", "--csv", "s.csv", "--overwrite", "--match", "value"]) == 0
+    assert "labels matched by value" in capsys.readouterr().out
+    io.write("small.tif", Volume(np.ones((2, 3), np.uint8), "yx"))
+    assert "(24, 30)" in fails(capsys, "evaluate", "labels.tif", "small.tif")
+
+
+@pytest.mark.usefixtures("folder")
+def test_evaluate_over_folders(image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("p", "t"):
+        Path(name).mkdir()
+        for stem in "ab":
+            io.write(f"{name}/{stem}.tif", Volume((image > 50).astype(np.uint8), "yx"))
+    assert main(["evaluate", "p", "t/*.tif", "--csv", "s.csv"]) == 0
+    assert "evaluate: 2 images, 0 of them with errors" in capsys.readouterr().out
+    assert len(Path("s.csv").read_text().splitlines()) == 3
+    Path("t/b.tif").unlink()
+    assert main(["evaluate", "p", "t"]) == cli.SOME_FAILED
+    assert "no truth is named like it" in capsys.readouterr().err
+    assert "--json holds the scores of one pair" in fails(capsys, "evaluate", "p", "t", "--json", "s.json")
+
+
+@pytest.mark.usefixtures("folder")
+def test_run_gives_what_the_recipe_gives(image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = Recipe([Step("back_projection", {"fit": 0.5}, {"markers": "strokes", "mask": "mask"})])
+    recipe.save("r.json")
+    words = ["r.json", "image.tif", "labels.tif", "--input", "strokes=strokes.tif", "--mask", "truth.tif"]
+    assert main(["run", *words]) == 0
+    assert capsys.readouterr().out.startswith("r.json: class 1 ")
+    result = run(recipe, "image.tif", inputs={"strokes": "strokes.tif", "mask": "truth.tif"})
+    assert isinstance(result, Result)
+    np.testing.assert_array_equal(io.read("labels.tif").data, result.labels)
+    assert "the recipe needs the input 'strokes'" in fails(
+        capsys, "run", "r.json", "image.tif", "x.tif", "--mask", "truth.tif"
+    )
+    assert "--input must be name=file, got 'strokes'" in fails(capsys, "run", *words[:2], "x.tif", "--input", "strokes")
+    Path("bad.json").write_text("{}")
+    assert "'bad.json': this is no recipe" in fails(capsys, "run", "bad.json", "image.tif", "x.tif")
+
+
+def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["method", "row", "needs", "agreement", "what", "it", "does"]
+    assert [line.split()[0] for line in lines] == list(catalog.methods())
+    for line, entry in zip(lines, catalog.methods().values(), strict=True):
+        assert line.endswith(entry.summary)
+        assert entry.needs in line.split()
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = _device.GpuStatus(False, "CuPy is not installed", 'pip install "napari-cutout[cuda13]"', cuda="13.0")
+    monkeypatch.setattr(_device, "gpu_status", lambda: missing)
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for name in (
+        "napari-cutout",
+        "Python",
+        "platform",
+        "free memory",
+        "CUDA",
+        "CuPy",
+        "cuCIM",
+        "PyTorch",
+        "napari",
+        "Qt",
+    ):
+        assert re.search(rf"^{re.escape(name)} .*\S", said, re.MULTILINE), name
+    assert "GPU            not usable: CuPy is not installed" in said
+    assert 'to use a GPU: pip install "napari-cutout[cuda13]"' in said
+
+    monkeypatch.setattr(doctor, "version", lambda package: "" if package in ("torch", "napari") else "1.0")
+    assert 'to work in napari: pip install "napari-cutout[app]"' in doctor.diagnosis()
+    assert 'to use U-Nets: pip install "napari-cutout[unet]"' in doctor.diagnosis()
+
+    usable = _device.GpuStatus(True, name="NVIDIA H200", driver="580", cuda="13.0", free=3 << 30, total=4 << 30)
+    monkeypatch.setattr(_device, "gpu_status", lambda: usable)
+    monkeypatch.setattr(doctor, "version", lambda package: "1.0")
+    monkeypatch.setattr(doctor, "qt_binding", lambda: "PySide6 6.12")
+    lines = doctor.diagnosis()
+    assert "GPU            NVIDIA H200, 3.0 GiB of 4.0 GiB free" in lines
+    assert lines[-1] == "nothing is missing"
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{nc.__version__}\n"
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    for name in ("threshold", "multi-otsu", "evaluate", "run", "methods", "demo", "doctor"):
+        assert f" {name}" in said
+
+
+# What is wrong -------------------------------------------------------------------------------------------
+
+
+SENTENCES = {
+    "no command": (["thresh", "image.tif", "x.tif"], 'Unknown command "thresh". Did you mean "threshold"?'),
+    "no output": (["threshold", "image.tif"], "parameter OUTPUT"),
+    "no option": (["threshold", "image.tif", "x.tif", "--sgima", "1"], "Unknown option: --sgima"),
+    "no choice": (["threshold", "image.tif", "x.tif", "--method", "otto"], 'Invalid value "otto" for --method'),
+    "no number": (["threshold", "image.tif", "x.tif", "--sigma", "big"], 'Invalid value for --sigma: unable'),
+    "no required": (["threshold-at", "image.tif", "x.tif"], "--value requires an argument"),
+    "no markers": (["back-projection", "image.tif", "x.tif"], "--markers requires an argument"),
+    "range": (["threshold", "image.tif", "x.tif", "--sigma", "-1"], "sigma must be between 0 and 1000, got -1.0"),
+    "spacing": (["threshold", "image.tif", "x.tif", "--spacing", "1", "0"], "spacing must be positive and finite"),
+    "no file": (["threshold", "none.tif", "x.tif"], "there is no file 'none.tif'"),
+    "no pattern": (["threshold", "none*.tif", "x"], "there is no file 'none*.tif'"),
+    "broken": (["threshold", "broken.tif", "x.tif"], "cannot read 'broken.tif'"),
+    "ending": (["threshold", "image.tif", "x.jpg"], "labels are written as .tif, .tiff, .png, .npy, .zarr, not as"),
+    "exists": (["threshold", "image.tif", "truth.tif"], "'truth.tif' exists already; choose another name"),
+    "itself": (["threshold", "image.tif", "image.tif", "--overwrite"], "the labels would replace 'image.tif', which"),
+    "no folder": (["threshold", "image.tif", "none/x.tif"], "there is no folder 'none'"),
+    "gpu": (["threshold", "image.tif", "x.tif", "--device", "gpu"], "device='gpu' cannot be used because there"),
+    "recipe out": (["threshold", "image.tif", "x.tif", "--recipe-out", "truth.tif"], "'truth.tif' exists already"),
+    "float mask": (["threshold", "image.tif", "x.tif", "--mask", "floats.npy"], "mask must hold booleans, got dtype"),
+    "complex": (["threshold", "complex.npy", "x.tif"], "image must be real, got dtype complex128"),
+    "constant": (["threshold", "constant.npy", "x.tif"], "grey level"),
+    "objects": (["threshold", "objects.npy", "x.tif"], "Python objects, which are not loaded"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tokens", "text"), SENTENCES.values(), ids=SENTENCES)
+def test_bad_input_is_one_sentence(
+    tokens: list[str], text: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = _device.GpuStatus(False, "there is no driver", "install one")
+    monkeypatch.setattr(_device, "gpu_status", lambda: missing)
+    Path("broken.tif").write_bytes(Path("image.tif").read_bytes()[:100])
+    np.save("floats.npy", np.ones((24, 30)))
+    np.save("complex.npy", np.ones((24, 30), complex))
+    np.save("constant.npy", np.ones((24, 30), np.uint8))
+    np.save("objects.npy", np.array([[None, 1]], object))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert text in fails(capsys, *tokens)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_memory_and_cancelling(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def ending(error: BaseException) -> None:
+        def execute(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("napari_cutout._batch.execute", execute)
+
+    ending(MemoryError())
+    assert fails(capsys, "threshold", "image.tif", "x.tif").startswith("memory ran out; crop the image")
+    for error in (KeyboardInterrupt(), nc.Cancelled("cancelled")):
+        ending(error)
+        assert main(["threshold", "image.tif", "x.tif"]) == cli.CANCELLED
+        assert capsys.readouterr().err == "cancelled; files that were complete stay\n"
+    ending(ZeroDivisionError("a bug of ours"))
+    with pytest.raises(ZeroDivisionError):
+        main(["threshold", "image.tif", "x.tif"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_traceback_can_be_had(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_CUTOUT_TRACEBACK", "1")
+    assert main(["threshold", "none.tif", "x.tif"]) == cli.BAD_INPUT
+    said = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in said
+    assert said.splitlines()[-1] == "napari-cutout: there is no file 'none.tif'"
+
+
+@pytest.mark.usefixtures("folder")
+def test_progress_is_shown_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["threshold", "image.tif", "a.tif"]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["threshold", "image.tif", "b.tif"]) == 0
+    assert "labelling voxels   0%" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_as_a_program() -> None:
+    environment = {**os.environ, "NAPARI_CUTOUT_TRACEBACK": ""}
+
+    def program(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "napari_cutout", *words]
+        return subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+
+    bad = program("threshold", "none.tif", "x.tif")
+    assert (bad.returncode, bad.stdout, bad.stderr) == (2, "", "napari-cutout: there is no file 'none.tif'\n")
+    good = program("threshold", "image.tif", "x.tif")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert Path("x.tif").exists()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from napari_cutout.cli import main; main(['--help']); "
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = said.splitlines()[-1].split()
+    assert not {"numba", "scipy", "skimage", "dask", "zarr", "tifffile", "napari", "qtpy", "torch", "PIL"} & set(loaded)

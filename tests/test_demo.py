@@ -1,0 +1,328 @@
+"""The demo: every method on annotated images, scored, with labels, recipes and pictures that are what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import napari_cutout as nc
+from napari_cutout import _batch, _pictures, catalog, demo, io, samples
+from napari_cutout._volume import Volume
+from napari_cutout.cli import main
+from napari_cutout.demo import Case
+from napari_cutout.recipe import Recipe
+
+Made = tuple[Path, list[dict[str, Any]], list[str]]
+
+SHAPES = {"nuclei_2d": (64, 80), "nuclei_3d": (8, 48, 48)}
+
+
+def small_samples() -> list[Case]:
+    """Return samples as the demo makes them, but small."""
+    made = [samples.nuclei_2d(shape=SHAPES["nuclei_2d"]), samples.nuclei_3d(shape=SHAPES["nuclei_3d"])]  # type: ignore[arg-type]
+    return [Case(s.name, s.image, s.truth.data, ours=True) for s in made if s.truth is not None]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The folder, the table and the lines of one run of the demo."""
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "samples", small_samples)
+        table = demo.demo(folder, say=said.append)
+    return folder, table, said
+
+
+def test_every_method_is_run_in_every_sensible_pair(made: Made) -> None:
+    _, table, _ = made
+    assert len({(row["sample"], row["run"]) for row in table}) == len(table)
+    for sample in SHAPES:
+        for name, entry in catalog.methods().items():
+            runs = [row for row in table if row["sample"] == sample and row["method"].partition(" ")[0] == name]
+            rules = next((p.choices for p in entry.settings if p.name == "method"), (None,))
+            local = any(p.name == "window" for p in entry.settings)
+            assert len(runs) == len(rules) * (3 if local else 4)
+
+
+def test_scores_are_those_of_the_labels_in_the_files(made: Made) -> None:
+    folder, table, _ = made
+    scored = [row for row in table if not math.isnan(row["IoU"])]
+    assert len(scored) > 0.9 * len(table)
+    for row in scored[::7]:
+        sample = folder / row["sample"]
+        truth = io.read(sample / "truth.tif").data
+        tiff, store = (io.read(sample / "labels" / f"{row['run']}{ending}") for ending in (".tif", ".zarr"))
+        np.testing.assert_array_equal(tiff.data, store.data)
+        assert tiff.spacing == store.spacing == io.read(sample / "image.tif").spacing
+        expected = nc.evaluate(tiff.data, (truth != 0).astype(np.uint8), match=row["matched by"])
+        assert (row["IoU"], row["Dice"]) == (expected.mean_iou, expected.mean_dice)
+        assert row["found"].split()[0] == str(len(np.unique(tiff.data[tiff.data != 0])))
+
+
+def test_recipes_run_again(made: Made, tmp_path: Path) -> None:
+    folder, table, _ = made
+    for method in ("sauvola", "back_projection", "threshold_at"):
+        row = next(row for row in table if row["method"] == method)
+        sample = folder / row["sample"]
+        recipe = sample / "recipes" / f"{row['run']}.json"
+        strokes = ["--input", f"markers={sample / 'strokes.tif'}"] if method == "back_projection" else []
+        assert main(["run", str(recipe), str(sample / "image.tif"), str(tmp_path / f"{method}.tif"), *strokes]) == 0
+        labels = io.read(sample / "labels" / f"{row['run']}.tif").data
+        np.testing.assert_array_equal(io.read(tmp_path / f"{method}.tif").data, labels)
+        assert json.loads(recipe.read_text())["provenance"]["device"]["used"] == row["backend"]
+
+
+def test_the_table_is_sorted_and_on_screen_and_in_a_file(made: Made) -> None:
+    folder, table, said = made
+    for sample in SHAPES:
+        scores = [row["IoU"] for row in table if row["sample"] == sample and row["IoU"] == row["IoU"]]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] > 0.8
+    lines = "\n".join(said).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("sample "))
+    assert lines[at].split()[:6] == ["sample", "method", "clean-up", "IoU", "Dice", "found"]
+    assert f"{table[0]['IoU']:.4f}" in lines[at + 1]
+    assert [line.split()[0] for line in lines[at + 1 : at + 1 + len(table)]] == [row["sample"] for row in table]
+    assert lines[-1].endswith("README.txt there says what is what.")
+    with (folder / "scores.csv").open(newline="") as file:
+        stored = list(csv.DictReader(file))
+    assert [row["run"] for row in stored] == [row["run"] for row in table]
+    assert float(stored[0]["IoU"]) == table[0]["IoU"]
+
+
+def test_what_one_should_know_is_in_the_table(made: Made) -> None:
+    _, table, _ = made
+    notes = {row["method"]: row["note"] for row in table if not math.isnan(row["IoU"])}
+    assert notes["back_projection"] == "strokes made from the truth"
+    assert notes["threshold_at"].startswith("at Otsu's ")
+    failed = [row for row in table if math.isnan(row["IoU"])]
+    assert all(row["note"] and not row["backend"] for row in failed)
+
+
+def test_pictures_show_what_they_say(made: Made) -> None:
+    folder, table, _ = made
+    for sample, shape in SHAPES.items():
+        names = {path.stem for path in (folder / sample / "pictures").iterdir()}
+        ran = {row["method"].partition(" ")[0] for row in table if row["sample"] == sample and row["IoU"] == row["IoU"]}
+        assert names == ran
+        with Image.open(folder / sample / "picture.png") as picture:
+            pixels = np.asarray(picture)
+        width = _pictures.PANEL * shape[-1] // max(shape[-2:])
+        assert pixels.shape[1] == 4 * (width + _pictures.GAP) + _pictures.GAP
+        errors = pixels[3 * _pictures.LINE + _pictures.GAP :, -(width + _pictures.GAP) : -_pictures.GAP]
+        for colour in _pictures.ERRORS[:4]:
+            assert (errors == colour).all(axis=-1).sum() > 100
+
+
+# The user's own image ------------------------------------------------------------------------------------
+
+
+def test_your_own_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = samples.nuclei_2d(shape=(64, 64))
+    assert sample.truth is not None
+    np.savez(tmp_path / "mine.npz", img=sample.image.data, gt=sample.truth.data)
+    words = ["--image", f"{tmp_path}/mine.npz:img", "--truth", f"{tmp_path}/mine.npz:gt"]
+    assert main(["demo", str(tmp_path / "out"), *words]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("img: 57 runs on 64 x 64 voxels, uint16\n")
+    assert "Unpainted voxels of the truth (0, " in said
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {demo.MARKER, "README.txt", "img", "scores.csv"}
+    assert not (tmp_path / "out" / "img" / "image.tif").exists()  # the user has it
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_an_image_without_a_truth_is_cut_and_not_scored(tmp_path: Path) -> None:
+    image = samples.nuclei_2d(shape=(64, 64)).image
+    io.write(tmp_path / "mine.tif", image, kind="image")
+    table = demo.demo(tmp_path / "out", image=str(tmp_path / "mine.tif"))
+    assert all(math.isnan(row["IoU"]) for row in table)
+    notes = {row["method"]: row["note"] for row in table}
+    assert notes["back_projection"] == "it needs strokes, which the demo makes from a truth; give one"
+    otsu = next(row for row in table if row["run"] == "threshold-otsu")
+    expected = nc.threshold(image.data, one_per_object=True, spacing=image.spacing)
+    np.testing.assert_array_equal(io.read(tmp_path / "out" / "mine" / "labels" / "threshold-otsu.tif").data, expected)
+    assert otsu["found"].startswith(f"{expected.max()} object")
+    assert (tmp_path / "out" / "mine" / "picture.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "text"),
+    [
+        ({"truth": "t.npy"}, ValueError, "truth 't.npy' was given without an image; give both, or none"),
+        ({"image": "none.npy"}, FileNotFoundError, "there is no file"),
+        (
+            {"image": "i.npy", "truth": "small.npy"},
+            ValueError,
+            r"truth must have the shape of image, \(9, 9\), but has",
+        ),
+        ({"image": "colour.npy"}, ValueError, "'colour' has 3 channels"),
+    ],
+)
+def test_what_cannot_be_run_leaves_nothing_behind(
+    files: dict[str, str], kind: type[Exception], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("i.npy", np.eye(9))
+    np.save("small.npy", np.eye(3, dtype=np.uint8))
+    np.save("colour.npy", np.zeros((9, 9, 3), np.uint8))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(kind, match=text):
+        demo.demo(tmp_path / "out", **files)  # type: ignore[arg-type]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# The folder --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """The demo with one pair on one image."""
+    image = np.zeros((16, 16), np.uint8)
+    image[4:9, 4:9] = 9
+    case = Case("square", Volume(image, "yx"), (image > 0).astype(np.uint8), ours=True)
+    pair = (demo.Cut("threshold", "threshold otsu"), demo.clean_ups(2)[0])
+    monkeypatch.setattr(demo, "samples", lambda: [case])
+    monkeypatch.setattr(demo, "pairs_of", lambda case, device: [pair])
+    return demo.demo
+
+
+def test_a_folder_of_the_demo_is_replaced_and_nothing_else(
+    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    (row,) = quick(tmp_path / "out")
+    assert (row["IoU"], row["found"], row["matched by"]) == (1.0, "1 object", "binary")
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    (tmp_path / "out" / "square" / "old").write_text("of the demo before")
+    (tmp_path / "outside").write_text("precious")
+    with (tmp_path / "out" / demo.MARKER).open("a") as marker:
+        marker.write("../outside\n")
+    quick(tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == (tmp_path / "outside").read_text() == "precious"
+    assert not (tmp_path / "out" / "square" / "old").exists()
+    assert sorted((tmp_path / "out" / demo.MARKER).read_text().split()) == ["README.txt", "scores.csv", "square"]
+
+
+def test_a_folder_of_someone_else_is_refused(quick: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "README.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match="holds something that the demo did not make; choose another name"):
+        quick(folder)
+    assert (folder / "README.txt").read_text() == "precious"
+    quick(folder, overwrite=True)
+    assert (folder / "README.txt").read_text().startswith("What napari-cutout's demo wrote.")
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(FileExistsError, match="is a file, and the demo writes a folder"):
+        quick(tmp_path / "file", overwrite=True)
+
+
+def test_a_demo_that_breaks_leaves_the_old_folder(
+    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(tmp_path / "out")
+    before = (tmp_path / "out" / "scores.csv").read_bytes()
+
+    def full(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_pictures, "draw", full)
+    with pytest.raises(KeyboardInterrupt):
+        quick(tmp_path / "out")
+    assert (tmp_path / "out" / "scores.csv").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+# Its parts ---------------------------------------------------------------------------------------------
+
+
+def test_the_samples_are_annotated() -> None:
+    cases = demo.samples()
+    assert [(case.name, case.image.data.ndim) for case in cases] == [("nuclei_3d", 3), ("nuclei_2d", 2), ("coins", 2)]
+    for case in cases:
+        assert case.truth is not None
+        assert demo.numbers_objects(case.truth, None)
+        assert case.objects == "bright"
+
+
+def test_dark_objects_are_looked_for_where_the_truth_says_so() -> None:
+    image = np.full((12, 12), 200, np.uint8)
+    image[3:7, 3:7] = 20
+    case = Case("hole", Volume(image, "yx"), (image < 100).astype(np.uint8))
+    assert case.objects == "dark"
+    found = {cut.title: cut for cut in demo.cuts(100.0, case.objects)}
+    assert found["threshold otsu"].settings == {"method": "otsu", "objects": "dark"}
+    assert found["threshold_at"].settings == {"value": 100.0, "objects": "dark"}
+    assert found["threshold_at"].note == "at Otsu's 100, dark objects"
+
+
+def test_instances_are_told_from_classes() -> None:
+    squares = np.zeros((20, 20), np.int32)
+    squares[2:6, 2:6], squares[10:15, 10:15] = 1, 2
+    stripes = np.repeat(np.arange(20) % 3, 20).reshape(20, 20)
+    assert demo.numbers_objects(None, None)
+    assert demo.numbers_objects(squares > 0, None)
+    assert demo.numbers_objects(squares, None)
+    assert demo.numbers_objects(np.arange(100).reshape(10, 10), None)
+    assert not demo.numbers_objects(stripes, None)
+    assert not demo.numbers_objects(squares, 0)  # strokes have classes
+
+
+def test_strokes_lie_inside_what_they_stand_for() -> None:
+    truth = samples.nuclei_2d(shape=(64, 64)).truth
+    assert truth is not None
+    strokes = demo.strokes_from(truth.data, None)
+    assert set(np.unique(strokes)) == {0, 1, 2}
+    assert (truth.data[strokes == 1] != 0).all()
+    assert (truth.data[strokes == 2] == 0).all()
+    assert 0 < len(np.unique(truth.data[strokes == 1])) <= demo.N_STROKES
+    assert (strokes != 0).mean() < 0.6
+    classes = np.repeat(np.arange(20) // 3 % 3, 20).reshape(20, 20)
+    several = demo.strokes_from(classes, None)
+    assert [set(classes[several == label]) for label in (1, 2, 3)] == [{1}, {2}, {0}]
+    sparse = demo.strokes_from(classes, 0)
+    assert [set(classes[sparse == label]) for label in (1, 2)] == [{1}, {2}]
+    assert set(np.unique(sparse)) == {0, 1, 2}
+
+
+def test_classes_are_matched_by_the_scores(tmp_path: Path) -> None:
+    classes = np.repeat(np.arange(24) // 4 % 3, 24).reshape(24, 24)
+    image = (classes * 50 + np.random.default_rng(0).integers(0, 9, classes.shape)).astype(np.uint8)
+    np.savez(tmp_path / "mine.npz", image=image, classes=classes)
+    table = demo.demo(tmp_path / "out", image=f"{tmp_path}/mine.npz:image", truth=f"{tmp_path}/mine.npz:classes")
+    best = next(row for row in table if row["method"] == "multi_otsu")
+    assert (best["IoU"], best["matched by"], best["found"]) == (1.0, "overlap", "3 classes")
+
+
+@pytest.mark.parametrize("value", [0, 7, np.nan])
+def test_flat_images_are_stretched_to_black(value: float) -> None:
+    assert not _pictures.stretched(np.full((4, 4), value)).any()
+
+
+def test_pictures_stretch_contrast_and_give_every_label_a_colour() -> None:
+    ramp = _pictures.stretched(np.arange(1000.0).reshape(10, 100))
+    assert (ramp.min(), ramp.max()) == (0, 255)
+    labels = np.arange(100).reshape(10, 10)
+    colours = _pictures.coloured(labels).reshape(-1, 3)
+    assert (colours[0] == 0).all()
+    assert len(np.unique(colours, axis=0)) == 100
+
+
+def test_tables_line_up() -> None:
+    lines = _batch.columns([("a", "number"), ("long", "1.5"), ("b", "10.25")], right=[1])
+    assert lines == ["a     number", "long     1.5", "b      10.25"]
+
+
+@pytest.mark.slow
+def test_the_real_samples(tmp_path: Path) -> None:
+    table = demo.demo(tmp_path / "out")
+    assert {row["sample"] for row in table} == {"nuclei_3d", "nuclei_2d", "coins"}
+    assert all(Recipe.load(path).steps for path in (tmp_path / "out").rglob("recipes/*.json"))

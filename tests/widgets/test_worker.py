@@ -1,0 +1,104 @@
+"""The bar that runs work in a thread, without a viewer."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from napari_cutout._monitor import Cancelled
+
+pytestmark = pytest.mark.qt
+
+
+@pytest.fixture
+def bar(qtbot):
+    from napari_cutout.widgets._worker import RunBar
+
+    bar = RunBar("Go")
+    qtbot.addWidget(bar)
+    bar.results = []
+    bar.returned.connect(bar.results.append)
+    return bar
+
+
+def test_work_runs_in_another_thread_and_its_result_comes_back(bar, qtbot):
+    with qtbot.waitSignal(bar.ended):
+        bar.start(lambda report, is_cancelled: threading.get_ident())
+    assert len(bar.results) == 1
+    assert bar.results[0] != threading.get_ident()
+    assert (bar.button.text(), bar.running) == ("Go", False)
+
+
+def test_a_result_that_comes_after_the_cancel_is_dropped(bar, qtbot):
+    go_on = threading.Event()
+    bar.start(lambda report, is_cancelled: go_on.wait(60))
+    bar.button.click()
+    assert (bar.button.text(), bar.button.isEnabled()) == ("Stopping…", False)
+    with qtbot.waitSignal(bar.ended):
+        go_on.set()
+    assert bar.results == []
+    assert bar.status.text() == "cancelled; nothing was changed"
+
+
+def test_work_sees_the_cancel(bar, qtbot):
+    seen = threading.Event()
+
+    def work(report, is_cancelled):
+        while not is_cancelled():
+            seen.set()
+        raise Cancelled("cancelled while testing")
+
+    bar.start(work)
+    qtbot.waitUntil(seen.is_set)
+    with qtbot.waitSignal(bar.ended):
+        bar.button.click()
+    assert bar.status.text() == "cancelled while testing"
+    assert bar.status.styleSheet() == "", "a cancel is no error"
+
+
+def test_progress_is_not_reported_more_often_than_it_can_be_seen(bar, qtbot):
+    shown = []
+
+    def work(report, is_cancelled):
+        for done in range(10_001):
+            report("counting", done / 10_000)
+
+    bar._show_progress = lambda *event: shown.append(event)
+    with qtbot.waitSignal(bar.ended):
+        bar.start(work)
+    assert len(shown) == 101
+    assert shown[-1] == ("counting", 1.0)
+
+
+def test_one_run_at_a_time(bar, qtbot):
+    go_on = threading.Event()
+    bar.start(lambda report, is_cancelled: go_on.wait(60))
+    with pytest.raises(RuntimeError, match="a run is under way; cancel it first"):
+        bar.start(lambda report, is_cancelled: None)
+    with qtbot.waitSignal(bar.ended):
+        go_on.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("window must be odd"), "window must be odd"),
+        (MemoryError(), "memory ran out, and nothing was changed; close other layers or programs, or crop the image"),
+        (KeyError("gone"), "KeyError: 'gone'; the log has the details"),
+        (RuntimeError("broken"), "RuntimeError: broken; the log has the details"),
+    ],
+)
+def test_an_error_is_shown_and_logged(bar, qtbot, error, sentence, monkeypatch, caplog):
+    shown = []
+    monkeypatch.setattr("napari.utils.notifications.show_error", shown.append)
+
+    def work(report, is_cancelled):
+        raise error
+
+    with qtbot.waitSignal(bar.ended):
+        bar.start(work)
+    assert bar.status.text() == sentence
+    assert shown == [sentence]
+    assert caplog.records[0].exc_info[1] is error
+    assert bar.button.isEnabled()
