@@ -116,8 +116,15 @@ def test_pictures_show_what_they_say(made: Made) -> None:
         assert names == ran
         with Image.open(folder / sample / "picture.png") as picture:
             pixels = np.asarray(picture)
-        width = _pictures.PANEL * shape[-1] // max(shape[-2:])
+        width, height = round(_pictures.PANEL * shape[-1] / max(shape)), round(_pictures.PANEL * shape[-2] / max(shape))
         assert pixels.shape[1] == 4 * (width + _pictures.GAP) + _pictures.GAP
+        top, left = 4 * _pictures.LINE + _pictures.GAP, _pictures.GAP + 2 * (width + _pictures.GAP)
+        best = next(row for row in table if row["sample"] == sample)
+        labels = io.read(folder / sample / "labels" / f"{best['run']}.tif").data
+        truth = io.read(folder / sample / "truth.tif").data
+        at = () if truth.ndim == 2 else int((truth != 0).sum(axis=(1, 2)).argmax())
+        shown = _pictures._resized(_pictures.coloured(labels[at]), (width, height))
+        np.testing.assert_array_equal(pixels[top : top + height, left : left + width], np.asarray(shown))
         errors = pixels[3 * _pictures.LINE + _pictures.GAP :, -(width + _pictures.GAP) : -_pictures.GAP]
         for colour in _pictures.ERRORS[:4]:
             assert (errors == colour).all(axis=-1).sum() > 100

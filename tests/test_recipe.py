@@ -375,6 +375,7 @@ def test_nothing_is_replaced_unless_it_is_asked_for(image: np.ndarray, truth: np
         with pytest.raises(FileExistsError, match=f"{name}' exists already; choose another name"):
             run(OTSU, file, tmp_path / "labels.tif")
         assert (tmp_path / name).read_text() == "precious"
+        assert len(list(tmp_path.glob("labels.*"))) == 1
         (tmp_path / name).unlink()
     for name in ("labels.tif", "labels.recipe.json"):
         (tmp_path / name).write_text("worthless")

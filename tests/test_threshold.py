@@ -294,3 +294,11 @@ def test_facts_are_kept() -> None:
     with nc.watch() as seen:
         nc.threshold(np.array([[10, 12, 90], [11, 95, 13]], np.uint8))
     assert seen.facts == {"method": "threshold", "threshold": 13.0}
+
+
+def test_isodata_by_hand() -> None:
+    # Means 0 and 2: half-way is 1, an empty bin, whose distance from half-way is exactly 0.
+    with nc.watch() as seen:
+        labels = nc.threshold(np.array([[0, 0, 2, 2]], np.uint8), method="isodata")
+    assert seen.facts["threshold"] == 1.0
+    assert labels.tolist() == [[0, 0, 1, 1]]
