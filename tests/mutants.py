@@ -58,7 +58,7 @@ MUTANTS = [
     Mutant("methods/histogram.py", "np.argsort(-heights, kind", "np.argsort(heights, kind", HISTOGRAM),
     Mutant("methods/local_threshold.py", "done += length", "done += 1", LOCAL),
     Mutant("methods/local_threshold.py", "count = xp.clip(box_sums(", "count = 9 + 0 * xp.clip(box_sums(", LOCAL),
-    Mutant("methods/local_threshold.py", "deviation / spread - 1", "deviation / spread + 1", LOCAL),
+    Mutant("methods/local_threshold.py", "(1 - deviation / spread)", "(1 + deviation / spread)", LOCAL),
     # processing
     Mutant("processing/filters.py", "TRUNCATE = 4.0", "TRUNCATE = 3.0", PROCESSING),
     Mutant("processing/filters.py", "period - 1 - at if edge", "period - at if edge", PROCESSING),

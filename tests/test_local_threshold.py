@@ -23,11 +23,13 @@ from .cases import two_humps
 def test_niblack_and_sauvola_equal_scikit_image(window: int, k: float, picture: str) -> None:
     image = getattr(data, picture)()
     for name in ("niblack", "sauvola"):
-        threshold = getattr(filters, f"threshold_{name}")(image.astype(np.float64), window, k, **_spread(name))
-        ties = np.isclose(image, threshold, rtol=1e-9, atol=1e-9)  # scikit-image's running sums round differently
-        assert ties.mean() < 0.15  # windows of one grey level
-        labels = getattr(nc, name)(image, window=float(window), k=k)
-        np.testing.assert_array_equal(labels[~ties], (image > threshold)[~ties])
+        for objects, sign in (("bright", -1), ("dark", 1)):
+            threshold = getattr(filters, f"threshold_{name}")(image.astype(float), window, sign * k, **_spread(name))
+            ties = np.isclose(image, threshold, rtol=1e-9, atol=1e-9)  # scikit-image's running sums round differently
+            assert ties.mean() < 0.15  # windows of one grey level
+            labels = getattr(nc, name)(image, window=float(window), k=k, objects=objects)
+            expected = image > threshold if objects == "bright" else image <= threshold
+            np.testing.assert_array_equal(labels[~ties], expected[~ties])
 
 
 def _spread(name: str) -> dict[str, float]:
@@ -39,8 +41,10 @@ def test_local_mean_equals_a_uniform_filter(offset: float) -> None:
     image = two_humps((9, 30, 31))
     mean = ndimage.uniform_filter(image.astype(np.float64), 7, mode="mirror")
     labels = nc.local_mean(image, window=7.0, offset=offset)
-    ties = np.isclose(image, mean - offset, rtol=1e-12)
-    np.testing.assert_array_equal(labels[~ties], (image > mean - offset)[~ties])
+    ties = np.isclose(image, mean + offset, rtol=1e-12) | np.isclose(image, mean - offset, rtol=1e-12)
+    np.testing.assert_array_equal(labels[~ties], (image > mean + offset)[~ties])
+    dark = nc.local_mean(image, window=7.0, offset=offset, objects="dark")
+    np.testing.assert_array_equal(dark[~ties], (image <= mean - offset)[~ties])
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
@@ -92,6 +96,17 @@ def test_a_constant_image_has_no_objects(name: str) -> None:
     call: Any = getattr(nc, name)
     settings = {"k": 0.0} if name != "local_mean" else {}
     assert not call(np.full((9, 9), 3.0), **settings).any()
+
+
+@pytest.mark.parametrize("name", ["sauvola", "niblack", "local_mean"])
+def test_a_flat_background_is_not_an_object(name: str) -> None:
+    y, x = np.mgrid[:60, :60]
+    spots = 40.0 * ((y % 30 - 15) ** 2 + (x % 30 - 15) ** 2 < 30)
+    more: dict[str, Any] = {"offset": 5.0} if name == "local_mean" else {}
+    bright: Any = getattr(nc, name)(100 + spots, window=21.0, **more)
+    assert nc.evaluate(bright, spots.astype(bool)).mean_iou > 0.95
+    dark: Any = getattr(nc, name)(100 - spots, window=21.0, objects="dark", **more)
+    assert nc.evaluate(dark, spots.astype(bool)).mean_iou > 0.95
 
 
 def test_uneven_light_is_where_local_thresholds_win() -> None:

@@ -18,8 +18,9 @@ __all__ = ["sauvola", "niblack", "local_mean"]
 
 Window = Annotated[float, Range(3, 2001, 2)]
 
-Rule = Callable[[Any, Array, Array], Array]
-"""From a model of the whole image, and mean and standard deviation of each window, to each voxel's threshold."""
+Rule = Callable[[Any, Array, Array], Array | float]
+"""How far beyond the mean an object must be: from a model of the whole image, and the mean and standard deviation of
+each window."""
 
 
 @method("Threshold")
@@ -35,8 +36,8 @@ def sauvola(
 ) -> Labels:
     """Compare each voxel with the mean around it, stricter where flat.
 
-    Made for stains and text on uneven paper, good for dense objects of one size under uneven light: where the
-    neighbourhood is flat it holds no object, and the threshold moves away from the mean.
+    For uneven light: an object must stand out from its own neighbourhood, and in a flat neighbourhood, which
+    holds no object, it must stand out more. Made for text and stains on uneven paper.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def sauvola(
     window : float
         Edge of the box around each voxel, in edges of the smallest voxel; somewhat larger than an object.
     k : float
-        How much stricter than the mean a flat neighbourhood is.
+        How far beyond the mean an object must be in a flat neighbourhood, as a share of the mean.
     r : float, optional
         The standard deviation of a neighbourhood that is full of structure, in the image's own units. By
         default 127.5 for 8-bit images, as in scikit-image, and half of the image's own range for all others,
@@ -71,8 +72,9 @@ def sauvola(
 
     Notes
     -----
-    The threshold is m (1 + k (s / r - 1)) with mean m and standard deviation s of the window, mirrored at the
-    image's edges. Exact: window sums are float64 in a fixed order, so tiles and devices agree bit for bit.
+    With mean m and standard deviation s of the window, mirrored at the image's edges, dark objects are below
+    m (1 - k (1 - s / r)), which is scikit-image's threshold, and bright objects are above m (1 + k (1 - s / r)), which
+    is scikit-image's with -k: made for dark text, it takes flat background for bright objects. Exact: window sums are float64 in a fixed order, so tiles and devices agree bit for bit.
     Memory: a few blocks of float64 beyond input and output.
 
     References
@@ -86,7 +88,7 @@ def sauvola(
 
     def rule(extent: Any, mean: Array, deviation: Array) -> Array:
         spread = r if r is not None else half_range(extent)
-        return mean * (1 + k * (deviation / spread - 1))
+        return mean * ((1 - deviation / spread) * k)
 
     passes = () if r is not None else (EXTENT,)
     return _local(image, mask, rule, window, objects, options, passes)
@@ -104,8 +106,8 @@ def niblack(
 ) -> Labels:
     """Compare each voxel with mean and spread of its neighbourhood.
 
-    Finds faint objects next to bright ones; flat regions turn to noise, which `min_size` or a larger `window`
-    removes.
+    Finds faint objects next to bright ones; a neighbourhood without objects turns to noise, which a larger `k`,
+    `sigma` or `min_size` removes.
 
     Parameters
     ----------
@@ -116,7 +118,7 @@ def niblack(
     window : float
         Edge of the box around each voxel, in edges of the smallest voxel; somewhat larger than an object.
     k : float
-        How many standard deviations below the mean the threshold lies.
+        How many standard deviations beyond the mean an object must be.
     objects : {"bright", "dark"}
         Whether the objects are brighter or darker than what surrounds them.
     **options : Options
@@ -136,8 +138,9 @@ def niblack(
 
     Notes
     -----
-    The threshold is m - k s with mean m and standard deviation s of the window, mirrored at the image's
-    edges. Exact, as `sauvola`. Memory: a few blocks of float64 beyond input and output.
+    With mean m and standard deviation s of the window, mirrored at the image's edges, bright objects are above
+    m + k s and dark ones below m - k s (scikit-image's threshold, with -k for bright objects). Exact, as
+    `sauvola`. Memory: a few blocks of float64 beyond input and output.
 
     References
     ----------
@@ -145,7 +148,7 @@ def niblack(
     """
 
     def rule(_: Any, mean: Array, deviation: Array) -> Array:
-        return mean - k * deviation
+        return k * deviation
 
     return _local(image, mask, rule, window, objects, options)
 
@@ -173,8 +176,7 @@ def local_mean(
     window : float
         Edge of the box around each voxel, in edges of the smallest voxel; somewhat larger than an object.
     offset : float
-        How far below the mean the threshold lies, in the image's own units; negative is stricter on bright
-        objects.
+        How far beyond the mean an object must be, in the image's own units.
     objects : {"bright", "dark"}
         Whether the objects are brighter or darker than what surrounds them.
     **options : Options
@@ -194,15 +196,16 @@ def local_mean(
 
     Notes
     -----
-    Exact, as `sauvola`. Memory: a few blocks of float64 beyond input and output.
+    Bright objects are above the mean plus `offset`, dark ones below the mean minus `offset`. Exact, as
+    `sauvola`. Memory: a few blocks of float64 beyond input and output.
 
     References
     ----------
     .. [1] R. C. Gonzalez and R. E. Woods, Digital Image Processing, 4th ed., Pearson 2018, section 10.3.
     """
 
-    def rule(_: Any, mean: Array, deviation: Array) -> Array:
-        return mean - offset
+    def rule(_: Any, mean: Array, deviation: Array) -> float:
+        return offset
 
     return _local(image, mask, rule, window, objects, options)
 
@@ -229,7 +232,7 @@ def _local(
 
 
 def _beyond(model: Any, block: Array, mask: Array | None, *, rule: Rule, radii: Sequence[int], objects: str) -> Array:
-    """Return 1 where a voxel is beyond the threshold of its own window."""
+    """Return 1 where a voxel is farther from the mean of its own window than the rule's margin."""
     xp = array_namespace(block)
     grey = xp.astype(block, xp.float64)
     known = ~xp.isnan(grey) if mask is None else ~xp.isnan(grey) & (mask != 0)
@@ -237,9 +240,9 @@ def _beyond(model: Any, block: Array, mask: Array | None, *, rule: Rule, radii: 
     count = xp.clip(box_sums(xp.astype(known, xp.float64), radii), 1.0, None)
     mean = box_sums(grey, radii) / count
     variance = box_sums(grey * grey, radii) / count - mean * mean
-    threshold = rule(model, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
-    bright = grey > threshold
-    return xp.astype(known & (bright if objects == "bright" else ~bright), xp.uint8)
+    margin = rule(model, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
+    beyond = grey > mean + margin if objects == "bright" else grey < mean - margin
+    return xp.astype(known & beyond, xp.uint8)
 
 
 def box_sums(array: Array, radii: Sequence[int]) -> Array:
