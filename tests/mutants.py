@@ -56,7 +56,7 @@ MUTANTS = [
     Mutant("methods/threshold.py", "return Cuts((low, high), (0, 1, 2) if objects", "return Cuts((low, high), (0, 2, 2) if objects", THRESHOLD),
     Mutant("methods/histogram.py", "share.max(axis=0) * image.sum() >= fit * image", "share.max(axis=0) >= fit", HISTOGRAM),
     Mutant("methods/histogram.py", "np.argsort(-heights, kind", "np.argsort(heights, kind", HISTOGRAM),
-    Mutant("methods/local_threshold.py", "done += length", "done += 1", LOCAL),
+    Mutant("methods/local_threshold.py", "total + part", "part", LOCAL),
     Mutant("methods/local_threshold.py", "count = xp.clip(box_sums(", "count = 9 + 0 * xp.clip(box_sums(", LOCAL),
     Mutant("methods/local_threshold.py", "(1 - deviation / spread)", "(1 + deviation / spread)", LOCAL),
     # processing

@@ -82,7 +82,9 @@ def test_spacing_shapes_the_window() -> None:
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
 def test_sauvola_does_not_depend_on_the_scale_of_floats(scale: float) -> None:
     image = two_humps((40, 40), dtype="uint8").astype(np.float64)
-    np.testing.assert_array_equal(nc.sauvola(image * scale), nc.sauvola(image))
+    with nc.watch() as seen:
+        np.testing.assert_array_equal(nc.sauvola(image * scale), nc.sauvola(image))
+    assert seen.facts["r"] == np.ptp(image) / 2
     assert 0 < nc.sauvola(image * scale).mean() < 1
 
 

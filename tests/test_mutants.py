@@ -33,5 +33,5 @@ def test_the_breakage_is_caught(mutant: Mutant, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(copy.parent), "HYPOTHESIS_PROFILE": "ci"}
     environment.pop("PYTEST_XDIST_WORKER", None)
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xvfb", mutant.tests]
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=280)
     assert run.returncode == 1, f"no test of {mutant.tests} fails:\n{run.stdout[-2000:]}{run.stderr[-500:]}"

@@ -10,9 +10,9 @@ from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
 from .evaluation.overlap import evaluate as evaluate
 from .evaluation.overlap import soft_dice_loss as soft_dice_loss
+from .io import Volume as Volume
 from .io import read as read
 from .io import write as write
-from .io import Volume as Volume
 from .methods._grey_levels import Histogram as Histogram
 from .methods.histogram import back_projection as back_projection
 from .methods.histogram import histogram as histogram

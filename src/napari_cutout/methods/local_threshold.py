@@ -9,6 +9,7 @@ from typing import Annotated, Any, Unpack
 
 from .._array import Array, array_namespace, dtype_name
 from .._method import Image, Labels, Mask, Objects, Range, method
+from .._monitor import note
 from .._plan import Pass, Reduce
 from ..processing.filters import along, per_axis, separably
 from ..processing.segment import Options, segment
@@ -86,12 +87,16 @@ def sauvola(
     if r is None and dtype_name(image) in ("uint8", "int8"):
         r = 127.5
 
-    def rule(extent: Any, mean: Array, deviation: Array) -> Array:
+    def decide(extent: Any) -> float:
         spread = r if r is not None else half_range(extent)
+        note(r=spread)
+        return spread
+
+    def rule(spread: float, mean: Array, deviation: Array) -> Array:
         return mean * ((1 - deviation / spread) * k)
 
     passes = () if r is not None else (EXTENT,)
-    return _local(image, mask, rule, window, objects, options, passes)
+    return _local(image, mask, rule, window, objects, options, passes, decide)
 
 
 @method("Threshold")
@@ -224,10 +229,11 @@ def _local(
     objects: Objects,
     options: Options,
     passes: Sequence[Pass] = (),
+    decide: Callable[[Any], Any] = lambda state: state,
 ) -> Labels:
     radii = tuple(math.floor(w / 2) for w in per_axis(window, options["spacing"], image.ndim))
     cut = partial(_beyond, rule=rule, radii=radii, objects=objects)
-    plan = Reduce(None, passes, lambda extent: extent, cut, "uint8", radii)
+    plan = Reduce(None, passes, decide, cut, "uint8", radii)
     return segment(lambda _: plan, image, mask, objects=objects, options=options)
 
 
