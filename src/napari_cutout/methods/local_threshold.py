@@ -74,9 +74,11 @@ def sauvola(
     Notes
     -----
     With mean m and standard deviation s of the window, mirrored at the image's edges, dark objects are below
-    m (1 - k (1 - s / r)), which is scikit-image's threshold, and bright objects are above m (1 + k (1 - s / r)), which
-    is scikit-image's with -k: made for dark text, it takes flat background for bright objects. Exact: window sums are float64 in a fixed order, so tiles and devices agree bit for bit.
-    Memory: a few blocks of float64 beyond input and output.
+    m (1 - k (1 - s / r)), which is scikit-image's threshold, and bright objects are above m (1 + k (1 - s / r)),
+    which is scikit-image's with -k: made for dark text, it takes flat background for bright objects.
+
+    Exact: window sums are float64 in a fixed order, so tiles and devices agree bit for bit. Memory: a few blocks
+    of float64 beyond input and output.
 
     References
     ----------
