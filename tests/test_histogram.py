@@ -119,7 +119,7 @@ def test_too_few_peaks_are_said() -> None:
 
 @pytest.mark.parametrize(("objects", "class_of_objects", "below"), [("bright", 3, 2), ("dark", 1, 2)])
 def test_clean_up_works_on_the_class_of_the_objects(objects: Any, class_of_objects: int, below: int) -> None:
-    image = np.full((30, 30), 120 if objects == "bright" else 120, np.uint8)
+    image = np.full((30, 30), 120, np.uint8)
     image[:, :4] = 200 if objects == "dark" else 50
     extreme = 200 if objects == "bright" else 50
     image[10:20, 10:20] = extreme

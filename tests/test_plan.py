@@ -62,9 +62,13 @@ def test_progress_goes_from_nothing_to_all_and_names_its_stages() -> None:
     with nc.watch(on_progress=lambda stage, done: seen.append((stage, done))):
         nc.threshold(two_humps((64, 256, 256), dtype="uint8"), sigma=1.0, one_per_object=True)
     stages = list(dict.fromkeys(stage for stage, _ in seen))
-    assert stages == ["smoothing", "finding the range of grey levels", "counting grey levels"] + [
-        "labelling voxels", "cleaning up objects",
-    ]  # fmt: skip
+    assert stages == [
+        "smoothing",
+        "finding the range of grey levels",
+        "counting grey levels",
+        "labelling voxels",
+        "cleaning up objects",
+    ]
     for stage in stages[:-1]:
         parts = [done for name, done in seen if name == stage]
         assert parts == sorted(parts)

@@ -111,7 +111,7 @@ def test_background_goes_and_objects_stay(dark: bool) -> None:
 def test_rank_filters_refuse_nan(call: Any) -> None:
     image = np.ones((5, 5))
     image[2, 2] = np.nan
-    with pytest.raises(ValueError, match="image holds NaN, and .* has no rule for it; replace NaN first"):
+    with pytest.raises(ValueError, match=r"image holds NaN, and .* has no rule for it; replace NaN first"):
         call(image)
 
 
