@@ -19,6 +19,7 @@ from . import io
 from ._array import Array
 from ._device import Asked
 from ._volume import Volume
+from .evaluation._annotation import unpainted_guess
 from .evaluation._export import write_text
 from .evaluation._matching import Match
 from .recipe import Recipe, Result, Step, execute, with_provenance
@@ -33,10 +34,6 @@ Source = Any
 
 ERRORS = (ValueError, TypeError, OSError, MemoryError)
 """What bad input and a full machine raise, each with one sentence."""
-
-
-STROKES_BELOW = 0.05
-"""A truth of which less than this share is painted may be strokes; then the way to say so is named."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +186,7 @@ def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
     unpainted = sum(int((e.tp + e.fn)[e.classes == 0].sum()) for e in evaluations)
     share = unpainted / sum(e.n_voxels for e in evaluations)
     text = f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background"
-    if 1 - share < STROKES_BELOW:
+    if unpainted_guess(1 - share) == "not annotated":
         return f"{text}; so few are painted that they may be strokes: if 0 means not annotated, give --ignore 0."
     return f"{text}; if 0 means not annotated, give --ignore 0."
 
@@ -397,14 +394,14 @@ def _place(job: Job, source: Source, target: Path) -> Path:
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in io._WRITERS:
-        raise ValueError(f"labels are written as {', '.join(io._WRITERS)}, not as {path.name!r}; choose one of them")
+    if path.suffix.lower() not in io.WRITERS:
+        raise ValueError(f"labels are written as {', '.join(io.WRITERS)}, not as {path.name!r}; choose one of them")
 
 
 def _check_place(place: Path, read: Iterable[Source], overwrite: bool) -> None:
     """Refuse, before any work is done, to replace what is there or what is read."""
     for source in read:
-        if _is_path(source) and place.resolve() == io._split_key(os.fspath(source))[0].resolve():
+        if _is_path(source) and place.resolve() == io.split_key(os.fspath(source))[0].resolve():
             raise ValueError(f"the labels would replace {str(place)!r}, which is read; choose another name for them")
     for path in (place, recipe_beside(place)):
         if path.exists() and not overwrite:
@@ -421,7 +418,7 @@ def _stem(source: Source) -> str:
         return source.name
     if not _is_path(source):
         return ""
-    path, key = io._split_key(os.fspath(source))
+    path, key = io.split_key(os.fspath(source))
     return key or path.stem.removesuffix(".ome")
 
 
@@ -530,7 +527,7 @@ def sentence(error: BaseException) -> str:
 
 def _folder(images: Sequence[str], target: Path, job: Job) -> Path:
     """Make the folder that the labels of many images go to, unless two of them would get one name."""
-    if target.suffix.lower() in io._WRITERS or (target.exists() and not target.is_dir()):
+    if target.suffix.lower() in io.WRITERS or (target.exists() and not target.is_dir()):
         raise ValueError(f"{len(images)} images need a folder to write to, but {str(target)!r} is the name of one file")
     _keyed(images, _stem, f"would both be written to {str(target)!r} under one name; run them one folder at a time")
     target.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def read(path: str | os.PathLike[str]) -> Volume:
     objects in NPY and NPZ files are never loaded.
     """
     text = os.fspath(path)
-    file, key = _split_key(text)
+    file, key = split_key(text)
     if not file.exists():
         raise FileNotFoundError(f"there is no file {str(file)!r}")
     reader = _READERS["zarr" if file.is_dir() else file.suffix.lower()] if _readable(file) else None
@@ -72,7 +72,7 @@ def read(path: str | os.PathLike[str]) -> Volume:
     return replace(volume, data=data, name=key or file.stem.removesuffix(".ome"))
 
 
-def _split_key(text: str) -> tuple[Path, str]:
+def split_key(text: str) -> tuple[Path, str]:
     match = _NPZ_KEY.fullmatch(text)
     # A path may hold a colon; one that exists is meant as it stands.
     if match is None or Path(text).exists():
@@ -226,11 +226,11 @@ def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels"
     Tuples in the metadata become lists, as in all JSON.
     """
     target = Path(path)
-    writer = _WRITERS.get(target.suffix.lower())
+    writer = WRITERS.get(target.suffix.lower())
     if writer is None:
         raise ValueError(
             f"{str(target)!r} ends in {target.suffix!r}, which is no kind of file to write; "
-            f"known are {', '.join(_WRITERS)}"
+            f"known are {', '.join(WRITERS)}"
         )
     if kind not in ("labels", "image"):
         raise ValueError(f"kind must be 'labels' or 'image', but is {kind!r}")
@@ -331,7 +331,7 @@ def _grey_data(volume: Volume) -> Any:
     return data if data.dtype in (np.bool_, np.uint8) else data.astype(np.uint16)
 
 
-_WRITERS: dict[str, Callable[[Path, Volume, Kind], None]] = {
+WRITERS: dict[str, Callable[[Path, Volume, Kind], None]] = {
     ".tif": _write_tiff,
     ".tiff": _write_tiff,
     ".png": _write_png,
@@ -361,7 +361,7 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
         If there is no such file, or no image in the folder or under the pattern.
     """
     text = os.fspath(source)
-    path, key = _split_key(text)
+    path, key = split_key(text)
     if key:
         return _keys(path, key)
     if path.is_dir() and not _ome_zarr.is_store(path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
+from napari_cutout.evaluation._annotation import unpainted_guess
 from napari_cutout.evaluation.overlap import error_map, evaluate
 from napari_cutout.widgets import _layers, _scores
 
@@ -41,7 +42,7 @@ def test_unpainted_is_guessed_from_the_painted_share(painted, guess):
     truth = np.zeros((10, 100), np.uint8)
     truth.ravel()[:painted] = 1
     assert _scores.painted_share(truth) == painted / 1000
-    assert _scores.unpainted_guess(_scores.painted_share(truth)) == guess
+    assert unpainted_guess(_scores.painted_share(truth)) == guess
 
 
 def test_the_painted_share_of_a_large_truth_is_sampled(monkeypatch):

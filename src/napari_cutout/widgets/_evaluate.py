@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ..evaluation._annotation import Unpainted, unpainted_guess
 from ..evaluation._matching import Match
 from . import _layers
 from ._frame import Dock, form, group, problem_line, show_sentence
@@ -29,13 +30,11 @@ from ._scores import (
     ERRORS,
     Question,
     Score,
-    Unpainted,
     cells,
     colours,
     headline,
     painted_share,
     problems,
-    unpainted_guess,
 )
 
 __all__ = ["EvaluateWidget"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from .._array import to_numpy
 from .._monitor import watch
 from ..evaluation import overlap
+from ..evaluation._annotation import Unpainted
 from . import _layers
 from ._request import Problem
 
 __all__ = [
     "COLUMNS",
     "ERRORS",
-    "STROKES_BELOW",
     "Question",
     "Score",
     "cells",
@@ -27,17 +27,10 @@ __all__ = [
     "headline",
     "painted_share",
     "problems",
-    "unpainted_guess",
 ]
 
 Layer = Any
 """A napari layer."""
-
-Unpainted = Literal["background", "not annotated"]
-"""What label 0 of the truth means."""
-
-STROKES_BELOW = 0.05
-"""Painted share of the truth below which it is taken for strokes."""
 
 MAX_SAMPLED = 2**22
 """Voxels that the painted share is read from; a larger truth is sampled on a grid."""
@@ -134,25 +127,6 @@ def painted_share(truth: Any) -> float:
     step = max(1, math.ceil((math.prod(truth.shape) / MAX_SAMPLED) ** (1 / truth.ndim)))
     sample = np.asarray(truth[(slice(None, None, step),) * truth.ndim])
     return float(np.count_nonzero(sample) / max(sample.size, 1))
-
-
-def unpainted_guess(share: float) -> Unpainted:
-    """Guess what label 0 of an annotation means.
-
-    Whoever annotates whole objects paints all of them, and objects seldom fill less than a twentieth of a picture
-    that somebody took of them; strokes hardly ever fill as much. The guess is only what the box shows first.
-
-    Parameters
-    ----------
-    share : float
-        Painted share of the annotation.
-
-    Returns
-    -------
-    {"background", "not annotated"}
-        ``"not annotated"`` if less than `STROKES_BELOW` is painted.
-    """
-    return "not annotated" if share < STROKES_BELOW else "background"
 
 
 def problems(predicted: Layer | None, truth: Layer | None) -> tuple[Problem, ...]:
