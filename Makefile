@@ -13,7 +13,7 @@ demo: .venv/base.stamp ## segment and score the samples, or IMAGE=... TRUTH=...
 test: .venv/dev.stamp system-libraries ## every test but the slow ones, the widgets in a real viewer among them
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
 
-test-long: .venv/dev.stamp system-libraries ## mutants and long Hypothesis profiles; before an issue is closed
+test-long: .venv/dev.stamp system-libraries ## mutants and long Hypothesis profiles; before a release
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest --numprocesses 2 --slow $(PYTEST_ARGS)
 
 lint: .venv/dev.stamp ## style, types, docstrings, and that generated files are up to date

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import napari_cutout as nc
 from napari_cutout import _plan
-from napari_cutout._plan import Halo, Pass, PerVoxel, Reduce, blocks_of, run_plan, with_halo
+from napari_cutout._plan import Halo, Pass, PerVoxel, Reduce, blocks_of, boxes_of, run_plan, with_halo
 
 from .cases import two_humps
 
@@ -40,6 +40,18 @@ def test_halos_are_read_and_cut_off(shape: tuple[int, ...], data: st.DataObject)
     np.testing.assert_array_equal(array[read][keep], array[region])
     for r, s, w, n in zip(read, region, width, shape, strict=True):
         assert (r.start, r.stop) == (max(0, s.start - w), min(n, s.stop + w))
+
+
+@given(shapes, st.data(), st.integers(1, 400))
+def test_boxes_cover_every_voxel_once_and_stay_small(shape: tuple[int, ...], data: st.DataObject, voxels: int) -> None:
+    width = tuple(data.draw(st.integers(0, 3)) for _ in shape)
+    seen = np.zeros(shape, int)
+    for region in boxes_of(seen, width, voxels):
+        seen[region] += 1
+        edges = [s.stop - s.start for s in region]
+        read = np.prod([e + 2 * w for e, w in zip(edges, width, strict=True)])
+        assert read <= voxels or all(e <= max(2 * w, 1) for e, w in zip(edges, width, strict=True))
+    assert (seen == 1).all()
 
 
 def test_plans_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

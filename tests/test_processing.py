@@ -100,6 +100,7 @@ def test_background_goes_and_objects_stay(dark: bool) -> None:
     inner = np.s_[20:60, 20:60]
     contrast = flat[inner][spots[inner] > 0].mean() - flat[inner][spots[inner] == 0].mean()
     assert contrast == pytest.approx(-50 if dark else 50, abs=5)
+    assert abs(flat[inner][spots[inner] == 0].mean()) < 3
     assert flat[inner][spots[inner] == 0].std() < 0.15 * light[inner].std()
 
 
@@ -194,6 +195,40 @@ def test_dask_components_are_those_of_the_whole(
     np.testing.assert_array_equal(found, select(mask, connectivity=connectivity, min_size=min_size, inside=inside))
     holes = nc.fill_holes(lazy, connectivity=connectivity).compute(scheduler="sync")
     np.testing.assert_array_equal(holes, nc.fill_holes(mask, connectivity=connectivity))
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(6))
+def test_objects_join_across_faces_edges_and_corners_of_blocks(connectivity: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).random((6, 7, 8)) < 0.12 * (4 - connectivity) ** 0.5
+    lazy = nc.components(da.from_array(mask, (2, 3, 3)), connectivity=connectivity)
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), nc.components(mask, connectivity=connectivity))
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+@pytest.mark.parametrize("step", [(0, 0, 1), (0, 1, 1), (0, 1, -1), (1, 1, 1), (1, -1, 1), (-1, 1, 1), (1, 0, -1)])
+def test_two_voxels_on_both_sides_of_a_block_face(connectivity: int, step: tuple[int, ...]) -> None:
+    joined = sum(map(abs, step)) <= connectivity
+    for axis in range(3):  # blocks meet between 1 and 2 along one axis only
+        if not step[axis]:
+            continue
+        mask = np.zeros((4, 4, 4), bool)
+        here = tuple(1 if s >= 0 else 2 for s in step)
+        mask[here] = mask[tuple(h + s for h, s in zip(here, step, strict=True))] = True
+        chunks = tuple(2 if a == axis else 4 for a in range(3))
+        labels = nc.components(da.from_array(mask, chunks), connectivity=connectivity).compute(scheduler="sync")
+        assert labels.max() == (1 if joined else 2)
+
+
+def test_holes_that_the_mask_leaves_out_stay_empty() -> None:
+    image = np.full((7, 7), 9.0)
+    image[2, 2] = image[4, 4] = 0.0
+    mask = np.ones((7, 7), bool)
+    mask[4, 4] = False
+    image[0] = image[-1] = image[:, 0] = image[:, -1] = 0.0
+    labels = nc.threshold_at(image, mask, value=5.0, fill_holes=True)
+    assert labels[2, 2] == 1
+    assert labels[4, 4] == 0
 
 
 def test_steps_by_hand() -> None:

@@ -20,7 +20,7 @@ from ._array import Array, empty, is_host, is_lazy
 from ._compiled import n_threads
 from ._monitor import stage, tick
 
-BLOCK_VOXELS = 1 << 20
+BLOCK_VOXELS = 1 << 21
 """Voxels of a block in host memory: small enough for the cache, large enough for few Python calls."""
 
 DEVICE_BLOCK_VOXELS = 1 << 25
@@ -191,15 +191,10 @@ def map_blocks(
         read, keep = with_halo(region, width, first.shape)
         out[region] = function(*_cut(arrays, read))[keep]
 
-    for _ in _each(fill, blocks_of(first, _reading(first, width)), first):
+    regions = blocks_of(first) if width is None else boxes_of(first, width)
+    for _ in _each(fill, regions, first):
         pass
     return out
-
-
-def _reading(array: Array, width: tuple[int, ...] | None) -> int:
-    """Return how many voxels a block should have, so that most of what is read is not halo."""
-    usual = BLOCK_VOXELS if is_host(array) else DEVICE_BLOCK_VOXELS
-    return max(usual, 4 * width[0] * math.prod(array.shape[1:])) if width else usual
 
 
 def with_halo(region: Slices, width: tuple[int, ...] | None, shape: tuple[int, ...]) -> tuple[Slices, Slices]:
@@ -217,7 +212,7 @@ def blocks_of(array: Array, voxels: int | None = None) -> list[Slices]:
     A block is a run of whole planes, or of rows where a plane is too large, so that the blocks of a
     C-contiguous array are contiguous.
     """
-    limit = voxels or _reading(array, None)
+    limit = voxels or _block_voxels(array)
     edges: list[list[slice]] = []
     inner = math.prod(array.shape)
     split = True
@@ -227,6 +222,31 @@ def blocks_of(array: Array, voxels: int | None = None) -> list[Slices]:
         edges.append([slice(i, min(i + thick, n)) for i in range(0, n, max(thick, 1))])
         split = split and thick == 1
     return list(itertools.product(*edges))
+
+
+def boxes_of(array: Array, width: tuple[int, ...], voxels: int | None = None) -> list[Slices]:
+    """Split an array into boxes that have, halo included, about `voxels` voxels, and not much more halo than box.
+
+    The axis whose edge is longest beside its halo is halved until the box is small enough, or until its edge is
+    no longer than the two halos: then memory grows with the neighbourhood, as it must.
+    """
+    limit = voxels or _block_voxels(array)
+    edges = list(array.shape)
+    while math.prod(e + 2 * w for e, w in zip(edges, width, strict=True)) > limit:
+        spare = {a: e / (2 * w + 1) for a, (e, w) in enumerate(zip(edges, width, strict=True)) if e > max(2 * w, 1)}
+        if not spare:
+            break
+        axis = max(spare, key=lambda a: spare[a])
+        edges[axis] = -(-edges[axis] // 2)
+    return list(
+        itertools.product(
+            *([slice(i, min(i + e, n)) for i in range(0, n, e)] for e, n in zip(edges, array.shape, strict=True))
+        )
+    )
+
+
+def _block_voxels(array: Array) -> int:
+    return BLOCK_VOXELS if is_host(array) else DEVICE_BLOCK_VOXELS
 
 
 def _cut(arrays: Sequence[Array | None], region: Slices) -> list[Array | None]:

@@ -23,15 +23,15 @@ from .._plan import Pass, reduce_passes
 
 __all__ = ["Contingency", "contingency"]
 
-MAX_CELLS = 1 << 16
+MAX_CELLS = 1 << 14
 """Largest table of all label pairs of a block that is counted densely."""
 
 MAX_DEVICE_CELLS = 1 << 22
 """The same on a device, where sorting labels costs far more than a larger table."""
 
-LANES = 4
-"""Copies of the dense table, a power of two. Neighbours mostly hold the same pair, and adding to the number that
-was just written waits for it: with copies taken in turn a loop over real labels is 3 times as fast."""
+LANES = 8
+"""Copies of each cell of the dense table, a power of two. Neighbours mostly hold the same pair, and adding to the
+number that was just written waits for it: with copies taken in turn a loop over real labels is 4 times as fast."""
 
 MAX_LABEL = 2**63 - 1
 """Largest label that int64 holds."""
@@ -351,18 +351,19 @@ def _count_dense_on_host(
 ) -> tuple[Contingency, ...]:
     """Do what `_count_dense` does, in one sweep without temporaries."""
     width = columns[1] - columns[0] + 1
-    lanes = np.zeros((LANES, (rows[1] - rows[0] + 1) * width), np.int64)
+    lanes = np.zeros((rows[1] - rows[0] + 1) * width * LANES, np.int64)
     _count_cells(predicted, truth, rows[0], columns[0], width, lanes)
-    return (_unpacked(lanes.sum(axis=0), rows[0], columns[0], width),)
+    return (_unpacked(lanes.reshape(-1, LANES).sum(axis=1), rows[0], columns[0], width),)
 
 
 @compiled
 def _count_cells(
-    predicted: NDArray[Any], truth: NDArray[Any], row: int, column: int, width: int, lanes: NDArray[np.int64]
+    predicted: NDArray[Any], truth: NDArray[Any], row: int, column: int, width: int, lanes: Counts
 ) -> None:
-    last = len(lanes) - 1
     for i in range(predicted.size):
-        lanes[i & last, (np.int64(predicted[i]) - row) * width + np.int64(truth[i]) - column] += 1
+        cell = (np.int64(predicted[i]) - row) * width + np.int64(truth[i]) - column
+        # Unsigned, or Numba asks of every index whether it counts from the end: half of the time of this loop.
+        lanes[np.uint64(cell * LANES + (i & (LANES - 1)))] += 1
 
 
 def _count_pairs_on_host(predicted: NDArray[Any], truth: NDArray[Any]) -> tuple[Contingency, ...]:

@@ -292,8 +292,8 @@ def _count_on_host(bins: Bins, image: NDArray[Any], mask: NDArray[Any] | None) -
 
 @compiled
 def _count_integers(grey: NDArray[Any], low: int, counts: NDArray[np.int64]) -> None:
-    for i in range(grey.size):
-        counts[np.int64(grey[i]) - low] += 1
+    for i in range(grey.size):  # an unsigned index spares Numba the check for counting from the end
+        counts[np.uint64(np.int64(grey[i]) - low)] += 1
 
 
 @compiled
@@ -303,7 +303,7 @@ def _count_reals(grey: NDArray[Any], low: float, scale: float, counts: NDArray[n
         value = np.float64(grey[i])
         if np.isfinite(value):
             position = (value - low) * scale
-            counts[0 if position < 0.0 else last if position > last else int(position)] += 1
+            counts[np.uint64(0 if position < 0.0 else last if position > last else int(position))] += 1
 
 
 def _added(a: NDArray[np.int64] | None, b: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
@@ -437,7 +437,7 @@ def _classify_at_one(grey: NDArray[Any], limit: Any, low: int, high: int, labels
 @compiled
 def _look_up(grey: NDArray[Any], low: int, table: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
     for i in range(grey.size):
-        labels[i] = table[np.int64(grey[i]) - low]
+        labels[i] = table[np.uint64(np.int64(grey[i]) - low)]
 
 
 @compiled

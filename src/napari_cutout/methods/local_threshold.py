@@ -245,12 +245,20 @@ def _beyond(model: Any, block: Array, mask: Array | None, *, rule: Rule, radii: 
     grey = xp.astype(block, xp.float64)
     known = ~xp.isnan(grey) if mask is None else ~xp.isnan(grey) & (mask != 0)
     grey = xp.where(known, grey, xp.zeros_like(grey))
-    count = xp.clip(box_sums(xp.astype(known, xp.float64), radii), 1.0, None)
+    count = _box_sizes(known, radii)
     mean = box_sums(grey, radii) / count
     variance = box_sums(grey * grey, radii) / count - mean * mean
     margin = rule(model, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
     beyond = grey > mean + margin if objects == "bright" else grey < mean - margin
     return xp.astype(known & beyond, xp.uint8)
+
+
+def _box_sizes(known: Array, radii: Sequence[int]) -> Array | float:
+    """Return how many voxels of each box are known, at least 1; the one number that it is where all are."""
+    xp = array_namespace(known)
+    if bool(xp.all(known)):
+        return float(math.prod(2 * r + 1 for r in radii))
+    return xp.clip(box_sums(xp.astype(known, xp.float64), radii), 1.0, None)
 
 
 def box_sums(array: Array, radii: Sequence[int]) -> Array:

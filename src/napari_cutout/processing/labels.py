@@ -80,9 +80,7 @@ def fill_holes(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
         return lazy_fill_holes(mask, connectivity)
     inside = _inside(mask)
     holes, n = label_components(~inside, connectivity)
-    outside = touching_border(holes, n)
-    outside[0] = True  # label 0 here is the objects themselves
-    return inside | _looked_up(~outside, holes)
+    return inside | _looked_up(~touching_border(holes, n), holes)
 
 
 def remove_small(mask: Mask, *, min_size: Annotated[int, Range(0, 2**40)], connectivity: Connectivity = 1) -> Mask:
