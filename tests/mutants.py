@@ -25,6 +25,7 @@ RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
 MASKS = f"{CONTRACT}::test_mask_and_nan_are_background_and_do_not_count"
 DASK = f"{CONTRACT}::test_dask_gives_the_labels_of_the_whole"
+INTEGERS = f"{CONTRACT}::test_integers_that_floats_cannot_tell_apart_are_refused"
 DTYPES = f"{CONTRACT}::test_any_real_dtype_gives_the_labels_of_the_widest"
 
 MUTANTS = [
@@ -38,7 +39,7 @@ MUTANTS = [
     Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", RANGES),
     Mutant("_method.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),
     Mutant("_method.py", "if 0 in image.shape:", "if False:", IMAGES),
-    Mutant("_method.py", "if right and not math.isfinite(value):", "if False:", ARGUMENTS),
+    Mutant("_method.py", "if right and not _is_finite(value):", "if False:", ARGUMENTS),
     # grey levels
     Mutant("methods/_grey_levels.py", "if np.isfinite(value):", "if True:", HISTOGRAM),
     Mutant("methods/_grey_levels.py", "position = (value - low) * scale", "position = value * scale - low", HISTOGRAM),
@@ -47,12 +48,14 @@ MUTANTS = [
     Mutant("methods/_grey_levels.py", "if grey[i] > limits[step + half]:", "if grey[i] >= limits[step + half]:", DTYPES),
     Mutant("methods/_grey_levels.py", "if f >= lowest]", "]", THRESHOLD),
     Mutant("methods/_grey_levels.py", "rounded.astype(np.float64) > wanted, lower, rounded", "rounded.astype(np.float64) > wanted, rounded, rounded", THRESHOLD),
+    Mutant("methods/_grey_levels.py", "if max(abs(low), abs(high)) > MAX_EXACT:", "if False:", INTEGERS),
+    Mutant("methods/local_threshold.py", "ROUNDING = 2.0**-44", "ROUNDING = 0.0", LOCAL),
     # decisions
     Mutant("methods/threshold.py", "return float(occupied.edges[np.argmax(below * above_ * gap**2)])", "return float(occupied.edges[np.argmax(below * above_ * abs(gap))])", THRESHOLD),
     Mutant("methods/threshold.py", "if total > gain:", "if total >= gain:", THRESHOLD),
     Mutant("methods/threshold.py", "stack.append((end + 1, highest, at, last))", "stack.append((end + 1, highest, at + 1, last))", THRESHOLD),
     Mutant("methods/threshold.py", "flip = peak < n - 1 - peak", "flip = peak > n - 1 - peak", THRESHOLD),
-    Mutant("methods/threshold.py", "(distance >= 0)", "(distance > 0)", THRESHOLD),
+    Mutant("methods/threshold.py", "(distance >= 0) &", "(distance > 0) &", THRESHOLD),
     Mutant("methods/threshold.py", "return Cuts((low, high), (0, 1, 2) if objects", "return Cuts((low, high), (0, 2, 2) if objects", THRESHOLD),
     Mutant("methods/histogram.py", "share.max(axis=0) * image.sum() >= fit * image", "share.max(axis=0) >= fit", HISTOGRAM),
     Mutant("methods/histogram.py", "np.argsort(-heights, kind", "np.argsort(heights, kind", HISTOGRAM),
@@ -66,7 +69,7 @@ MUTANTS = [
     Mutant("processing/labels.py", "~touching_border(holes, n), holes", "touching_border(holes, n), holes", PROCESSING),
     Mutant("processing/labels.py", ">= min_size\n", "> min_size\n", PROCESSING),
     Mutant("processing/labels.py", "for at in (0, size - 1):", "for at in (0,):", PROCESSING),
-    Mutant("processing/segment.py", "else fill_holes(cut) & (mask != 0)", "else fill_holes(cut)", PROCESSING),
+    Mutant("processing/segment.py", "else fill_holes(cut) & known", "else fill_holes(cut)", PROCESSING),
     Mutant("processing/segment.py", "where(cut & ~kept, next_class, classes)", "where(cut & ~kept, classes, classes)", HISTOGRAM),
     # dask
     Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),

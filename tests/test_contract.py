@@ -138,6 +138,9 @@ def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
     keep = ~np.isnan(holes)
     without = entry(**arrays_of(entry, image) | {"image": holes}, **settings_of(entry))
     assert not without[~keep].any()
+    for more in ({"fill_holes": True}, {"fill_holes": True, "one_per_object": True}):
+        filled = entry(**arrays_of(entry, image) | {"image": holes}, **settings_of(entry), **more)
+        assert not filled[~keep].any()
     filled = np.where(keep, image, 0).astype(np.float32)
     expected = entry(**arrays_of(entry, image) | {"image": filled, "mask": keep}, **settings_of(entry))
     np.testing.assert_array_equal(without, expected)
@@ -151,6 +154,7 @@ def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
         (np.zeros(9, np.uint8), r"2-D \(Y, X\) or 3-D .* got shape \(9,\)"),
         (np.zeros((2, 2, 2, 2), np.uint8), r"got shape \(2, 2, 2, 2\)"),
         (np.zeros((20, 30, 3), np.uint8), r"\(20, 30, 3\) and dtype uint8 looks like a colour image.*grey\(image\)"),
+        (np.zeros((20, 30, 4), np.float32), r"\(20, 30, 4\) and dtype float32 looks like a colour image"),
         (np.zeros((5, 5), bool), "image is boolean.*pass the grey-level image"),
         (np.zeros((5, 5), complex), "must be real, got dtype complex128.*magnitude"),
         (np.zeros((5, 5), object), "must hold integers or floats, got dtype object"),
@@ -223,14 +227,48 @@ def test_mixed_libraries_are_refused(entry: Method) -> None:
 
 
 @every_method
-def test_nan_only_and_infinite_images(entry: Method) -> None:
+@pytest.mark.parametrize("fill", [np.nan, np.inf])
+def test_images_without_a_finite_voxel_are_refused(entry: Method, fill: float) -> None:
     arrays = arrays_of(entry, two_humps((12, 12)))
-    arrays["image"] = np.full((12, 12), np.nan, np.float32)
+    arrays["image"] = np.full((12, 12), fill, np.float32)
+    with pytest.raises(ValueError, match="no finite voxel to count"):
+        entry(**arrays, **settings_of(entry))
+
+
+@every_method
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_constant_images_are_refused(entry: Method, dtype: str) -> None:
+    if entry.name == "threshold_at":
+        assert run(entry, np.full((4, 5), 7, dtype), value=6.0).all()
+        return
+    image = np.full((6, 6), 7, dtype)
+    if dtype.startswith("float"):
+        image[0, 0], image[0, 1], image[0, 2] = np.nan, np.inf, -np.inf
+    arrays = {"image": image} | ({"markers": np.eye(6, dtype=int)} if entry.needs == "strokes" else {})
+    if entry.name == "back_projection":  # strokes on the only grey level select it
+        assert entry(**arrays)[3:].all()
+        return
+    with pytest.raises(ValueError, match=r"needs at least . grey levels in the image, but every voxel is 7;"):
+        entry(**arrays, **settings_of(entry))
+
+
+@every_method
+def test_integers_that_floats_cannot_tell_apart_are_refused(entry: Method) -> None:
+    image = 2**60 + np.arange(100).reshape(10, 10)
     if entry.name in ("threshold_at", "sauvola", "niblack", "local_mean"):
-        assert not entry(**arrays, **settings_of(entry)).any()
-    else:
-        with pytest.raises(ValueError, match="no finite voxel to count"):
-            entry(**arrays, **settings_of(entry))
+        run(entry, image)
+        return
+    with pytest.raises(ValueError, match=rf"integers {2**60} to {2**60 + 99}, which float64 cannot tell apart"):
+        run(entry, image)
+
+
+@every_method
+def test_unknown_shapes_are_refused(entry: Method) -> None:
+    lazy = da.from_array(np.arange(60).reshape(12, 5))
+    lazy = lazy[lazy[:, 0] > 10]
+    arrays = {"image": lazy} | ({"markers": lazy} if entry.needs == "strokes" else {})
+    with pytest.raises(ValueError, match=r"unknown shape \(nan, 5\); call compute_chunk_sizes"):
+        entry(**arrays, **settings_of(entry))
 
 
 @every_method

@@ -94,10 +94,26 @@ def test_sauvola_refuses_no_spread() -> None:
 
 
 @pytest.mark.parametrize("name", ["sauvola", "niblack", "local_mean"])
-def test_a_constant_image_has_no_objects(name: str) -> None:
+@pytest.mark.parametrize("level", [0.1, 0.3, 123.456, -7.7, 1e-30])
+@pytest.mark.parametrize("objects", ["bright", "dark"])
+def test_a_flat_window_holds_no_object_at_any_level(name: str, level: float, objects: str) -> None:
+    image = np.full((30, 31), level)
+    image[0, 0] = level * 2
     call: Any = getattr(nc, name)
-    settings = {"k": 0.0} if name != "local_mean" else {}
-    assert not call(np.full((9, 9), 3.0), **settings).any()
+    labels = call(image, window=7.0, objects=objects, **({"k": 0.0} if name == "niblack" else {}))
+    assert not labels[5:, 5:].any()
+
+
+@pytest.mark.parametrize("name", ["sauvola", "niblack", "local_mean"])
+def test_infinity_spoils_no_window_but_its_own_voxel(name: str) -> None:
+    image = two_humps((20, 20), dtype="float32")
+    spoilt = image.copy()
+    spoilt[9, 9], spoilt[4, 4] = np.inf, -np.inf
+    mask = np.isfinite(spoilt)
+    call: Any = getattr(nc, name)
+    labels = call(spoilt, window=5.0)
+    np.testing.assert_array_equal(labels[mask], call(np.where(mask, image, 0), mask, window=5.0)[mask])
+    assert (labels[9, 9], labels[4, 4]) == (1, 0)
 
 
 @pytest.mark.parametrize("name", ["sauvola", "niblack", "local_mean"])

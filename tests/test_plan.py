@@ -79,7 +79,7 @@ def test_progress_goes_from_nothing_to_all_and_names_its_stages() -> None:
         "finding the range of grey levels",
         "counting grey levels",
         "labelling voxels",
-        "cleaning up objects",
+        "numbering objects",
     ]
     for stage in stages[:-1]:
         parts = [done for name, done in seen if name == stage]

@@ -338,6 +338,13 @@ def _plain(hint: Any) -> Any:
     return origin if isinstance(origin, type) else bare
 
 
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
+
+
 def _check_type(name: str, value: Any, kind: Any) -> None:
     if kind is bool:
         right = isinstance(value, bool | np.bool_)
@@ -345,7 +352,7 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
         right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     elif kind is float:
         right = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if right and not math.isfinite(value):
+        if right and not _is_finite(value):
             raise ValueError(f"{name} must be a finite number, got {value!r}")
     else:
         return
@@ -410,6 +417,10 @@ def check_image(image: Array) -> None:
             f"image must be 2-D (Y, X) or 3-D (Z, Y, X), got shape {tuple(image.shape)}; "
             "pass one time point or one channel of it"
         )
+    if any(math.isnan(n) for n in image.shape):
+        raise ValueError(
+            f"image has the unknown shape {tuple(image.shape)}; call compute_chunk_sizes() on the dask array first"
+        )
     if 0 in image.shape:
         raise ValueError(f"image has shape {tuple(image.shape)} and so no voxels; pass an image that is not empty")
     if looks_like_colour(image.shape, name):
@@ -419,9 +430,13 @@ def check_image(image: Array) -> None:
         )
 
 
+COLOUR_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
+"""What colour pictures are stored in; a volume of 3 or 4 columns is rarer than any of them."""
+
+
 def looks_like_colour(shape: tuple[int, ...], dtype: str) -> bool:
     """Tell whether an array is an RGB or RGBA picture rather than a volume of 3 or 4 columns."""
-    return len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 8 and dtype in ("uint8", "uint16")
+    return len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 8 and dtype in COLOUR_DTYPES
 
 
 def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: bool = False) -> None:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 
 class Cancelled(Exception):
     """The caller asked a running method to stop; no result exists and nothing was changed."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Monitor:
     """One watched run.
 
@@ -37,6 +38,7 @@ class Monitor:
     stage: str = ""
 
 
+_watched: WeakValueDictionary[int, Monitor] = WeakValueDictionary()
 _current: ContextVar[Monitor | None] = ContextVar("napari_cutout_monitor", default=None)
 
 
@@ -63,6 +65,24 @@ def watch(
     token = _current.set(monitor)
     try:
         yield monitor
+    finally:
+        _current.reset(token)
+
+
+def ticket() -> int | None:
+    """Return a number by which a task in another thread can find this run's monitor; None if nobody watches."""
+    if (monitor := _current.get()) is None:
+        return None
+    _watched[id(monitor)] = monitor
+    return id(monitor)
+
+
+@contextmanager
+def resumed(number: int | None) -> Iterator[None]:
+    """Tell the monitor of that `ticket` what is noted inside; where it does not exist, as on a worker, nobody."""
+    token = _current.set(_watched.get(number) if number is not None else None)
+    try:
+        yield
     finally:
         _current.reset(token)
 

@@ -28,6 +28,7 @@ from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
 from ._method import Method, check_spacing
 from ._monitor import watch
+from .blockwise import compute
 from .evaluation._export import write_text
 
 if TYPE_CHECKING:
@@ -411,7 +412,7 @@ class _Run:
     def on(self, used: Literal["cpu", "gpu"]) -> tuple[NDArray[Any], list[dict[str, Any]]]:
         """Return the labels in host memory, and what each step did."""
         held = {name: _device.place(array, used) for name, array in self.inputs.items()}
-        did = []
+        ran = []
         for number, step in enumerate(self.recipe.steps, start=1):
             settings = dict(step.settings)
             if self.spacing is not None:
@@ -419,10 +420,14 @@ class _Run:
             arrays = {name: held[source] for name, source in step.inputs.items()}
             with watch(self.on_progress, self.is_cancelled) as monitor:
                 labels = held[f"step_{number}"] = catalog.find(step.method)(**arrays, **settings)
-            settings = {**step.complete_settings, **settings}
-            facts = {name: fact for name, fact in monitor.facts.items() if name != "method"}
-            did.append({"method": step.method, "settings": settings, "facts": facts})
-        return to_numpy(labels), did
+            ran.append((step.method, {**step.complete_settings, **settings}, monitor))
+        if is_lazy(labels):  # only now do the steps find out what they note
+            with watch(self.on_progress, self.is_cancelled):
+                labels = compute(labels)
+        return to_numpy(labels), [
+            {"method": name, "settings": settings, "facts": {k: v for k, v in seen.facts.items() if k != "method"}}
+            for name, settings, seen in ran
+        ]
 
 
 def _provenance(

@@ -7,6 +7,6 @@ the result waits for; nothing is computed while the graph is made.
 from __future__ import annotations
 
 from ._components import lazy_components, lazy_fill_holes
-from ._plans import run_lazy
+from ._plans import compute, run_lazy, watched
 
-__all__ = ["lazy_components", "lazy_fill_holes", "run_lazy"]
+__all__ = ["compute", "lazy_components", "lazy_fill_holes", "run_lazy", "watched"]

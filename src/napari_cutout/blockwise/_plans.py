@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .._array import Array
+from .._monitor import resumed, stage, tick, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Reduce
 
 
@@ -37,7 +39,7 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
         case Reduce(start, passes, decide, apply, dtype, width):
             import dask
 
-            model = dask.delayed(decide)(reduce_passes(start, passes, arrays))
+            model = dask.delayed(_decided)(decide, reduce_passes(start, passes, arrays), ticket())
             return map_blocks(apply, arrays, dtype, model, width=width)
 
 
@@ -87,6 +89,47 @@ def reduce_passes(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | N
             summaries = [dask.delayed(_combined)(sweep, summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
         state = dask.delayed(_finish_if_needed)(sweep, state, summaries[0])
     return state
+
+
+def _decided(decide: Callable[[Any], Any], state: Any, watcher: int | None) -> Any:
+    """Decide in a task, and tell the run that made the graph what was found out."""
+    with resumed(watcher):
+        return decide(state)
+
+
+def compute(array: Array) -> Array:
+    """Compute a dask array, with progress and a cancel that cancels.
+
+    Parameters
+    ----------
+    array : dask array
+        What is to be computed.
+
+    Returns
+    -------
+    array
+        The result, in the library of its blocks.
+
+    Raises
+    ------
+    Cancelled
+        If the caller that watches asked for it, between two tasks.
+    """
+    with watched("computing blocks"):
+        return array.compute()
+
+
+@contextmanager
+def watched(name: str) -> Iterator[None]:
+    """Report the tasks that dask finishes in this process, and stop it when the caller asks for that."""
+    from dask.callbacks import Callback
+
+    def finished(key: Any, result: Any, graph: Any, state: Any, worker: Any) -> None:
+        tick(len(state["finished"]), len(state["finished"]) + len(state["waiting"]) + len(state["ready"]))
+
+    stage(name)
+    with Callback(posttask=finished):
+        yield
 
 
 def _delayed_blocks(array: Array | None) -> list[Any]:

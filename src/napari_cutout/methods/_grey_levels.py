@@ -23,11 +23,17 @@ from .._plan import Pass, Reduce
 N_BINS = 65_536
 """Bins of an image whose grey levels are not small integers."""
 
+MAX_EXACT = 2**53
+"""Largest integer up to which float64 holds all integers."""
+
 TAIL = 0.0001
 """The share of voxels, but at least one, that may lie beyond either end of bins that were narrowed."""
 
 MAX_NARROWINGS = 2
 """How often the bins are narrowed: the second time finds the quantiles within the bins of the first."""
+
+
+NOTHING_FINITE = "image has no finite voxel to count (all are NaN, infinite or outside mask); check it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,30 @@ class Histogram:
         return replace(self, counts=self.counts[at], values=self.values[at], edges=self.edges[at])
 
 
+def levels(histogram: Histogram, wanted: int, name: str) -> Histogram:
+    """Return the bins that are not empty.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer of them than `wanted`.
+    """
+    occupied = histogram.occupied()
+    found = len(occupied.counts)
+    if found < wanted:
+        only = f"every voxel is {occupied.values[0]:g}" if found == 1 else f"there are {found}"
+        raise ValueError(_too_few_levels(name, wanted, only))
+    return occupied
+
+
+def _too_few_levels(name: str, wanted: int, found: str) -> str:
+    more = "ask for fewer classes, or check" if wanted > 2 else "check"
+    return (
+        f"{name} needs at least {wanted} grey levels in the image, but {found}; "
+        f"{more} that the image (and its mask) is the right one"
+    )
+
+
 def quantile_bins(counts: NDArray[np.int64]) -> tuple[int, int]:
     """Return the bins that hold the 0.01 and the 99.99 % quantile; one voxel at either end counts as beyond."""
     below = np.cumsum(counts)
@@ -141,8 +171,9 @@ class Bins:
 
     @property
     def scale(self) -> float:
-        """Bins per grey level."""
-        return 1.0 if self.exact else self.n / (self.high - self.low)
+        """Bins per grey level; 0 where all finite voxels are equal."""
+        span = self.high - self.low
+        return 1.0 if self.exact else self.n / span if span else 0.0
 
     def edges(self) -> NDArray[np.float64]:
         """Return the largest grey level of every bin."""
@@ -160,9 +191,9 @@ class Bins:
         """
         counts = self.counts
         if counts is None or not counts.any():
-            raise ValueError("image has no finite voxel to count (all are NaN, infinite or outside mask); check it")
+            raise ValueError(NOTHING_FINITE)
         edges = self.edges()
-        half_bin = 0.0 if self.exact else 0.5 / self.scale
+        half_bin = 0.0 if self.exact else (self.high - self.low) / self.n / 2
         at = np.flatnonzero(counts)
         full = Histogram(counts, edges - half_bin, edges, self.exact, self.narrowings > 0)
         return full._take(np.arange(at[0], at[-1] + 1))
@@ -232,16 +263,21 @@ def _spanned(_: Bins, extent: tuple[Any, Any] | None) -> Bins:
     if extent is None:
         return Bins(counts=np.zeros(0, np.int64), recount=False)
     low, high = extent
-    if isinstance(low, int) and high - low < N_BINS and max(abs(low), abs(high)) < 2**53:
+    if isinstance(low, int) and high - low < N_BINS:
+        if max(abs(low), abs(high)) > MAX_EXACT:
+            raise ValueError(
+                f"image spans the integers {low} to {high}, which float64 cannot tell apart; subtract {low} from it"
+            )
         return Bins(float(low), float(high), high - low + 1, exact=True)
     low, high = float(low), float(high)
     if low == high:
-        return Bins(low, high, 1, exact=True)
-    if not (math.isfinite(high - low) and math.isfinite(N_BINS / (high - low))):
-        raise ValueError(
-            f"image spans {low} to {high}, which float64 cannot divide into {N_BINS} bins; rescale the image"
-        )
-    return Bins(low, high, N_BINS)
+        return Bins(low, high, 1)
+    span = high - low
+    finest = span / math.ulp(max(abs(low), abs(high)))  # narrower bins would share their edges
+    n = int(min(N_BINS, max(finest, 1.0)))
+    if not (math.isfinite(span) and math.isfinite(n / span)):
+        raise ValueError(f"image spans {low} to {high}, which float64 cannot divide into {n} bins; rescale the image")
+    return Bins(low, high, n)
 
 
 def _count(bins: Bins, image: Array, mask: Array | None, *_: Array | None) -> NDArray[np.int64] | None:
@@ -322,9 +358,25 @@ def _settled(bins: Bins, counts: NDArray[np.int64] | None) -> Bins:
     first, last = quantile_bins(counts)
     width = (bins.high - bins.low) / bins.n
     low, high = bins.low + first * width, bins.low + (last + 1) * width
-    if high - low >= bins.high - bins.low or not math.isfinite(N_BINS / (high - low)):
+    finest = (high - low) / math.ulp(max(abs(low), abs(high)))
+    if high - low >= bins.high - bins.low or finest < bins.n:
         return settled
     return replace(settled, low=low, high=high, recount=True, narrowings=bins.narrowings + 1)
+
+
+def two_levels(name: str, extent: tuple[float, float] | None) -> tuple[float, float]:
+    """Return the range of grey levels.
+
+    Raises
+    ------
+    ValueError
+        If no voxel is finite, or all are equal.
+    """
+    if extent is None:
+        raise ValueError(NOTHING_FINITE)
+    if extent[0] == extent[1]:
+        raise ValueError(_too_few_levels(name, 2, f"every voxel is {extent[0]:g}"))
+    return extent
 
 
 EXTENT = Pass(_extent, _wider, lambda _, extent: extent, lambda _: True, "finding the range of grey levels")

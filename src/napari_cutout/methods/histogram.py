@@ -15,8 +15,7 @@ from .._method import Image, Labels, Markers, Mask, Objects, Range, check_image,
 from .._monitor import note
 from .._plan import Pass, Reduce, reduce_passes
 from ..processing.segment import Options, highest_class, lowest_class, lowest_label, segment
-from ._grey_levels import Bins, Cuts, Histogram, bin_index, classify, counting, noted, reduce_grey_levels
-from .threshold import levels
+from ._grey_levels import Bins, Cuts, Histogram, bin_index, classify, counting, levels, noted, reduce_grey_levels
 
 __all__ = ["histogram", "histogram_segmentation", "back_projection"]
 

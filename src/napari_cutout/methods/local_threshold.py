@@ -10,12 +10,16 @@ from typing import Annotated, Any, Unpack
 from .._array import Array, array_namespace, dtype_name
 from .._method import Image, Labels, Mask, Objects, Range, method
 from .._monitor import note
-from .._plan import Pass, Reduce
+from .._plan import Reduce
 from ..processing.filters import along, per_axis, separably
 from ..processing.segment import Options, segment
-from ._grey_levels import EXTENT
+from ._grey_levels import EXTENT, two_levels
 
 __all__ = ["sauvola", "niblack", "local_mean"]
+
+ROUNDING = 2.0**-44
+"""What the rounded mean of a flat window may differ from its grey level, as a share of it: a flat window holds no
+object, whatever its level."""
 
 Window = Annotated[float, Range(3, 2001, 2)]
 
@@ -67,7 +71,7 @@ def sauvola(
     Raises
     ------
     ValueError
-        If a setting is out of range.
+        If a setting is out of range, or the image has fewer than two grey levels.
     TypeError
         If the image is boolean, complex or of objects.
 
@@ -90,15 +94,15 @@ def sauvola(
         r = 127.5
 
     def decide(extent: Any) -> float:
-        spread = r if r is not None else half_range(extent)
+        low, high = two_levels("sauvola", extent)
+        spread = r if r is not None else (high - low) / 2
         note(r=spread)
         return spread
 
     def rule(spread: float, mean: Array, deviation: Array) -> Array:
-        return mean * ((1 - deviation / spread) * k)
+        return abs(mean) * ((1 - deviation / spread) * k)
 
-    passes = () if r is not None else (EXTENT,)
-    return _local(image, mask, rule, window, objects, options, passes, decide)
+    return _local(image, mask, rule, window, objects, options, decide)
 
 
 @method("Threshold")
@@ -139,7 +143,7 @@ def niblack(
     Raises
     ------
     ValueError
-        If a setting is out of range.
+        If a setting is out of range, or the image has fewer than two grey levels.
     TypeError
         If the image is boolean, complex or of objects.
 
@@ -157,7 +161,7 @@ def niblack(
     def rule(_: Any, mean: Array, deviation: Array) -> Array:
         return k * deviation
 
-    return _local(image, mask, rule, window, objects, options)
+    return _local(image, mask, rule, window, objects, options, partial(two_levels, "niblack"))
 
 
 @method("Threshold")
@@ -197,7 +201,7 @@ def local_mean(
     Raises
     ------
     ValueError
-        If a setting is out of range.
+        If a setting is out of range, or the image has fewer than two grey levels.
     TypeError
         If the image is boolean, complex or of objects.
 
@@ -214,13 +218,7 @@ def local_mean(
     def rule(_: Any, mean: Array, deviation: Array) -> float:
         return offset
 
-    return _local(image, mask, rule, window, objects, options)
-
-
-def half_range(extent: tuple[float, float] | None) -> float:
-    """Return half the distance between the smallest and the largest grey level; 1 if they are equal."""
-    low, high = extent or (0.0, 0.0)
-    return (high - low) / 2 or 1.0
+    return _local(image, mask, rule, window, objects, options, partial(two_levels, "local_mean"))
 
 
 def _local(
@@ -230,12 +228,11 @@ def _local(
     window: float,
     objects: Objects,
     options: Options,
-    passes: Sequence[Pass] = (),
-    decide: Callable[[Any], Any] = lambda state: state,
+    decide: Callable[[Any], Any],
 ) -> Labels:
     radii = tuple(math.floor(w / 2) for w in per_axis(window, options["spacing"], image.ndim))
     cut = partial(_beyond, rule=rule, radii=radii, objects=objects)
-    plan = Reduce(None, passes, decide, cut, "uint8", radii)
+    plan = Reduce(None, (EXTENT,), decide, cut, "uint8", radii)
     return segment(lambda _: plan, image, mask, objects=objects, options=options)
 
 
@@ -243,14 +240,14 @@ def _beyond(model: Any, block: Array, mask: Array | None, *, rule: Rule, radii: 
     """Return 1 where a voxel is farther from the mean of its own window than the rule's margin."""
     xp = array_namespace(block)
     grey = xp.astype(block, xp.float64)
-    known = ~xp.isnan(grey) if mask is None else ~xp.isnan(grey) & (mask != 0)
-    grey = xp.where(known, grey, xp.zeros_like(grey))
+    known = xp.isfinite(grey) if mask is None else xp.isfinite(grey) & (mask != 0)
+    counted = xp.where(known, grey, xp.zeros_like(grey))
     count = _box_sizes(known, radii)
-    mean = box_sums(grey, radii) / count
-    variance = box_sums(grey * grey, radii) / count - mean * mean
-    margin = rule(model, mean, xp.sqrt(xp.clip(variance, 0.0, None)))
+    mean = box_sums(counted, radii) / count
+    square = box_sums(counted * counted, radii) / count
+    margin = rule(model, mean, xp.sqrt(xp.clip(square - mean * mean, 0.0, None))) + ROUNDING * xp.sqrt(square)
     beyond = grey > mean + margin if objects == "bright" else grey < mean - margin
-    return xp.astype(known & beyond, xp.uint8)
+    return xp.astype(beyond if mask is None else beyond & (mask != 0), xp.uint8)
 
 
 def _box_sizes(known: Array, radii: Sequence[int]) -> Array | float:

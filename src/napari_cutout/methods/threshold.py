@@ -8,14 +8,14 @@ from typing import Annotated, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import array_namespace
+from .._array import array_namespace, dtype_name
 from .._compiled import compiled
 from .._method import Image, Labels, Mask, Objects, Range, method
 from .._monitor import note
 from .._plan import PerVoxel, Reduce, run_plan
 from ..processing.labels import reaching
-from ..processing.segment import Options, highest_class, lowest_class, prepare, segment, tidy
-from ._grey_levels import Cuts, Histogram, above, classify, reduce_grey_levels
+from ..processing.segment import Options, highest_class, known_voxels, lowest_class, prepare, segment, tidy
+from ._grey_levels import EXTENT, NOTHING_FINITE, Cuts, Histogram, above, classify, levels, reduce_grey_levels
 
 __all__ = ["threshold", "threshold_at", "multi_otsu", "hysteresis"]
 
@@ -130,7 +130,7 @@ def threshold_at(
     Raises
     ------
     ValueError
-        If `value` is not finite.
+        If `value` is not finite, or no voxel of the image is.
     TypeError
         If the image is boolean, complex or of objects.
 
@@ -138,8 +138,19 @@ def threshold_at(
     -----
     Exact. Memory: under 1 byte per voxel beyond input and output.
     """
-    plan = PerVoxel(partial(classify, above(value, objects)), "uint8")
-    return segment(lambda _: plan, image, mask, objects=objects, options=options)
+    cuts = above(value, objects)
+
+    def decide(extent: tuple[float, float] | None) -> Cuts:
+        if extent is None:
+            raise ValueError(NOTHING_FINITE)
+        return cuts
+
+    def plan_for(prepared: Image) -> PerVoxel | Reduce:
+        if not dtype_name(prepared).startswith("float"):
+            return PerVoxel(partial(classify, cuts), "uint8")
+        return Reduce(None, (EXTENT,), decide, classify, "uint8")
+
+    return segment(plan_for, image, mask, objects=objects, options=options)
 
 
 @method("Threshold")
@@ -258,7 +269,7 @@ def hysteresis(
     steps = run_plan(plan, prepared, mask)
     kept = reaching(steps > 0, steps == 2, connectivity=options["connectivity"])
     xp = array_namespace(kept)
-    return tidy(xp.astype(kept, xp.uint8), options, mask=mask)
+    return tidy(xp.astype(kept, xp.uint8), options, known=known_voxels(prepared, mask, options))
 
 
 # Decisions: pure functions of a few hundred numbers ----------------------------------------------------
@@ -272,29 +283,10 @@ def _cut(histogram: Histogram, method: str, objects: str) -> Cuts:
     return above(value, objects)
 
 
-def levels(histogram: Histogram, wanted: int, name: str) -> Histogram:
-    """Return the bins that are not empty.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer of them than `wanted`.
-    """
-    occupied = histogram.occupied()
-    found = len(occupied.counts)
-    if found < wanted:
-        only = f"every voxel is {occupied.values[0]:g}" if found == 1 else f"there are {found}"
-        raise ValueError(
-            f"{name} needs at least {wanted} grey levels in the image, but {only}; "
-            "ask for fewer classes, or check that the image (and its mask) is the right one"
-        )
-    return occupied
-
-
 def _otsu(histogram: Histogram) -> float:
     """Maximise the variance between the two classes."""
     occupied = histogram.occupied()
-    counts, values = occupied.counts.astype(np.float64), occupied.values
+    counts, values = occupied.counts.astype(np.float64), occupied.values - occupied.values[0]
     below, above_ = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[-2::-1]
     mass = counts * values
     gap = np.cumsum(mass)[:-1] / below - np.cumsum(mass[::-1])[-2::-1] / above_
@@ -348,12 +340,13 @@ def _triangle(histogram: Histogram) -> float:
 
 def _isodata(histogram: Histogram) -> float:
     """Take the lowest grey level that is half-way between the means of the two sides."""
-    counts, values = histogram.counts.astype(np.float64), histogram.values
+    counts, values = histogram.counts.astype(np.float64), histogram.values - histogram.values[0]
     count, mass = np.cumsum(counts), np.cumsum(counts * values)
     half_way = (mass[:-1] / count[:-1] + (mass[-1] - mass[:-1]) / (count[-1] - count[:-1])) / 2
     distance = half_way - values[:-1]
     at = np.flatnonzero((distance >= 0) & (distance < values[1] - values[0]))
-    return float(histogram.edges[at[0]])
+    crossing = at[0] if len(at) else np.flatnonzero(distance >= 0)[-1]  # rounding can hide the step across 0
+    return float(histogram.edges[crossing])
 
 
 def _minimum(histogram: Histogram) -> float:

@@ -92,7 +92,8 @@ def median(image: Image, *, radius: Annotated[int, Range(0, 50)], spacing: Seque
     def middle(block: Array) -> Array:
         _refuse_nan(block, "median")
         size = tuple(2 * r + 1 for r in radii)
-        return ndimage(block).median_filter(_filterable(block), size=size, mode="reflect")
+        found = ndimage(block).median_filter(_filterable(block), size=size, mode="reflect")
+        return array_namespace(block).astype(found, block.dtype, copy=False)
 
     return run_plan(Halo(middle, radii, dtype_name(image)), image)
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 
 import numpy as np
 
-from .._array import Array, array_namespace, from_numpy
+from .._array import Array, array_namespace, dtype_name, from_numpy
 from .._method import Default, Image, Labels, Mask, Objects, Range
 from .._monitor import stage
 from .._plan import Plan, run_plan
@@ -117,7 +117,7 @@ def tidy(
     classes: Labels,
     options: Options,
     *,
-    mask: Mask | None = None,
+    known: Mask | None = None,
     choose: Choice = class_one,
 ) -> Labels:
     """Run the steps after the cut that `options` ask for, on the class that holds the objects.
@@ -128,8 +128,8 @@ def tidy(
         The class of every voxel.
     options : Options
         All of them.
-    mask : array or None
-        Holes are filled only where it is not 0.
+    known : bool array or None
+        Holes are filled only where it is True.
     choose : callable
         Which class holds the objects, and which takes the voxels of objects that are removed.
 
@@ -141,12 +141,13 @@ def tidy(
     select_some = options["one_per_object"] or options["clear_border"] or options["min_size"] > 1
     if not (select_some or options["fill_holes"]):
         return classes
-    stage("cleaning up objects")
     object_class, next_class = choose(classes)
     cut = kept = classes == object_class
     if options["fill_holes"]:
-        kept = fill_holes(cut) if mask is None else fill_holes(cut) & (mask != 0)
+        stage("filling holes")
+        kept = fill_holes(cut) if known is None else fill_holes(cut) & known
     if select_some:
+        stage("numbering objects")
         numbers = select(
             kept,
             connectivity=options["connectivity"],
@@ -156,6 +157,7 @@ def tidy(
         if options["one_per_object"]:
             return numbers
         kept = numbers > 0
+    stage("writing objects back")
     where = array_namespace(classes).where
     return where(kept, object_class, where(cut & ~kept, next_class, classes))
 
@@ -195,4 +197,15 @@ def segment(
     """
     prepared = prepare(image, objects, options)
     classes = run_plan(plan_for(prepared), prepared, mask, *others)
-    return tidy(classes, options, mask=mask, choose=choose)
+    return tidy(classes, options, known=known_voxels(prepared, mask, options), choose=choose)
+
+
+def known_voxels(image: Image, mask: Mask | None, options: Options) -> Mask | None:
+    """Return where holes may be filled: inside `mask` and not at NaN. None if that is everywhere, or not asked for."""
+    if not options["fill_holes"]:
+        return None
+    known = None if mask is None else mask != 0
+    if dtype_name(image).startswith("float"):
+        number = ~array_namespace(image).isnan(image)
+        known = number if known is None else known & number
+    return known
