@@ -920,3 +920,19 @@ def test_inputs_of_a_damaged_archive(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"no archive")
     with pytest.raises(ValueError, match=r"cannot read '.*a\.npz': File is not a zip file"):
         io.inputs(tmp_path / "a.npz:*")
+
+
+def test_pixels_per_centimetre_are_read_and_written(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "plain.tif", np.zeros((8, 9), np.uint8), resolution=(20_000, 10_000), resolutionunit="CENTIMETER"
+    )
+    plain = io.read(tmp_path / "plain.tif")
+    assert (plain.spacing, plain.units) == (pytest.approx((1.0, 0.5)), "micrometer")
+    io.write(tmp_path / "ours.tif", plain)
+    with tifffile.TiffFile(tmp_path / "ours.tif") as tif:
+        tags = tif.pages.first.tags
+        assert tags.valueof("ResolutionUnit") == 3
+        assert np.divide(*tags.valueof("XResolution")) == pytest.approx(20_000, rel=1e-6)
+        assert np.divide(*tags.valueof("YResolution")) == pytest.approx(10_000, rel=1e-6)
+    tifffile.imwrite(tmp_path / "inch.tif", np.zeros((8, 9), np.uint8), resolution=(72, 72), resolutionunit="INCH")
+    assert io.read(tmp_path / "inch.tif").spacing is None

@@ -23,6 +23,8 @@ def array_namespace(*arrays: Array) -> ModuleType:
         If the arrays come from different libraries, or from none that is known.
     """
     given = [a for a in arrays if a is not None]
+    if not given:
+        raise TypeError("an array was expected, got None; pass a NumPy, CuPy or dask array")
     libraries = list(dict.fromkeys(library(a) for a in given))
     if len(libraries) > 1:
         raise TypeError(

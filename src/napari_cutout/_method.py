@@ -463,7 +463,8 @@ def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: b
     dtype = dtype_name(labels)
     if not dtype.startswith(("int", "uint", "bool")):
         wanted = "booleans" if boolean else "integers"
-        raise TypeError(f"{name} must hold {wanted}, got dtype {dtype}; convert it, for example with .astype(int)")
+        kind = "bool" if boolean else "int"
+        raise TypeError(f"{name} must hold {wanted}, got dtype {dtype}; convert it, for example with .astype({kind})")
     if tuple(labels.shape) != tuple(shape):
         raise ValueError(
             f"{name} must have the shape of image, {tuple(shape)}, but has {tuple(labels.shape)}; "

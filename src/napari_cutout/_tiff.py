@@ -22,6 +22,9 @@ _MAX_RATIO = 100_000
 # The unit that OME-TIFF has for lengths that are relative only: without one it would mean micrometres.
 _NO_UNIT = "reference frame"
 
+_CENTIMETRE = 3
+"""What the tag ResolutionUnit holds for it."""
+
 
 def read(path: Path) -> Volume:
     """Read the one image of a TIFF file.
@@ -49,7 +52,7 @@ def read(path: Path) -> Volume:
         if tif.is_ome:
             return _read_ome(tif.ome_metadata, series)
         data, axes = _named(series.asarray(), series.axes)
-        spacing, units = _imagej_spacing(tif, axes) if tif.is_imagej else (None, None)
+        spacing, units = (_imagej_spacing if tif.is_imagej else _plain_spacing)(tif, axes)
     return Volume(data, axes, spacing, units)
 
 
@@ -145,6 +148,15 @@ def _imagej_spacing(tif: Any, axes: str) -> tuple[tuple[float, ...] | None, str 
     return common_spacing([*z, y, x], [*named, unit])
 
 
+def _plain_spacing(tif: Any, axes: str) -> tuple[tuple[float, ...] | None, str | None]:
+    """Read pixels per centimetre, which microscopes write; per inch is what printers and cameras make up."""
+    tags = tif.pages.first.tags
+    lengths = [_length(tags.valueof(name)) for name in ("YResolution", "XResolution")]
+    if tags.valueof("ResolutionUnit") != _CENTIMETRE or "z" in axes or None in lengths:
+        return None, None
+    return common_spacing([1e4 * length for length in lengths if length], ["micrometer", "micrometer"])
+
+
 def _length(resolution: tuple[int, int] | None) -> float | None:
     return resolution[1] / resolution[0] if resolution and resolution[0] else None
 
@@ -212,6 +224,7 @@ def write(path: Path, volume: Volume) -> None:
         ome=True,
         photometric="rgb" if colour else "minisblack",
         compression="zlib",
+        **_resolution(volume),
         metadata={
             "axes": stored.upper().replace("C", "S" if colour else "C"),
             "Name": volume.name,
@@ -227,6 +240,15 @@ def _physical_sizes(volume: Volume) -> dict[str, float | str]:
         sizes[f"PhysicalSize{axis}"] = length
         sizes[f"PhysicalSize{axis}Unit"] = UNITS[volume.units][0] if volume.units else _NO_UNIT
     return sizes
+
+
+def _resolution(volume: Volume) -> dict[str, Any]:
+    """Return the pixel size as plain TIFF has it, for programs that do not read OME metadata."""
+    if volume.spacing is None or volume.units is None:
+        return {}
+    metres = UNITS[volume.units][1]
+    y, x = (length * metres for length in volume.spacing[-2:])
+    return {"resolution": (0.01 / x, 0.01 / y), "resolutionunit": "CENTIMETER"}
 
 
 def _storable(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -56,7 +56,7 @@ class Step:
     method : str
         The method's public name, such as ``"sauvola"``.
     settings : mapping
-        Its settings by name; those left out have the method's defaults.
+        Its settings by name; those left out are filled in with the method's defaults, all but `spacing`.
     inputs : mapping of str to str
         Where the method's arrays come from: the name of an input of the recipe, or ``"step_1"``,
         ``"step_2"``... for what an earlier step returned. Required arrays that are left out take the input
@@ -78,6 +78,10 @@ class Step:
         entry = catalog.find(self.method)
         settings = {name: _plain_setting(value) for name, value in self.settings.items()}
         entry.check_settings(settings)
+        # All of them are kept, so that a recipe means the same where a later version has other defaults. Only the
+        # voxel size is not a choice of the recipe's, but a property of the image that it runs on.
+        defaults = {p.name: p.default for p in entry.settings if not p.required and p.name != "spacing"}
+        settings = {**defaults, **settings}
         if settings.get("spacing") is not None:
             settings["spacing"] = _spacing(settings["spacing"])
         object.__setattr__(self, "settings", MappingProxyType(settings))
