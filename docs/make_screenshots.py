@@ -18,6 +18,9 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SIZE = (1400, 900)
+TABLE_WIDTH = 590
+"""Width of the widget *Evaluate* that shows all columns, in pixels."""
+
 MAX_BYTES = 400_000
 """A picture in the repository is not larger than this."""
 
@@ -92,11 +95,22 @@ def save(viewer: Any, path: Path) -> None:
         raise SystemExit(f"{path} has {path.stat().st_size} bytes, and at most {MAX_BYTES} are wanted")
 
 
-def open_widget(viewer: Any, name: str) -> Any:
-    """Open a widget of the plugin, as a tab beside those that are open."""
-    _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", name, tabify=True)
+def open_widget(viewer: Any, name: str, *, tabify: bool = True) -> Any:
+    """Open a widget of the plugin, as a tab of those that are open or below them."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", name, tabify=tabify)
     settle()
     return widget
+
+
+def resize(widget: Any, **size: int) -> None:
+    """Give the dock of a widget a width or a height, or both."""
+    from qtpy.QtCore import Qt
+
+    dock = widget.parent()
+    sides = {"width": Qt.Orientation.Horizontal, "height": Qt.Orientation.Vertical}
+    for side, pixels in size.items():
+        dock.window().resizeDocks([dock], [pixels], sides[side])
+    settle()
 
 
 def press(widget: Any) -> None:
@@ -113,11 +127,11 @@ def show_all(viewer: Any) -> None:
 
 
 def threshold_2d(viewer: Any) -> None:
-    """Otsu on coins that lie on an uneven ground."""
-    viewer.open_sample("napari-cutout", "coins")
-    viewer.layers["coins_truth"].visible = False
+    """Li's level on nuclei, and a number for each of them."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    viewer.layers["nuclei_2d_truth"].visible = False
     widget = open_widget(viewer, "Threshold")
-    widget.set(background_radius=60.0, sigma=1.0, fill_holes=True, min_size=100, one_per_object=True)
+    widget.set(method="li", sigma=1.0, fill_holes=True, min_size=40, one_per_object=True)
     press(widget)
     viewer.layers[-1].opacity = 0.5
     show_all(viewer)
@@ -161,20 +175,21 @@ def evaluate(viewer: Any) -> None:
     widget.add_error_layer()
     for layer in viewer.layers[1:-1]:
         layer.visible = False
+    resize(widget, width=TABLE_WIDTH)
     show_all(viewer)
 
 
 def napari_cutout(viewer: Any) -> None:
-    """Show the plugin at work: an image, its labels, where they are wrong, and the scores."""
+    """Show the plugin at work: an image, its labels, where they are wrong, and both widgets, one above the other."""
     viewer.open_sample("napari-cutout", "nuclei_2d")
     image, truth = viewer.layers
     cut = open_widget(viewer, "Threshold")
-    cut.choose_method("local_mean")
-    cut.set(window=81.0, offset=-60.0, sigma=1.0, fill_holes=True, min_size=40, one_per_object=True)
+    cut.set(method="li", sigma=1.0, fill_holes=True, min_size=40, one_per_object=True)
     press(cut)
-    widget = open_widget(viewer, "Evaluate")
+    widget = open_widget(viewer, "Evaluate", tabify=False)
     press(widget)
     widget.add_error_layer()
+    resize(widget, width=TABLE_WIDTH, height=450)
     # Two cells, three layers each: the hidden truth, the image and its labels above, the image and the errors below.
     viewer.layers.move(viewer.layers.index(truth), 0)
     truth.visible = False

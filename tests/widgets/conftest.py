@@ -74,7 +74,7 @@ def volume():
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Hold every run at its first report of progress until the gate is opened."""
+    """Hold every run at its first report of progress, or of the stage that is asked for, until the gate is opened."""
     from napari_cutout.widgets import _request
 
     gate = Gate()
@@ -83,6 +83,8 @@ def gate(monkeypatch):
     def held(*args, on_progress, **options):
         def report(stage, fraction):
             on_progress(stage, fraction)
+            if gate.stage not in stage:
+                return
             gate.reached.set()
             assert gate.opened.wait(60), "the test never opened the gate"
 
@@ -94,7 +96,9 @@ def gate(monkeypatch):
 
 
 class Gate:
-    """Two events: the run has got here, and it may go on."""
+    """Two events: the run has got here, and it may go on; and a word of the stage at which it is held."""
+
+    stage = ""
 
     def __init__(self):
         self.reached, self.opened = threading.Event(), threading.Event()

@@ -41,6 +41,15 @@ def test_the_table_is_that_of_evaluate(opened, press, pair):
     assert f"matched by {expected.match}" in opened.headline.text()
 
 
+def test_the_scores_fit_into_400_pixels_and_no_column_is_squeezed(opened, press):
+    press(opened)
+    table, header = opened.table, opened.table.horizontalHeader()
+    wanted = [max(table.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in range(table.columnCount())]
+    assert opened.minimumSizeHint().width() <= 400
+    assert sum(wanted[:7]) <= 400 - 20, "what stands around the table takes 20"
+    assert all(header.sectionSize(c) >= width for c, width in enumerate(wanted))
+
+
 def test_unpainted_and_match_are_used(opened, press, pair):
     assert opened.unpainted == "background", "17 % of it is painted"
     opened.unpainted_box.setCurrentText("not annotated")
@@ -128,8 +137,12 @@ def test_an_error_is_one_red_line(viewer, opened, press, monkeypatch):
     opened.unpainted_box.setCurrentText("not annotated")
     press(opened)
     assert opened.score is None
-    assert opened.bar.status.styleSheet() != ""
-    assert opened.bar.status.text() != ""
+    assert opened._lines["truth"].text().startswith("ignore=0 takes out every voxel of truth")
+    assert "border" in opened.boxes["truth"].styleSheet()
+    assert opened.boxes["predicted"].styleSheet() == opened.bar.status.text() == ""
+    viewer.layers["by hand"].paint((4, 4), 1)
+    assert opened._lines["truth"].isHidden()
+    assert opened.boxes["truth"].styleSheet() == ""
 
 
 def test_cancel_leaves_no_score(viewer, opened, qtbot, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout.recipe import Recipe, execute
+from napari_cutout.widgets import _layers
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
@@ -208,13 +209,97 @@ def test_an_error_of_the_method_is_one_red_line_and_its_traceback_is_logged(view
     with caplog.at_level(logging.ERROR, logger="napari_cutout"):
         press(widget)
     sentence = "threshold needs at least 2 grey levels in the image, but every voxel is 5"
-    assert widget.bar.status.text().startswith(sentence)
-    assert widget.bar.status.styleSheet() != ""
+    assert widget._lines["image"].text().startswith(sentence)
+    assert not widget._lines["image"].isHidden()
+    assert widget.bar.status.text() == "", "the sentence stands at the field, once"
     assert [text.startswith(sentence) for text in shown] == [True]
     assert caplog.records[0].exc_info[2] is not None
     assert [layer.name for layer in viewer.layers] == ["flat"]
     assert widget.bar.button.text() == "Run"
     assert widget.bar.button.isEnabled()
+
+
+def test_an_error_marks_the_layer_that_it_names_until_it_changes(viewer, dock, press, blobs, monkeypatch):
+    monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
+    viewer.add_image(blobs, name="blobs")
+    strokes = viewer.add_labels(np.zeros(blobs.shape, np.uint8))
+    widget = dock("Histogram")
+    widget.choose_method("back_projection")
+    press(widget)
+    assert widget._lines["markers"].text().startswith("markers have no painted voxel")
+    assert "border" in widget.boxes["markers"].styleSheet()
+    assert widget.boxes["image"].styleSheet() == ""
+    strokes.paint((5, 5), 1)
+    assert widget._lines["markers"].isHidden()
+    assert widget.boxes["markers"].styleSheet() == ""
+
+
+def test_an_error_marks_the_settings_that_it_names_until_one_changes(viewer, dock, press, blobs, monkeypatch):
+    monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.choose_method("hysteresis")
+    widget.set(low=190.0, high=20.0)
+    press(widget)
+    assert widget._lines["settings"].text().startswith("low must not exceed high")
+    red = {name for name, editor in widget.editors.items() if "border" in editor.field.styleSheet()}
+    assert red == {"low", "high"}
+    widget.set(low=15.0)
+    assert widget._lines["settings"].isHidden()
+    assert not any(editor.field.styleSheet() for editor in widget.editors.values())
+
+
+def test_an_error_that_comes_after_the_form_went_wrong_leaves_its_sentence(viewer, dock, qtbot, gate, monkeypatch):
+    monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
+    image = viewer.add_image(np.full((16, 16), 5, np.uint8), name="flat")
+    widget = dock("Threshold")
+    widget.set(sigma=1.0)
+    widget.bar.button.click()
+    qtbot.waitUntil(gate.reached.is_set)
+    viewer.layers.remove(image)
+    with qtbot.waitSignal(widget.bar.ended):
+        gate.opened.set()
+    assert "there is no image layer" in widget._lines["image"].text()
+    assert "2 grey levels" in widget.bar.status.text()
+
+
+def test_a_voxel_size_can_be_given_where_the_layer_has_none(viewer, dock, press, volume):
+    image = viewer.add_image(volume, name="cells")
+    widget = dock("Threshold")
+    assert not widget.voxel_size.isHidden()
+    assert widget._voxel.text() == "voxel size not set (taken as a cube)"
+    widget.voxel_size.set_value(2, 0.5, 0.5, unit="nm")
+    widget.set(sigma=2.0)
+    assert widget._voxel.text() == "voxel 2 × 0.5 × 0.5 nm for this run; the layer has no size"  # noqa: RUF001
+    assert widget.editors["sigma"].world.text() == "= 1 nm"
+    press(widget)
+    result = viewer.layers["cells threshold"]
+    expected = nc.threshold(volume, sigma=2.0, spacing=(2, 0.5, 0.5))
+    np.testing.assert_array_equal(result.data, expected)
+    assert (expected != nc.threshold(volume, sigma=2.0)).any(), "or this test shows nothing"
+    ours = result.metadata["napari_cutout"]
+    assert ours["provenance"]["steps"][0]["settings"]["spacing"] == [2, 0.5, 0.5]
+    assert ours["provenance"]["unit"] == "nm"
+    np.testing.assert_array_equal(nc.execute(Recipe.from_json(ours["recipe"]), {"image": volume}).labels, expected)
+    np.testing.assert_array_equal(image.scale, (1, 1, 1))
+    np.testing.assert_array_equal(result.scale, (1, 1, 1))
+
+
+def test_the_voxel_size_fields_follow_the_image(viewer, dock, blobs):
+    widget = dock("Threshold")
+    assert widget.voxel_size.isHidden()
+    plain = viewer.add_image(blobs, name="plain")
+    assert [axis for axis, box in widget.voxel_size.boxes.items() if not box.isHidden()] == ["y", "x"]
+    widget.voxel_size.set_value(0.5, 0.25)
+    assert widget.voxel_size.value == _layers.VoxelSize((0.5, 0.25), "µm")
+    assert widget._voxel.text() == "pixel 0.5 × 0.25 µm for this run; the layer has no size"  # noqa: RUF001
+    other = viewer.add_image(blobs, name="other", units=("pm", "pm"))
+    widget.boxes["image"].choose(other)
+    assert widget.voxel_size.value is None, "a size belongs to one image"
+    assert widget.voxel_size.unit_box.currentText() == "pm"
+    widget.boxes["image"].choose(plain)
+    plain.scale = (3, 3)
+    assert widget.voxel_size.isHidden()
 
 
 def test_a_gpu_that_is_not_there_is_an_error_that_says_so(viewer, dock, press, blobs, monkeypatch):
@@ -245,6 +330,24 @@ def test_cancel_leaves_the_layers_as_they_were(viewer, dock, qtbot, gate, blobs)
     assert widget.bar.status.text().startswith("cancelled while "), "the method stops, and not only its result is lost"
     assert widget.bar.button.text() == "Run"
     assert widget.bar.progress.isHidden()
+
+
+def test_cancel_stops_the_clean_up(viewer, dock, qtbot, gate, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.set(fill_holes=True, min_size=5)
+    gate.stage = "objects"
+    widget.bar.button.click()
+    qtbot.waitUntil(gate.reached.is_set)
+    qtbot.waitUntil(lambda: "objects" in widget.bar.progress.format())
+    with qtbot.waitSignal(widget.bar.ended):
+        widget.bar.button.click()
+        gate.opened.set()
+    assert [layer.name for layer in viewer.layers] == ["blobs"]
+    status = widget.bar.status.text()
+    assert status.startswith("cancelled while "), "the method stops, and not only its result is lost"
+    assert "objects" in status
+    assert widget.bar.button.text() == "Run"
 
 
 def test_progress_shows_the_stage(viewer, dock, qtbot, gate, blobs):
@@ -333,8 +436,6 @@ def test_more_says_which_hidden_options_are_on(viewer, dock):
 
 
 def test_a_large_lazy_layer_turns_red(viewer, dock, blobs, monkeypatch):
-    from napari_cutout.widgets import _layers
-
     monkeypatch.setattr(_layers, "MAX_LAZY_BYTES", 100)
     viewer.add_image(da.from_array(blobs), name="far", contrast_limits=(0, 255))
     widget = dock("Threshold")

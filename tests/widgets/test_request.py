@@ -14,7 +14,7 @@ from napari_cutout import catalog
 from napari_cutout._monitor import Cancelled
 from napari_cutout.recipe import Recipe, execute
 from napari_cutout.widgets import _layers
-from napari_cutout.widgets._request import problems, resolve
+from napari_cutout.widgets._request import named_fields, problems, resolve
 
 
 def defaults(entry, **changed):
@@ -44,15 +44,15 @@ def test_labels_equal_those_of_the_api_with_the_spacing_of_the_layer(image):
 def test_the_recipe_in_the_metadata_gives_the_same_pixels(image):
     method = catalog.find("threshold")
     mask = Labels((image.data > 5).astype(np.uint8), **_layers.placement(image))
-    request = resolve(method, {"image": image, "mask": mask}, defaults(method, method="li", sigma=0.5), "cpu")
+    request = resolve(method, {"image": image, "mask": mask}, defaults(method, method="li", sigma=2.0), "cpu")
     outcome = run(request)
     ours = outcome.options["metadata"]["napari_cutout"]
-    again = execute(
-        Recipe.from_json(ours["recipe"]),
-        {"image": image.data, "mask": mask.data},
-        spacing=ours["provenance"]["steps"][0]["settings"]["spacing"],
-    )
+    recipe = Recipe.from_json(ours["recipe"])
+    assert recipe.steps[0].settings["spacing"] == (2, 0.5, 0.5)
+    again = execute(recipe, {"image": image.data, "mask": mask.data})
     np.testing.assert_array_equal(outcome.labels, again.labels)
+    elsewhere = nc.threshold(image.data, mask.data, method="li", sigma=2.0)
+    assert (outcome.labels != elsewhere).any(), "spacing must matter here, or this test shows nothing"
     assert ours["provenance"]["device"]["used"] == "cpu"
     assert ours["provenance"]["facts"]["threshold"] > 0
 
@@ -79,7 +79,33 @@ def test_a_small_lazy_layer_is_computed(volume):
 
 def test_spacing_is_left_out_where_nobody_set_it(volume):
     method = catalog.find("threshold")
-    assert resolve(method, {"image": Image(volume), "mask": None}, defaults(method), "cpu").spacing is None
+    request = resolve(method, {"image": Image(volume), "mask": None}, defaults(method), "cpu")
+    assert "spacing" not in request.recipe.steps[0].settings
+
+
+def test_a_size_that_is_given_is_used_where_the_layer_has_none(volume, image):
+    method = catalog.find("threshold")
+    given = _layers.VoxelSize((4, 1, 1), "nm")
+    for layer, lengths, unit in ((Image(volume), (4, 1, 1), "nm"), (image, (2, 0.5, 0.5), "µm")):
+        outcome = run(resolve(method, {"image": layer, "mask": None}, defaults(method), "cpu", given))
+        provenance = outcome.options["metadata"]["napari_cutout"]["provenance"]
+        assert tuple(provenance["steps"][0]["settings"]["spacing"]) == lengths
+        assert provenance["unit"] == unit
+
+
+SENTENCES = {
+    "threshold needs at least 2 grey levels in the image, but every voxel is 5; check that the image (and its mask) "
+    "is the right one": ("image",),
+    "low must not exceed high, got low=9 and high=2; give both": ("low", "high"),
+    "the histogram has 1 humps, and minimum needs two; choose another method, such as otsu": ("method",),
+    "markers have no painted voxel (all are 0, or outside mask); paint strokes with label 1": ("markers",),
+    "memory ran out, and nothing was changed; close other layers or programs": (),
+}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_fields_are_those_that_a_sentence_names(sentence):
+    assert named_fields(sentence, ("image", "mask", "markers", "method", "low", "high")) == SENTENCES[sentence]
 
 
 def test_cancel_raises_and_gives_nothing(image):

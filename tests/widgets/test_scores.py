@@ -95,10 +95,21 @@ def test_the_table_has_a_dash_where_there_is_no_score():
     assert rows["0"]["precision"] == "1.000"
 
 
+def test_counts_follow_the_scores():
+    truth = np.zeros((50, 60), int)
+    truth[:10] = 1
+    evaluation = evaluate(truth, truth)
+    assert list(_scores.COLUMNS)[:7] == ["class", "iou", "dice", "precision", "recall", "accuracy", "prevalence"]
+    assert list(_scores.COLUMNS.values())[7:] == ["TP", "FP", "FN", "TN"]
+    assert _scores.cells(evaluation)[-1][7:] == ["600", "0", "0", "2,400"]
+
+
 def test_the_headline_says_means_matching_and_what_unpainted_meant():
     score = answer("not annotated")
     text = _scores.headline(score.evaluation, "not annotated", 0.375)
     assert f"mean IoU {score.evaluation.mean_iou:.4f}" in text
+    means = score.evaluation.frequency_weighted_iou, score.evaluation.frequency_weighted_dice
+    assert "weighted by frequency: IoU {:.4f}   Dice {:.4f}".format(*means) in text
     assert f"matched by {score.evaluation.match}: {score.evaluation.match_reason}" in text
     assert "unpainted means not annotated (37.5 % of truth painted, 3 voxels scored)" in text
 

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from .._method import Method, Param
 
-__all__ = ["Editor", "FloatBox", "caption", "world_size"]
+__all__ = ["Editor", "FloatBox", "StillUnlessFocused", "caption", "world_size"]
 
 MAX_INT = 2**31 - 1
 """Largest whole number that a spin box holds."""
@@ -114,7 +114,7 @@ class FloatBox(QDoubleSpinBox):  # type: ignore[misc]
         self.setValue(float(f"{value + steps * step:.12g}"))
 
 
-class _StillUnlessFocused(QObject):  # type: ignore[misc]
+class StillUnlessFocused(QObject):  # type: ignore[misc]
     """Keeps the wheel, which scrolls the form, from changing the fields that pass under it."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -161,7 +161,7 @@ class Editor(QWidget):  # type: ignore[misc]
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
         self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._still = _StillUnlessFocused(self)
+        self._still = StillUnlessFocused(self)
         self.field.installEventFilter(self._still)
         if not param.required:
             self.set_value(param.default)

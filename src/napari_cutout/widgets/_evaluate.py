@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,7 +24,7 @@ from qtpy.QtWidgets import (
 from ..evaluation._annotation import Unpainted, unpainted_guess
 from ..evaluation._matching import Match
 from . import _layers
-from ._frame import Dock, form, group, problem_line, show_sentence
+from ._frame import Dock, form, group, problem_line
 from ._layer_box import LayerBox
 from ._scores import (
     COLUMNS,
@@ -46,6 +47,12 @@ _MATCH_TOOLTIP = (
     "How predicted labels are matched to the classes of truth. Binary: any label but 0 is an object. By value: equal "
     "labels are the same class. By best overlap: each predicted label counts as the class it shares most voxels with."
 )
+
+_SMALL = "QHeaderView { font-size: 7.5pt; } QHeaderView::section { padding: 1px; }"
+"""Style of the header: with it the scores are in view in a widget of 400 pixels."""
+
+_SCORES_WIDTH = 366
+"""Width of the columns of scores, in pixels; for the counts after them a narrow table scrolls sideways."""
 
 _UNPAINTED_TOOLTIP = (
     "What label 0 of the truth means: background, if everything was annotated; not annotated, if it holds strokes. "
@@ -101,15 +108,15 @@ class EvaluateWidget(Dock):
         self.headline.setWordWrap(True)
         self.headline.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = QTableWidget(0, len(COLUMNS))
-        self.table.setHorizontalHeaderLabels([{"iou": "IoU", "dice": "Dice"}.get(name, name) for name in COLUMNS])
+        self.table.setHorizontalHeaderLabels(list(COLUMNS.values()))
         self.table.verticalHeader().setVisible(False)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(30)
-        words = self.table.fontMetrics()
-        self.table.setMinimumSize(sum(words.horizontalAdvance(name) + 14 for name in COLUMNS) + 24, 140)
+        header.setStyleSheet(_SMALL)
+        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.table.setMinimumSize(_SCORES_WIDTH, 160)
         self.error_button = QPushButton("Add error layer")
         self.error_button.clicked.connect(self.add_error_layer)
         self.csv_button, self.json_button = QPushButton("Export CSV…"), QPushButton("Export JSON…")
@@ -147,13 +154,20 @@ class EvaluateWidget(Dock):
         predicted, truth = (self.boxes[name].layer for name in ("predicted", "truth"))
         self.watch([predicted, truth])
         found = {problem.field: problem.sentence for problem in problems(predicted, truth)}
-        for name, box in self.boxes.items():
-            box.mark(name in found)
-            show_sentence(self._lines[name], found.get(name, ""))
+        self.mark(found, found)
+        self.bar.calm()
         if truth is not self._truth:
             self._truth = truth
             self._guess_unpainted()
         self.bar.set_ready(not found)
+
+    def fields(self) -> Mapping[str, QWidget]:
+        """Return the boxes of the two layers."""
+        return self.boxes
+
+    def lines(self) -> Mapping[str, QLabel]:
+        """Return the line under each box."""
+        return self._lines
 
     def _guess_unpainted(self) -> None:
         self._share = 0.0 if self._truth is None else painted_share(_layers.level_zero(self._truth))

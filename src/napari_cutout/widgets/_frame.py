@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, get_args
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
@@ -24,8 +24,9 @@ from .._method import Method, Param
 from . import _layers
 from ._editors import Editor, caption
 from ._layer_box import LayerBox, LayerListener
-from ._request import Outcome, Problem, problems, resolve
-from ._worker import ALERT, RunBar
+from ._request import Outcome, named_fields, problems, resolve
+from ._voxel_size import VoxelSizeFields
+from ._worker import ALERT, RunBar, mark
 
 __all__ = ["Dock", "MethodFrame", "form", "group"]
 
@@ -42,7 +43,7 @@ _MIN_HEIGHT = 150
 """Height that a form keeps when napari stacks several, in pixels."""
 
 _FROM_THE_LAYER = ("spacing",)
-"""Shared options that the image layer answers by itself."""
+"""Shared options that the image layer answers, or the fields below it."""
 
 
 def form() -> QFormLayout:
@@ -121,10 +122,12 @@ class Dock(QWidget):  # type: ignore[misc]
         self._listener: LayerListener | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(_Column(self.content), 1)
+        self._column = _Column(self.content)
+        layout.addWidget(self._column, 1)
         layout.addWidget(self.bar)
         self.bar.requested.connect(self.start)
         self.bar.returned.connect(self.show_result)
+        self.bar.failed.connect(self.show_failure)
 
     def start(self) -> None:
         """Read the layers and start the run."""
@@ -137,6 +140,35 @@ class Dock(QWidget):  # type: ignore[misc]
     def refresh(self) -> None:
         """Bring the form into agreement with the layers."""
         raise NotImplementedError
+
+    def fields(self) -> Mapping[str, QWidget]:
+        """Return the fields that can turn red, by the names that errors call them."""
+        raise NotImplementedError
+
+    def lines(self) -> Mapping[str, QLabel]:
+        """Return the lines for what is wrong, by the names of the fields that they stand under."""
+        raise NotImplementedError
+
+    def show_failure(self, sentence: str) -> None:
+        """Show an error of the run under the fields that it names, which stay red until something is changed."""
+        fields, lines = self.fields(), self.lines()
+        named = named_fields(sentence, fields)
+        at = next((name for name in (*named, "settings") if name in lines), None)
+        if not self.bar.ready:  # changed meanwhile, and what is wrong with the form now is shown there
+            return
+        if not named or at is None or "device" in named:
+            self.mark({}, named)
+            return
+        self.mark({at: sentence}, named)
+        self.bar.calm()
+        self._column.ensureWidgetVisible(fields[named[0]])
+
+    def mark(self, sentences: Mapping[str, str], named: Collection[str]) -> None:
+        """Show these sentences in their lines and turn these fields red; all others are as they should be."""
+        for name, line in self.lines().items():
+            show_sentence(line, sentences.get(name, ""))
+        for name, field in self.fields().items():
+            mark(field, name in named)
 
     def listen(self, boxes: Sequence[LayerBox]) -> None:
         """Follow the layer list and the layers that the boxes choose."""
@@ -259,10 +291,18 @@ class MethodFrame(Dock):
             self.boxes[param.name], self._lines[param.name] = box, line
             self._rows[param.name] = (label, box)
             if param.name == "image":
-                self._voxel = QLabel()
-                layout.addRow("", self._voxel)
+                self._add_voxel_size(layout)
             layout.addRow(line)
         self.content.addWidget(group("Layers", layout))
+
+    def _add_voxel_size(self, layout: QFormLayout) -> None:
+        self._voxel, self.voxel_size, self._lines["spacing"] = QLabel(), VoxelSizeFields(), problem_line()
+        self._voxel.setWordWrap(True)
+        self.voxel_size.changed.connect(self.refresh)
+        self._sized: Layer | None = None
+        for widget in (self._voxel, self.voxel_size):
+            layout.addRow("", widget)
+        layout.addRow(self._lines["spacing"])
 
     def _build_own_settings(self) -> None:
         outer = QVBoxLayout()
@@ -292,6 +332,7 @@ class MethodFrame(Dock):
     def _build_device(self) -> None:
         self.device_box = QComboBox()
         self.device_box.addItems(get_args(Asked))
+        self.device_box.currentIndexChanged.connect(lambda _: self.refresh())
         self.device_box.setToolTip("Where to run; auto takes the GPU where there is one and it gains time.")
         self.bar.beside.insertWidget(0, QLabel("device"))
         self.bar.beside.insertWidget(1, self.device_box)
@@ -326,32 +367,51 @@ class MethodFrame(Dock):
 
     def refresh(self) -> None:
         """Check the form, mark what is wrong, and say how large voxels are."""
-        image = self.layers["image"]
         self.watch(list(self.layers.values()))
-        self._voxel.setText("" if image is None else _layers.voxel_text(image))
-        self._voxel.setVisible(image is not None)
-        if image is not None:
-            for editor in self.editors.values():
-                editor.show_world(_layers.spacing(image), _layers.length_unit(image))
+        self._show_voxel_size()
         changed = [e for e in self._hidden if e.value != e.param.default]
         self.more.setText("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
-        self._show_problems(problems(self.method, self.layers, self.settings))
+        sentences = {p.field: p.sentence for p in problems(self.method, self.layers, self.settings)}
+        self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})
+        self.bar.calm()
+        self.bar.set_ready(not sentences)
 
-    def _show_problems(self, found: Sequence[Problem]) -> None:
-        sentences = {problem.field: problem.sentence for problem in found}
-        for name, line in self._lines.items():
-            show_sentence(line, sentences.get(name, ""))
-        for name, box in self.boxes.items():
-            box.mark(name in sentences)
-        self.bar.set_ready(not found)
+    def _show_voxel_size(self) -> None:
+        """Say how large voxels are, ask if the image layer does not know, and show lengths in the world."""
+        image = self.layers["image"]
+        self._voxel.setVisible(image is not None)
+        self.voxel_size.setVisible(image is not None and image.ndim in (2, 3) and not _layers.has_voxel_size(image))
+        before, self._sized = self._sized, image
+        if image is None:
+            return
+        if image is not before:
+            self.voxel_size.show_for(image.ndim, _layers.length_unit(image))
+        given = self.voxel_size.value
+        self._voxel.setText(_layers.voxel_text(image, given))
+        lengths, unit = _layers.spacing(image), _layers.length_unit(image)
+        if given is not None and not _layers.has_voxel_size(image):
+            lengths, unit = given.lengths, given.unit
+        for editor in self.editors.values():
+            editor.show_world(lengths, unit)
+
+    def fields(self) -> Mapping[str, QWidget]:
+        """Return the fields of the chosen method, and of the voxel size and the device."""
+        arrays = {p.name: self.boxes[p.name] for p in self.method.arrays}
+        settings = {name: editor.field for name, editor in self.editors.items()}
+        return {**arrays, **settings, "spacing": self.voxel_size, "device": self.device_box}
+
+    def lines(self) -> Mapping[str, QLabel]:
+        """Return the line under each layer, under the voxel size and under the settings."""
+        return self._lines
 
     def start(self) -> None:
         """Read the layers and start the run, or show what is wrong."""
+        self.refresh()
+        device, size = self.device_box.currentText(), self.voxel_size.value
         try:
-            request = resolve(self.method, self.layers, self.settings, self.device_box.currentText())
+            request = resolve(self.method, self.layers, self.settings, device, size)
         except (ValueError, TypeError):
-            self.refresh()
-            return
+            return  # the form shows why
         self.bar.start(request.run)
 
     def show_result(self, result: Outcome) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from ._worker import RED
-
 __all__ = ["LayerBox", "LayerListener"]
 
 Layer = Any
 """A napari layer."""
+
+_WATCHED = ("data", "paint", "scale", "translate", "rotate", "shear", "affine", "units")
+"""Events of a layer after which it is checked again."""
 
 
 class LayerBox(QComboBox):  # type: ignore[misc]
@@ -82,10 +83,6 @@ class LayerBox(QComboBox):  # type: ignore[misc]
         active = self._layers.selection.active
         return active if active in offered else offered[-1]
 
-    def mark(self, problem: bool) -> None:
-        """Turn the field red, or back."""
-        self.setStyleSheet(f"QComboBox {{ border: 1px solid {RED}; }}" if problem else "")
-
 
 class LayerListener:
     """Calls back when layers come, go, are renamed, or one of those watched changes its data or its place.
@@ -123,8 +120,9 @@ class LayerListener:
 
     def _connect(self, layers: list[Layer], verb: str) -> None:
         for layer in layers:
-            for name in ("data", "scale", "translate", "rotate", "shear", "affine", "units"):
-                getattr(getattr(layer.events, name), verb)(self._layer_changed)
+            for name in _WATCHED:
+                if (event := getattr(layer.events, name, None)) is not None:  # only labels can be painted
+                    getattr(event, verb)(self._layer_changed)
 
     def _list_changed(self, event: Any = None) -> None:
         self._on_list()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 __all__ = [
     "MAX_LAZY_BYTES",
+    "VoxelSize",
     "copy_of",
     "data_problem",
     "has_voxel_size",
@@ -17,6 +19,7 @@ __all__ = [
     "placement",
     "same_place",
     "spacing",
+    "voxel_size",
     "voxel_text",
 ]
 
@@ -25,6 +28,26 @@ MAX_LAZY_BYTES = 2**30
 
 Layer = Any
 """A napari layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoxelSize:
+    """How large a voxel is.
+
+    Parameters
+    ----------
+    lengths : tuple of float
+        World length of a voxel along each axis.
+    unit : str
+        The symbol of their unit, such as ``"µm"``; empty if it is not known.
+    """
+
+    lengths: tuple[float, ...]
+    unit: str
+
+    def __str__(self) -> str:
+        edges = " × ".join(f"{s:.4g}" for s in self.lengths)  # noqa: RUF001
+        return f"{edges} {self.unit}".rstrip()
 
 
 def level_zero(layer: Layer) -> Any:
@@ -144,13 +167,20 @@ def length_unit(layer: Layer) -> str:
     return "" if symbol in ("pixel", "px") else symbol
 
 
-def voxel_text(layer: Layer) -> str:
+def voxel_size(layer: Layer) -> VoxelSize | None:
+    """Return how large a voxel of the layer is, or None if nobody has set it."""
+    return VoxelSize(spacing(layer), length_unit(layer)) if has_voxel_size(layer) else None
+
+
+def voxel_text(layer: Layer, given: VoxelSize | None = None) -> str:
     """Say how large a voxel is, in a few words.
 
     Parameters
     ----------
     layer : napari layer
         An Image or Labels layer.
+    given : VoxelSize, optional
+        What the user gave for a layer that has no size.
 
     Returns
     -------
@@ -158,10 +188,11 @@ def voxel_text(layer: Layer) -> str:
         Such as ``"voxel 0.5 × 0.2 × 0.2 µm"``, or that it is not set.
     """
     word = "voxel" if layer.ndim > 2 else "pixel"
-    if not has_voxel_size(layer):
-        return f"{word} size not set" + (" (taken as a cube)" if layer.ndim > 2 else "")
-    edges = " × ".join(f"{s:.4g}" for s in spacing(layer))  # noqa: RUF001
-    return f"{word} {edges} {length_unit(layer)}".rstrip()
+    if size := voxel_size(layer):
+        return f"{word} {size}"
+    if given:
+        return f"{word} {given} for this run; the layer has no size"
+    return f"{word} size not set" + (" (taken as a cube)" if layer.ndim > 2 else "")
 
 
 def same_place(first: Layer, second: Layer) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from .._method import Method, Param, check_image, check_labels
 from ..recipe import Recipe, Step, execute
 from . import _layers
 
-__all__ = ["Outcome", "Problem", "Request", "problems", "resolve", "summary"]
+__all__ = ["Outcome", "Problem", "Request", "named_fields", "problems", "resolve", "summary"]
 
 Layer = Any
 """A napari layer."""
@@ -62,25 +63,25 @@ class Request:
     Parameters
     ----------
     recipe : Recipe
-        One step.
+        One step, whose settings hold the spacing where it is known, so that the recipe alone gives these pixels.
     inputs : Mapping
         Arrays by the names of the method's parameters, NumPy or lazy.
-    spacing : tuple of float or None
-        World length of a voxel per axis; None if it is not set.
     device : {"auto", "cpu", "gpu"}
         What the user asked for.
     name : str
         The new layer's name.
     place : Mapping
         What puts the new layer where the image lies.
+    unit : str
+        The symbol of the unit of the spacing; empty if it is not known.
     """
 
     recipe: Recipe
     inputs: Mapping[str, Any]
-    spacing: tuple[float, ...] | None
     device: Any
     name: str
     place: Mapping[str, Any]
+    unit: str = ""
 
     def run(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Outcome:
         """Run the recipe; call it in a thread of its own.
@@ -107,13 +108,13 @@ class Request:
         result = execute(
             self.recipe,
             inputs,
-            spacing=self.spacing,
             device=self.device,
             on_progress=on_progress,
             is_cancelled=is_cancelled,
         )
         labels = np.asarray(result.labels)
-        ours = {"recipe": self.recipe.to_json(), "provenance": dict(result.provenance)}
+        provenance = {**result.provenance, **({"unit": self.unit} if self.unit else {})}
+        ours = {"recipe": self.recipe.to_json(), "provenance": provenance}
         options = {"name": self.name, "metadata": {"napari_cutout": ours}, **self.place}
         return Outcome(labels, options, summary(labels, self.recipe.steps[-1], result.provenance))
 
@@ -142,6 +143,32 @@ def problems(method: Method, layers: Mapping[str, Layer | None], settings: Mappi
     except (ValueError, TypeError) as error:
         found.append(Problem("settings", str(error)))
     return tuple(found)
+
+
+def named_fields(sentence: str, fields: Collection[str]) -> tuple[str, ...]:
+    """Return the fields that an error names: where it says what is wrong, else where it says what to do.
+
+    Parameters
+    ----------
+    sentence : str
+        The error's sentence: what is wrong, a semicolon, and the way out.
+    fields : collection of str
+        The names of settings and arrays to look for.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the sentence; empty if it names none.
+
+    Examples
+    --------
+    >>> named_fields("low must not exceed high, got low=9 and high=2; give both", ("image", "low", "high"))
+    ('low', 'high')
+    """
+    for part in re.sub(r"\([^)]*\)", "", sentence).partition(";")[::2]:
+        if named := tuple(dict.fromkeys(word for word in re.findall(r"\w+", part) if word in fields)):
+            return named
+    return ()
 
 
 def _layer_problem(method: Method, param: Param, layer: Layer | None, image: Layer | None) -> Problem | None:
@@ -191,7 +218,13 @@ def _check_labels_layer(param: Param, layer: Layer, image: Layer) -> None:
         )
 
 
-def resolve(method: Method, layers: Mapping[str, Layer | None], settings: Mapping[str, Any], device: str) -> Request:
+def resolve(
+    method: Method,
+    layers: Mapping[str, Layer | None],
+    settings: Mapping[str, Any],
+    device: str,
+    voxel_size: _layers.VoxelSize | None = None,
+) -> Request:
     """Turn what a form says into a request.
 
     Parameters
@@ -204,6 +237,8 @@ def resolve(method: Method, layers: Mapping[str, Layer | None], settings: Mappin
         The value of every setting; those that are None are left to the method.
     device : {"auto", "cpu", "gpu"}
         What the user asked for.
+    voxel_size : VoxelSize, optional
+        Used where the image layer has no size of its own.
 
     Returns
     -------
@@ -220,6 +255,9 @@ def resolve(method: Method, layers: Mapping[str, Layer | None], settings: Mappin
     given = {name: layer for name, layer in layers.items() if layer is not None}
     image = given["image"]
     kept = {name: value for name, value in settings.items() if value is not None}
+    size = _layers.voxel_size(image) or voxel_size
+    if size is not None:
+        kept["spacing"] = size.lengths
     step = Step(method.name, kept, {name: name for name in given})
     inputs = {
         name: _layers.level_zero(layer) if name == "image" else _layers.copy_of(layer) for name, layer in given.items()
@@ -227,10 +265,10 @@ def resolve(method: Method, layers: Mapping[str, Layer | None], settings: Mappin
     return Request(
         recipe=Recipe((step,)),
         inputs=inputs,
-        spacing=_layers.spacing(image) if _layers.has_voxel_size(image) else None,
         device=device,
         name=f"{image.name} {method.name.replace('_', ' ')}",
         place=_layers.placement(image),
+        unit="" if size is None else size.unit,
     )
 
 

@@ -19,6 +19,7 @@ from ._request import Problem
 
 __all__ = [
     "COLUMNS",
+    "COUNTS",
     "ERRORS",
     "Question",
     "Score",
@@ -35,8 +36,17 @@ Layer = Any
 MAX_SAMPLED = 2**22
 """Voxels that the painted share is read from; a larger truth is sampled on a grid."""
 
-COLUMNS = ("class", "iou", "dice", "precision", "recall", "accuracy", "prevalence")
-"""Columns of `Evaluation.table` that the table shows."""
+COUNTS = overlap.COUNTS
+"""Columns of `Evaluation.table` that count voxels."""
+
+COLUMNS: Mapping[str, str] = {
+    "class": "class",
+    "iou": "IoU",
+    "dice": "Dice",
+    **{name: name for name in ("precision", "recall", "accuracy", "prevalence")},
+    **{name: name.upper() for name in COUNTS},
+}
+"""Columns of `Evaluation.table` in the order of the table, and what stands above them."""
 
 ERRORS: Mapping[int, tuple[str, str]] = {
     1: ("found", "#009e73"),
@@ -185,10 +195,12 @@ def headline(evaluation: overlap.Evaluation, unpainted: Unpainted, share: float)
     Returns
     -------
     str
-        Three short lines.
+        Four short lines.
     """
     return (
         f"mean IoU {evaluation.mean_iou:.4f}   mean Dice {evaluation.mean_dice:.4f}\n"
+        f"weighted by frequency: IoU {evaluation.frequency_weighted_iou:.4f}   "
+        f"Dice {evaluation.frequency_weighted_dice:.4f}\n"
         f"matched by {evaluation.match}: {evaluation.match_reason}\n"
         f"unpainted means {unpainted} ({100 * share:.3g} % of truth painted, {evaluation.n_voxels:,} voxels scored)"
     )
@@ -207,10 +219,12 @@ def cells(evaluation: overlap.Evaluation) -> list[list[str]]:
     list of list of str
         A dash where a score is not defined.
     """
-    return [[_cell(row[name]) for name in COLUMNS] for row in evaluation.table]
+    return [[_cell(name, row[name]) for name in COLUMNS] for row in evaluation.table]
 
 
-def _cell(value: float) -> str:
+def _cell(name: str, value: float) -> str:
+    if name in COUNTS:
+        return f"{value:,}"
     if isinstance(value, int):
         return str(value)
     return "-" if math.isnan(value) else f"{value:.3f}"

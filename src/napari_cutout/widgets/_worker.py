@@ -12,15 +12,21 @@ from superqt.utils import WorkerBase
 
 from .._monitor import Cancelled
 
-__all__ = ["ALERT", "RED", "RunBar", "Work", "WorkerSlot"]
+__all__ = ["ALERT", "RunBar", "Work", "WorkerSlot", "mark"]
 
 log = logging.getLogger(__name__)
 
-RED = "#e5484d"
-"""Border of a field that holds something wrong."""
+_RED = "QComboBox, QAbstractSpinBox, QCheckBox { border: 1px solid #e5484d; }"
+"""Style of a field that holds something wrong."""
 
 ALERT = "color: white; background: #a4262c; border-radius: 3px; padding: 3px"
 """Style of a line that says what is wrong; readable on dark themes and on light ones."""
+
+
+def mark(field: QWidget, problem: bool) -> None:
+    """Turn a field, or the fields that a widget holds, red or back."""
+    field.setStyleSheet(_RED if problem else "")
+
 
 Work = Callable[[Callable[[str, float], None], Callable[[], bool]], Any]
 """Called with on_progress and is_cancelled in a thread of its own; may raise `Cancelled`."""
@@ -101,23 +107,29 @@ class RunBar(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
+    ready
+        Whether a run may start; set it with `set_ready`.
     requested
         Emitted when the button was pressed and nothing runs; answer with `start`.
     returned
         Emitted with what the work returned.
+    failed
+        Emitted with the sentence of an error, which stands under the button by then.
     ended
         Emitted after every run, however it ended.
     """
 
     requested = Signal()
     returned = Signal(object)
+    failed = Signal(str)
     ended = Signal()
 
     def __init__(self, text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = text
         self.slot = WorkerSlot()
-        self._ready = True
+        self.ready = True
+        self._alarmed = False
         self.button = QPushButton(text)
         self.button.clicked.connect(self._press)
         self.progress = QProgressBar()
@@ -142,7 +154,7 @@ class RunBar(QWidget):  # type: ignore[misc]
 
     def set_ready(self, ready: bool) -> None:
         """Say whether a run may start; Cancel can always be pressed."""
-        self._ready = ready
+        self.ready = ready
         if not self.running:
             self.button.setEnabled(ready)
 
@@ -173,8 +185,14 @@ class RunBar(QWidget):  # type: ignore[misc]
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show one line under the button."""
+        self._alarmed = problem
         self.status.setStyleSheet(ALERT if problem else "")
         self.status.setText(sentence)
+
+    def calm(self) -> None:
+        """Take away the line under the button if it says what is wrong."""
+        if self._alarmed:
+            self.say("")
 
     def _press(self) -> None:
         if self.running:
@@ -196,12 +214,13 @@ class RunBar(QWidget):  # type: ignore[misc]
         log.error("a run failed", exc_info=error)
         self.say(sentence, problem=True)
         show_error(sentence)
+        self.failed.emit(sentence)
 
     def _end(self) -> None:
         self.slot.worker = None
         self.progress.setVisible(False)
         self.button.setText(self._text)
-        self.button.setEnabled(self._ready)
+        self.button.setEnabled(self.ready)
         self.ended.emit()
 
 

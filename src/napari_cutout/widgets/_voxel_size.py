@@ -1,0 +1,86 @@
+"""The fields that say how large a voxel is, for an image whose layer does not."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
+
+from . import _layers
+from ._editors import FloatBox, StillUnlessFocused
+
+__all__ = ["VoxelSizeFields"]
+
+_UNITS = ("µm", "nm", "mm")
+_SHORTEST, _LONGEST = 1e-9, 1e9
+_NARROW = """
+QAbstractSpinBox { padding: 1px 4px; min-width: 36px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0px; border: none; }
+QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { width: 0px; height: 0px; image: none; }
+"""
+"""Style of a length: without buttons, so that three of them fit. (Where a style sheet is at work, as in napari,
+`QAbstractSpinBox.setButtonSymbols` would take the text away with the buttons.)"""
+
+_TOOLTIP = (
+    "How large a voxel is along each axis. It is used for the run and kept with its result; the layer stays as it is. "
+    "1 along every axis means that it is not set."
+)
+
+
+class VoxelSizeFields(QWidget):  # type: ignore[misc]
+    """One length per axis and a unit; all lengths are 1 until somebody sets them.
+
+    Attributes
+    ----------
+    changed
+        Emitted when a length or the unit has changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.boxes = {axis: FloatBox() for axis in "zyx"}
+        self.unit_box = QComboBox()
+        self.unit_box.addItems(_UNITS)
+        self._names = {axis: QLabel(axis) for axis in self.boxes}
+        self._still = StillUnlessFocused(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for axis, box in self.boxes.items():
+            box.setRange(_SHORTEST, _LONGEST)
+            box.setStyleSheet(_NARROW)
+            layout.addWidget(self._names[axis])
+            layout.addWidget(box, 1)
+            box.valueChanged.connect(lambda _: self.changed.emit())
+        layout.addWidget(self.unit_box)
+        self.unit_box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        for field in (*self.boxes.values(), self.unit_box):
+            field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            field.installEventFilter(self._still)
+        self.setToolTip(_TOOLTIP)
+        self.show_for(3, "")
+
+    @property
+    def value(self) -> _layers.VoxelSize | None:
+        """What the fields say; None while all lengths are 1."""
+        lengths = tuple(box.value() for box in self.boxes.values() if not box.isHidden())
+        return None if set(lengths) == {1.0} else _layers.VoxelSize(lengths, self.unit_box.currentText())
+
+    def set_value(self, *lengths: float, unit: str = "µm") -> None:
+        """Show lengths, in the order of the axes, and their unit."""
+        for box, length in zip(list(self.boxes.values())[-len(lengths) :], lengths, strict=True):
+            box.setValue(length)
+        self.unit_box.setCurrentText(unit)
+
+    def show_for(self, ndim: int, unit: str) -> None:
+        """Start anew for an image of 2 or 3 axes, in the unit of its layer if it has one."""
+        self.blockSignals(True)
+        for at, (axis, box) in enumerate(self.boxes.items(), start=ndim - 3):
+            box.setVisible(at >= 0)
+            self._names[axis].setVisible(at >= 0)
+            box.setValue(1.0)
+        if unit and self.unit_box.findText(unit) < 0:
+            self.unit_box.addItem(unit)
+        self.unit_box.setCurrentText(unit or _UNITS[0])
+        self.blockSignals(False)
