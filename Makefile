@@ -8,7 +8,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint cons
 .PHONY: demo test test-long lint bench docs pictures clean
 
 demo: .venv/base.stamp ## segment and score the samples, or IMAGE=... TRUTH=...
-	$(BIN)/napari-cutout demo $(OUT) $(if $(IMAGE),--image $(IMAGE)) $(if $(TRUTH),--truth $(TRUTH)) --overwrite
+	$(BIN)/napari-cutout demo $(OUT) $(if $(IMAGE),--image $(IMAGE)) $(if $(TRUTH),--truth $(TRUTH))
 
 test: .venv/dev.stamp system-libraries ## every test but the slow ones, the widgets in a real viewer among them
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)

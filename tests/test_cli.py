@@ -150,7 +150,7 @@ def test_colour_images_need_a_channel(folder: Path, image: np.ndarray, capsys: p
 
     Image.fromarray(np.stack([image, image[::-1], image * 0], -1).astype(np.uint8)).save("colour.png")
     sentence = fails(capsys, "threshold", "colour.png", "labels.tif")
-    assert sentence == "'colour' has 3 channels and a method cuts one; choose channel=0 to 2, or channel='mean'"
+    assert sentence == "'colour' has 3 channels and a method cuts one; choose --channel 0 to 2, or --channel mean"
     assert main(["threshold", "colour.png", "labels.tif", "--channel", "1"]) == 0
     np.testing.assert_array_equal(io.read("labels.tif").data, nc.threshold(image[::-1]))
     assert main(["threshold", "colour.png", "mean.tif", "--channel", "mean"]) == 0
@@ -180,6 +180,13 @@ def test_a_folder_and_a_pattern(folder: Path, image: np.ndarray, capsys: pytest.
     assert said_both.err.startswith("napari-cutout: set.npz:img_3: ")
     assert said_both.out.splitlines()[-1] == "threshold: 3 images, 1 of them with errors"
     np.testing.assert_array_equal(io.read("again/img_1.tif").data, nc.threshold(image))
+
+
+def test_keys_that_look_like_paths_stay_in_the_folder(folder: Path, image: np.ndarray) -> None:
+    np.savez("set.npz", **{"../escaped": image, "sub/name": image})
+    assert main(["threshold", "set.npz:*", "out/in"]) == 0
+    assert sorted(path.name for path in Path("out/in").glob("*.tif")) == [".._escaped.tif", "sub_name.tif"]
+    assert [path.name for path in Path("out").iterdir()] == ["in"]
 
 
 # evaluate, run, methods, doctor --------------------------------------------------------------------------
@@ -213,6 +220,18 @@ def test_evaluate_over_folders(image: np.ndarray, capsys: pytest.CaptureFixture[
     assert main(["evaluate", "p", "t/*.tif", "--csv", "s.csv"]) == 0
     assert "evaluate: 2 images, 0 of them with errors" in capsys.readouterr().out
     assert len(Path("s.csv").read_text().splitlines()) == 3
+    both = Volume(np.where(image > 120, 2, image > 50).astype(np.uint8), "yx")
+    io.write("t/b.tif", both, overwrite=True)
+    capsys.readouterr()
+    assert main(["evaluate", "p", "t"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "Labels were matched by different rules (value for 1, binary for 1 of the images), so their scores are not "
+        "alike; choose one with --match."
+    )
+    assert main(["threshold", "p", "cut", "--truth", "t"]) == 0
+    assert "choose one with --match." in capsys.readouterr().out
+    assert main(["evaluate", "p", "t", "--match", "binary"]) == 0
+    assert "--match" not in capsys.readouterr().out
     Path("t/b.tif").unlink()
     assert main(["evaluate", "p", "t"]) == cli.SOME_FAILED
     assert "no truth is named like it" in capsys.readouterr().err
@@ -272,6 +291,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     assert 'to work in napari: pip install "napari-cutout[app]"' in doctor.diagnosis()
     assert 'to use U-Nets: pip install "napari-cutout[unet]"' in doctor.diagnosis()
 
+    monkeypatch.setattr(_device, "cupy_packages", lambda: ["cucim-cu13", "cupy-cuda13x"])
     usable = _device.GpuStatus(True, name="NVIDIA H200", driver="580", cuda="13.0", free=3 << 30, total=4 << 30)
     monkeypatch.setattr(_device, "gpu_status", lambda: usable)
     monkeypatch.setattr(doctor, "version", lambda package: "1.0")
@@ -279,6 +299,12 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     lines = doctor.diagnosis()
     assert "GPU            NVIDIA H200, 3.0 GiB of 4.0 GiB free" in lines
     assert lines[-1] == "nothing is missing"
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(_device, "cupy_packages", lambda: ["cupy-cuda12x"])
+    assert doctor.diagnosis()[-1] == 'cuCIM is missing beside CuPy: pip install "napari-cutout[cuda12]"'
+    monkeypatch.setattr(sys, "platform", "win32")  # there is no cuCIM for it
+    assert doctor.diagnosis()[-1] == "nothing is missing"
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,16 +333,32 @@ SENTENCES = {
     "no pattern": (["threshold", "none*.tif", "x"], "there is no file 'none*.tif'"),
     "broken": (["threshold", "broken.tif", "x.tif"], "cannot read 'broken.tif'"),
     "ending": (["threshold", "image.tif", "x.jpg"], "labels are written as .tif, .tiff, .png, .npy, .zarr, not as"),
-    "exists": (["threshold", "image.tif", "truth.tif"], "'truth.tif' exists already; choose another name"),
+    "exists": (["threshold", "image.tif", "truth.tif"], "exists already; choose another name, or give --overwrite"),
     "itself": (["threshold", "image.tif", "image.tif", "--overwrite"], "the labels would replace 'image.tif', which"),
     "no folder": (["threshold", "image.tif", "none/x.tif"], "there is no folder 'none'"),
-    "gpu": (["threshold", "image.tif", "x.tif", "--device", "gpu"], "device='gpu' cannot be used because there"),
+    "gpu": (["threshold", "image.tif", "x.tif", "--device", "gpu"], "install one, or give --device cpu"),
     "recipe out": (["threshold", "image.tif", "x.tif", "--recipe-out", "truth.tif"], "'truth.tif' exists already"),
     "float mask": (["threshold", "image.tif", "x.tif", "--mask", "floats.npy"], "mask must hold booleans, got dtype"),
     "complex": (["threshold", "complex.npy", "x.tif"], "image must be real, got dtype complex128"),
     "constant": (["threshold", "constant.npy", "x.tif"], "grey level"),
     "objects": (["threshold", "objects.npy", "x.tif"], "Python objects, which are not loaded"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("python", "here"),
+    [
+        ("choose frame=0 to 4", "choose --frame 0 to 4"),
+        ("choose channel=0 to 2, or channel='mean'", "choose --channel 0 to 2, or --channel mean"),
+        ("'a.csv' exists already; or allow to overwrite it", "'a.csv' exists already; or give --overwrite"),
+        ("set one_per_object=True, or use 'cpu'", "set --one-per-object, or give --device cpu"),
+        ("give it as `ignore` or `xyz`", "give it as --ignore or `xyz`"),
+        ("there is no file 'channel=0 mean.tif'", "there is no file 'channel=0 mean.tif'"),
+        ("Otsu's seed=3 of a=5", "Otsu's seed=3 of a=5"),
+    ],
+)
+def test_the_way_out_is_spelled_as_options(python: str, here: str) -> None:
+    assert cli.as_options(python) == here
 
 
 @pytest.mark.parametrize(("tokens", "text"), SENTENCES.values(), ids=SENTENCES)

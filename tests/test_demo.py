@@ -63,7 +63,8 @@ def test_scores_are_those_of_the_labels_in_the_files(made: Made) -> None:
         tiff, store = (io.read(sample / "labels" / f"{row['run']}{ending}") for ending in (".tif", ".zarr"))
         np.testing.assert_array_equal(tiff.data, store.data)
         assert tiff.spacing == store.spacing == io.read(sample / "image.tif").spacing
-        expected = nc.evaluate(tiff.data, (truth != 0).astype(np.uint8), match=row["matched by"])
+        expected = nc.evaluate(tiff.data, (truth != 0).astype(np.uint8))  # objects of one kind are one class
+        assert row["matched by"] == expected.match
         assert (row["IoU"], row["Dice"]) == (expected.mean_iou, expected.mean_dice)
         assert row["found"].split()[0] == str(len(np.unique(tiff.data[tiff.data != 0])))
 
@@ -202,34 +203,90 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]
     return demo.demo
 
 
-def test_a_folder_of_the_demo_is_replaced_and_nothing_else(
+def test_files_of_the_demo_are_replaced_and_nothing_else(
     quick: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     (row,) = quick(tmp_path / "out")
-    assert (row["IoU"], row["found"], row["matched by"]) == (1.0, "1 object", "binary")
-    (tmp_path / "out" / "mine.txt").write_text("precious")
-    (tmp_path / "out" / "square" / "old").write_text("of the demo before")
-    (tmp_path / "outside").write_text("precious")
+    assert (row["IoU"], row["found"], row["matched by"]) == (1.0, "1 object", "value")
+    listed = (tmp_path / "out" / demo.MARKER).read_text().splitlines()
+    assert {"README.txt", "scores.csv", "square/picture.png"} < set(listed)
+    mine = [tmp_path / "out" / "mine.txt", tmp_path / "out" / "square" / "mine.txt", tmp_path / "outside"]
+    for path in mine:
+        path.write_text("precious")
+    old = tmp_path / "out" / "older" / "labels.tif"
+    old.parent.mkdir()
+    old.write_text("of the demo before")
     with (tmp_path / "out" / demo.MARKER).open("a") as marker:
-        marker.write("../outside\n")
+        marker.write(f"older/labels.tif\n../outside\n{tmp_path / 'outside'}\n")
+    (tmp_path / "out" / "README.txt").write_text("old")
+    for overwrite in (False, True):
+        quick(tmp_path / "out", overwrite=overwrite)
+        assert {path.read_text() for path in mine} == {"precious"}
+        assert not old.parent.exists()
+        assert (tmp_path / "out" / "README.txt").read_text().startswith("What")
+        assert (tmp_path / "out" / demo.MARKER).read_text().splitlines() == listed
+
+
+def test_a_marker_does_not_reach_through_links(quick: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
     quick(tmp_path / "out")
-    assert (tmp_path / "out" / "mine.txt").read_text() == (tmp_path / "outside").read_text() == "precious"
-    assert not (tmp_path / "out" / "square" / "old").exists()
-    assert sorted((tmp_path / "out" / demo.MARKER).read_text().split()) == ["README.txt", "scores.csv", "square"]
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "file").write_text("precious")
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "else")
+    with (tmp_path / "out" / demo.MARKER).open("a") as marker:
+        marker.write("link/file\n")
+    quick(tmp_path / "out")
+    assert (tmp_path / "else" / "file").read_text() == "precious"
 
 
-def test_a_folder_of_someone_else_is_refused(quick: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["README.txt", "scores.csv", "square", "square/picture.png", "square/labels"])
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_file_in_the_way_is_refused(
+    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path, name: str, marked: bool
+) -> None:
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("precious")
+    if marked:
+        (tmp_path / "out" / demo.MARKER).write_text("\n")
+    else:
+        with pytest.raises(FileExistsError, match="holds something that the demo did not make; choose another name"):
+            quick(tmp_path / "out")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileExistsError, match="is in the way, and the demo did not write it; move it, or choose"):
+        quick(tmp_path / "out", overwrite=True)
+    assert path.read_text() == "precious"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_overwrite_adds_to_a_folder_of_someone_else(quick: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "README.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match="holds something that the demo did not make; choose another name"):
-        quick(folder)
-    assert (folder / "README.txt").read_text() == "precious"
+    (folder / "square").mkdir(parents=True)
+    (folder / "square" / "notes.txt").write_text("precious")
     quick(folder, overwrite=True)
-    assert (folder / "README.txt").read_text().startswith("What napari-cutout's demo wrote.")
+    assert (folder / "square" / "notes.txt").read_text() == "precious"
+    assert (folder / "scores.csv").exists()
     (tmp_path / "file").write_text("precious")
     with pytest.raises(FileExistsError, match="is a file, and the demo writes a folder"):
         quick(tmp_path / "file", overwrite=True)
+
+
+def test_the_folder_one_stands_in(
+    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    quick(Path())
+    assert (tmp_path / "here" / "scores.csv").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("../../escaped", ".._.._escaped"), ("a/b", "a_b"), ("..", "__"), ("scores.csv", "scores.csv image")],
+)
+def test_the_name_of_an_image_is_no_path(key: str, name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", **{key: np.eye(9)})
+    assert demo.own_case(f"{tmp_path}/set.npz:{key}", None, None, None).name == name
 
 
 def test_a_demo_that_breaks_leaves_the_old_folder(
@@ -256,7 +313,7 @@ def test_the_samples_are_annotated() -> None:
     assert [(case.name, case.image.data.ndim) for case in cases] == [("nuclei_3d", 3), ("nuclei_2d", 2), ("coins", 2)]
     for case in cases:
         assert case.truth is not None
-        assert demo.numbers_objects(case.truth, None)
+        assert demo.one_kind(case.truth, None)
         assert case.objects == "bright"
 
 
@@ -275,12 +332,12 @@ def test_instances_are_told_from_classes() -> None:
     squares = np.zeros((20, 20), np.int32)
     squares[2:6, 2:6], squares[10:15, 10:15] = 1, 2
     stripes = np.repeat(np.arange(20) % 3, 20).reshape(20, 20)
-    assert demo.numbers_objects(None, None)
-    assert demo.numbers_objects(squares > 0, None)
-    assert demo.numbers_objects(squares, None)
-    assert demo.numbers_objects(np.arange(100).reshape(10, 10), None)
-    assert not demo.numbers_objects(stripes, None)
-    assert not demo.numbers_objects(squares, 0)  # strokes have classes
+    assert demo.one_kind(None, None)
+    assert demo.one_kind(squares > 0, None)
+    assert demo.one_kind(squares, None)
+    assert demo.one_kind(np.arange(100).reshape(10, 10), None)
+    assert not demo.one_kind(stripes, None)
+    assert not demo.one_kind(squares, 0)  # strokes have classes
 
 
 def test_strokes_lie_inside_what_they_stand_for() -> None:

@@ -158,15 +158,30 @@ AUTO = [
     pytest.param([0, 3, 4], [0, 1, 1], None, "binary", id="objects-against-mask"),
     pytest.param([0, 0, 0], [0, 4, 5], None, "binary", id="nothing-found"),
     pytest.param([1, 2, 3], [0, 0, 0], None, "binary", id="nothing-there"),
-    pytest.param([0, 1, 2], [2, 1, 0], None, "value", id="same-labels"),
+    pytest.param([0, 1, 2], [0, 1, 2], None, "value", id="labels-that-agree"),
+    pytest.param([0, 1, 2, 2], [0, 1, 2, 1], None, "value", id="labels-that-agree-in-a-tie"),
+    pytest.param([0, 1, 2, 3, 3], [0, 1, 2, 0, 4], None, "value", id="most-labels-agree"),
+    pytest.param([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 3, 3], None, "value", id="three-of-five-are-shared"),
+    pytest.param([0, 1, 2, 3, 4, 5], [0, 1, 2, 2, 2, 2], None, "binary", id="two-of-five-are-shared"),
+    pytest.param([0, 1, 2], [2, 1, 0], None, "binary", id="a-shared-label-meets-no-object"),
+    pytest.param([0, 1, 2, 3], [0, 2, 1, 3], None, "binary", id="objects-in-another-order"),
+    pytest.param([0, 1, 2, 2, 2], [0, 1, 2, 1, 1], None, "binary", id="one-label-disagrees"),
+    pytest.param([0, 1, 2, 2, 2], [0, 1, 2, 0, 0], None, "value", id="excess-is-no-disagreement"),
+    pytest.param([0, 1, 2], [0, 5, 6], None, "binary", id="other-labels"),
     pytest.param([1, 2, 3], [0, 1, 2], None, "overlap", id="clusters-from-1"),
     pytest.param([1, 2, 2], [0, 1, 2], None, "overlap", id="same-object-labels-no-background"),
-    pytest.param([0, 1, 2], [0, 5, 6], None, "overlap", id="other-labels"),
+    pytest.param([1, 1, 1, 2, 3], [0, 0, 1, 1, 1], None, "overlap", id="clusters-against-mask"),
+    pytest.param([1, 2, 3], [1, 2, 3], None, "value", id="clusters-that-agree"),
+    pytest.param(FAR[1:], FAR[1:] % 2, None, "binary", id="many-objects-without-background"),
     pytest.param(FAR, FAR // 2, None, "binary", id="many-labels"),
-    pytest.param(FAR, FAR, None, "value", id="many-labels-that-are-the-same"),
-    pytest.param([0, 1, 1], [0, 1, 2], 0, "overlap", id="mask-against-strokes-of-both"),
+    pytest.param(FAR, FAR, None, "binary", id="many-labels-that-are-the-same"),
+    pytest.param(FAR[:33], FAR[:33], None, "value", id="32-labels-that-are-the-same"),
+    pytest.param([0, 1, 1], [0, 1, 2], 0, "value", id="mask-against-strokes-of-both"),
+    pytest.param([0, 0, 1, 1], [0, 2, 1, 1], 0, "overlap", id="background-against-strokes-of-both"),
     pytest.param([0, 1, 1], [0, 2, 2], 0, "binary", id="strokes-of-one-class"),
+    pytest.param([0, 5, 6, 7], [0, 2, 2, 2], 0, "binary", id="objects-against-strokes-of-one-class"),
     pytest.param([1, 1, 2], [0, 1, 2], 0, "value", id="strokes-of-the-same-labels"),
+    pytest.param([1, 2, 1], [0, 1, 2], 0, "overlap", id="clusters-against-strokes"),
 ]
 
 
@@ -178,6 +193,24 @@ def test_auto_says_which_rule_it_took(predicted: Any, truth: Any, ignore: int | 
     asked = evaluate(np.array(predicted), np.array(truth), ignore=ignore, match=rule)  # type: ignore[arg-type]
     assert_array_equal(counts(result), counts(asked))
     assert f"match={rule!r} was asked for" in asked.match_reason
+
+
+def test_objects_in_another_order_score_as_objects() -> None:
+    truth = np.zeros((20, 40), np.uint8)
+    for number in range(8):
+        truth[2:8, 5 * number : 5 * number + 3] = number + 1
+    predicted = np.where(truth != 0, 9 - truth.astype(int), 0)
+    result = evaluate(predicted, truth)
+    assert (result.match, result.mean_iou) == ("binary", 1.0)
+    assert "number objects" in result.match_reason
+
+
+def test_grey_classes_against_a_mask_find_their_background() -> None:
+    truth = np.array([0, 0, 0, 0, 1, 1, 1])
+    result = evaluate(np.array([1, 1, 1, 2, 3, 3, 3]), truth)
+    assert result.mapping == {1: 0, 2: 0, 3: 1}
+    assert result.mean_iou == 1
+    assert "map of classes without a background (0): 1, 2, 3" in result.match_reason
 
 
 def test_binary_joins_all_objects() -> None:
@@ -374,6 +407,26 @@ def test_renumbering_predicted_does_not_show_in_overlap(labels: tuple[np.ndarray
     assert expected.overall_accuracy >= evaluate(predicted, truth, match="value").overall_accuracy
 
 
+@given(label_pairs(), st.randoms(use_true_random=False))
+def test_permuting_objects_never_changes_the_score_where_they_are_not_classes(
+    labels: tuple[np.ndarray, np.ndarray], random: Any
+) -> None:
+    predicted, truth = labels
+    before = evaluate(predicted, truth)
+    numbers = np.unique(predicted[predicted != 0])
+    order = np.array(random.sample(range(len(numbers)), len(numbers)), int)
+    renumbered = predicted.copy()
+    inside = predicted != 0
+    renumbered[inside] = numbers[order][np.searchsorted(numbers, predicted[inside])]
+    after = evaluate(renumbered, truth)
+    if inside.all() or "value" not in (before.match, after.match):
+        assert_array_equal(counts(after), counts(before))
+    else:  # over a background, few labels that agree are taken at their value
+        assert max(len(numbers), len(np.unique(truth[truth != 0]))) <= 32
+    fresh = np.where(inside, predicted + truth.max(), 0)  # none of its labels is one of truth
+    assert inside.all() or evaluate(fresh, truth).match == "binary"
+
+
 @given(label_pairs())
 def test_renumbering_both_renumbers_the_classes(labels: tuple[np.ndarray, np.ndarray]) -> None:
     predicted, truth = labels
@@ -541,9 +594,9 @@ def test_summary_shows_scores_and_their_origin() -> None:
 
 def test_summary_of_many_classes_is_cut_and_says_so() -> None:
     labels = np.arange(100)
-    text = evaluate(labels, labels).summary()
-    assert "... and 60 more classes" in text
-    assert len(evaluate(labels, labels).table) == 100
+    result = evaluate(labels, labels, match="value")
+    assert "... and 60 more classes" in result.summary()
+    assert len(result.table) == 100
 
 
 def test_results_cannot_be_changed() -> None:

@@ -191,6 +191,29 @@ def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
     return f"{text}; if 0 means not annotated, give --ignore 0."
 
 
+def rules_taken(evaluations: Sequence[Evaluation]) -> str:
+    """Return that images were scored by different rules, and how to choose one.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        The scores of several images.
+
+    Returns
+    -------
+    str
+        One sentence; empty where all were scored by one rule.
+    """
+    times = Counter(e.match for e in evaluations)
+    if len(times) < 2:
+        return ""
+    taken = ", ".join(f"{rule} for {n}" for rule, n in times.most_common())
+    return (
+        f"Labels were matched by different rules ({taken} of the images), so their scores are not alike; "
+        "choose one with --match."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """All that is the same for every image of a run.
@@ -388,7 +411,7 @@ def recipe_beside(labels: Path) -> Path:
 def _place(job: Job, source: Source, target: Path) -> Path:
     """Return the file to write: the target, or one in it if it is a folder."""
     if target.is_dir() and target.suffix.lower() != ".zarr":
-        return target / f"{_stem(source) or 'labels'}{job.suffix}"
+        return target / f"{file_name(_stem(source)) or 'labels'}{job.suffix}"
     _check_suffix(target)
     return target
 
@@ -410,6 +433,23 @@ def _check_place(place: Path, read: Iterable[Source], overwrite: bool) -> None:
 
 def _is_path(source: Source) -> bool:
     return isinstance(source, str | os.PathLike)
+
+
+def file_name(name: str) -> str:
+    """Return a name as one part of a path: what would lead elsewhere, or what file systems refuse, becomes ``_``.
+
+    Parameters
+    ----------
+    name : str
+        Any text, such as the key of an array in an NPZ.
+
+    Returns
+    -------
+    str
+        It, without separators, and never dots alone; empty if `name` is.
+    """
+    plain = re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", name)
+    return plain if plain.strip(". ") else plain.replace(".", "_").replace(" ", "_")
 
 
 def _stem(source: Source) -> str:
@@ -442,7 +482,7 @@ def run_many(
         raise FileExistsError(f"{str(scores)!r} exists already; choose another folder, or allow to overwrite it")
     rows = []
     for image in images:
-        place = None if folder is None else folder / f"{_stem(image)}{job.suffix}"
+        place = None if folder is None else folder / f"{file_name(_stem(image))}{job.suffix}"
         rows.append(_row(job, image, place, truths, {name: found[image] for name, found in partners.items()}))
     batch = Batch(tuple(rows))
     if scores is not None:
@@ -529,7 +569,11 @@ def _folder(images: Sequence[str], target: Path, job: Job) -> Path:
     """Make the folder that the labels of many images go to, unless two of them would get one name."""
     if target.suffix.lower() in io.WRITERS or (target.exists() and not target.is_dir()):
         raise ValueError(f"{len(images)} images need a folder to write to, but {str(target)!r} is the name of one file")
-    _keyed(images, _stem, f"would both be written to {str(target)!r} under one name; run them one folder at a time")
+    _keyed(
+        images,
+        lambda image: file_name(_stem(image)),
+        f"would both be written to {str(target)!r} under one name; run them one folder at a time",
+    )
     target.mkdir(parents=True, exist_ok=True)
     return target
 

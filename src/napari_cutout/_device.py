@@ -292,6 +292,23 @@ def install_line(cuda: int = 0, *, again: bool = False) -> str:
     return f'{"pip install --force-reinstall" if again else "pip install"} "napari-cutout[{extra}]"'
 
 
+def matching_line(gpu: GpuStatus) -> str:
+    """Return the pip line that completes a usable GPU, for the CUDA version that the installed CuPy was built for.
+
+    Parameters
+    ----------
+    gpu : GpuStatus
+        A usable GPU; its driver decides where the name of the CuPy package does not say the version.
+
+    Returns
+    -------
+    str
+        A command.
+    """
+    built_for = [int(name[9:11]) for name in cupy_packages() if name[:9] == "cupy-cuda" and name[9:11].isdigit()]
+    return install_line(1000 * (built_for[0] if built_for else int(gpu.cuda.partition(".")[0] or 0)))
+
+
 def _replace_cupy(cuda: int) -> str:
     return f"pip uninstall -y {' '.join(cupy_packages())} && {install_line(cuda)}"
 

@@ -105,7 +105,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, MemoryError) as error:
         from ._batch import sentence
 
-        return _fail(error, sentence(error))
+        return _fail(error, as_options(sentence(error)))
     return found if isinstance(found, int) else 0
 
 
@@ -116,6 +116,46 @@ def _fail(error: Exception, text: str) -> int:
         traceback.print_exception(error)
     print(f"napari-cutout: {text}", file=sys.stderr)
     return BAD_INPUT
+
+
+_WORDS = {"allow to overwrite": "give --overwrite", "use 'cpu'": "give --device cpu"}
+"""Ways out as Python has them, and as the command line has them."""
+
+
+def as_options(text: str) -> str:
+    """Return a sentence with settings as the command line spells them: ``--channel 0`` for ``channel=0``.
+
+    Parameters
+    ----------
+    text : str
+        A sentence of the library.
+
+    Returns
+    -------
+    str
+        The same; names in quotes, such as those of files, stay what they are.
+    """
+    names = {*RUN_OPTIONS, *(p.name for entry in catalog.methods().values() for p in entry.params)}
+
+    def spelled(found: re.Match[str]) -> str:
+        way, name, value, alone = found.group("way", "name", "value", "alone")
+        if way:
+            return _WORDS[way]
+        option = f"--{(name or alone or '').replace('_', '-')}"
+        return (
+            (option if value == "True" else f"{option} {value}")
+            if name in names
+            else option
+            if alone in names
+            else found.group()
+        )
+
+    ways = "|".join(map(re.escape, _WORDS))
+    pattern = (
+        rf"\b(?P<way>{ways})(?: it\b| a file\b)?|\b(?P<name>[a-z_]+)='?(?P<value>[\w.+-]*\w)'?"
+        r"|`(?P<alone>[a-z_]+)`|(?<!\w)'[^']*'"
+    )
+    return re.sub(pattern, spelled, text)
 
 
 def _readable(error: CycloptsError) -> str:
@@ -338,11 +378,11 @@ def what_was_found(result: Result) -> str:
 def _report_many(name: str, batch: Batch) -> int:
     import numpy as np
 
-    from ._batch import how_read
+    from ._batch import how_read, rules_taken
 
     for row in batch.rows:
         if row.error:
-            print(f"napari-cutout: {row.source}: {row.error}", file=sys.stderr)
+            print(f"napari-cutout: {row.source}: {as_options(row.error)}", file=sys.stderr)
         if row.provenance or row.evaluation is not None:
             print(_line(row))
     scored = [row.evaluation for row in batch.rows if row.evaluation is not None]
@@ -351,6 +391,8 @@ def _report_many(name: str, batch: Batch) -> int:
         iou, dice = np.nanmean([e.mean_iou for e in scored]), np.nanmean([e.mean_dice for e in scored])
         print(f"mean of {len(scored)} scored images: IoU {iou:.4f}, Dice {dice:.4f}")
         print(how_read(scored, scored[0].ignore))
+        if different := rules_taken(scored):
+            print(different)
     return SOME_FAILED if batch.failed else 0
 
 
@@ -463,7 +505,7 @@ def demo(
     channel: Annotated[str | None, Parameter(help="Which channel of a colour image, from 0, or 'mean'.")] = None,
     device: Annotated[Device, Parameter(help="Where to run.")] = "auto",
     overwrite: Annotated[
-        bool, Parameter(help="Replace the folder even if the demo did not make it.", negative="")
+        bool, Parameter(help="Write into a folder that the demo did not make; what is there stays.", negative="")
     ] = False,
 ) -> int:
     """Run every method on annotated samples, or on your own image, and rank them by score."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalog, io, recipe
-from ._batch import ERRORS, columns, how_read, read_image, read_labels, sentence, table_as_csv
+from ._batch import ERRORS, columns, file_name, how_read, read_image, read_labels, sentence, table_as_csv
 from ._device import Asked
 from ._method import Method
 from ._volume import Volume
 from .evaluation._export import write_text
-from .evaluation._matching import Match
+from .evaluation._matching import MAX_CLASSES
 from .evaluation.overlap import Evaluation, error_map, evaluate
 from .recipe import Recipe, Result, Step, execute
 from .samples import coins, nuclei_2d, nuclei_3d
@@ -31,10 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 MARKER = ".napari-cutout-demo"
-"""A folder that holds this file was made by the demo; its lines name what the demo wrote into it."""
-
-MAX_CLASSES = 32
-"""A truth with more labels than this numbers objects."""
+"""A folder that holds this file was made by the demo; its lines name the files that the demo wrote into it."""
 
 BACKGROUND_RADIUS = 50.0
 """Half the box of the background subtraction, in pixels; wider than the objects of most images."""
@@ -43,7 +41,8 @@ N_STROKES = 5
 """Objects that get a stroke."""
 
 _README = """\
-What napari-cutout's demo wrote. The next demo with the same folder replaces it.
+What napari-cutout's demo wrote. The next demo with the same folder replaces these files,
+and keeps all others.
 
 scores.csv                   one line per run: sample, method, clean-up, IoU, Dice, objects, seconds, backend
 <sample>/picture.png         the best run of each method: image, truth, labels, errors
@@ -292,8 +291,8 @@ def pairs_of(case: Case, device: Asked) -> list[tuple[Cut, CleanUp]]:
     ]
 
 
-def numbers_objects(truth: NDArray[Any] | None, ignore: int | None) -> bool:
-    """Tell whether a truth numbers objects (or holds just one kind) rather than classes.
+def one_kind(truth: NDArray[Any] | None, ignore: int | None) -> bool:
+    """Tell whether a truth shows objects of one kind, numbered or not: they get one stroke label and a number each.
 
     Parameters
     ----------
@@ -338,7 +337,7 @@ def strokes_from(truth: NDArray[Any], ignore: int | None) -> NDArray[np.uint8]:
     """
     known = np.ones(truth.shape, bool) if ignore is None else truth != ignore
     there = [int(label) for label in np.unique(truth[known]) if label]
-    if numbers_objects(truth, ignore):
+    if one_kind(truth, ignore):
         chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(N_STROKES, len(there))).round().astype(int)]
         groups = [[truth == label for label in chosen]]
     else:
@@ -381,7 +380,7 @@ def demo(
     Parameters
     ----------
     output : Path
-        The folder to make. One that the demo made before is replaced.
+        The folder to make. In one that the demo made before, the demo's own files are replaced; others stay.
     image : path, optional
         Your image, such as ``"image.tif"`` or ``"file.npz:key"``; by default three annotated samples are run.
     truth : path, optional
@@ -393,7 +392,7 @@ def demo(
     device : {"auto", "cpu", "gpu"}
         Where to run.
     overwrite : bool
-        Write into a folder that is there although the demo did not make it.
+        Write into a folder that is there although the demo did not make it; files that are there stay.
     say : callable
         Gets the lines that a user reads.
 
@@ -405,17 +404,19 @@ def demo(
     Raises
     ------
     FileExistsError
-        If the folder is there, is not the demo's, and `overwrite` is False.
+        If the folder is there, is not the demo's, and `overwrite` is False; or a file that the demo did not write
+        has the name of one that it would write.
     ValueError
         If a file cannot be read or the truth does not fit the image.
     """
-    output = Path(output)
+    output = Path(output).resolve()
     _check_folder(output, overwrite)
     if truth is not None and image is None:
         raise ValueError(f"truth {truth!r} was given without an image; give both, or none to run the samples")
     cases = samples() if image is None else [own_case(image, truth, ignore, channel)]
+    _check_free(output, ["scores.csv", "README.txt", *(f"{case.name}/picture.png" for case in cases)])
     output.parent.mkdir(parents=True, exist_ok=True)
-    work = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
+    work = output.parent / f".{output.name}.{uuid.uuid4().hex[:8]}.tmp"
     work.mkdir()
     try:
         runs = [run for case in cases for run in _ranked(case, work, device, say)]
@@ -448,7 +449,8 @@ def own_case(image: str, truth: str | None, ignore: int | None, channel: int | L
             f"truth must have the shape of image, {volume.data.shape}, but has {annotation.shape}; "
             "crop or resample it to the image"
         )
-    return Case(volume.name or "image", volume, annotation, ignore)
+    name = file_name(volume.name) or "image"
+    return Case(f"{name} image" if name.casefold() in _TAKEN else name, volume, annotation, ignore)
 
 
 def _ranked(case: Case, work: Path, device: Asked, say: Callable[[str], None]) -> list[Run]:
@@ -488,17 +490,17 @@ def _run(
             raise ValueError("it needs strokes, which the demo makes from a truth; give one")
         # A map of several grey classes stays one: which of them are objects is left to the scoring.
         classes = any(p.name == "n_classes" for p in catalog.find(cut.method).settings)
-        objects = not classes and numbers_objects(case.truth, case.ignore)
+        objects = not classes and one_kind(case.truth, case.ignore)
         whole = {**cut.settings, **clean_up.settings, **({"one_per_object": True} if objects else {})}
         made = Recipe([Step(cut.method, whole)])
         arrays = {"image": case.image.data, "markers": strokes}
         result = execute(made, {name: arrays[name] for name in made.inputs}, spacing=case.image.spacing, device=device)
-        return _scored(replace(run, recipe=made, result=result), folder, objects)
+        return _scored(replace(run, recipe=made, result=result), folder)
     except ERRORS as error:
         return replace(run, error=sentence(error))
 
 
-def _scored(run: Run, folder: Path, objects: bool) -> Run:
+def _scored(run: Run, folder: Path) -> Run:
     """Write the labels and the recipe of a run, score it, and keep one plane for the picture."""
     assert run.recipe is not None
     assert run.result is not None
@@ -514,20 +516,12 @@ def _scored(run: Run, folder: Path, objects: bool) -> Run:
     run = replace(run, result=replace(run.result, labels=plane), objects=found, plane=plane)
     if case.truth is None:
         return run
-    truth, match = _as_scored(case, objects)
-    scores = evaluate(labels, truth, ignore=case.ignore, match=match)
-    errors = error_map(labels, truth, ignore=case.ignore, match=match)[at].copy()
+    # Objects of one kind are one class to all runs, so that their scores can be ranked.
+    alike = case.ignore is None and one_kind(case.truth, None)
+    truth = (case.truth != 0).astype(np.uint8) if alike else case.truth
+    scores = evaluate(labels, truth, ignore=case.ignore)
+    errors = error_map(labels, truth, ignore=case.ignore)[at].copy()
     return replace(run, evaluation=scores, errors=errors)
-
-
-def _as_scored(case: Case, objects: bool) -> tuple[NDArray[Any], Match]:
-    """Return the truth that labels are compared with, and how they are matched."""
-    assert case.truth is not None
-    if objects:
-        return case.truth, "binary"
-    if case.ignore is None and numbers_objects(case.truth, None):
-        return (case.truth != 0).astype(np.uint8), "overlap"  # grey classes against objects of one kind
-    return case.truth, "auto"
 
 
 def _write_inputs(case: Case, strokes: NDArray[np.uint8] | None, folder: Path) -> None:
@@ -614,27 +608,56 @@ def _check_folder(output: Path, overwrite: bool) -> None:
     if any(output.iterdir()) and not (output / MARKER).is_file() and not overwrite:
         raise FileExistsError(
             f"the folder {str(output)!r} holds something that the demo did not make; choose another name, or allow to "
-            "overwrite what has the same name in it"
+            "overwrite it, which adds the demo's files to yours"
         )
 
 
-def _move(work: Path, output: Path) -> None:
-    """Move what was made into place; of what was there before only the demo's own goes."""
-    output.mkdir(exist_ok=True)
+_TAKEN = ("scores.csv", "readme.txt", MARKER)
+"""Names that an image cannot have, because files of the demo beside it have them."""
+
+
+def _listed(output: Path) -> list[str]:
+    """Return the files in a folder that its marker says the demo wrote; a line that leads outside is no such file."""
     marker = output / MARKER
-    before = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
-    made = sorted(entry.name for entry in work.iterdir())
-    for name in {*before, *made}:
-        # A name and no path, whatever the marker says: nothing outside the folder is touched.
-        if name and Path(name).name == name:
-            _remove(output / name)
+    lines = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
+    root = output.resolve()
+    return [line for line in lines if line and (output / line).parent.resolve().is_relative_to(root)]
+
+
+def _check_free(output: Path, names: Sequence[str]) -> None:
+    """Refuse to write where something lies that the demo did not write."""
+    own = set(_listed(output))
+    for name in names:
+        for path in (Path(name), *Path(name).parents[:-1]):
+            there = output / path
+            is_way = path != Path(name) and there.is_dir() and not there.is_symlink()
+            if os.path.lexists(there) and not is_way and path.as_posix() not in own:
+                raise FileExistsError(
+                    f"{str(there)!r} is in the way, and the demo did not write it; move it, or choose another folder"
+                )
+
+
+def _move(work: Path, output: Path) -> None:
+    """Move what was made into place; of what was there before only the demo's own files go."""
+    made = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
+    _check_free(output, made)
+    before = _listed(output)
+    output.mkdir(exist_ok=True)
+    # The marker names old and new files while they are moved, so that nothing is orphaned if that is cut short.
+    write_text(output / MARKER, "\n".join([*before, *made]) + "\n", overwrite=True)
+    for name in before:
+        _remove(output / name, output)
     for name in made:
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).rename(output / name)
-    marker.write_text("\n".join(made) + "\n", encoding="utf-8")
+    write_text(output / MARKER, "\n".join(made) + "\n", overwrite=True)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(path: Path, root: Path) -> None:
+    """Remove a file, and the folders above it that are empty then."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    for folder in path.parents:
+        if folder == root or not folder.is_dir() or any(folder.iterdir()):
+            return
+        folder.rmdir()

@@ -80,6 +80,8 @@ def _gpu_line(gpu: _device.GpuStatus) -> str:
 
 def _remedies(gpu: _device.GpuStatus) -> list[str]:
     lines = [] if gpu.usable else [f"to use a GPU: {gpu.remedy}"]
+    if gpu.usable and sys.platform.startswith("linux") and not _versions("cucim"):
+        lines.append(f"cuCIM is missing beside CuPy: {_device.matching_line(gpu)}")
     if not version("napari") or not qt_binding():
         lines.append('to work in napari: pip install "napari-cutout[app]"')
     if not version("torch"):

@@ -67,7 +67,7 @@ def matched(table: Contingency, match: Match, ignore: int | None) -> Matching:
     if match not in get_args(Match):
         raise ValueError(f"match must be one of {', '.join(map(repr, get_args(Match)))}, got {match!r}")
     labels = np.unique(table.predicted)
-    used, reason = (match, f"match={match!r} was asked for") if match != "auto" else _chosen(table, labels, ignore)
+    used, reason = (match, f"match={match!r} was asked for") if match != "auto" else _chosen(table, ignore)
     if used == "binary":
         return Matching(used, reason, labels, (labels != 0).astype(np.int64))
     if used == "value":
@@ -83,41 +83,62 @@ def _most_overlapped(table: Contingency) -> Counts:
     return table.truth[order][first]
 
 
-def _chosen(table: Contingency, predicted: Counts, ignore: int | None) -> tuple[str, str]:
-    """Choose a rule from the labels on both sides; the order of the lines is the rule of `evaluate`."""
-    truth = np.unique(table.truth)
+def _chosen(table: Contingency, ignore: int | None) -> tuple[str, str]:
+    """Choose a rule from the labels that meet; the order of the lines is the rule of `evaluate`."""
+    predicted, truth = np.unique(table.predicted), np.unique(table.truth)
     if ignore == 0:
-        return _chosen_for_strokes(predicted, truth)
-    objects = [labels[labels != 0] for labels in (predicted, truth)]
-    fewer, more = sorted(map(len, objects))
-    if np.array_equal(*objects) and more == 1:
-        return "value", f"the only object label on both sides is {objects[0][0]}"
-    if fewer <= 1 and more >= 1:
-        return "binary", f"predicted holds {_several(objects[0])} and truth {_several(objects[1])}"
-    if np.array_equal(predicted, truth):
-        return "value", f"predicted and truth hold the same {len(truth)} labels"
-    if more > MAX_CLASSES:
-        return "binary", f"more than {MAX_CLASSES} labels number objects, not classes"
-    return "overlap", f"predicted and truth hold different labels, {_listed(predicted)} and {_listed(truth)}"
+        return _chosen_for_strokes(table, predicted, truth)
+    ours, theirs = predicted[predicted != 0], truth[truth != 0]
+    if not len(ours) or not len(theirs):
+        return "binary", f"{'truth' if len(ours) else 'predicted'} holds no object, so there are no labels to match"
+    if 0 not in predicted and 1 < len(ours) <= MAX_CLASSES:
+        return _chosen_for_classes(table, predicted)
+    if len(ours) == len(theirs) == 1 and ours[0] == theirs[0]:
+        return "value", f"the only object label on both sides is {ours[0]}"
+    if 1 in (len(ours), len(theirs)):
+        return "binary", f"predicted holds {_several(ours)} and truth {_several(theirs)}: only objects can be compared"
+    if (most := max(len(ours), len(theirs))) > MAX_CLASSES:
+        return "binary", f"{most} labels are too many to be classes (more than {MAX_CLASSES}), so they number objects"
+    if _agree(table, ours, theirs):
+        return "value", "each label that predicted and truth share lies mostly on itself, so the labels name classes"
+    return "binary", "the labels of predicted and truth do not agree, so both number objects, each in its own order"
 
 
-def _chosen_for_strokes(predicted: Counts, truth: Counts) -> tuple[str, str]:
+def _chosen_for_classes(table: Contingency, predicted: Counts) -> tuple[str, str]:
+    """Choose a rule for a map in which every voxel has a class: which class is the background is not known."""
+    if np.array_equal(_most_overlapped(table), predicted):
+        return "value", "each label of predicted lies mostly on the same label of truth, so the labels name classes"
+    return "overlap", f"predicted is a map of classes without a background (0): {_listed(predicted)}"
+
+
+def _chosen_for_strokes(table: Contingency, predicted: Counts, truth: Counts) -> tuple[str, str]:
     """Choose a rule where 0 is not annotated: then truth holds no background, and any object may be class 1."""
     if len(truth) == 1:
         return "binary", "strokes of one class alone cannot show what was found in excess: IoU is no more than recall"
-    if np.array_equal(predicted, truth):
-        return "value", f"predicted and truth hold the same {len(truth)} labels"
-    return "overlap", f"predicted and the strokes hold different labels, {_listed(predicted)} and {_listed(truth)}"
+    if np.array_equal(_most_overlapped(table), predicted):
+        return "value", "each label of predicted lies mostly on strokes of the same label"
+    return (
+        "overlap",
+        f"predicted and the strokes number their classes differently, {_listed(predicted)} and {_listed(truth)}",
+    )
+
+
+def _agree(table: Contingency, predicted: Counts, truth: Counts) -> bool:
+    """Tell whether both sides share half of their object labels, and none of those meets another object more often."""
+    shared = np.intersect1d(predicted, truth)
+    if 2 * len(shared) < max(len(predicted), len(truth)):
+        return False
+    objects = (table.truth != 0) & np.isin(table.predicted, shared)
+    most, itself = np.zeros(len(shared), np.int64), np.zeros(len(shared), np.int64)
+    at, counts = np.searchsorted(shared, table.predicted[objects]), table.counts[objects]
+    same = table.predicted[objects] == table.truth[objects]
+    np.maximum.at(most, at, counts)
+    itself[at[same]] = counts[same]
+    return bool(((itself == most) & (itself > 0)).all())
 
 
 def _several(objects: Counts) -> str:
-    return (
-        "no object label"
-        if not len(objects)
-        else f"the object label {_listed(objects)}"
-        if len(objects) == 1
-        else f"{len(objects)} of them"
-    )
+    return f"the one object label {objects[0]}" if len(objects) == 1 else f"{len(objects)} object labels"
 
 
 def _listed(labels: Counts) -> str:

@@ -260,19 +260,21 @@ def evaluate(
         How predicted labels are matched to the classes of `truth`. ``"binary"``: on both sides any label but 0
         is class 1. ``"value"``: the labels are the classes. ``"overlap"``: each predicted label counts as the
         true class that it shares most voxels with, the smallest of several; several labels may count as one class.
-        ``"auto"`` takes the first line that fits:
+        ``"auto"`` takes the first line that fits; an object label is a label other than 0:
 
-        - both sides hold one object label (a label other than 0), and it is the same: value
-        - one side holds one object label or none: binary
-        - both sides hold the same labels: value
+        - one side holds no object label: binary
+        - `predicted` holds 2 to 32 labels and no 0, as a map of classes does: overlap; value if that is the same
+        - both sides hold one object label, and it is the same: value
+        - one side holds one object label: binary
         - one side holds more than 32 object labels, so they number objects: binary
-        - otherwise: overlap
+        - the labels agree: each side shares half of its object labels or more, and each shared one meets no other
+          object label of `truth` more often than itself: value
+        - otherwise both number objects, each in its own order: binary
 
         and where `ignore` is 0, so that `truth` has no background:
 
         - `truth` holds one label: binary
-        - both sides hold the same labels: value
-        - otherwise: overlap
+        - otherwise: overlap; value if that is the same
     classes : sequence of int, optional
         The classes to report, after matching; by default all that occur on either side.
 
