@@ -5,10 +5,12 @@ OUT ?= demo-output
 PYTEST_ARGS ?=
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: demo test test-long lint bench docs pictures clean
+.PHONY: demo app test test-long lint bench docs pictures clean
 
 demo: .venv/base.stamp ## segment and score the samples, or IMAGE=... TRUTH=...
-	$(BIN)/napari-cutout demo $(OUT) $(if $(IMAGE),--image $(IMAGE)) $(if $(TRUTH),--truth $(TRUTH))
+	$(BIN)/napari-cutout demo "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(TRUTH),--truth "$(TRUTH)")
+
+app: .venv/app.stamp ## napari with the plugin, in .venv
 
 test: .venv/dev.stamp system-libraries ## every test but the slow ones, the widgets in a real viewer among them
 	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
@@ -44,6 +46,10 @@ system-libraries:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(INSTALL) --editable .
+	touch $@
+
+.venv/app.stamp: .venv/base.stamp
+	$(INSTALL) --editable ".[app]"
 	touch $@
 
 .venv/dev.stamp: .venv/base.stamp

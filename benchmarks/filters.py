@@ -32,7 +32,7 @@ def our_sauvola(image: np.ndarray) -> np.ndarray:
 
 
 def peers_sauvola(image: np.ndarray) -> np.ndarray:
-    return image > filters.threshold_sauvola(image, WINDOW, r=R)
+    return image > filters.threshold_sauvola(image, WINDOW, k=-0.2, r=R)  # the mirror image, for bright objects
 
 
 def our_niblack(image: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def our_niblack(image: np.ndarray) -> np.ndarray:
 
 
 def peers_niblack(image: np.ndarray) -> np.ndarray:
-    return image > filters.threshold_niblack(image, WINDOW)
+    return image > filters.threshold_niblack(image, WINDOW, k=-0.2)
 
 
 def same(a: np.ndarray, b: np.ndarray) -> float:

@@ -20,6 +20,7 @@ HISTOGRAM = "tests/test_histogram.py"
 LOCAL = "tests/test_local_threshold.py"
 PLAN = "tests/test_plan.py"
 CONTRACT = "tests/test_contract.py"
+EVALUATION = "tests/test_evaluation.py"
 ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
 RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
@@ -76,4 +77,16 @@ MUTANTS = [
     Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
     Mutant("blockwise/_components.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
     Mutant("blockwise/_plans.py", 'depth = {axis: w if', 'depth = {axis: w // 2 if', DASK),
+    # evaluation
+    Mutant("evaluation/_matching.py", "if 0 not in predicted and 1 < len(ours) <= MAX_CLASSES:", "if False:", EVALUATION),
+    Mutant("evaluation/_matching.py", "if 2 * len(shared) < max(", "if 2 * len(shared) < min(", EVALUATION),
+    Mutant("evaluation/_matching.py", "(itself == most) & (itself > 0)", "itself > 0", EVALUATION),
+    Mutant("evaluation/_matching.py", "objects = (table.truth != 0) & np.isin", "objects = np.isin", EVALUATION),
+    Mutant("evaluation/_matching.py", "if 1 in (len(ours), len(theirs)):", "if False:", EVALUATION),
+    Mutant("evaluation/_contingency.py", "(predicted - predicted.min()) * width + (truth - low)", "(predicted - predicted.min()) + (truth - low)", EVALUATION),
+    Mutant("evaluation/_contingency.py", "kept = self.truth != ignore", "kept = self.truth > ignore", EVALUATION),
+    Mutant("evaluation/overlap.py", "_ratio(self.tp, self.tp + self.fp + self.fn)", "_ratio(self.tp, self.tp + self.fp)", EVALUATION),
+    Mutant("evaluation/overlap.py", "tn=_frozen(n_voxels - tp - fp - fn)", "tn=_frozen(n_voxels - tp - fp)", EVALUATION),
+    Mutant("evaluation/overlap.py", "2 * only_found + 3 * only_truth", "3 * only_found + 2 * only_truth", EVALUATION),
+    Mutant("evaluation/_export.py", "target.exists() and not overwrite", "False", EVALUATION),
 ]  # fmt: skip

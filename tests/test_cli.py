@@ -71,7 +71,7 @@ def test_the_command_gives_what_the_api_gives(
     written = io.read("labels.tif")
     np.testing.assert_array_equal(written.data, expected)
     assert written.spacing == (0.5, 0.25)
-    assert Recipe.load("labels.recipe.json") == Recipe([Step(name, settings, {m[2:]: m[2:] for m in markers[:1]})])
+    assert Recipe.load("labels.tif.recipe.json") == Recipe([Step(name, settings, {m[2:]: m[2:] for m in markers[:1]})])
     said = capsys.readouterr().out
     assert re.fullmatch(rf"{name}: .*; on the CPU because .*; \d+\.\d\d s; written to labels\.tif\n", said)
 
@@ -97,7 +97,7 @@ def test_settings_reach_the_method(folder: Path, image: np.ndarray, capsys: pyte
         one_per_object=True, connectivity=2, spacing=(1.0, 2.0),
     )  # fmt: skip
     np.testing.assert_array_equal(io.read("labels.zarr").data, expected)
-    assert Recipe.load("my.json") == Recipe.load("labels.recipe.json")
+    assert Recipe.load("my.json") == Recipe.load("labels.tif.recipe.json")
     assert Recipe.load("my.json").steps[0].settings["spacing"] == (1.0, 2.0)
     assert f"threshold: {expected.max()} object" in capsys.readouterr().out
 
@@ -127,15 +127,10 @@ def test_what_was_found_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_truth_gives_a_score_and_says_how_it_was_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["threshold", "image.tif", "a.tif", "--truth", "truth.tif"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1] == "IoU 1.0000, Dice 1.0000 (mean of the classes)"
+    assert said[1] == "IoU 1.0000, Dice 1.0000 (labels matched: value)"
     assert said[2] == (
-        "Unpainted voxels of the truth (0, 79.2% of all) were read as background; if 0 means not annotated, "
-        "give --ignore 0."
-    )
-    main(["threshold", "image.tif", "b.tif", "--truth", "strokes.tif", "--match", "binary"])
-    assert (
-        "so few are painted that they may be strokes: if 0 means not annotated, give --ignore 0."
-        in capsys.readouterr().out
+        "Unpainted voxels of the truth (0, 79.2% of all) were read as background; if the truth holds strokes, "
+        "where 0 means not annotated, give --ignore 0."
     )
     main(["threshold", "image.tif", "c.tif", "--truth", "strokes.tif", "--ignore", "0"])
     assert "Unpainted voxels of the truth (0) were read as not annotated, and left out." in capsys.readouterr().out

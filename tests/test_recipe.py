@@ -348,7 +348,7 @@ def test_the_recipe_beside_the_labels_runs_again(image: np.ndarray, truth: np.nd
     assert isinstance(first, Result)
     assert first.evaluation is not None
     assert first.evaluation.mean_iou == 1
-    beside = tmp_path / "labels.recipe.json"
+    beside = tmp_path / "labels.ome.tif.recipe.json"
     assert json.loads(beside.read_text())["provenance"]["facts"] == first.provenance["facts"]
     (tmp_path / "out").mkdir()
     again = run(beside, file, tmp_path / "out")
@@ -370,18 +370,18 @@ def test_masks_and_markers_come_from_files(image: np.ndarray, truth: np.ndarray,
 
 def test_nothing_is_replaced_unless_it_is_asked_for(image: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
     file = save(tmp_path / "image.tif", image)
-    for name in ("labels.tif", "labels.recipe.json"):
+    for name in ("labels.tif", "labels.tif.recipe.json"):
         (tmp_path / name).write_text("precious")
         with pytest.raises(FileExistsError, match=f"{name}' exists already; choose another name"):
             run(OTSU, file, tmp_path / "labels.tif")
         assert (tmp_path / name).read_text() == "precious"
         assert len(list(tmp_path.glob("labels.*"))) == 1
         (tmp_path / name).unlink()
-    for name in ("labels.tif", "labels.recipe.json"):
+    for name in ("labels.tif", "labels.tif.recipe.json"):
         (tmp_path / name).write_text("worthless")
     run(OTSU, file, tmp_path / "labels.tif", overwrite=True)
     np.testing.assert_array_equal(io.read(tmp_path / "labels.tif").data, truth)
-    assert Recipe.load(tmp_path / "labels.recipe.json") == OTSU
+    assert Recipe.load(tmp_path / "labels.tif.recipe.json") == OTSU
 
 
 @pytest.mark.parametrize("role", ["source", "truth", "mask"])
@@ -497,7 +497,7 @@ def test_a_folder_is_run_to_its_end(plate: Path, image: np.ndarray) -> None:
     assert "fewer than" in batch.failed[0].error or "grey level" in batch.failed[0].error
     np.testing.assert_array_equal(io.read(plate / "out" / "a.tif").data, nc.threshold(image))
     assert sorted(p.name for p in (plate / "out").iterdir()) == [
-        "a.recipe.json", "a.tif", "b.recipe.json", "b.tif", "scores.csv",
+        "a.tif", "a.tif.recipe.json", "b.tif", "b.tif.recipe.json", "scores.csv",
     ]  # fmt: skip
     with (plate / "out" / "scores.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

@@ -19,7 +19,6 @@ from . import io
 from ._array import Array
 from ._device import Asked
 from ._volume import Volume
-from .evaluation._annotation import unpainted_guess
 from .evaluation._export import write_text
 from .evaluation._matching import Match
 from .recipe import Recipe, Result, Step, execute, with_provenance
@@ -185,10 +184,10 @@ def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
         return f"Voxels of value {ignore} of the truth were left out as not annotated; 0 was read as background."
     unpainted = sum(int((e.tp + e.fn)[e.classes == 0].sum()) for e in evaluations)
     share = unpainted / sum(e.n_voxels for e in evaluations)
-    text = f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background"
-    if unpainted_guess(1 - share) == "not annotated":
-        return f"{text}; so few are painted that they may be strokes: if 0 means not annotated, give --ignore 0."
-    return f"{text}; if 0 means not annotated, give --ignore 0."
+    return (
+        f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background; if the truth holds strokes, "
+        "where 0 means not annotated, give --ignore 0."
+    )
 
 
 def rules_taken(evaluations: Sequence[Evaluation]) -> str:
@@ -404,8 +403,8 @@ def _write(place: Path, job: Job, image: Volume, result: Result) -> Path:
 
 
 def recipe_beside(labels: Path) -> Path:
-    """Return where the recipe of a file of labels is written: ``labels.recipe.json`` for ``labels.tif``."""
-    return labels.with_name(f"{labels.stem.removesuffix('.ome')}.recipe.json")
+    """Return where the recipe of a file of labels is written: ``labels.tif.recipe.json`` for ``labels.tif``."""
+    return labels.with_name(f"{labels.name}.recipe.json")
 
 
 def _place(job: Job, source: Source, target: Path) -> Path:

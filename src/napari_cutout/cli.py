@@ -47,7 +47,7 @@ _Output = Annotated[
     Path,
     Parameter(
         help="Where the labels go: a .tif, .png, .npy or .zarr for one image, a folder for many. "
-        "Beside it NAME.recipe.json holds the recipe and how the labels came about."
+        "Beside it OUTPUT.recipe.json holds the recipe and how the labels came about."
     ),
 ]
 
@@ -311,7 +311,8 @@ def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, 
     if isinstance(result, Result):
         print(report(name, result))
         if result.evaluation is not None:
-            print(f"IoU {result.evaluation.mean_iou:.4f}, Dice {result.evaluation.mean_dice:.4f} (mean of the classes)")
+            scores = result.evaluation
+            print(f"IoU {scores.mean_iou:.4f}, Dice {scores.mean_dice:.4f} (labels matched: {scores.match})")
             print(_batch.how_read([result.evaluation], options["ignore"]))
         return 0
     return _report_many(name, result)

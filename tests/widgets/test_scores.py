@@ -36,13 +36,23 @@ def test_lazy_labels_are_computed():
 
 
 @pytest.mark.parametrize(
-    ("painted", "guess"), [(0, "not annotated"), (49, "not annotated"), (50, "background"), (1000, "background")]
+    ("painted", "n_labels", "guess"),
+    [
+        (0, 0, "background"),
+        (49, 1, "background"),  # a few objects of one class
+        (49, 2, "not annotated"),
+        (49, 5, "not annotated"),
+        (49, 8, "background"),  # eight numbered nuclei
+        (50, 2, "background"),
+        (1000, 2, "background"),
+    ],
 )
-def test_unpainted_is_guessed_from_the_painted_share(painted, guess):
+def test_unpainted_is_guessed_from_what_is_painted(painted, n_labels, guess):
     truth = np.zeros((10, 100), np.uint8)
-    truth.ravel()[:painted] = 1
+    truth.ravel()[:painted] = np.arange(painted) % max(n_labels, 1) + 1
     assert _scores.painted_share(truth) == painted / 1000
-    assert unpainted_guess(_scores.painted_share(truth)) == guess
+    assert _scores.painted_labels(truth) == n_labels
+    assert unpainted_guess(_scores.painted_share(truth), _scores.painted_labels(truth)) == guess
 
 
 def test_the_painted_share_of_a_large_truth_is_sampled(monkeypatch):

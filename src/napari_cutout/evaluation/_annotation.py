@@ -8,23 +8,30 @@ Unpainted = Literal["background", "not annotated"]
 """What label 0 of the truth means."""
 
 STROKES_BELOW = 0.05
-"""Painted share of the truth below which it is taken for strokes."""
+"""Painted share of the truth below which it may hold strokes."""
+
+MAX_STROKE_LABELS = 5
+"""Strokes have a label for each class, and few classes; more labels number objects."""
 
 
-def unpainted_guess(share: float) -> Unpainted:
+def unpainted_guess(share: float, n_labels: int) -> Unpainted:
     """Guess what label 0 of an annotation means.
 
-    Whoever annotates whole objects paints all of them, and objects seldom fill less than a twentieth of a picture
-    that somebody took of them; strokes hardly ever fill as much. The guess is only what is proposed first.
+    Strokes fill little of a picture and have at least two labels, for what is wanted and what is not. Whoever
+    annotates whole objects paints all of them, in one class or with a number for each. The guess is only what is
+    proposed first; the answer stands beside the score.
 
     Parameters
     ----------
     share : float
         Painted share of the annotation.
+    n_labels : int
+        How many labels besides 0 are painted.
 
     Returns
     -------
     {"background", "not annotated"}
-        ``"not annotated"`` if less than `STROKES_BELOW` is painted.
+        ``"not annotated"`` if less than `STROKES_BELOW` is painted, with 2 to `MAX_STROKE_LABELS` labels.
     """
-    return "not annotated" if share < STROKES_BELOW else "background"
+    strokes = share < STROKES_BELOW and 2 <= n_labels <= MAX_STROKE_LABELS
+    return "not annotated" if strokes else "background"

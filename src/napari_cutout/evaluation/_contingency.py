@@ -7,8 +7,7 @@ voxels. Counts add over blocks, so they are the same for every tiling, library a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -18,13 +17,15 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, bincount, dtype_name, is_host, is_lazy, to_numpy
 from .._compiled import compiled
-from .._monitor import stage, tick
 from .._plan import Pass, reduce_passes
 
 __all__ = ["Contingency", "contingency"]
 
 MAX_CELLS = 1 << 14
 """Largest table of all label pairs of a block that is counted densely."""
+
+SMALL = 64
+"""Labels below this power of two are counted without asking for their range."""
 
 MAX_DEVICE_CELLS = 1 << 22
 """The same on a device, where sorting labels costs far more than a larger table."""
@@ -242,21 +243,8 @@ def sum_blocks(chunk: Callable[..., Any], combine: Callable[[Any, Any], Any], *a
     from ..blockwise import _plans
 
     aligned = [array.rechunk(arrays[0].chunks) for array in arrays]
-    with _watched(sweep.name):
+    with _plans.watched(sweep.name):
         return _plans.reduce_passes(None, [sweep], aligned).compute()
-
-
-@contextmanager
-def _watched(name: str) -> Iterator[None]:
-    """Report the tasks that dask finishes in this process, and stop it when the caller asks for that."""
-    from dask.callbacks import Callback
-
-    def finished(key: Any, result: Any, graph: Any, state: Any, worker: Any) -> None:
-        tick(len(state["finished"]), len(state["finished"]) + len(state["waiting"]) + len(state["ready"]))
-
-    stage(name)
-    with Callback(posttask=finished):
-        yield
 
 
 def _gathered(done: tuple[Contingency, ...], new: tuple[Contingency, ...]) -> tuple[Contingency, ...]:
@@ -276,6 +264,8 @@ def _count_block(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
     """Count the label pairs of a block where it lives; the tables add up to those of the block."""
     if 0 in predicted.shape:
         return (NOTHING,)
+    if is_host(predicted) and (small := _count_small_on_host(*_as_one_dtype(predicted, truth))) is not None:
+        return (small,)
     spans = (_span("predicted", predicted), _span("truth", truth))
     cells = math.prod(high - low + 1 for low, high in spans)
     if is_host(predicted):
@@ -344,6 +334,25 @@ def _as_one_dtype(*blocks: NDArray[Any]) -> list[NDArray[Any]]:
     narrow = ("uint8", "uint16", "int32")
     wanted = next((kind for kind in narrow if all(np.can_cast(b.dtype, kind) for b in blocks)), "int64")
     return [np.ascontiguousarray(b.reshape(-1), wanted) for b in blocks]
+
+
+def _count_small_on_host(predicted: NDArray[Any], truth: NDArray[Any]) -> Contingency | None:
+    """Count labels below `SMALL` in one sweep, without a look at their range before; None if there are others."""
+    lanes = np.zeros(SMALL * SMALL * LANES, np.int64)
+    if not 0 <= _count_small(predicted, truth, lanes) < SMALL:
+        return None
+    return _unpacked(lanes.reshape(-1, LANES).sum(axis=1), 0, 0, SMALL)
+
+
+@compiled
+def _count_small(predicted: NDArray[Any], truth: NDArray[Any], lanes: Counts) -> int:
+    """Count as if all labels were small, and return all their bits: negative or large if one of them is not."""
+    bits: Any = np.int64(0)
+    for i in range(predicted.size):
+        p, t = np.int64(predicted[i]), np.int64(truth[i])
+        bits |= p | t
+        lanes[np.uint64(((p & (SMALL - 1)) * SMALL + (t & (SMALL - 1))) * LANES + (i & (LANES - 1)))] += 1
+    return bits  # type: ignore[no-any-return]  # an int64, which Numba would not turn into an int
 
 
 def _count_dense_on_host(

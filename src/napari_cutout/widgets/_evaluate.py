@@ -34,6 +34,7 @@ from ._scores import (
     cells,
     colours,
     headline,
+    painted_labels,
     painted_share,
     problems,
 )
@@ -170,8 +171,9 @@ class EvaluateWidget(Dock):
         return self._lines
 
     def _guess_unpainted(self) -> None:
-        self._share = 0.0 if self._truth is None else painted_share(_layers.level_zero(self._truth))
-        self.unpainted_box.setCurrentText(unpainted_guess(self._share))
+        truth = None if self._truth is None else _layers.level_zero(self._truth)
+        self._share = 0.0 if truth is None else painted_share(truth)
+        self.unpainted_box.setCurrentText(unpainted_guess(self._share, 0 if truth is None else painted_labels(truth)))
         self._painted.setText("" if self._truth is None else f"{100 * self._share:.3g} % of truth is painted")
 
     @property

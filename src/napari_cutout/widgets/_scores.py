@@ -26,6 +26,7 @@ __all__ = [
     "cells",
     "colours",
     "headline",
+    "painted_labels",
     "painted_share",
     "problems",
 ]
@@ -134,9 +135,18 @@ def painted_share(truth: Any) -> float:
     float
         0 to 1; 0 for an array without voxels.
     """
-    step = max(1, math.ceil((math.prod(truth.shape) / MAX_SAMPLED) ** (1 / truth.ndim)))
-    sample = np.asarray(truth[(slice(None, None, step),) * truth.ndim])
+    sample = _sample(truth)
     return float(np.count_nonzero(sample) / max(sample.size, 1))
+
+
+def painted_labels(truth: Any) -> int:
+    """Return how many labels besides 0 a label array holds, from a grid of voxels where it is large."""
+    return int(np.count_nonzero(np.unique(_sample(truth))))
+
+
+def _sample(truth: Any) -> NDArray[Any]:
+    step = max(1, math.ceil((math.prod(truth.shape) / MAX_SAMPLED) ** (1 / truth.ndim)))
+    return np.asarray(truth[(slice(None, None, step),) * truth.ndim])
 
 
 def problems(predicted: Layer | None, truth: Layer | None) -> tuple[Problem, ...]:
