@@ -35,7 +35,7 @@ MUTANTS = [
     Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
     Mutant("_plan.py", "if sweep.needed(state):", "if True:", PLAN),
     Mutant("_monitor.py", "if monitor.is_cancelled is not None and monitor.is_cancelled():", "if False:", PLAN),
-    Mutant("_monitor.py", "_current.reset(token)", "pass", PLAN),
+    Mutant("_monitor.py", "yield monitor\n    finally:\n        _current.reset(token)", "yield monitor\n    finally:\n        pass", PLAN),
     # checks
     Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", RANGES),
     Mutant("_method.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),

@@ -97,7 +97,7 @@ def test_settings_reach_the_method(folder: Path, image: np.ndarray, capsys: pyte
         one_per_object=True, connectivity=2, spacing=(1.0, 2.0),
     )  # fmt: skip
     np.testing.assert_array_equal(io.read("labels.zarr").data, expected)
-    assert Recipe.load("my.json") == Recipe.load("labels.tif.recipe.json")
+    assert Recipe.load("my.json") == Recipe.load("labels.zarr.recipe.json")
     assert Recipe.load("my.json").steps[0].settings["spacing"] == (1.0, 2.0)
     assert f"threshold: {expected.max()} object" in capsys.readouterr().out
 

@@ -61,11 +61,11 @@ def test_unpainted_and_match_are_used(opened, press, pair):
 
 def test_strokes_preselect_not_annotated(viewer, opened):
     strokes = np.zeros((32, 40), np.uint8)
-    strokes[2, 3:9] = 1
+    strokes[2, 3:9], strokes[20, 3:9] = 1, 2
     layer = viewer.add_labels(strokes, name="strokes", scale=(0.5, 0.5), translate=(3, 4), units=("um", "um"))
     opened.boxes["truth"].choose(layer)
     assert opened.unpainted == "not annotated"
-    assert opened._painted.text() == "0.469 % of truth is painted"
+    assert opened._painted.text() == "0.938 % of truth is painted"
 
 
 def test_the_error_layer_lies_on_the_labels_in_fixed_colours(viewer, opened, press, pair):
