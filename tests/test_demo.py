@@ -364,6 +364,7 @@ def test_classes_are_matched_by_the_scores(tmp_path: Path) -> None:
     table = demo.demo(tmp_path / "out", image=f"{tmp_path}/mine.npz:image", truth=f"{tmp_path}/mine.npz:classes")
     best = next(row for row in table if row["method"] == "multi_otsu")
     assert (best["IoU"], best["matched by"], best["found"]) == (1.0, "overlap", "3 classes")
+    assert best["note"] == "classes paired on the truth"
 
 
 @pytest.mark.parametrize("value", [0, 7, np.nan])

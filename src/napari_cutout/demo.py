@@ -199,6 +199,12 @@ class Run:
         return f"{self.objects} {one if self.objects == 1 else more}"
 
     @property
+    def _warning(self) -> str:
+        """What a reader of the score must know: a matching that was chosen on the truth favours the cut."""
+        overlap = self.evaluation is not None and self.evaluation.match == "overlap"
+        return "classes paired on the truth" if overlap else ""
+
+    @property
     def rank(self) -> tuple[float, int]:
         """Sorts the best first, failed runs last."""
         return (-self.iou if self.iou == self.iou else float(bool(self.error)), len(self.clean_up.settings))
@@ -216,7 +222,7 @@ class Run:
             "seconds": ran["seconds"] if ran else float("nan"),
             "backend": ran["device"]["used"] if ran else "",
             "matched by": self.evaluation.match if self.evaluation else "",
-            "note": self.error or self.cut.note,
+            "note": self.error or ", ".join(filter(None, (self.cut.note, self._warning))),
             "run": self.slug,
         }
 
