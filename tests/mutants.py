@@ -56,7 +56,6 @@ MUTANTS = [
     Mutant("methods/threshold.py", "if total > gain:", "if total >= gain:", THRESHOLD),
     Mutant("methods/threshold.py", "stack.append((end + 1, highest, at, last))", "stack.append((end + 1, highest, at + 1, last))", THRESHOLD),
     Mutant("methods/threshold.py", "flip = peak < n - 1 - peak", "flip = peak > n - 1 - peak", THRESHOLD),
-    Mutant("methods/threshold.py", "(distance >= 0) &", "(distance > 0) &", THRESHOLD),
     Mutant("methods/threshold.py", "return Cuts((low, high), (0, 1, 2) if objects", "return Cuts((low, high), (0, 2, 2) if objects", THRESHOLD),
     Mutant("methods/histogram.py", "share.max(axis=0) * image.sum() >= fit * image", "share.max(axis=0) >= fit", HISTOGRAM),
     Mutant("methods/histogram.py", "np.argsort(-heights, kind", "np.argsort(heights, kind", HISTOGRAM),
