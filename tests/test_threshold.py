@@ -240,7 +240,7 @@ def test_threshold_at_compares_exactly(dtype: str, value: float, bright: list[in
 
 
 @given(
-    st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=30),
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=30),
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_float32_is_compared_as_real_numbers(grey: list[float], value: float) -> None:

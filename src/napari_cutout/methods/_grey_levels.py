@@ -83,6 +83,8 @@ class Histogram:
 
     def _trimmed(self) -> Histogram:
         first, last = quantile_bins(self.counts)
+        if first == last:  # nothing would be left to tell apart
+            return self
         trimmed = self._take(np.arange(first, last + 1))
         counts = trimmed.counts.copy()
         counts[0] += self.counts[:first].sum()
