@@ -19,6 +19,7 @@ from .._compiled import compiled
 from .._method import Image
 from .._monitor import note
 from .._plan import Pass, Reduce
+from ..processing.segment import known_voxels
 
 N_BINS = 65_536
 """Bins of an image whose grey levels are not small integers."""
@@ -250,7 +251,7 @@ def _extent(_: Any, image: Array, mask: Array | None, *__: Array | None) -> tupl
         low, high = number(xp.min(image)), number(xp.max(image))
         if math.isfinite(low) and math.isfinite(high):  # then there is no NaN either: it would spread
             return low, high
-    counted = image[_counted(image, mask)]
+    counted = image[counted_voxels(image, mask)]
     return (number(xp.min(counted)), number(xp.max(counted))) if math.prod(counted.shape) else None
 
 
@@ -289,7 +290,7 @@ def _count(bins: Bins, image: Array, mask: Array | None, *_: Array | None) -> ND
     if is_host(image):
         return _count_on_host(bins, image, mask)
     xp = array_namespace(image)
-    keep = _counted(image, mask)
+    keep = counted_voxels(image, mask)
     index = bin_index(bins, image)
     if keep is not None:
         index = xp.where(keep, index, xp.full_like(index, bins.n))
@@ -307,7 +308,7 @@ def bin_index(bins: Bins, image: Array) -> Array:
     return xp.astype(xp.floor(inside), xp.int64)
 
 
-def _counted(image: Array, mask: Array | None) -> Array | None:
+def counted_voxels(image: Array, mask: Array | None) -> Array | None:
     """Return which voxels count, or None if all do."""
     xp = array_namespace(image)
     keep = None if mask is None else mask != 0
@@ -437,10 +438,7 @@ def classify(cuts: Cuts, image: Array, mask: Array | None, *_: Array | None) -> 
         step = xp.searchsorted(from_numpy(limits, like=image), xp.reshape(image, (-1,)), side="left")
         labels = xp.take(from_numpy(classes, like=image), step)
     labels = xp.reshape(labels, image.shape)
-    known = None if mask is None else mask != 0
-    if name.startswith("float"):
-        number = ~xp.isnan(image)
-        known = number if known is None else known & number
+    known = known_voxels(image, mask)
     return labels if known is None else labels * xp.astype(known, xp.uint8)
 
 

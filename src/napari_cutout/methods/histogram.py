@@ -15,7 +15,18 @@ from .._method import Image, Labels, Markers, Mask, Objects, Range, check_image,
 from .._monitor import note
 from .._plan import Pass, Reduce, reduce_passes
 from ..processing.segment import Options, highest_class, lowest_class, lowest_label, segment
-from ._grey_levels import Bins, Cuts, Histogram, bin_index, classify, counting, levels, noted, reduce_grey_levels
+from ._grey_levels import (
+    Bins,
+    Cuts,
+    Histogram,
+    bin_index,
+    classify,
+    counted_voxels,
+    counting,
+    levels,
+    noted,
+    reduce_grey_levels,
+)
 
 __all__ = ["histogram", "histogram_segmentation", "back_projection"]
 
@@ -264,9 +275,8 @@ def _of_bins(sweep: Pass) -> Pass:
 def _count_strokes(state: Painted, image: Array, mask: Array | None, markers: Array) -> NDArray[np.int64]:
     """Count the grey levels under the strokes of a block; few voxels are painted, and only those are read."""
     xp = array_namespace(image)
-    painted = (markers != 0) & (xp.isfinite(image) if "float" in str(image.dtype) else markers == markers)
-    if mask is not None:
-        painted = painted & (mask != 0)
+    counted = counted_voxels(image, mask)
+    painted = markers != 0 if counted is None else (markers != 0) & counted
     labels = to_numpy(xp.astype(markers[painted], xp.int64))
     if labels.size and (labels.min() < 0 or labels.max() > MAX_LABEL):
         wrong = labels.min() if labels.min() < 0 else labels.max()

@@ -269,7 +269,8 @@ def hysteresis(
     steps = run_plan(plan, prepared, mask)
     kept = reaching(steps > 0, steps == 2, connectivity=options["connectivity"])
     xp = array_namespace(kept)
-    return tidy(xp.astype(kept, xp.uint8), options, known=known_voxels(prepared, mask, options))
+    known = known_voxels(prepared, mask) if options["fill_holes"] else None
+    return tidy(xp.astype(kept, xp.uint8), options, known=known)
 
 
 # Decisions: pure functions of a few hundred numbers ----------------------------------------------------

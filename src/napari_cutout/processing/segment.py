@@ -197,13 +197,12 @@ def segment(
     """
     prepared = prepare(image, objects, options)
     classes = run_plan(plan_for(prepared), prepared, mask, *others)
-    return tidy(classes, options, known=known_voxels(prepared, mask, options), choose=choose)
+    known = known_voxels(prepared, mask) if options["fill_holes"] else None
+    return tidy(classes, options, known=known, choose=choose)
 
 
-def known_voxels(image: Image, mask: Mask | None, options: Options) -> Mask | None:
-    """Return where holes may be filled: inside `mask` and not at NaN. None if that is everywhere, or not asked for."""
-    if not options["fill_holes"]:
-        return None
+def known_voxels(image: Image, mask: Mask | None) -> Mask | None:
+    """Return where a voxel may have a class: inside `mask` and not at NaN. None if that is everywhere."""
     known = None if mask is None else mask != 0
     if dtype_name(image).startswith("float"):
         number = ~array_namespace(image).isnan(image)
