@@ -183,6 +183,10 @@ class Method:
         What it returns.
     agreement : str
         ``"exact"`` if every device and tiling gives bit-identical labels, else the stated tolerance.
+    extras : tuple of str
+        What its widget shows beyond the form, such as ``"histogram"``.
+    memory : float
+        Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
     """
 
     func: Callable[..., Any]
@@ -190,6 +194,8 @@ class Method:
     params: tuple[Param, ...]
     output: Role
     agreement: str
+    extras: tuple[str, ...] = ()
+    memory: float = 1.0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -215,9 +221,16 @@ class Method:
         return tuple(p for p in self.params if not p.role)
 
     @property
+    def source(self) -> Param:
+        """The array that the result lies on, the first one: an image, or the labels of another method."""
+        return self.arrays[0]
+
+    @property
     def needs(self) -> str:
-        """What the user must have: ``"image"`` or ``"strokes"``."""
-        return "strokes" if any(p.role == Role("markers") and p.required for p in self.params) else "image"
+        """What the user must have: ``"image"``, ``"strokes"`` or ``"labels"``."""
+        if any(p.role == Role("markers") and p.required for p in self.params):
+            return "strokes"
+        return self.source.role.name if self.source.role else "image"
 
     def describe(self, param: str) -> str:
         """Return the docstring's text on a parameter."""
@@ -243,7 +256,9 @@ class Method:
             raise ValueError(f"{self.name} needs the setting {missing[0]!r}, which has no default")
 
 
-def method(row: str, *, agreement: str = "exact") -> Callable[[Callable[P, R]], Callable[P, R]]:
+def method(
+    row: str, *, agreement: str = "exact", extras: tuple[str, ...] = (), memory: float = 1.0
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
     ``**options: Unpack[SomeTypedDict]`` in the signature is replaced by the options it names, with their
@@ -255,6 +270,10 @@ def method(row: str, *, agreement: str = "exact") -> Callable[[Callable[P, R]], 
         The widget it belongs to.
     agreement : str
         ``"exact"``, or the tolerance between devices and tilings in a few words.
+    extras : tuple of str
+        What its widget shows beyond the form, such as ``"histogram"``.
+    memory : float
+        Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
 
     Returns
     -------
@@ -280,7 +299,8 @@ def method(row: str, *, agreement: str = "exact") -> Callable[[Callable[P, R]], 
 
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__doc__ = _with_options(func, hints)
-        wrapper.__method__ = Method(wrapper, row, params, _meta(hints["return"], Role), agreement)  # type: ignore[attr-defined]
+        output = _meta(hints["return"], Role)
+        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate
@@ -374,15 +394,18 @@ def _check(params: tuple[Param, ...], arguments: dict[str, Any]) -> None:
     for p in params:
         if not p.role:
             p.check(arguments[p.name])
-    given = {p.name: p.role.name for p in params if p.role and arguments[p.name] is not None}
-    array_namespace(*(arguments[name] for name in given))
-    image = arguments["image"]
-    check_image(image)
-    for name, role in given.items():
-        if role != "image":
-            check_labels(name, arguments[name], image.shape, boolean=role == "mask")
+    roles = {p.name: p.role.name for p in params if p.role and arguments[p.name] is not None}
+    array_namespace(*(arguments[name] for name in roles))
+    first, *others = roles
+    source = arguments[first]
+    if roles[first] == "image":
+        check_image(source)
+    else:
+        check_source_labels(first, source)
+    for name in others:
+        check_labels(name, arguments[name], source.shape, boolean=roles[name] == "mask", of=first)
     if arguments.get("spacing") is not None:
-        arguments["spacing"] = check_spacing(arguments["spacing"], image.ndim)
+        arguments["spacing"] = check_spacing(arguments["spacing"], source.ndim)
 
 
 def check_image(image: Array) -> None:
@@ -439,7 +462,32 @@ def looks_like_colour(shape: tuple[int, ...], dtype: str) -> bool:
     return len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 8 and dtype in COLOUR_DTYPES
 
 
-def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: bool = False) -> None:
+def check_source_labels(name: str, labels: Array) -> None:
+    """Raise unless `labels` are integers or booleans in 2-D or 3-D, with at least one voxel.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    labels : array
+        Anything.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not integer or boolean.
+    ValueError
+        If it is empty or has the wrong number of dimensions.
+    """
+    shape = tuple(labels.shape)
+    check_labels(name, labels, shape)
+    if len(shape) not in (2, 3):
+        raise ValueError(f"{name} must be 2-D (Y, X) or 3-D (Z, Y, X), got shape {shape}; pass one time point of it")
+    if 0 in shape:
+        raise ValueError(f"{name} has shape {shape} and so no voxels; pass labels that are not empty")
+
+
+def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: bool = False, of: str = "image") -> None:
     """Raise unless `labels` are integers (or booleans) of the given shape.
 
     Parameters
@@ -452,6 +500,8 @@ def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: b
         The shape of the image it belongs to.
     boolean : bool
         True for a mask, which is only asked for inside or outside.
+    of : str
+        What the argument is called whose shape it is.
 
     Raises
     ------
@@ -467,8 +517,8 @@ def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: b
         raise TypeError(f"{name} must hold {wanted}, got dtype {dtype}; convert it, for example with .astype({kind})")
     if tuple(labels.shape) != tuple(shape):
         raise ValueError(
-            f"{name} must have the shape of image, {tuple(shape)}, but has {tuple(labels.shape)}; "
-            "crop or resample it to the image"
+            f"{name} must have the shape of {of}, {tuple(shape)}, but has {tuple(labels.shape)}; "
+            f"crop or resample it to the {of}"
         )
 
 
