@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 import numbers
 import types
@@ -89,6 +90,41 @@ class Range(Mapping[str, float]):
 
 
 @dataclass(frozen=True, slots=True)
+class GreyLevel:
+    """Marks a setting that is a grey level of the image, or several: a plot of its histogram can show and drag it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """How many entries a tuple may have, and in which order.
+
+    Parameters
+    ----------
+    most : int
+        Largest number of entries; the smallest is 1.
+    rising : bool
+        True if every entry must be greater than the one before it.
+    """
+
+    most: int
+    rising: bool = False
+
+    def check(self, name: str, values: Any, kind: Any) -> None:
+        """Raise, naming the setting, unless `values` are so many entries of this kind in this order."""
+        noun = "whole numbers" if kind is int else "numbers"
+        if not isinstance(values, tuple | list):
+            raise TypeError(f"{name} must be a tuple of {noun}, got {values!r} of type {type(values).__name__}")
+        for value in values:
+            _check_type(f"every entry of {name}", value, kind)
+        if not 1 <= len(values) <= self.most:
+            raise ValueError(f"{name} must have 1 to {self.most} entries, got {len(values)}")
+        if self.rising and any(b <= a for a, b in itertools.pairwise(values)):
+            raise ValueError(
+                f"{name} must rise, each greater than the one before, got {tuple(values)}; sort them, without doubles"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Default:
     """The default of an option in a TypedDict, which has no place for one.
 
@@ -146,6 +182,16 @@ class Param:
         """The plain type: int, float, bool, str, tuple."""
         return _plain(self.annotation)
 
+    @property
+    def item(self) -> Any:
+        """The plain type of the entries of a tuple; None for anything else."""
+        return get_args(_bare(self.annotation))[0] if self.type is tuple else None
+
+    @property
+    def grey_level(self) -> bool:
+        """True if it is a grey level of the image, or several."""
+        return _meta(self.annotation, GreyLevel) is not None
+
     def check(self, value: Any) -> None:
         """Raise unless `value` is one that this setting allows.
 
@@ -163,6 +209,9 @@ class Param:
                 raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}, got {value!r}")
             return
         _check_type(self.name, value, self.type)
+        items = _meta(self.annotation, Items)
+        if items is not None:
+            items.check(self.name, value, self.item)
         if self.range is not None:
             self.range.check(self.name, value)
 
