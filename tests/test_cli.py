@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,10 @@ from napari_cutout import _device, catalog, cli, doctor, io
 from napari_cutout._batch import run
 from napari_cutout.cli import main
 from napari_cutout.io import Volume
-from napari_cutout.recipe import Recipe, Result, Step
+from napari_cutout._execute import Result
+from napari_cutout.recipe import Recipe, Step
+
+from .cases import settings_of
 
 
 @pytest.fixture
@@ -61,10 +63,10 @@ def test_the_command_gives_what_the_api_gives(
     name: str, folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entry = catalog.find(name)
-    settings: dict[str, Any] = {"value": 60.5} if name == "threshold_at" else {}
+    settings = settings_of(entry)
     settings |= {"n_classes": 2} if name == "histogram_segmentation" else {}
     markers = ["--markers", "strokes.tif"] if entry.needs == "strokes" else []
-    words = [w for key, value in settings.items() for w in (f"--{key.replace('_', '-')}", str(value))]
+    words = [w for key, value in settings.items() for w in (f"--{key.replace('_', '-')}", *map(str, np.ravel(value)))]
     assert main([name, "image.tif", "labels.tif", *words, *markers]) == 0
     arrays = {"markers": io.read("strokes.tif").data} if markers else {}
     expected = entry(image, **arrays, **settings, spacing=(0.5, 0.25))
@@ -100,6 +102,31 @@ def test_settings_reach_the_method(folder: Path, image: np.ndarray, capsys: pyte
     assert Recipe.load("my.json") == Recipe.load("labels.zarr.recipe.json")
     assert Recipe.load("my.json").steps[0].settings["spacing"] == (1.0, 2.0)
     assert f"threshold: {expected.max()} object" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--values", "-3.5", "60"], ["--values", "-3.5", "--values", "60"], ["--values=-3.5,60"]],
+    ids=["one option", "two options", "commas"],
+)
+def test_several_numbers_may_be_given_in_any_usual_way(folder: Path, image: np.ndarray, words: list[str]) -> None:
+    assert main(["classes-at", "image.tif", "labels.tif", *words]) == 0
+    np.testing.assert_array_equal(io.read("labels.tif").data, nc.classes_at(image, values=(-3.5, 60.0)))
+    assert Recipe.load("labels.tif.recipe.json").steps[0].settings["values"] == (-3.5, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--values", "9,x"], "Invalid value for --values"),
+        (["--values", "9", "8"], "values must rise, each greater than the one before, got (9.0, 8.0)"),
+    ],
+    ids=["text", "falling"],
+)
+def test_what_is_not_right_in_several_numbers_is_said(
+    folder: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sentence in fails(capsys, "classes-at", "image.tif", "labels.tif", *words)
 
 
 def test_negative_numbers_are_values(folder: Path, image: np.ndarray) -> None:

@@ -141,7 +141,7 @@ def test_your_own_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     words = ["--image", f"{tmp_path}/mine.npz:img", "--truth", f"{tmp_path}/mine.npz:gt"]
     assert main(["demo", str(tmp_path / "out"), *words]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("img: 57 runs on 64 x 64 voxels, uint16\n")
+    assert said.startswith("img: 61 runs on 64 x 64 voxels, uint16\n")
     assert "Unpainted voxels of the truth (0, " in said
     assert {p.name for p in (tmp_path / "out").iterdir()} == {demo.MARKER, "README.txt", "img", "scores.csv"}
     assert not (tmp_path / "out" / "img" / "image.tif").exists()  # the user has it

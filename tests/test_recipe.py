@@ -21,7 +21,10 @@ from napari_cutout import _batch, _device, catalog, io
 from napari_cutout._batch import Batch, run
 from napari_cutout._method import Param
 from napari_cutout.io import Volume
-from napari_cutout.recipe import Recipe, Result, Step, execute
+from napari_cutout._execute import Result, execute
+from napari_cutout.recipe import Recipe, Step
+
+from .cases import settings_of
 
 OTSU = Recipe([Step("threshold")])
 
@@ -198,7 +201,7 @@ def test_recipes_in_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", catalog.methods())
 def test_a_recipe_gives_what_the_api_gives(name: str, image: np.ndarray) -> None:
     entry = catalog.find(name)
-    settings: dict[str, Any] = {"value": 60.0} if name == "threshold_at" else {}
+    settings = settings_of(entry)
     settings |= {"n_classes": 2} if name == "histogram_segmentation" else {}
     arrays = {"image": image}
     if entry.needs == "strokes":

@@ -1,10 +1,13 @@
 from . import samples as samples
 from ._batch import Batch as Batch
 from ._batch import run as run
+from ._execute import Result as Result
+from ._execute import execute as execute
 from ._method import Range as Range
 from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
+from ._selection import Selection as Selection
 from .catalog import methods as methods
 from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
@@ -20,6 +23,7 @@ from .methods.histogram import histogram_segmentation as histogram_segmentation
 from .methods.local_threshold import local_mean as local_mean
 from .methods.local_threshold import niblack as niblack
 from .methods.local_threshold import sauvola as sauvola
+from .methods.threshold import classes_at as classes_at
 from .methods.threshold import hysteresis as hysteresis
 from .methods.threshold import multi_otsu as multi_otsu
 from .methods.threshold import threshold as threshold
@@ -34,8 +38,6 @@ from .processing.labels import fill_holes as fill_holes
 from .processing.labels import remove_small as remove_small
 from .processing.segment import Options as Options
 from .recipe import Recipe as Recipe
-from .recipe import Result as Result
 from .recipe import Step as Step
-from .recipe import execute as execute
 
 __version__: str

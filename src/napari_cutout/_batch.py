@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from . import io
 from ._array import Array
 from ._device import Asked
+from ._execute import Result, execute
 from ._volume import Volume
 from .evaluation._export import write_text
 from .evaluation._matching import Match
-from .recipe import Recipe, Result, Step, execute, with_provenance
+from .recipe import Recipe, Step, with_provenance
 
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation

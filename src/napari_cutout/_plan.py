@@ -14,8 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from . import _statistics
 from ._array import Array, empty, is_host, is_lazy
 from ._compiled import n_threads
 from ._monitor import stage, tick
@@ -68,6 +70,9 @@ class Halo:
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One sweep over all blocks that turns a state into the next one.
+
+    Its functions depend on nothing but what they are given: a setting that a sweep needs stands in the state that it
+    begins with, so that the names of the sweeps and that state say which statistics they gather.
 
     Parameters
     ----------
@@ -145,25 +150,34 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
         from .blockwise import run_lazy
 
         return run_lazy(plan, *arrays)
+    others = _statistics.current()
+    if others is not None and not isinstance(plan, PerVoxel) and plan.width is not None:
+        others.reaches(plan.width)
     match plan:
         case PerVoxel(function, dtype):
             return map_blocks(function, arrays, dtype=dtype, width=None)
         case Halo(function, width, dtype):
             return map_blocks(function, arrays, dtype=dtype, width=width)
-        case Reduce(_, _, decide, apply, dtype, width):
-            model = decide(reduce_passes(plan.start, plan.passes, *arrays))
+        case Reduce(start, passes, decide, apply, dtype, width):
+            asked = reduce_passes if others is None else partial(_ask, others)
+            model = decide(asked(start, passes, *arrays))
             stage("labelling voxels")
             return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width)
 
 
 def reduce_passes(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
     """Run passes over arrays in memory and return the last state."""
-    state = start
-    for sweep in passes:
-        if sweep.needed(state):
-            stage(sweep.name)
-            state = sweep.finish(state, reduce_blocks(sweep, state, arrays))
-    return state
+    return _statistics.swept(start, passes, partial(_sweep_over, arrays))
+
+
+def _ask(others: _statistics.Statistics, start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+    """Return the last state of whoever knows more than these arrays."""
+    return others.state(start, passes, partial(_sweep_over, arrays))
+
+
+def _sweep_over(arrays: Sequence[Array | None], sweep: Pass, state: Any) -> Any:
+    stage(sweep.name)
+    return reduce_blocks(sweep, state, arrays)
 
 
 def reduce_blocks(sweep: Pass, state: Any, arrays: Sequence[Array | None]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, Token
 
 from . import __version__, catalog
 from ._method import Method, Param, Range
@@ -18,7 +18,8 @@ from ._monitor import Cancelled
 
 if TYPE_CHECKING:
     from ._batch import Batch, Row
-    from .recipe import Recipe, Result
+    from ._execute import Result
+    from .recipe import Recipe
 
 __all__ = ["main", "make_app"]
 
@@ -258,16 +259,24 @@ def _setting(entry: Method, param: Param) -> Any:
     """Return what cyclopts needs to know of a setting: its plain type, its prose, its limits."""
     kind = Literal[param.choices] if param.choices else param.type
     text = entry.describe(param.name)
+    group = _OPTIONS if param.option else _METHOD
     if param.type is tuple:
-        return Annotated[
-            tuple[float, ...] | None,
-            Parameter(group=_OPTIONS, help=f"{text} By default that of the file.", consume_multiple=True, negative=""),
-        ]
+        return _many(param, text + (" By default that of the file." if param.name == "spacing" else ""), group)
     if param.optional:
         kind = kind | None
-    group = _OPTIONS if param.option else _METHOD
     negative = "" if param.type is bool else None
     return Annotated[kind, Parameter(group=group, help=text + _limits(param.range), negative=negative)]
+
+
+def _many(param: Param, text: str, group: Group) -> Any:
+    """Return what cyclopts needs to know of a setting with several entries: ``1 2`` and ``1,2`` are both right."""
+
+    def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
+        return tuple(param.item(part) for token in tokens for part in token.value.split(","))
+
+    parameter = Parameter(group=group, help=text, converter=convert, consume_multiple=True, negative="")
+    kind: Any = tuple[float, ...] if param.required else tuple[float, ...] | None
+    return Annotated[kind, parameter]
 
 
 def _limits(limits: Range | None) -> str:
@@ -297,7 +306,7 @@ def _with_signature(
 def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, str], options: dict[str, Any]) -> int:
     """Run a recipe on a file or a folder, and say what came of it."""
     from . import _batch
-    from .recipe import Result
+    from ._execute import Result
 
     with _Progress() as show:
         result = _batch.run(

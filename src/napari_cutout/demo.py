@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import uuid
@@ -18,12 +17,13 @@ from numpy.typing import NDArray
 from . import catalog, io, recipe
 from ._batch import ERRORS, columns, file_name, how_read, read_image, read_labels, sentence, table_as_csv
 from ._device import Asked
+from ._execute import Result, execute
 from ._method import Method
 from ._volume import Volume
 from .evaluation._export import write_text
 from .evaluation._matching import MAX_CLASSES
 from .evaluation.overlap import Evaluation, error_map, evaluate
-from .recipe import Recipe, Result, Step, execute
+from .recipe import Recipe, Step
 from .samples import coins, nuclei_2d, nuclei_3d
 
 if TYPE_CHECKING:
@@ -255,9 +255,10 @@ def cuts(otsu: float | None, objects: str) -> Iterator[Cut]:
 
 def _required(entry: Method, otsu: float | None) -> tuple[dict[str, Any], str]:
     """Return settings without a default that the demo knows a value for, and where it comes from."""
-    if otsu is not None and any(p.name == "value" and p.default is inspect.Parameter.empty for p in entry.settings):
-        return {"value": otsu}, f"at Otsu's {otsu:g}"
-    return {}, ""
+    asked = [p for p in entry.settings if p.required and p.grey_level]
+    if otsu is None or not asked:
+        return {}, ""
+    return {p.name: (otsu,) if p.type is tuple else otsu for p in asked}, f"at Otsu's {otsu:g}"
 
 
 def clean_ups(ndim: int) -> tuple[CleanUp, ...]:

@@ -1,50 +1,37 @@
-"""Recipes: what to run, as frozen data, and running it on arrays.
+"""Recipes: what to run, as frozen data.
 
 A recipe is a row of steps. Each names a method of the catalog and its settings, and is checked when it is
-made. It goes to JSON and back, and what it gives is stored with how it came about.
+made. It goes to JSON and back; `_execute` runs it, and stores with the result how it came about.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache, cached_property
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import _device, catalog
-from ._array import Array, dtype_name, is_lazy, to_numpy
+from . import catalog
 from ._method import Method, check_spacing
-from ._monitor import watch
-from .blockwise import compute
+from ._selection import Selection
 from .evaluation._export import write_text
 
-if TYPE_CHECKING:
-    from .evaluation.overlap import Evaluation
-
-__all__ = ["Recipe", "Result", "Step", "execute"]
+__all__ = ["Recipe", "Step"]
 
 FORMAT = "napari-cutout recipe"
-VERSION = 1
-"""Version of the JSON; raised when an older program could misread it."""
+VERSION = 2
+"""Version of the JSON; raised when an older program could misread it. From 2 on there may be a selection."""
+
+_ENTRIES = ("format", "version", "selection", "steps", "provenance")
 
 _OUTPUT = re.compile(r"step_([1-9]\d*)")
-
-DEVICE_BYTES_PER_VOXEL = 32
-"""GPU memory that a run is planned with per voxel, beyond its inputs: filtered image, labels, and the blocks
-in work. Not measured on a GPU yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +118,8 @@ class Recipe:
     ----------
     steps : sequence of Step
         At least one. A step may read what the steps before it returned, as ``"step_1"`` and so on.
+    selection : Selection, optional
+        Which voxels of the image it runs on, and which of them at a time; all at once by default.
 
     Raises
     ------
@@ -147,9 +136,12 @@ class Recipe:
     """
 
     steps: Sequence[Step]
+    selection: Selection | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
+        if self.selection is not None and self.selection.is_whole:
+            object.__setattr__(self, "selection", None)
         if not self.steps:
             raise ValueError("a recipe needs at least one step, got none")
         for number, step in enumerate(self.steps, start=1):
@@ -171,7 +163,7 @@ class Recipe:
 
     def to_json(self) -> str:
         """Return the recipe as JSON, which `from_json` reads."""
-        return json.dumps(_as_dict(self), indent=2) + "\n"
+        return json.dumps(as_dict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -193,7 +185,10 @@ class Recipe:
             If the text is no recipe, was written by a newer version, or names a method, setting or value
             that there is not.
         """
-        return cls([_step(number, entry) for number, entry in enumerate(_entries(text), start=1)])
+        content = _content(text)
+        steps = [_step(number, entry) for number, entry in enumerate(content["steps"], start=1)]
+        chosen = content.get("selection")
+        return cls(steps, None if chosen is None else Selection.from_dict(chosen))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the recipe to a JSON file.
@@ -248,19 +243,22 @@ class Recipe:
             raise ValueError(f"{os.fspath(path)!r}: {error}") from error
 
 
-def _as_dict(recipe: Recipe) -> dict[str, Any]:
+def as_dict(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain JSON, in the lowest version that can say it."""
     steps = [{"method": s.method, "settings": dict(s.settings), "inputs": dict(s.inputs)} for s in recipe.steps]
-    return {"format": FORMAT, "version": VERSION, "steps": steps}
+    if recipe.selection is None:
+        return {"format": FORMAT, "version": 1, "steps": steps}
+    return {"format": FORMAT, "version": VERSION, "selection": recipe.selection.as_dict(), "steps": steps}
 
 
 def with_provenance(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     """Return the recipe as JSON, with how one result of it came about."""
     rest = {name: fact for name, fact in provenance.items() if name != "recipe"}
-    return json.dumps({**_as_dict(recipe), "provenance": rest}, indent=2) + "\n"
+    return json.dumps({**as_dict(recipe), "provenance": rest}, indent=2) + "\n"
 
 
-def _entries(text: str) -> list[Any]:
-    """Return the entries of the steps, or raise unless `text` is a recipe that this version can read."""
+def _content(text: str) -> dict[str, Any]:
+    """Return the entries of a recipe, or raise unless `text` is a recipe that this version can read."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -274,11 +272,11 @@ def _entries(text: str) -> list[Any]:
         raise ValueError(
             f"the recipe has version {version} and this program reads up to {VERSION}; update napari-cutout"
         )
-    if unknown := set(content) - {"format", "version", "steps", "provenance"}:
-        raise ValueError(f"the recipe has an entry {min(unknown)!r}; it may have format, version, steps, provenance")
+    if unknown := set(content) - set(_ENTRIES):
+        raise ValueError(f"the recipe has an entry {min(unknown)!r}; it may have {', '.join(_ENTRIES)}")
     if not isinstance(content.get("steps"), list):
         raise ValueError(f"the recipe's steps must be a list, got {content.get('steps')!r}")
-    return list(content["steps"])
+    return content
 
 
 def _step(number: int, entry: Any) -> Step:
@@ -291,205 +289,3 @@ def _step(number: int, entry: Any) -> Step:
         return Step(str(entry["method"]), settings, wiring)
     except (TypeError, ValueError) as error:
         raise ValueError(f"step {number} of the recipe is not right: {error}") from error
-
-
-# Running on arrays ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """What a recipe gave, and how it came about.
-
-    Parameters
-    ----------
-    labels : array
-        In host memory, uint8 or int32, of the shape of the image.
-    provenance : dict
-        JSON-able: ``recipe``, ``steps`` (all settings, and the facts of each), ``facts`` (of all steps),
-        ``device``, ``versions``, ``seconds``, ``tiling``, ``inputs`` (shapes and dtypes), ``time``.
-    target : Path, optional
-        Where the labels were written.
-    evaluation : Evaluation, optional
-        The scores, where a truth was given.
-    """
-
-    labels: NDArray[Any]
-    provenance: dict[str, Any]
-    target: Path | None = None
-    evaluation: Evaluation | None = None
-
-
-def execute(
-    recipe: Recipe,
-    inputs: Mapping[str, Array],
-    *,
-    spacing: Sequence[float] | None = None,
-    device: _device.Asked = "auto",
-    on_progress: Callable[[str, float], None] | None = None,
-    is_cancelled: Callable[[], bool] | None = None,
-) -> Result:
-    """Run a recipe on arrays.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What to run.
-    inputs : mapping of str to array
-        One array for every name in ``recipe.inputs``; NumPy, CuPy or dask.
-    spacing : sequence of float, optional
-        World length of a voxel along each axis, for all steps whose settings do not hold a ``spacing``.
-    device : {"auto", "cpu", "gpu"}
-        Where to run. Dask arrays stay on the CPU.
-    on_progress : callable, optional
-        Called with the stage's name and the fraction of it that is done, 0 to 1.
-    is_cancelled : callable, optional
-        Polled between blocks.
-
-    Returns
-    -------
-    Result
-        Labels in host memory, and their provenance.
-
-    Raises
-    ------
-    ValueError
-        If an input is missing or not wanted, the device cannot be used, or a method refuses what it gets.
-    TypeError
-        If an array has the wrong dtype.
-    MemoryError
-        If memory runs out.
-    Cancelled
-        If `is_cancelled` returned True.
-    """
-    _check_inputs(recipe, inputs)
-    choice = _choose(inputs.values(), device)
-    start = time.perf_counter()
-    run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled)
-    try:
-        labels, steps = run_here.on(choice.used)
-    except _device.failures() as error:
-        if choice.used == "cpu" or device == "gpu":
-            raise
-        # Said aloud in the reason: a GPU that fails under "auto" costs time, never the result.
-        choice = _device.Choice(device, "cpu", f"the GPU failed ({type(error).__name__}: {error})")
-        _device.release()
-        labels, steps = run_here.on("cpu")
-    seconds = time.perf_counter() - start
-    return Result(labels, _provenance(recipe, inputs, steps, choice, seconds))
-
-
-def _check_inputs(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
-    if missing := [name for name in recipe.inputs if inputs.get(name) is None]:
-        raise ValueError(f"the recipe needs the input {missing[0]!r}; it reads: {', '.join(recipe.inputs)}")
-    if extra := [name for name in inputs if name not in recipe.inputs]:
-        raise ValueError(
-            f"the recipe does not read the input {extra[0]!r}; it reads: {', '.join(recipe.inputs)}. Leave it out, or "
-            f"name it in a step's inputs"
-        )
-    for name, array in inputs.items():
-        if not hasattr(array, "shape") or not hasattr(array, "dtype"):
-            raise TypeError(
-                f"the input {name!r} must be an array, got {type(array).__name__}; pass numpy.asarray of it"
-            )
-
-
-def _choose(arrays: Any, device: _device.Asked) -> _device.Choice:
-    held = list(arrays)
-    n_voxels = max(int(np.prod(a.shape, dtype=np.int64)) for a in held)
-    if any(is_lazy(a) for a in held):
-        if device == "gpu":
-            raise ValueError("device='gpu' cannot be used on dask arrays yet; compute them first, or use 'cpu'")
-        return _device.Choice(device, "cpu", "dask arrays run in blocks on the CPU")
-    return _device.choose(n_voxels, sum(a.nbytes for a in held) + DEVICE_BYTES_PER_VOXEL * n_voxels, device)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One recipe on its inputs, to be tried on one device or two."""
-
-    recipe: Recipe
-    inputs: Mapping[str, Array]
-    spacing: Sequence[float] | None
-    on_progress: Callable[[str, float], None] | None
-    is_cancelled: Callable[[], bool] | None
-
-    def on(self, used: Literal["cpu", "gpu"]) -> tuple[NDArray[Any], list[dict[str, Any]]]:
-        """Return the labels in host memory, and what each step did."""
-        held = {name: _device.place(array, used) for name, array in self.inputs.items()}
-        ran = []
-        for number, step in enumerate(self.recipe.steps, start=1):
-            settings = dict(step.settings)
-            if self.spacing is not None:
-                settings.setdefault("spacing", tuple(self.spacing))
-            arrays = {name: held[source] for name, source in step.inputs.items()}
-            with watch(self.on_progress, self.is_cancelled) as monitor:
-                labels = held[f"step_{number}"] = catalog.find(step.method)(**arrays, **settings)
-            ran.append((step.method, {**step.complete_settings, **settings}, monitor))
-        if is_lazy(labels):  # only now do the steps find out what they note
-            with watch(self.on_progress, self.is_cancelled):
-                labels = compute(labels)
-        return to_numpy(labels), [
-            {"method": name, "settings": settings, "facts": {k: v for k, v in seen.facts.items() if k != "method"}}
-            for name, settings, seen in ran
-        ]
-
-
-def _provenance(
-    recipe: Recipe,
-    inputs: Mapping[str, Array],
-    steps: list[dict[str, Any]],
-    choice: _device.Choice,
-    seconds: float,
-) -> dict[str, Any]:
-    lazy = any(is_lazy(a) for a in inputs.values())
-    provenance = {
-        "recipe": _as_dict(recipe),
-        "steps": steps,
-        "facts": {name: fact for step in steps for name, fact in step["facts"].items()},
-        "device": {
-            "asked": choice.asked,
-            "used": choice.used,
-            "reason": choice.reason,
-            "name": _device.device_name(choice.used),
-        },
-        "versions": versions(choice.used),
-        "seconds": round(seconds, 4),
-        "tiling": "blocks" if lazy else "whole",
-        "inputs": {name: {"shape": tuple(a.shape), "dtype": dtype_name(a)} for name, a in inputs.items()},
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(provenance, default=_json))
-    return plain
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value)
-
-
-def versions(used: Literal["cpu", "gpu"] = "cpu") -> dict[str, str]:
-    """Return the versions of the programs that a result depends on."""
-    found = {"python": platform.python_version(), "napari-cutout": _own_version(), **_installed()}
-    if used == "gpu":
-        from sys import modules
-
-        found["cupy"] = str(getattr(modules.get("cupy"), "__version__", "unknown"))
-    return found
-
-
-@cache
-def _installed() -> dict[str, str]:
-    found = {}
-    for name in ("numpy", "scipy", "numba"):
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def _own_version() -> str:
-    from . import __version__
-
-    return __version__

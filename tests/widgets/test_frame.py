@@ -10,7 +10,8 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout.recipe import Recipe, execute
+from napari_cutout._execute import execute
+from napari_cutout.recipe import Recipe
 from napari_cutout.widgets import _layers
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]

@@ -12,7 +12,8 @@ from napari.layers import Image, Labels
 import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout._monitor import Cancelled
-from napari_cutout.recipe import Recipe, execute
+from napari_cutout._execute import execute
+from napari_cutout.recipe import Recipe
 from napari_cutout.widgets import _layers
 from napari_cutout.widgets._request import named_fields, problems, resolve
 

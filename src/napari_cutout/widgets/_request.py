@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import to_numpy
+from .._execute import execute
 from .._method import Method, Param, check_image, check_labels
-from ..recipe import Recipe, Step, execute
+from ..recipe import Recipe, Step
 from . import _layers
 
 __all__ = ["Outcome", "Problem", "Request", "named_fields", "problems", "resolve", "summary"]

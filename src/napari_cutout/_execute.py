@@ -1,0 +1,319 @@
+"""Running a recipe on arrays: on which device, part by part, and how the result came about."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _device, catalog
+from ._array import Array, dtype_name, is_lazy, to_numpy
+from ._monitor import watch
+from ._selection import placed
+from ._statistics import pooled
+from .blockwise import compute
+from .recipe import Recipe, as_dict
+
+if TYPE_CHECKING:
+    from .evaluation.overlap import Evaluation
+
+__all__ = ["Result", "execute"]
+
+DEVICE_BYTES_PER_VOXEL = 32
+"""GPU memory that a run is planned with per voxel, beyond its inputs: filtered image, labels, and the blocks
+in work. Not measured on a GPU yet."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What a recipe gave, and how it came about.
+
+    Parameters
+    ----------
+    labels : array
+        In host memory, uint8 or int32, of the shape of the image, or of what was selected of it. Objects of frames
+        or slices that were run one at a time are numbered on and on.
+    provenance : dict
+        JSON-able: ``recipe``, ``steps`` (all settings, and the facts of each), ``facts`` (of all steps),
+        ``device``, ``versions``, ``seconds``, ``tiling``, ``inputs`` (shapes and dtypes), ``time``.
+    target : Path, optional
+        Where the labels were written.
+    evaluation : Evaluation, optional
+        The scores, where a truth was given.
+    """
+
+    labels: NDArray[Any]
+    provenance: dict[str, Any]
+    target: Path | None = None
+    evaluation: Evaluation | None = None
+
+
+def execute(
+    recipe: Recipe,
+    inputs: Mapping[str, Array],
+    *,
+    spacing: Sequence[float] | None = None,
+    device: _device.Asked = "auto",
+    on_progress: Callable[[str, float], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Result:
+    """Run a recipe on arrays.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to run.
+    inputs : mapping of str to array
+        One array for every name in ``recipe.inputs``; NumPy, CuPy or dask. Where the recipe has a selection, the
+        first of them has its axes, the others may lack the channels, and only what is selected is read; then they
+        may be Zarr arrays, too.
+    spacing : sequence of float, optional
+        World length of a voxel along each axis, for all steps whose settings do not hold a ``spacing``.
+    device : {"auto", "cpu", "gpu"}
+        Where to run. Dask arrays stay on the CPU.
+    on_progress : callable, optional
+        Called with the stage's name and the fraction of it that is done, 0 to 1.
+    is_cancelled : callable, optional
+        Polled between blocks.
+
+    Returns
+    -------
+    Result
+        Labels in host memory, and their provenance.
+
+    Raises
+    ------
+    ValueError
+        If an input is missing or not wanted, the device cannot be used, or a method refuses what it gets.
+    TypeError
+        If an array has the wrong dtype.
+    MemoryError
+        If memory runs out.
+    Cancelled
+        If `is_cancelled` returned True.
+    """
+    _check_inputs(recipe, inputs)
+    choice = _choose(recipe, inputs, device)
+    start = time.perf_counter()
+    run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled)
+    try:
+        labels, steps = run_here.on(choice.used)
+    except _device.failures() as error:
+        if choice.used == "cpu" or device == "gpu":
+            raise
+        # Said aloud in the reason: a GPU that fails under "auto" costs time, never the result.
+        choice = _device.Choice(device, "cpu", f"the GPU failed ({type(error).__name__}: {error})")
+        _device.release()
+        labels, steps = run_here.on("cpu")
+    seconds = time.perf_counter() - start
+    return Result(labels, _provenance(recipe, inputs, steps, choice, seconds))
+
+
+def _check_inputs(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
+    if missing := [name for name in recipe.inputs if inputs.get(name) is None]:
+        raise ValueError(f"the recipe needs the input {missing[0]!r}; it reads: {', '.join(recipe.inputs)}")
+    if extra := [name for name in inputs if name not in recipe.inputs]:
+        raise ValueError(
+            f"the recipe does not read the input {extra[0]!r}; it reads: {', '.join(recipe.inputs)}. Leave it out, or "
+            f"name it in a step's inputs"
+        )
+    for name, array in inputs.items():
+        if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+            raise TypeError(
+                f"the input {name!r} must be an array, got {type(array).__name__}; pass numpy.asarray of it"
+            )
+
+
+def _choose(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Asked) -> _device.Choice:
+    image = inputs[recipe.inputs[0]]
+    if any(is_lazy(a) for a in inputs.values()):
+        if device == "gpu":
+            raise ValueError("device='gpu' cannot be used on dask arrays yet; compute them first, or use 'cpu'")
+        return _device.Choice(device, "cpu", "dask arrays run in blocks on the CPU")
+    shape, chosen = tuple(image.shape), recipe.selection
+    if chosen is not None:
+        bounds = chosen.bounds(shape)
+        shape = tuple(b - a for axis, (a, b) in zip(chosen.kept_axes, bounds, strict=True) if axis not in chosen.each)
+    n_voxels = math.prod(shape)
+    n_bytes = sum(np.dtype(a.dtype).itemsize for a in inputs.values() if hasattr(a.dtype, "itemsize")) * n_voxels
+    return _device.choose(n_voxels, n_bytes + DEVICE_BYTES_PER_VOXEL * n_voxels, device)
+
+
+Steps = list[dict[str, Any]]
+"""What each step of a recipe did: its method, all its settings, and the facts that it found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One recipe on its inputs, to be tried on one device or two."""
+
+    recipe: Recipe
+    inputs: Mapping[str, Array]
+    spacing: Sequence[float] | None
+    on_progress: Callable[[str, float], None] | None
+    is_cancelled: Callable[[], bool] | None
+
+    def on(self, used: Literal["cpu", "gpu"]) -> tuple[NDArray[Any], Steps]:
+        """Return the labels in host memory, and what each step did."""
+        selection = self.recipe.selection
+        if selection is None:
+            return self._steps({name: _device.place(a, used) for name, a in self.inputs.items()}, self.on_progress)
+        shape = self.inputs[self.recipe.inputs[0]].shape
+        parts = selection.parts(shape)
+
+        def run(number: int) -> tuple[NDArray[Any], Steps]:
+            held = {name: selection.cut(a, parts[number]) for name, a in self.inputs.items()}
+            if selection.each:  # a part is small, and statistics that are shared need it in memory
+                held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
+            held = {name: _device.place(a, used) for name, a in held.items()}
+            return self._steps(held, _of_part(self.on_progress, number, len(parts)))
+
+        results = pooled(run, len(parts)) if selection.pooled else map(run, range(len(parts)))
+        labels = np.zeros(0)
+        steps: list[Steps] = []
+        for part, (found, ran) in zip(parts, results, strict=True):
+            if not steps:
+                labels, n_objects = np.zeros(selection.shape(shape), found.dtype), 0
+            labels[placed(part, selection.bounds(shape))] = renumbered(found, n_objects)
+            n_objects = max(n_objects, int(labels[placed(part, selection.bounds(shape))].max(initial=0)))
+            steps.append(ran)
+        return labels, merged(steps)
+
+    def _steps(
+        self, held: dict[str, Array], on_progress: Callable[[str, float], None] | None
+    ) -> tuple[NDArray[Any], Steps]:
+        """Run all steps on these arrays."""
+        ran = []
+        for number, step in enumerate(self.recipe.steps, start=1):
+            settings = dict(step.settings)
+            if self.spacing is not None:
+                settings.setdefault("spacing", tuple(self.spacing))
+            arrays = {name: held[source] for name, source in step.inputs.items()}
+            with watch(on_progress, self.is_cancelled) as monitor:
+                labels = held[f"step_{number}"] = catalog.find(step.method)(**arrays, **settings)
+            ran.append((step.method, {**step.complete_settings, **settings}, monitor))
+        if is_lazy(labels):  # only now do the steps find out what they note
+            with watch(on_progress, self.is_cancelled):
+                labels = compute(labels)
+        return to_numpy(labels), [
+            {"method": name, "settings": settings, "facts": {k: v for k, v in seen.facts.items() if k != "method"}}
+            for name, settings, seen in ran
+        ]
+
+
+def _of_part(
+    on_progress: Callable[[str, float], None] | None, number: int, n: int
+) -> Callable[[str, float], None] | None:
+    """Report the progress of one part as progress of all."""
+    if on_progress is None or n == 1:
+        return on_progress
+    return lambda stage, done: on_progress(f"{stage}, part {number + 1} of {n}", (number + done) / n)
+
+
+def renumbered(labels: NDArray[Any], n_before: int) -> NDArray[Any]:
+    """Return numbers of objects so that they go on after those of the parts before; classes stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If there are more objects than int32 can number.
+    """
+    if labels.dtype != np.int32 or n_before == 0:  # int32 numbers objects, uint8 names classes
+        return labels
+    highest = n_before + int(labels.max(initial=0))
+    if highest > np.iinfo(np.int32).max:
+        raise ValueError(f"there are {highest:,} objects, and at most {np.iinfo(np.int32).max:,} can be numbered")
+    return np.where(labels > 0, labels + np.int32(n_before), labels)
+
+
+def merged(parts: Sequence[Steps]) -> Steps:
+    """Return what each step did in all parts: facts that all parts share, and others as ``by_part``."""
+    if len(parts) == 1:
+        return parts[0]
+    steps = []
+    for ran in zip(*parts, strict=True):
+        names = dict.fromkeys(name for step in ran for name in step["facts"])
+        values = {name: [_plain(step["facts"].get(name)) for step in ran] for name in names}
+        same = {name: found[0] for name, found in values.items() if all(v == found[0] for v in found)}
+        by_part = {name: found for name, found in values.items() if name not in same}
+        steps.append({**ran[0], "facts": same, "by_part": by_part})
+    return steps
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=_json))
+
+
+def _provenance(
+    recipe: Recipe,
+    inputs: Mapping[str, Array],
+    steps: list[dict[str, Any]],
+    choice: _device.Choice,
+    seconds: float,
+) -> dict[str, Any]:
+    tiling = "blocks" if any(is_lazy(a) for a in inputs.values()) else "whole"
+    if recipe.selection is not None and recipe.selection.each:
+        tiling = f"one index of {recipe.selection.each!r} at a time"
+    provenance = {
+        "recipe": as_dict(recipe),
+        "steps": steps,
+        "facts": {name: fact for step in steps for name, fact in step["facts"].items()},
+        "device": {
+            "asked": choice.asked,
+            "used": choice.used,
+            "reason": choice.reason,
+            "name": _device.device_name(choice.used),
+        },
+        "versions": versions(choice.used),
+        "seconds": round(seconds, 4),
+        "tiling": tiling,
+        "inputs": {name: {"shape": tuple(a.shape), "dtype": dtype_name(a)} for name, a in inputs.items()},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(provenance, default=_json))
+    return plain
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def versions(used: Literal["cpu", "gpu"] = "cpu") -> dict[str, str]:
+    """Return the versions of the programs that a result depends on."""
+    found = {"python": platform.python_version(), "napari-cutout": _own_version(), **_installed()}
+    if used == "gpu":
+        from sys import modules
+
+        found["cupy"] = str(getattr(modules.get("cupy"), "__version__", "unknown"))
+    return found
+
+
+@cache
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in ("numpy", "scipy", "numba"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _own_version() -> str:
+    from . import __version__
+
+    return __version__
