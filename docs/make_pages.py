@@ -30,6 +30,8 @@ def allowed(param: Param) -> str:
     """Say which values a setting may have."""
     if param.choices:
         return ", ".join(f"`{c}`" for c in param.choices)
+    if param.type is tuple and param.name != "spacing":
+        return "whole numbers" if param.item is int else "numbers"
     kind = {"float": "number", "int": "whole number", "bool": "yes or no", "tuple": "one length per axis"}
     words = kind.get(param.type.__name__, param.type.__name__)
     return f"{words}, {param.range.min:g} to {param.range.max:g}" if param.range else words
@@ -60,8 +62,9 @@ def example(entry: Method) -> tuple[str, str]:
     """Return the call in Python and on the command line."""
     needed = [p for p in entry.settings if p.required]
     arrays = ["image", *(p.name for p in entry.arrays if p.required and p.name != "image")]
-    python = ", ".join([*arrays, *(f"{p.name}=100.0" for p in needed)])
-    command = [f"--{name} strokes.tif" for name in arrays[1:]] + [f"--{p.name} 100" for p in needed]
+    levels = {p.name: ("(50.0, 100.0)", "50 100") if p.type is tuple else ("100.0", "100") for p in needed}
+    python = ", ".join([*arrays, *(f"{name}={value}" for name, (value, _) in levels.items())])
+    command = [f"--{name} strokes.tif" for name in arrays[1:]] + [f"--{n} {words}" for n, (_, words) in levels.items()]
     return f"nc.{entry.name}({python})", " ".join(
         [f"napari-cutout {dashed(entry.name)} image.tif labels.tif", *command]
     )

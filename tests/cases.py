@@ -30,7 +30,7 @@ def strokes(image: np.ndarray) -> np.ndarray:
 
 def settings_of(entry: Method) -> dict[str, Any]:
     """Return the settings without a default."""
-    return {"threshold_at": {"value": 60.0}}.get(entry.name, {})
+    return {"threshold_at": {"value": 60.0}, "classes_at": {"values": (45.0, 60.0)}}.get(entry.name, {})
 
 
 def arrays_of(entry: Method, image: np.ndarray) -> dict[str, np.ndarray]:

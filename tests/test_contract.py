@@ -87,7 +87,7 @@ def test_strides_do_not_matter(entry: Method) -> None:
 def test_flips_and_transposition_move_the_labels(entry: Method, move: Any) -> None:
     image = two_humps((12, 15, 14), dtype="uint16")
     options = {"sigma": 1.0, "fill_holes": True, "min_size": 4}
-    options |= {} if entry.name != "threshold_at" else {"value": 10_000.0}
+    options |= {"threshold_at": {"value": 10_000.0}, "classes_at": {"values": (10_000.0, 15_000.0)}}.get(entry.name, {})
     moved = run(entry, np.ascontiguousarray(move(image)), **options)
     assert len(np.unique(moved)) > 1
     np.testing.assert_array_equal(moved, move(run(entry, image, **options)))
@@ -241,6 +241,9 @@ def test_constant_images_are_refused(entry: Method, dtype: str) -> None:
     if entry.name == "threshold_at":
         assert run(entry, np.full((4, 5), 7, dtype), value=6.0).all()
         return
+    if entry.name == "classes_at":
+        assert (run(entry, np.full((4, 5), 7, dtype), values=(6.0, 7.0)) == 2).all()
+        return
     image = np.full((6, 6), 7, dtype)
     if dtype.startswith("float"):
         image[0, 0], image[0, 1], image[0, 2] = np.nan, np.inf, -np.inf
@@ -255,7 +258,7 @@ def test_constant_images_are_refused(entry: Method, dtype: str) -> None:
 @every_method
 def test_integers_that_floats_cannot_tell_apart_are_refused(entry: Method) -> None:
     image = 2**60 + np.arange(100).reshape(10, 10)
-    if entry.name in ("threshold_at", "sauvola", "niblack", "local_mean"):
+    if entry.name in ("threshold_at", "classes_at", "sauvola", "niblack", "local_mean"):
         run(entry, image)
         return
     with pytest.raises(ValueError, match=rf"integers {2**60} to {2**60 + 99}, which float64 cannot tell apart"):

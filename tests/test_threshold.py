@@ -15,6 +15,7 @@ from scipy import ndimage
 from skimage import data, filters
 
 import napari_cutout as nc
+from napari_cutout import catalog
 from napari_cutout.methods.threshold import THRESHOLDS, falling_points
 
 from .cases import two_humps
@@ -253,6 +254,70 @@ def test_float32_is_compared_as_real_numbers(grey: list[float], value: float) ->
 def test_threshold_at_refuses_what_is_no_number(value: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="value must be"):
         nc.threshold_at(np.zeros((2, 2)), value=value)
+
+
+def test_classes_at_by_hand() -> None:
+    image = np.array([[0, 10, 11, 20], [21, 255, 10, 0]], np.uint8)
+    assert nc.classes_at(image, values=(10.0, 20.0)).tolist() == [[1, 1, 2, 2], [3, 3, 1, 1]]
+    assert nc.classes_at(image, values=[10, 20.5, 300]).tolist() == [[1, 1, 2, 2], [3, 3, 1, 1]]
+    mask = image > 0
+    assert nc.classes_at(image, mask, values=(-5.0,)).tolist() == [[0, 2, 2, 2], [2, 2, 2, 0]]
+
+
+def test_classes_at_leaves_nan_out_and_classifies_infinity() -> None:
+    image = np.array([[np.nan, -np.inf, 1.0, np.inf]], np.float32)
+    assert nc.classes_at(image, values=(0.0, 1.0)).tolist() == [[0, 1, 2, 3]]
+
+
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=30),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5, unique=True),
+)
+def test_classes_at_counts_the_values_below(grey: list[float], values: list[float]) -> None:
+    expected = [1 + sum(g > v for v in values) for g in grey]
+    labels = nc.classes_at(np.array([grey], np.float32), values=tuple(sorted(values)))
+    assert labels.tolist() == [expected]
+
+
+def test_classes_at_repeats_multi_otsu() -> None:
+    with nc.watch() as seen:
+        labels = nc.multi_otsu(data.coins(), n_classes=4)
+    again = nc.classes_at(data.coins(), values=tuple(seen.facts["thresholds"]))
+    np.testing.assert_array_equal(again, labels)
+
+
+def test_what_is_removed_from_the_objects_of_classes_at_goes_to_the_next_class() -> None:
+    image = np.array([[0, 9, 0, 9, 9]], np.uint8)
+    assert nc.classes_at(image, values=(5.0,), min_size=2).tolist() == [[1, 1, 1, 2, 2]]
+    assert nc.classes_at(image, values=(5.0,), min_size=2, objects="dark").tolist() == [[2, 2, 2, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ((), "values must have 1 to 63 entries, got 0"),
+        (tuple(range(64)), "values must have 1 to 63 entries, got 64"),
+        ((2.0, 1.0), r"values must rise, each greater than the one before, got \(2.0, 1.0\); sort them"),
+        ((1.0, 1.0), "values must rise"),
+        ((1.0, float("nan")), "every entry of values must be a finite number, got nan"),
+        ((float("-inf"),), "every entry of values must be a finite number, got -inf"),
+        ((1.0, "2"), "every entry of values must be of type float, got '2' of type str"),
+        (3.0, "values must be a tuple of numbers, got 3.0 of type float"),
+        (None, "values must be a tuple of numbers, got None"),
+    ],
+    ids=str,
+)
+def test_classes_at_refuses_values_that_make_no_classes(values: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        nc.classes_at(np.zeros((2, 2)), values=values)
+
+
+def test_grey_levels_are_marked_among_the_settings() -> None:
+    marked = {m.name: [p.name for p in m.settings if p.grey_level] for m in catalog.methods().values()}
+    assert marked["threshold_at"] == ["value"]
+    assert marked["classes_at"] == ["values"]
+    assert marked["hysteresis"] == ["low", "high"]
+    assert marked["threshold"] == marked["multi_otsu"] == []
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["bright", "dark"]))

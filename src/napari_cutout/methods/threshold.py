@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from .._array import array_namespace, dtype_name
 from .._compiled import compiled
-from .._method import Image, Labels, Mask, Objects, Range, method
+from .._method import GreyLevel, Image, Items, Labels, Mask, Objects, Range, method
 from .._monitor import note
 from .._plan import PerVoxel, Reduce, run_plan
 from ..processing.labels import reaching
 from ..processing.segment import Options, highest_class, known_voxels, lowest_class, prepare, segment, tidy
 from ._grey_levels import EXTENT, NOTHING_FINITE, Cuts, Histogram, above, classify, levels, reduce_grey_levels
 
-__all__ = ["threshold", "threshold_at", "multi_otsu", "hysteresis"]
+__all__ = ["threshold", "threshold_at", "multi_otsu", "classes_at", "hysteresis"]
+
+MAX_VALUES = 63
+"""How many grey levels may be given to cut at: as many as `multi_otsu` can find."""
 
 MAX_LEVELS_OF_MINIMUM = 4096
 """Smoothing a histogram until two peaks are left takes minutes on more bins than this, and then fails."""
@@ -101,7 +104,7 @@ def threshold_at(
     image: Image,
     mask: Mask | None = None,
     *,
-    value: float,
+    value: Annotated[float, GreyLevel()],
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -138,18 +141,7 @@ def threshold_at(
     -----
     Exact. Memory: under 1 byte per voxel beyond input and output.
     """
-    cuts = above(value, objects)
-
-    def decide(extent: tuple[float, float] | None) -> Cuts:
-        if extent is None:
-            raise ValueError(NOTHING_FINITE)
-        return cuts
-
-    def plan_for(prepared: Image) -> PerVoxel | Reduce:
-        if not dtype_name(prepared).startswith("float"):
-            return PerVoxel(partial(classify, cuts), "uint8")
-        return Reduce(None, (EXTENT,), decide, classify, "uint8")
-
+    plan_for = partial(_plan_at, above(value, objects))
     return segment(plan_for, image, mask, objects=objects, options=options)
 
 
@@ -209,12 +201,68 @@ def multi_otsu(
 
 
 @method("Threshold")
+def classes_at(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    values: Annotated[tuple[float, ...], GreyLevel(), Items(MAX_VALUES, rising=True)],
+    objects: Objects = "bright",
+    **options: Unpack[Options],
+) -> Labels:
+    """Cut into classes at grey levels that you give.
+
+    For images on a calibrated scale, such as bone, tissue and air in Hounsfield units, or when thresholds of
+    `multi_otsu` must be moved by hand or used again unchanged.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X)
+        Grey-level image, any real dtype. NaN becomes 0.
+    mask : array of the shape of `image`, optional
+        Where to look; voxels outside become 0.
+    values : tuple of float
+        The grey levels, rising, 1 to 63 of them; a voxel's class is 1 and one more for each that it is above.
+    objects : {"bright", "dark"}
+        Which class the steps after the cut work on: the brightest or the darkest.
+    **options : Options
+        Steps before and after the cut. A voxel that they take from an object goes to the next class.
+
+    Returns
+    -------
+    uint8 array, same shape and library as `image`
+        1 to n + 1 by rising grey level for n values, 0 where not classified; int32 numbers of the objects with
+        `one_per_object`.
+
+    Raises
+    ------
+    ValueError
+        If `values` are not finite or do not rise, there are none or more than 63, or no voxel is finite.
+    TypeError
+        If `values` are no numbers, or the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    Exact. Memory: under 1 byte per voxel beyond input and output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cutout as nc
+    >>> nc.classes_at(np.array([[10, 50, 90], [51, 95, 13]], np.uint8), values=(12.5, 50)).tolist()
+    [[1, 2, 3], [3, 3, 2]]
+    """
+    chosen = highest_class if objects == "bright" else lowest_class
+    plan_for = partial(_plan_at, Cuts.rising(np.asarray(values, np.float64)))
+    return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
+
+
+@method("Threshold")
 def hysteresis(
     image: Image,
     mask: Mask | None = None,
     *,
-    low: float | None = None,
-    high: float | None = None,
+    low: Annotated[float, GreyLevel()] | None = None,
+    high: Annotated[float, GreyLevel()] | None = None,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -271,6 +319,19 @@ def hysteresis(
     xp = array_namespace(kept)
     known = known_voxels(prepared, mask) if options["fill_holes"] else None
     return tidy(xp.astype(kept, xp.uint8), options, known=known)
+
+
+def _plan_at(cuts: Cuts, prepared: Image) -> PerVoxel | Reduce:
+    """Return the plan that cuts at given levels; it reads floats once before, since all of them may be NaN."""
+    if not dtype_name(prepared).startswith("float"):
+        return PerVoxel(partial(classify, cuts), "uint8")
+
+    def decide(extent: tuple[float, float] | None) -> Cuts:
+        if extent is None:
+            raise ValueError(NOTHING_FINITE)
+        return cuts
+
+    return Reduce(None, (EXTENT,), decide, classify, "uint8")
 
 
 # Decisions: pure functions of a few hundred numbers ----------------------------------------------------
