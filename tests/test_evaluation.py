@@ -20,8 +20,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skimage.metrics import contingency_table
 from sklearn import metrics
 
-from napari_cutout import Cancelled, watch
-from napari_cutout.evaluation import _contingency, _export
+from napari_cutout import Cancelled, _export, watch
+from napari_cutout.evaluation import _contingency
 from napari_cutout.evaluation.overlap import (
     Contingency,
     Evaluation,

@@ -18,9 +18,9 @@ from . import catalog, io, recipe
 from ._batch import ERRORS, columns, file_name, how_read, read_image, read_labels, sentence, table_as_csv
 from ._device import Asked
 from ._execute import Result, execute
+from ._export import write_text
 from ._method import Method
 from ._volume import Volume
-from .evaluation._export import write_text
 from .evaluation._matching import MAX_CLASSES
 from .evaluation.overlap import Evaluation, error_map, evaluate
 from .recipe import Recipe, Step
