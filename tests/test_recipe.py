@@ -58,7 +58,8 @@ def values_of(param: Param) -> st.SearchStrategy[Any]:
     elif param.type is bool:
         values = st.booleans()
     elif param.type is tuple:
-        values = st.lists(st.floats(0.01, 100), min_size=2, max_size=3).map(tuple)
+        item = st.integers(1, 100) if param.item is int else st.floats(0.01, 100)
+        values = st.lists(item, min_size=2, max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
     elif param.type is int:
         values = st.integers(int(param.range.min), int(param.range.max)) if param.range else st.integers()
     else:
