@@ -112,5 +112,69 @@ def test_a_type_without_a_field_is_an_error():
     from napari_cutout._method import Param
     from napari_cutout.widgets._editors import _field
 
-    with pytest.raises(TypeError, match="the setting 'extent' has the type <class 'tuple'>"):
-        _field(Param("extent", tuple[int, ...], (1,)))
+    with pytest.raises(TypeError, match="the setting 'extent' has the type <class 'dict'>"):
+        _field(Param("extent", dict[str, int], {}))
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("10, 50", (10.0, 50.0)),
+        ("-3.5;1e3", (-3.5, 1000.0)),
+        (" 7 ,", (7.0,)),
+        ("1 2\t3", (1.0, 2.0, 3.0)),
+        ("1,,2", (1.0, 2.0)),
+    ],
+)
+def test_several_numbers_are_typed_with_commas_or_spaces(field, qtbot, typed, value):
+    editor = field("classes_at", "values")
+    qtbot.keyClicks(editor.field, typed.replace("\t", " "))
+    assert editor.value == value
+    assert not editor.field.styleSheet()
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "sentence"),
+    [
+        ("", (), "values must have 1 to 63 entries, got 0"),
+        ("50, 10", (50.0, 10.0), "values must rise"),
+        ("1, x", (1.0, "x"), "every entry of values must be of type float, got 'x' of type str"),
+        ("inf", (float("inf"),), "every entry of values must be a finite number, got inf"),
+    ],
+    ids=["empty", "falling", "text", "infinite"],
+)
+def test_numbers_that_are_not_right_are_red_until_they_are(field, qtbot, typed, value, sentence):
+    editor = field("classes_at", "values")
+    seen = []
+    editor.changed.connect(lambda: seen.append(editor.value))
+    editor.set_value((1.0, 2.0))
+    editor.field.clear()
+    qtbot.keyClicks(editor.field, typed)
+    assert editor.value == seen[-1] == value
+    assert "border" in editor.field.styleSheet()
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        editor.param.check(editor.value)
+    editor.set_value((0.1, 2.0, 1e300))
+    assert editor.field.text() == "0.1, 2, 1e+300"
+    assert editor.value == (0.1, 2.0, 1e300)
+    assert not editor.field.styleSheet()
+
+
+def test_several_whole_numbers_may_be_found_automatically(qtbot):
+    from typing import Annotated
+
+    from napari_cutout._method import Items, _param
+    from napari_cutout.widgets._editors import Editor
+
+    param = _param("classes", Annotated[tuple[int, ...], Items(9)] | None, None)
+    editor = Editor(catalog.find("threshold"), param)
+    qtbot.addWidget(editor)
+    assert editor.value is None
+    assert not editor.field.isEnabled()
+    editor.set_value((3, 1))
+    assert editor.value == (3, 1)
+    editor.field.setText("2, 4.5")
+    assert editor.value == (2, "4.5")
+    assert editor.field.styleSheet()
+    editor.automatic.setChecked(True)
+    assert editor.value is None

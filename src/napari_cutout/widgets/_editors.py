@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +16,15 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QSpinBox,
     QWidget,
 )
 
 from .._method import Method, Param
+from ._worker import mark
 
-__all__ = ["Editor", "FloatBox", "StillUnlessFocused", "caption", "world_size"]
+__all__ = ["Editor", "FloatBox", "NumbersBox", "StillUnlessFocused", "caption", "world_size"]
 
 MAX_INT = 2**31 - 1
 """Largest whole number that a spin box holds."""
@@ -112,6 +115,55 @@ class FloatBox(QDoubleSpinBox):  # type: ignore[misc]
         value = self.value()
         step = self._step or (10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 1.0)
         self.setValue(float(f"{value + steps * step:.12g}"))
+
+
+class NumbersBox(QLineEdit):  # type: ignore[misc]
+    """A line for several numbers with commas between them, red while the setting does not allow them.
+
+    Parameters
+    ----------
+    param : Param
+        The setting; its entries are floats or ints.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    valueChanged
+        Emitted when the text has changed, whether or not it is right.
+    """
+
+    valueChanged = Signal()
+
+    def __init__(self, param: Param, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._param = param
+        self.setPlaceholderText("10, 20, 30" if param.item is int else "10, 20.5, 30")
+        self.textChanged.connect(self._text_changed)
+
+    def value(self) -> tuple[Any, ...]:
+        """Return the numbers; what is none stays text, so that the check of the setting can quote it."""
+        return tuple(_number(word, self._param.item) for word in re.split(r"[,;\s]+", self.text().strip(" ,;")) if word)
+
+    def setValue(self, values: Sequence[float]) -> None:
+        """Show these numbers, each as the shortest text that is exactly it."""
+        self.setText(", ".join(repr(self._param.item(value)).removesuffix(".0") for value in values))
+
+    def _text_changed(self) -> None:
+        try:
+            self._param.check(self.value())
+        except (TypeError, ValueError):
+            mark(self, True)
+        else:
+            mark(self, False)
+        self.valueChanged.emit()
+
+
+def _number(word: str, kind: type) -> Any:
+    try:
+        return kind(word)
+    except ValueError:
+        return word
 
 
 class StillUnlessFocused(QObject):  # type: ignore[misc]
@@ -221,6 +273,8 @@ def _field(param: Param) -> QWidget:
         spin = FloatBox(limits.step if limits else None)
         spin.setRange(limits.min if limits else -MAX_FLOAT, limits.max if limits else MAX_FLOAT)
         return spin
+    if param.item in (int, float):
+        return NumbersBox(param)
     raise TypeError(f"the setting {param.name!r} has the type {param.type!r}, for which there is no field")
 
 

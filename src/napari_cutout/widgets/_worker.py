@@ -16,7 +16,7 @@ __all__ = ["ALERT", "RunBar", "Work", "WorkerSlot", "mark"]
 
 log = logging.getLogger(__name__)
 
-_RED = "QComboBox, QAbstractSpinBox, QCheckBox { border: 1px solid #e5484d; }"
+_RED = "QComboBox, QAbstractSpinBox, QCheckBox, NumbersBox { border: 1px solid #e5484d; }"
 """Style of a field that holds something wrong."""
 
 ALERT = "color: white; background: #a4262c; border-radius: 3px; padding: 3px"
