@@ -87,5 +87,5 @@ MUTANTS = [
     Mutant("evaluation/overlap.py", "_ratio(self.tp, self.tp + self.fp + self.fn)", "_ratio(self.tp, self.tp + self.fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "tn=_frozen(n_voxels - tp - fp - fn)", "tn=_frozen(n_voxels - tp - fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "2 * only_found + 3 * only_truth", "3 * only_found + 2 * only_truth", EVALUATION),
-    Mutant("_export.py", "target.exists() and not overwrite", "False", EVALUATION),
+    Mutant("_writing.py", "if not overwrite:", "if False:", EVALUATION),
 ]  # fmt: skip

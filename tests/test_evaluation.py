@@ -20,7 +20,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skimage.metrics import contingency_table
 from sklearn import metrics
 
-from napari_cutout import Cancelled, _export, watch
+from napari_cutout import Cancelled, _writing, watch
 from napari_cutout.evaluation import _contingency
 from napari_cutout.evaluation.overlap import (
     Contingency,
@@ -577,7 +577,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         self.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_export.Path, "write_text", fail)
+    monkeypatch.setattr(_writing.Path, "write_text", fail)
     with pytest.raises(OSError, match=r"could not write .*No space left on device.*nothing was changed there"):
         evaluate(PREDICTED, TRUTH).to_csv(path, overwrite=True)
     assert path.read_text() == "mine"

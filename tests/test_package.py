@@ -14,7 +14,7 @@ import napari_cutout as nc
 
 SOURCE = Path(nc.__file__).parent
 LAYERS = {
-    "_compiled": 0, "_monitor": 0, "_array": 0, "_export": 0, "kernels": 0, "_statistics": 0,
+    "_compiled": 0, "_monitor": 0, "_array": 0, "_writing": 0, "kernels": 0, "_statistics": 0,
     "_plan": 1, "_method": 1,
     "processing": 2, "methods": 3, "catalog": 4, "evaluation": 4, "blockwise": 4,
     "_volume": 1, "_tiff": 2, "_ome_zarr": 2, "io": 3, "_coins": 1, "samples": 4, "_device": 4, "_selection": 4,

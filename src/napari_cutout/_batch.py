@@ -19,8 +19,8 @@ from . import io
 from ._array import Array
 from ._device import Asked
 from ._execute import Result, execute
-from ._export import write_text
 from ._volume import Volume
+from ._writing import write_text
 from .evaluation._matching import Match
 from .recipe import Recipe, Step, with_provenance
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,9 +16,9 @@ from . import catalog, io, recipe
 from ._batch import ERRORS, columns, file_name, how_read, read_image, read_labels, sentence, table_as_csv
 from ._device import Asked
 from ._execute import Result, execute
-from ._export import write_text
 from ._method import Method
 from ._volume import Volume
+from ._writing import scratch_folder, write_text
 from .evaluation._matching import MAX_CLASSES
 from .evaluation.overlap import Evaluation, error_map, evaluate
 from .recipe import Recipe, Step
@@ -422,17 +420,12 @@ def demo(
         raise ValueError(f"truth {truth!r} was given without an image; give both, or none to run the samples")
     cases = samples() if image is None else [own_case(image, truth, ignore, channel)]
     _check_free(output, ["scores.csv", "README.txt", *(f"{case.name}/picture.png" for case in cases)])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    work = output.parent / f".{output.name}.{uuid.uuid4().hex[:8]}.tmp"
-    work.mkdir()
-    try:
+    with scratch_folder(output) as work:
         runs = [run for case in cases for run in _ranked(case, work, device, say)]
         table = [run.record() for run in runs]
         write_text(work / "scores.csv", table_as_csv(table))
         write_text(work / "README.txt", _README)
         _move(work, output)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     say("")
     say("\n".join(as_text(table)))
     if image is not None and (scores := [run.evaluation for run in runs if run.evaluation is not None]):

@@ -6,8 +6,6 @@ import fnmatch
 import glob
 import os
 import re
-import shutil
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import numpy as np
 
 from . import _ome_zarr
 from ._volume import UNITS, Volume, guess_axes, pack, unit_name, unpack
+from ._writing import replacing
 
 __all__ = ["UNITS", "Kind", "Volume", "inputs", "read", "unit_name", "write"]
 
@@ -237,63 +236,15 @@ def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels"
     if 0 in volume.data.shape:
         raise ValueError(f"an empty image, of shape {tuple(volume.data.shape)}, cannot be written")
     pack(volume)
-    _check_place(target, overwrite)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
+    with replacing(target, overwrite=overwrite, folder_problem=_folder_problem) as temporary:
         writer(temporary, volume, kind)
-        _check_place(target, overwrite)
-        _put(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise _not_written(target, error) from error
-    finally:
-        _remove(temporary)
     return target
 
 
-def _check_place(target: Path, overwrite: bool) -> None:
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(target.parent)!r} to write {target.name!r} to; make it")
-    if not target.exists():
-        return
-    if not overwrite:
-        raise FileExistsError(f"{str(target)!r} exists already; choose another name, or allow to overwrite it")
-    if target.is_dir() and not (target.suffix.lower() == ".zarr" and _ome_zarr.is_store(target)):
-        raise FileExistsError(f"{str(target)!r} is a folder but no Zarr store, so it is not replaced; move it away")
-
-
-def _put(temporary: Path, target: Path) -> None:
-    """Rename, and where a folder is in the way, move it aside until its successor is in place."""
-    if not (target.exists() and (target.is_dir() or temporary.is_dir())):
-        temporary.replace(target)
-        return
-    aside = temporary.with_suffix(".old")
-    target.rename(aside)
-    try:
-        temporary.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _not_written(target: Path, error: OSError) -> OSError:
-    reason = error.strerror or str(error)
-    builtin = type(error).__module__ == "builtins"
-    failure = (type(error) if builtin else OSError)(
-        f"could not write {str(target)!r} ({reason}); nothing was changed there: "
-        "free some space or choose another folder"
-    )
-    failure.errno = error.errno
-    return failure
+def _folder_problem(folder: Path) -> str:
+    """Say why a folder may not be replaced: only a store that is named as one is what a user means to overwrite."""
+    store = folder.suffix.lower() == ".zarr" and _ome_zarr.is_store(folder)
+    return "" if store else "it is a folder but no Zarr store"
 
 
 def _write_tiff(path: Path, volume: Volume, _kind: Kind) -> None:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from . import catalog
-from ._export import write_text
 from ._method import Method, check_spacing
 from ._selection import Selection
+from ._writing import write_text
 
 __all__ = ["Recipe", "Step"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
-from .._export import write_text
+from .._writing import write_text
 from .._method import Labels
 from .._plan import PerVoxel, run_plan
 from ._contingency import Contingency, Counts, check_pair, contingency, sum_blocks
