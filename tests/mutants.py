@@ -82,10 +82,10 @@ MUTANTS = [
     Mutant("evaluation/_matching.py", "(itself == most) & (itself > 0)", "itself > 0", EVALUATION),
     Mutant("evaluation/_matching.py", "objects = (table.truth != 0) & np.isin", "objects = np.isin", EVALUATION),
     Mutant("evaluation/_matching.py", "if 1 in (len(ours), len(theirs)):", "if False:", EVALUATION),
-    Mutant("evaluation/_contingency.py", "(predicted - predicted.min()) * width + (truth - low)", "(predicted - predicted.min()) + (truth - low)", EVALUATION),
+    Mutant("evaluation/_contingency.py", "packed = packed * width + (key - low)", "packed = packed + (key - low)", EVALUATION),
     Mutant("evaluation/_contingency.py", "kept = self.truth != ignore", "kept = self.truth > ignore", EVALUATION),
-    Mutant("evaluation/overlap.py", "_ratio(self.tp, self.tp + self.fp + self.fn)", "_ratio(self.tp, self.tp + self.fp)", EVALUATION),
-    Mutant("evaluation/overlap.py", "tn=_frozen(n_voxels - tp - fp - fn)", "tn=_frozen(n_voxels - tp - fp)", EVALUATION),
+    Mutant("evaluation/overlap.py", "return ratio(self.tp, self.tp + self.fp + self.fn)", "return ratio(self.tp, self.tp + self.fp)", EVALUATION),
+    Mutant("evaluation/overlap.py", "tn=frozen(n_voxels - tp - fp - fn)", "tn=frozen(n_voxels - tp - fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "2 * only_found + 3 * only_truth", "3 * only_found + 2 * only_truth", EVALUATION),
     Mutant("_writing.py", "if not overwrite:", "if False:", EVALUATION),
 ]  # fmt: skip

@@ -13,6 +13,8 @@ from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
 from .evaluation.overlap import evaluate as evaluate
 from .evaluation.overlap import soft_dice_loss as soft_dice_loss
+from .evaluation.slices import SliceEvaluation as SliceEvaluation
+from .evaluation.slices import evaluate_slices as evaluate_slices
 from .io import Volume as Volume
 from .io import read as read
 from .io import write as write

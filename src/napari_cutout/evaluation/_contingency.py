@@ -7,10 +7,10 @@ voxels. Counts add over blocks, so they are the same for every tiling, library a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,17 @@ SLOTS = 1 << 16
 """Slots of the hash table that counts the label pairs of other blocks; a full table is emptied and used again."""
 
 Counts = NDArray[np.int64]
+
+Table = TypeVar("Table", bound="Addable")
+"""A table of counts, of one kind."""
+
+
+class Addable(Protocol):
+    """What `gathered` needs of a table of counts: a length, and a sum with another."""
+
+    def __len__(self) -> int: ...
+
+    def __add__(self: Table, other: Table, /) -> Table: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,24 +111,33 @@ class Contingency:
 
 def tabulated(predicted: Counts, truth: Counts, counts: Counts, n_ignored: int = 0) -> Contingency:
     """Sort pairs, and add up the counts of pairs that occur more than once."""
-    order = _order(predicted, truth)
-    predicted, truth, counts = predicted[order], truth[order], counts[order]
+    (predicted, truth), counts = added_up((predicted, truth), counts)
+    return Contingency(predicted, truth, counts, n_ignored)
+
+
+def added_up(keys: Sequence[Counts], counts: Counts) -> tuple[list[Counts], Counts]:
+    """Sort rows of keys, the first key first, and add up the counts of rows that occur more than once."""
+    order = _order(keys)
+    keys, counts = [key[order] for key in keys], counts[order]
     fresh = np.ones(len(order), bool)
-    fresh[1:] = (predicted[1:] != predicted[:-1]) | (truth[1:] != truth[:-1])
+    fresh[1:] = reduce(np.logical_or, [key[1:] != key[:-1] for key in keys])
     first = np.flatnonzero(fresh)
     sums = np.add.reduceat(counts, first) if len(first) else counts
-    return Contingency(predicted[first], truth[first], sums, n_ignored)
+    return [key[first] for key in keys], sums
 
 
-def _order(predicted: Counts, truth: Counts) -> NDArray[np.intp]:
-    """Return the order of rising pairs; where pairs fit into one integer, sorting those is 5 times as fast."""
-    if not len(truth):
+def _order(keys: Sequence[Counts]) -> NDArray[np.intp]:
+    """Return the order of rising rows; where rows fit into one integer, sorting those is 5 times as fast."""
+    if not len(keys[0]):
         return np.zeros(0, np.intp)
-    low, width = int(truth.min()), int(truth.max()) - int(truth.min()) + 1
-    rows = int(predicted.max()) - int(predicted.min()) + 1
-    if rows * width <= MAX_LABEL:
-        return np.argsort((predicted - predicted.min()) * width + (truth - low))
-    return np.lexsort((truth, predicted))
+    lows = [int(key.min()) for key in keys]
+    widths = [int(key.max()) - low + 1 for key, low in zip(keys, lows, strict=True)]
+    if math.prod(widths) > MAX_LABEL:
+        return np.lexsort(tuple(reversed(keys)))
+    packed = np.zeros(len(keys[0]), np.int64)
+    for key, low, width in zip(keys, lows, widths, strict=True):
+        packed = packed * width + (key - low)
+    return np.argsort(packed)
 
 
 NOTHING = Contingency(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -161,8 +181,18 @@ def contingency(predicted: Array, truth: Array, ignore: int | None = None) -> Co
     ([0, 1, 1], [0, 0, 2], [1, 1, 2])
     """
     check_pair(predicted, truth, ignore)
-    parts: tuple[Contingency, ...] = sum_blocks(_count_block, _gathered, predicted, truth)
-    table = reduce(Contingency.__add__, parts).without(ignore)
+    parts: tuple[Contingency, ...] = sum_blocks(count_block, gathered, predicted, truth)
+    return checked(reduce(Contingency.__add__, parts).without(ignore), ignore)
+
+
+def checked(table: Contingency, ignore: int | None) -> Contingency:
+    """Return the table of a whole array, from which `ignore` has been left out, if it can be scored.
+
+    Raises
+    ------
+    ValueError
+        If `ignore` leaves no voxels, or a label is negative.
+    """
     if not len(table):
         raise ValueError(
             f"ignore={ignore} takes out every voxel of truth, so there is nothing to score; "
@@ -247,7 +277,7 @@ def sum_blocks(chunk: Callable[..., Any], combine: Callable[[Any, Any], Any], *a
         return _plans.reduce_passes(None, [sweep], aligned).compute()
 
 
-def _gathered(done: tuple[Contingency, ...], new: tuple[Contingency, ...]) -> tuple[Contingency, ...]:
+def gathered(done: tuple[Table, ...], new: tuple[Table, ...]) -> tuple[Table, ...]:
     """Keep tables apart until one as large comes along, so that adding n of them costs n log n and not n^2."""
     kept = list(done)
     for table in new:
@@ -260,13 +290,13 @@ def _gathered(done: tuple[Contingency, ...], new: tuple[Contingency, ...]) -> tu
 # Counting one block ----------------------------------------------------------------------------------
 
 
-def _count_block(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
+def count_block(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
     """Count the label pairs of a block where it lives; the tables add up to those of the block."""
     if 0 in predicted.shape:
         return (NOTHING,)
     if is_host(predicted) and (small := _count_small_on_host(*_as_one_dtype(predicted, truth))) is not None:
         return (small,)
-    spans = (_span("predicted", predicted), _span("truth", truth))
+    spans = (span_of("predicted", predicted), span_of("truth", truth))
     cells = math.prod(high - low + 1 for low, high in spans)
     if is_host(predicted):
         predicted, truth = _as_one_dtype(predicted, truth)
@@ -279,7 +309,7 @@ def _count_block(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
 Span = tuple[int, int]
 
 
-def _span(name: str, labels: Array) -> Span:
+def span_of(name: str, labels: Array) -> Span:
     """Return the smallest and the largest label.
 
     Raises
@@ -299,7 +329,7 @@ def _span(name: str, labels: Array) -> Span:
 def _count_dense(predicted: Array, truth: Array, rows: Span, columns: Span) -> tuple[Contingency, ...]:
     """Give every pair of the two spans a number, and count the numbers."""
     width = columns[1] - columns[0] + 1
-    pair = (_int64(predicted) - rows[0]) * width + (_int64(truth) - columns[0])
+    pair = (int64(predicted) - rows[0]) * width + (int64(truth) - columns[0])
     return (_unpacked(bincount(pair, (rows[1] - rows[0] + 1) * width), rows[0], columns[0], width),)
 
 
@@ -312,8 +342,8 @@ def _unpacked(counts: Counts, low_predicted: int, low_truth: int, width: int) ->
 def _count_ranks(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
     """Replace labels by their rank among those that occur, so that any pair fits into one integer."""
     xp = array_namespace(predicted)
-    rows, row = xp.unique_inverse(xp.reshape(_int64(predicted), (-1,)))
-    columns, column = xp.unique_inverse(xp.reshape(_int64(truth), (-1,)))
+    rows, row = xp.unique_inverse(xp.reshape(int64(predicted), (-1,)))
+    columns, column = xp.unique_inverse(xp.reshape(int64(truth), (-1,)))
     pairs, counts = xp.unique_counts(row * columns.shape[0] + column)
     at = to_numpy(pairs)
     width = columns.shape[0]
@@ -321,7 +351,8 @@ def _count_ranks(predicted: Array, truth: Array) -> tuple[Contingency, ...]:
     return (Contingency(to_numpy(rows)[at // width], to_numpy(columns)[at % width], counted),)
 
 
-def _int64(labels: Array) -> Array:
+def int64(labels: Array) -> Array:
+    """Return labels as int64, in their library."""
     xp = array_namespace(labels)
     return xp.astype(labels, xp.int64)
 
@@ -384,7 +415,7 @@ def _count_pairs_on_host(predicted: NDArray[Any], truth: NDArray[Any]) -> tuple[
         counts = np.zeros(SLOTS, np.int64)
         done = _count_until_full(predicted, truth, done, rows, columns, counts)
         used = np.flatnonzero(counts)
-        parts = _gathered(parts, (tabulated(rows[used], columns[used], counts[used]),))
+        parts = gathered(parts, (tabulated(rows[used], columns[used], counts[used]),))
     return parts
 
 

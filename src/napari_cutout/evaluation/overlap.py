@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
-from .._writing import write_text
 from .._method import Labels
 from .._plan import PerVoxel, run_plan
+from .._writing import write_text
 from ._contingency import Contingency, Counts, check_pair, contingency, sum_blocks
 from ._matching import Match, Matching, matched
 
@@ -78,33 +78,33 @@ class Evaluation:
     @property
     def iou(self) -> Scores:
         """Intersection over union of each class, TP / (TP + FP + FN); NaN for a class that is in neither array."""
-        return _ratio(self.tp, self.tp + self.fp + self.fn)
+        return ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def dice(self) -> Scores:
         """Dice of each class, 2 TP / (2 TP + FP + FN); NaN for a class that is in neither array."""
-        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+        return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def precision(self) -> Scores:
         """Fraction of what was found that is right, TP / (TP + FP); NaN where nothing was found."""
-        return _ratio(self.tp, self.tp + self.fp)
+        return ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> Scores:
         """Fraction of what is there that was found, TP / (TP + FN); NaN where nothing is there."""
-        return _ratio(self.tp, self.tp + self.fn)
+        return ratio(self.tp, self.tp + self.fn)
 
     @property
     def accuracy(self) -> Scores:
         """Fraction of all voxels that are right, (TP + TN) / all; read it beside `prevalence`."""
-        right = _ratio(self.tp + self.tn, np.full_like(self.tp, self.n_voxels))
+        right = ratio(self.tp + self.tn, np.full_like(self.tp, self.n_voxels))
         return np.where(self._occurs, right, np.nan)
 
     @property
     def prevalence(self) -> Scores:
         """Fraction of all voxels that truth gives to each class."""
-        return _ratio(self.tp + self.fn, np.full_like(self.tp, self.n_voxels))
+        return ratio(self.tp + self.fn, np.full_like(self.tp, self.n_voxels))
 
     @property
     def mean_iou(self) -> float:
@@ -228,7 +228,8 @@ class Evaluation:
         return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
 
-def _ratio(part: Counts, whole: Counts) -> Scores:
+def ratio(part: Counts, whole: Counts) -> Scores:
+    """Return part / whole; NaN where there is nothing."""
     ratios: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
     return ratios
 
@@ -305,13 +306,22 @@ def evaluate(
     >>> result.classes.tolist(), result.iou.round(3).tolist(), result.dice.round(3).tolist()
     ([0, 1], [0.5, 0.667], [0.667, 0.8])
     """
-    asked = None if classes is None else _checked_classes(classes)
+    asked = None if classes is None else checked_classes(classes)
     table = contingency(predicted, truth, ignore)
     matching = matched(table, match, ignore)
-    return _scored(table, matching, asked, ignore)
+    return scored(table, matching, asked, ignore)
 
 
-def _checked_classes(classes: Sequence[int]) -> Counts:
+def checked_classes(classes: Sequence[int]) -> Counts:
+    """Return classes that were asked for, rising.
+
+    Raises
+    ------
+    TypeError
+        If one is not an integer.
+    ValueError
+        If there is none, one comes twice, or one is negative.
+    """
     listed = list(classes)
     if not all(isinstance(c, (int, np.integer)) and not isinstance(c, bool) for c in listed):
         raise TypeError(f"classes must be integers, got {listed}")
@@ -320,7 +330,8 @@ def _checked_classes(classes: Sequence[int]) -> Counts:
     return np.sort(np.asarray(listed, np.int64))
 
 
-def _scored(table: Contingency, matching: Matching, asked: Counts | None, ignore: int | None) -> Evaluation:
+def scored(table: Contingency, matching: Matching, asked: Counts | None, ignore: int | None) -> Evaluation:
+    """Score the pairs of a table; all classes are reported, or those asked for."""
     predicted, truth = matching.relabelled(table)
     left_out = 0 if matching.match == "binary" and ignore == 0 else ignore if matching.match != "binary" else None
     found = np.union1d(predicted, truth)
@@ -332,11 +343,11 @@ def _scored(table: Contingency, matching: Matching, asked: Counts | None, ignore
     fp, fn = _sums(predicted, table.counts, classes) - tp, _sums(truth, table.counts, classes) - tp
     n_voxels = table.n_voxels
     return Evaluation(
-        classes=_frozen(classes),
-        tp=_frozen(tp),
-        fp=_frozen(fp),
-        fn=_frozen(fn),
-        tn=_frozen(n_voxels - tp - fp - fn),
+        classes=frozen(classes),
+        tp=frozen(tp),
+        fp=frozen(fp),
+        fn=frozen(fn),
+        tn=frozen(n_voxels - tp - fp - fn),
         n_voxels=n_voxels,
         n_ignored=table.n_ignored,
         overall_accuracy=int(table.counts[right].sum()) / n_voxels,
@@ -356,7 +367,8 @@ def _sums(labels: Counts, counts: Counts, classes: Counts) -> Counts:
     return sums
 
 
-def _frozen(array: Counts) -> Counts:
+def frozen(array: Counts) -> Counts:
+    """Forbid writing to an array that a result hands out."""
     array.setflags(write=False)
     return array
 
@@ -397,7 +409,11 @@ def error_map(predicted: Labels, truth: Labels, *, ignore: int | None = None, ma
     >>> error_map(np.array([[0, 1, 1, 0]]), np.array([[0, 1, 0, 1]])).tolist()
     [[0, 1, 2, 3]]
     """
-    matching = matched(contingency(predicted, truth, ignore), match, ignore)
+    return errors_by(matched(contingency(predicted, truth, ignore), match, ignore), predicted, truth, ignore)
+
+
+def errors_by(matching: Matching, predicted: Labels, truth: Labels, ignore: int | None) -> Labels:
+    """Do what `error_map` does, by a matching that is known already."""
     return run_plan(PerVoxel(partial(_errors, matching=matching, ignore=ignore), "uint8"), predicted, truth)
 
 
