@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from napari.utils.transforms import Affine
 
 __all__ = [
     "MAX_LAZY_BYTES",
     "VoxelSize",
     "copy_of",
+    "corners",
     "data_problem",
     "has_voxel_size",
     "length_unit",
+    "lies_at",
     "level_zero",
     "placement",
     "same_place",
+    "shifted",
     "spacing",
     "voxel_size",
     "voxel_text",
@@ -107,7 +112,7 @@ def copy_of(layer: Layer) -> Any:
     return array.copy() if isinstance(array, np.ndarray) else array
 
 
-def placement(layer: Layer) -> dict[str, Any]:
+def placement(layer: Layer, axes: Sequence[int] | None = None) -> dict[str, Any]:
     """Return what puts a new layer of the same shape where this one lies.
 
     napari carries over only some of it by itself. The axis of colours is not among the axes of a layer, so an RGB
@@ -117,21 +122,61 @@ def placement(layer: Layer) -> dict[str, Any]:
     ----------
     layer : napari layer
         Where the result belongs.
+    axes : sequence of int, optional
+        The axes of the layer that the result has, such as all but that of the channels; all by default.
 
     Returns
     -------
     dict
         Arguments for a new layer: scale, translate, rotate, shear, affine, units, axis_labels.
     """
+    kept = list(range(layer.ndim)) if axes is None else list(axes)
+    shear = np.array(layer.shear)
+    if len(kept) < layer.ndim:  # as a matrix, from which rows and columns can be taken
+        shear = Affine(shear=shear, scale=np.ones(layer.ndim), ndim=layer.ndim).linear_matrix[np.ix_(kept, kept)]
+    corner = [*kept, layer.ndim]
+    labels = tuple(layer.axis_labels[at] for at in kept)
+    named = len(kept) == layer.ndim or not any(label.startswith("-") for label in labels)  # else napari counts them
     return {
-        "scale": tuple(layer.scale),
-        "translate": tuple(layer.translate),
-        "rotate": np.array(layer.rotate),
-        "shear": np.array(layer.shear),
-        "affine": np.array(layer.affine.affine_matrix),
-        "units": tuple(layer.units),
-        "axis_labels": tuple(layer.axis_labels),
+        "scale": tuple(layer.scale[at] for at in kept),
+        "translate": tuple(layer.translate[at] for at in kept),
+        "rotate": np.array(layer.rotate)[np.ix_(kept, kept)],
+        "shear": shear,
+        "affine": np.array(layer.affine.affine_matrix)[np.ix_(corner, corner)],
+        "units": tuple(layer.units[at] for at in kept),
+        **({"axis_labels": labels} if named else {}),
     }
+
+
+def shifted(place: Mapping[str, Any], start: Sequence[int], factor: Sequence[float]) -> dict[str, Any]:
+    """Return the place of a part, at a lower resolution, of what lies at `place`.
+
+    Parameters
+    ----------
+    place : mapping
+        As `placement` returns it.
+    start : sequence of int
+        First index of the part along each axis, at the lower resolution.
+    factor : sequence of float
+        How many voxels one voxel of the lower resolution spans. Its centre lies between theirs.
+
+    Returns
+    -------
+    dict
+        Arguments for a new layer.
+    """
+    first = [s * f + (f - 1) / 2 for s, f in zip(start, factor, strict=True)]
+    physical = Affine(scale=place["scale"], translate=place["translate"], rotate=place["rotate"], shear=place["shear"])
+    scale = tuple(float(s) * f for s, f in zip(place["scale"], factor, strict=True))
+    return {**place, "scale": scale, "translate": tuple(float(x) for x in physical(first))}
+
+
+def corners(place: Mapping[str, Any], shape: Sequence[int]) -> Any:
+    """Return where the corners of an array of this shape lie in the world, if it lies at `place`."""
+    physical = Affine(scale=place["scale"], translate=place["translate"], rotate=place["rotate"], shear=place["shear"])
+    at = np.array([np.where(pick, shape, 0) for pick in np.ndindex(*(2,) * len(shape))], dtype=float)
+    matrix = np.asarray(place["affine"])
+    return physical(at) @ matrix[:-1, :-1].T + matrix[:-1, -1]
 
 
 def spacing(layer: Layer) -> tuple[float, ...]:
@@ -195,6 +240,28 @@ def voxel_text(layer: Layer, given: VoxelSize | None = None) -> str:
     return f"{word} size not set" + (" (taken as a cube)" if layer.ndim > 2 else "")
 
 
+def lies_at(layer: Layer, place: Mapping[str, Any], shape: Sequence[int]) -> bool:
+    """Tell whether a layer lies, voxel on voxel, where an array of its shape lies.
+
+    Parameters
+    ----------
+    layer : napari layer
+        A layer of that shape.
+    place : mapping
+        As `placement` returns it.
+    shape : sequence of int
+        The shape of both.
+
+    Returns
+    -------
+    bool
+        True if every corner of the one is at that corner of the other, to 1/100 of a voxel.
+    """
+    there = corners(place, shape)
+    apart = np.abs(corners(placement(layer), shape) - there).max(initial=0)
+    return bool(apart <= 0.01 * min(spacing(layer)))
+
+
 def same_place(first: Layer, second: Layer) -> bool:
     """Tell whether two layers of one shape lie on each other, voxel on voxel.
 
@@ -208,7 +275,4 @@ def same_place(first: Layer, second: Layer) -> bool:
     bool
         True if every corner of the one is at that corner of the other, to 1/100 of a voxel.
     """
-    shape = np.asarray(level_zero(first).shape[: first.ndim])
-    corners = [np.where(pick, shape, 0) for pick in np.ndindex(*(2,) * first.ndim)]
-    apart = [np.asarray(first.data_to_world(c)) - np.asarray(second.data_to_world(c)) for c in corners]
-    return bool(np.abs(apart).max() <= 0.01 * min(spacing(first)))
+    return lies_at(first, placement(second), level_zero(first).shape[: first.ndim])

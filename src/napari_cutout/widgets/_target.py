@@ -1,0 +1,297 @@
+"""What a run is to work on: which axes mean what, which channel, level and region, and where its labels lie.  No Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from .._selection import Selection
+from . import _layers
+
+__all__ = ["ASKED", "Choice", "Extent", "Target", "axes_of", "factors", "letters_of", "remember", "target"]
+
+Layer = Any
+"""A napari layer."""
+
+ASKED = "?"
+"""The letter of an axis that nobody has named yet."""
+
+_WORDS = {
+    **{word: "t" for word in ("t", "time", "frame", "frames")},
+    **{word: "c" for word in ("c", "channel", "channels")},
+    **{axis: axis for axis in "zyx"},
+}
+"""What a layer may call its axes."""
+
+_NAMED: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+"""The letters that the user gave to the axes of a layer, in any widget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the rows below the image say.
+
+    Parameters
+    ----------
+    letters : str
+        One letter per axis of the array; `ASKED` where nobody has said what it is.
+    depth : {"together", "each", "this"}
+        The whole volume at once, slice by slice, or the slice that is shown.
+    time : {"", "each", "pooled", "this"}
+        Frame by frame, the same with statistics of all frames, or the frame that is shown; empty if not asked yet.
+    channel : int or "grey"
+        Which channel, where there are some.
+    level : int
+        Level of the pyramid.
+    """
+
+    letters: str = "yx"
+    depth: Literal["together", "each", "this"] = "together"
+    time: Literal["", "each", "pooled", "this"] = ""
+    channel: int | Literal["grey"] = 0
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What is shown, or drawn, of an image: along every axis but c, at full resolution.
+
+    Parameters
+    ----------
+    point : tuple of int
+        Index of what is shown, along each axis.
+    box : sequence of (float, float), optional
+        Where to look: start and stop along each axis; None for all.
+    """
+
+    point: tuple[int, ...]
+    box: tuple[tuple[float, float], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a run works on.
+
+    Parameters
+    ----------
+    selection : Selection
+        Which voxels, and which of them at a time.
+    array : array
+        The image at the selected level, as it is stored: NumPy, dask or zarr.
+    shape : tuple of int
+        The shape of a Labels layer on the whole image at this level.
+    place : mapping
+        What puts labels of that shape where the image lies, as arguments of a layer.
+    result_place : mapping
+        The same for the labels of the selection.
+    spread : int, optional
+        An axis of Labels layers that has length 1 and spans all channels. napari aligns layers by their last axes,
+        so that channels can only be left out where they come first.
+    spacing : tuple of float
+        World length of a voxel at this level along every axis but c.
+    """
+
+    selection: Selection
+    array: Any
+    shape: tuple[int, ...]
+    place: Mapping[str, Any] = field(compare=False)
+    result_place: Mapping[str, Any] = field(compare=False)
+    spread: int | None
+    spacing: tuple[float, ...]
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """The shape of the labels."""
+        return self.selection.shape(tuple(self.array.shape))
+
+    def as_layer(self, labels: Any) -> Any:
+        """Return labels of the selection with the axes of a layer."""
+        return labels if self.spread is None else np.expand_dims(labels, self.spread)
+
+    def as_input(self, array: Any) -> Any:
+        """Return the array of a Labels layer without the axis that stands for all channels."""
+        if self.spread is None:
+            return array
+        return array[tuple(0 if at == self.spread else slice(None) for at in range(array.ndim))]
+
+    @property
+    def run_spacing(self) -> tuple[float, ...]:
+        """The world length of a voxel along the axes that the method sees."""
+        kept = self.selection.kept_axes
+        return tuple(s for axis, s in zip(kept, self.spacing, strict=True) if axis in self.selection.run_axes)
+
+    @property
+    def part_shape(self) -> tuple[int, ...]:
+        """The shape of what the method sees at a time."""
+        kept = self.selection.kept_axes
+        sizes = zip(kept, self.result_shape, strict=True)
+        return tuple(n for axis, n in sizes if axis in self.selection.run_axes)
+
+
+# Axes -----------------------------------------------------------------------------------------------------
+
+
+def letters_of(layer: Layer) -> str:
+    """Return what the axes of a layer's array mean, as far as it is known.
+
+    Parameters
+    ----------
+    layer : napari layer
+        An Image or Labels layer.
+
+    Returns
+    -------
+    str
+        What the user has said of this layer in any widget, else what its axis labels say, else y and x for the last
+        two axes and z before them; `ASKED` for each axis before those, which may be time or channels.
+    """
+    if layer in _NAMED:
+        return str(_NAMED[layer])
+    colour = "c" if getattr(layer, "rgb", False) else ""
+    words = [_WORDS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
+    if all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]:
+        return "".join(words) + colour
+    return ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :] + colour
+
+
+def remember(layer: Layer, letters: str) -> None:
+    """Remember for all widgets what the user said of the axes of a layer."""
+    _NAMED[layer] = letters
+
+
+def axes_of(letters: str) -> str:
+    """Return the letters if they are the axes of an image.
+
+    Raises
+    ------
+    ValueError
+        If an axis has no name yet, or two have the same.
+    """
+    if ASKED in letters:
+        raise ValueError(
+            f"axis {letters.index(ASKED)} of {len(letters)} may be time, channels or slices; say which it is"
+        )
+    twice = [axis for axis in letters if letters.count(axis) > 1]
+    if twice:
+        raise ValueError(f"two axes are called {twice[0]!r} in {letters!r}; every axis needs a name of its own")
+    return letters
+
+
+# From a choice to a target --------------------------------------------------------------------------------
+
+
+def factors(shape: Sequence[int], smaller: Sequence[int]) -> tuple[float, ...]:
+    """Return how many voxels of an image one voxel of a lower level spans, along each axis.
+
+    A level of a pyramid is halved some number of times, and a last odd voxel is kept or dropped: where a whole
+    number explains both shapes it is the factor, else their ratio.
+    """
+    found = []
+    for n, m in zip(shape, smaller, strict=True):
+        whole = max(1, round(n / m))
+        fits = m in (math.ceil(n / whole), n // whole)
+        found.append(float(whole) if fits else n / m)
+    return tuple(found)
+
+
+def levels_of(layer: Layer) -> list[Any]:
+    """Return the arrays of a layer, from full resolution down; one if it is no pyramid."""
+    return list(layer.data) if layer.multiscale else [layer.data]
+
+
+def target(layer: Layer, choice: Choice, extent: Extent) -> Target:
+    """Work out what a run works on.
+
+    Parameters
+    ----------
+    layer : napari Image or Labels layer
+        What is cut.
+    choice : Choice
+        What the rows below it say.
+    extent : Extent
+        What is shown of it, and the region if there is one.
+
+    Returns
+    -------
+    Target
+        With indices at the chosen level.
+
+    Raises
+    ------
+    ValueError
+        If an axis is not named yet, frames were not chosen, or the region lies beside the image.
+    """
+    axes = axes_of(choice.letters)
+    if "t" in axes and not choice.time:
+        raise ValueError(
+            "the image is a time series; say whether each frame is cut by itself, or all with the statistics of all"
+        )
+    arrays = levels_of(layer)
+    level = min(choice.level, len(arrays) - 1)
+    kept = [at for at, axis in enumerate(axes) if axis != "c"]
+    shapes = [tuple(array.shape[at] for at in kept) for array in (arrays[0], arrays[level])]
+    factor = factors(*shapes)
+    box = _box(axes.replace("c", ""), choice, extent, shapes[1], factor)
+    whole = all(ends == (0, n) for ends, n in zip(box, shapes[1], strict=True))
+    each = ("t" if "t" in axes else "") + ("z" if "z" in axes and choice.depth != "together" else "")
+    selection = Selection(
+        axes,
+        channel=choice.channel if "c" in axes else None,
+        level=level,
+        box=() if whole else box,
+        each=each,
+        pooled=choice.time == "pooled" and "t" in axes,
+    )
+    spread = axes.index("c") if "c" in axes[1:-1] and not getattr(layer, "rgb", False) else None
+    in_layer = [at for at, axis in enumerate(axes) if axis != "c" or at == spread]
+    place = _layers.placement(layer, in_layer)
+    start, span, labels_shape = [first for first, _ in box], list(factor), list(shapes[1])
+    lengths = _layers.spacing(layer)
+    spacing = tuple(lengths[at] * f for at, f in zip(kept, factor, strict=True))
+    if spread is not None:
+        for values, value in ((start, 0), (span, arrays[0].shape[spread]), (labels_shape, 1)):
+            values.insert(spread, value)
+    return Target(
+        selection,
+        arrays[level],
+        tuple(labels_shape),
+        _layers.shifted(place, (0,) * len(start), span),
+        _layers.shifted(place, start, span),
+        spread,
+        spacing,
+    )
+
+
+def _box(
+    axes: str, choice: Choice, extent: Extent, shape: tuple[int, ...], factor: tuple[float, ...]
+) -> tuple[tuple[int, int], ...]:
+    """Return first index and the one after the last along every axis but c, at the chosen level."""
+    ends = []
+    for at, (axis, n, f) in enumerate(zip(axes, shape, factor, strict=True)):
+        this = (axis == "t" and choice.time == "this") or (axis == "z" and choice.depth == "this")
+        if this:
+            index = min(max(int(extent.point[at] / f), 0), n - 1)
+            ends.append((index, index + 1))
+        elif extent.box is None:
+            ends.append((0, n))
+        else:
+            start, stop = extent.box[at]
+            ends.append((max(math.floor(start / f), 0), min(math.ceil(stop / f), n)))
+    for axis, (start, stop) in zip(axes, ends, strict=True):
+        if stop <= start:
+            raise ValueError(f"the region lies beside the image along {axis!r}; move it onto the image")
+    return tuple(ends)
+
+
+def smaller_choices(choice: Choice, n_levels: int) -> list[tuple[str, Choice]]:
+    """Return what could be chosen instead that needs less memory, most image first, with a word for each."""
+    found = []
+    if "z" in choice.letters and choice.depth == "together":
+        found.append(("each slice by itself", replace(choice, depth="each")))
+    found += [(f"level {n}", replace(choice, level=n)) for n in range(choice.level + 1, n_levels)]
+    return found
