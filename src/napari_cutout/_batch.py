@@ -21,6 +21,7 @@ from ._device import Asked
 from ._execute import Result, execute
 from ._volume import Volume
 from ._writing import write_text
+from .evaluation import _annotation
 from .evaluation._matching import Match
 from .recipe import Recipe, Step, with_provenance
 
@@ -179,16 +180,8 @@ def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
     str
         One sentence.
     """
-    if ignore == 0:
-        return "Unpainted voxels of the truth (0) were read as not annotated, and left out."
-    if ignore is not None:
-        return f"Voxels of value {ignore} of the truth were left out as not annotated; 0 was read as background."
-    unpainted = sum(int((e.tp + e.fn)[e.classes == 0].sum()) for e in evaluations)
-    share = unpainted / sum(e.n_voxels for e in evaluations)
-    return (
-        f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background; if the truth holds strokes, "
-        "where 0 means not annotated, give --ignore 0."
-    )
+    hint = "; if the truth holds strokes, where 0 means not annotated, give --ignore 0" if ignore is None else ""
+    return f"{_annotation.how_read(evaluations, ignore)}{hint}."
 
 
 def rules_taken(evaluations: Sequence[Evaluation]) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from .evaluation._error_kinds import ERROR_KINDS
+
 Plane = NDArray[Any]
 Colours = NDArray[np.uint8]
 
@@ -25,9 +27,8 @@ LINE = 26
 BACKGROUND = (255, 255, 255)
 INK = (20, 20, 20)
 
-# Grey, orange, blue and purple of Okabe and Ito, which people of every colour vision tell apart.
-ERRORS = ((0, 0, 0), (190, 190, 190), (230, 159, 0), (0, 114, 178), (204, 121, 167))
-MEANING = ("", "found (TP)", "too much (FP)", "missed (FN)", "wrong class")
+ERRORS = ((0, 0, 0), *(kind.rgb for kind in ERROR_KINDS))
+"""The colour of each label of an error map; 0, which is right or not annotated, is black."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,8 +112,9 @@ def _legend(pen: ImageDraw.ImageDraw, panels: Panels) -> None:
     font = ImageFont.load_default(size=14)
     for value in _used(panels):
         pen.rectangle((left, LINE + 9, left + 14, LINE + 23), fill=ERRORS[value], outline=INK)
-        pen.text((left + 20, LINE + 7), MEANING[value], INK, font)
-        left += 20 + pen.textlength(MEANING[value], font) + 18
+        word = ERROR_KINDS[value - 1].word
+        pen.text((left + 20, LINE + 7), word, INK, font)
+        left += 20 + pen.textlength(word, font) + 18
 
 
 def _used(panels: Panels) -> list[int]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .overlap import Evaluation
 
 Unpainted = Literal["background", "not annotated"]
 """What label 0 of the truth means."""
@@ -35,3 +39,27 @@ def unpainted_guess(share: float, n_labels: int) -> Unpainted:
     """
     strokes = share < STROKES_BELOW and 2 <= n_labels <= MAX_STROKE_LABELS
     return "not annotated" if strokes else "background"
+
+
+def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
+    """Return how voxels that nobody painted were counted.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        The scores of one image or of several.
+    ignore : int or None
+        The label of truth that was left out.
+
+    Returns
+    -------
+    str
+        A clause without a full stop.
+    """
+    if ignore == 0:
+        return "Unpainted voxels of the truth (0) were read as not annotated, and left out"
+    if ignore is not None:
+        return f"Voxels of value {ignore} of the truth were left out as not annotated; 0 was read as background"
+    unpainted = sum(int((e.tp + e.fn)[e.classes == 0].sum()) for e in evaluations)
+    share = unpainted / sum(e.n_voxels for e in evaluations)
+    return f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background"
