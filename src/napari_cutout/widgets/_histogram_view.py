@@ -1,0 +1,232 @@
+"""What the plot of a histogram draws, as plain numbers: bars no narrower than a pixel, ticks, lines.  No Qt here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..methods._grey_levels import Histogram
+
+__all__ = [
+    "Bars",
+    "Scale",
+    "bars",
+    "bounds",
+    "count_ticks",
+    "drawn",
+    "heights",
+    "level_text",
+    "outline",
+    "snapped",
+    "span",
+    "tints",
+    "top",
+]
+
+Scale = Literal["linear", "log"]
+"""How the height of a bar follows its count."""
+
+FLOOR = math.log10(0.5)
+"""Where a logarithmic scale begins, so that a count of 1 has a height."""
+
+HEADROOM = 1.05
+"""How much higher the plot is than its highest bar."""
+
+GAP = 0.15
+"""The share of a wide bar that is left free on either side, so that few levels are seen one by one."""
+
+FINEST = 1000
+"""Into how many steps dragging divides the span of a histogram, and how close two lines may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Neighbouring bars, ready to be joined for any width.
+
+    Parameters
+    ----------
+    borders : float64 array of shape (n + 1,)
+        Where each bar begins and ends, in grey levels.
+    counts : int64 array of shape (n,)
+        Voxels in each bar.
+    whole : bool
+        True if grey levels are integers.
+    """
+
+    borders: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    whole: bool = False
+
+
+def drawn(histogram: Histogram) -> Bars:
+    """Return the bars of a histogram as `napari_cutout.histogram` gives it, one per bin.
+
+    Where integers come in steps, as those of a camera of 12 bits in a file of 16 do, there is one bar per step:
+    joined by any other number, bars would be high and low in turns.
+    """
+    first = float(histogram.values[0])
+    if histogram.exact:
+        occupied = np.flatnonzero(histogram.counts)
+        step = int(np.gcd.reduce(np.diff(occupied))) if len(occupied) > 1 else 1
+        counts = histogram.counts[::step]
+        return Bars(first + step * (np.arange(len(counts) + 1) - 0.5), counts, whole=True)
+    half = float(histogram.edges[0]) - first
+    if first - half < histogram.edges[-1]:
+        return Bars(np.concatenate([[first - half], histogram.edges]), histogram.counts)
+    half = max(abs(first) * 1e-3, 1e-3)  # all voxels are equal, and their only bin has no width
+    return Bars(np.array([first - half, first + half]), histogram.counts)
+
+
+def span(found: Bars) -> tuple[float, float]:
+    """Return the grey levels between which all bars lie."""
+    return float(found.borders[0]), float(found.borders[-1])
+
+
+def bars(found: Bars, low: float, high: float, most: int) -> Bars:
+    """Return at most `most` bars for the grey levels from `low` to `high`.
+
+    Every bar joins the same number of those of `found`, counted from the first of these, so that no bar is higher
+    only because it joins more of them, bars stay as they are while the plot is moved sideways, and no voxel is lost.
+
+    Parameters
+    ----------
+    found : Bars
+        All bars.
+    low, high : float
+        What is in view; bars that reach into it are returned whole.
+    most : int
+        About how many bars can be told apart: the width in pixels.
+
+    Returns
+    -------
+    Bars
+        What to draw.
+    """
+    n = len(found.counts)
+    first = int(np.clip(np.searchsorted(found.borders, low, side="right") - 1, 0, n - 1))
+    last = int(np.clip(np.searchsorted(found.borders, high, side="left") - 1, first, n - 1))
+    joined = math.ceil((last - first + 1) / max(most, 1))
+    starts = np.arange(first // joined * joined, last + 1, joined)
+    stop = min(int(starts[-1]) + joined, n)
+    return Bars(found.borders[np.append(starts, stop)], np.add.reduceat(found.counts[:stop], starts), found.whole)
+
+
+def heights(counts: NDArray[np.int64], scale: Scale) -> NDArray[np.float64]:
+    """Return how high bars of these counts are; 0 has no height."""
+    if scale == "linear":
+        return counts.astype(np.float64)
+    return np.where(counts > 0, np.log10(np.maximum(counts, 1)) - FLOOR, 0.0)
+
+
+def top(counts: NDArray[np.int64], scale: Scale) -> float:
+    """Return the height of a plot of these counts."""
+    return HEADROOM * float(heights(np.atleast_1d(counts.max(initial=1)), scale)[0])
+
+
+def outline(found: Bars, height: NDArray[np.float64], apart: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the steps of a curve that goes around all bars.
+
+    Parameters
+    ----------
+    found : Bars
+        What to draw.
+    height : float64 array of shape (n,)
+        The height of each bar.
+    apart : bool
+        Whether to leave gaps between them.
+
+    Returns
+    -------
+    x : float64 array of shape (m + 1,)
+        Where each step begins and ends.
+    y : float64 array of shape (m,)
+        The height of each step.
+    """
+    if not apart:
+        return found.borders, height
+    width = np.diff(found.borders)
+    x = np.stack([found.borders[:-1] + GAP * width, found.borders[1:] - GAP * width], axis=1).ravel()
+    y = np.zeros(len(x) - 1)
+    y[::2] = height
+    return x, y
+
+
+def count_ticks(highest: float, scale: Scale) -> list[tuple[float, str]]:
+    """Return the height and the text of up to four ticks of the axis of counts.
+
+    Parameters
+    ----------
+    highest : float
+        The height of the plot.
+    scale : {"linear", "log"}
+        How heights follow counts.
+
+    Returns
+    -------
+    list of tuple of float and str
+        Rising.
+    """
+    if scale == "linear":
+        step = _round_step(highest / 3)
+        return [(k * step, _short(k * step)) for k in range(int(highest / step) + 1)]
+    decades = int(highest + FLOOR)
+    every = max(1, math.ceil((decades + 1) / 4))
+    return [(k - FLOOR, _short(10.0**k)) for k in range(0, decades + 1, every)]
+
+
+def _round_step(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20, 50... that is not below `least`."""
+    decade = 10.0 ** math.floor(math.log10(max(least, 1.0)))
+    return next(m * decade for m in (1, 2, 5, 10) if m * decade >= least)
+
+
+def _short(count: float) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:g}{letter}"
+    return f"{count:g}"
+
+
+# Lines at grey levels ----------------------------------------------------------------------------------
+
+
+def level_text(value: float, found: Bars) -> str:
+    """Return a grey level with as many digits as the span of the histogram makes worth while."""
+    low, high = span(found)
+    if found.whole and value == round(value):
+        return f"{value:.0f}"
+    digits = 3 - math.floor(math.log10(high - low))
+    return f"{value:.{digits}f}" if 0 <= digits <= 6 else f"{value:.5g}"
+
+
+def snapped(value: float, found: Bars) -> float:
+    """Return the grey level that dragging to about `value` means: an integer of an integer image, else a round one."""
+    low, high = span(found)
+    grid = 10.0 ** math.floor(math.log10((high - low) / FINEST))
+    if found.whole:
+        grid = max(grid, 1.0)
+    return float(f"{round(value / grid) * grid:.12g}")
+
+
+def bounds(levels: Sequence[float], index: int, found: Bars) -> tuple[float, float]:
+    """Return between which grey levels a line may be moved, so that levels keep rising."""
+    low, high = span(found)
+    least = (high - low) / FINEST
+    if found.whole:
+        least = max(least, 1.0)
+    here = levels[index]
+    below = levels[index - 1] + least if index > 0 else low
+    above = levels[index + 1] - least if index + 1 < len(levels) else high
+    return min(below, here), max(above, here)
+
+
+def tints(levels: Sequence[float], found: Bars) -> list[tuple[float, float]]:
+    """Return where each class begins and ends, from the lowest to the highest; empty ones have no width."""
+    low, high = span(found)
+    inside = [min(max(level, low), high) for level in levels]
+    return list(zip([low, *inside], [*inside, high], strict=True))
