@@ -1,3 +1,4 @@
+from . import catalog as catalog
 from . import samples as samples
 from ._batch import Batch as Batch
 from ._batch import run as run
@@ -8,7 +9,6 @@ from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
 from ._selection import Selection as Selection
-from .catalog import methods as methods
 from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
 from .evaluation.overlap import evaluate as evaluate
@@ -38,6 +38,8 @@ from .processing.labels import clear_border as clear_border
 from .processing.labels import components as components
 from .processing.labels import fill_holes as fill_holes
 from .processing.labels import remove_small as remove_small
+from .processing.measure import Measurements as Measurements
+from .processing.measure import measure as measure
 from .processing.segment import Options as Options
 from .recipe import Recipe as Recipe
 from .recipe import Step as Step

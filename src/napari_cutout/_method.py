@@ -236,6 +236,8 @@ class Method:
         What its widget shows beyond the form, such as ``"histogram"``.
     memory : float
         Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
+    working : float
+        Bytes per voxel of a block in work; blocks do not grow with the image.
     """
 
     func: Callable[..., Any]
@@ -244,7 +246,8 @@ class Method:
     output: Role
     agreement: str
     extras: tuple[str, ...] = ()
-    memory: float = 1.0
+    memory: float = 0.0
+    working: float = 4.0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -306,7 +309,7 @@ class Method:
 
 
 def method(
-    row: str, *, agreement: str = "exact", extras: tuple[str, ...] = (), memory: float = 1.0
+    row: str, *, agreement: str = "exact", extras: tuple[str, ...] = (), memory: float = 0.0, working: float = 4.0
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
@@ -323,6 +326,8 @@ def method(
         What its widget shows beyond the form, such as ``"histogram"``.
     memory : float
         Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
+    working : float
+        Bytes per voxel of a block in work; blocks do not grow with the image.
 
     Returns
     -------
@@ -349,7 +354,7 @@ def method(
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
-        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory)  # type: ignore[attr-defined]
+        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -28,7 +28,7 @@ Rule = Callable[[Any, Array, Array], Array | float]
 each window."""
 
 
-@method("Threshold")
+@method("Threshold", working=64.0)
 def sauvola(
     image: Image,
     mask: Mask | None = None,
@@ -105,7 +105,7 @@ def sauvola(
     return _local(image, mask, rule, window, objects, options, decide)
 
 
-@method("Threshold")
+@method("Threshold", working=64.0)
 def niblack(
     image: Image,
     mask: Mask | None = None,
@@ -164,7 +164,7 @@ def niblack(
     return _local(image, mask, rule, window, objects, options, partial(two_levels, "niblack"))
 
 
-@method("Threshold")
+@method("Threshold", working=64.0)
 def local_mean(
     image: Image,
     mask: Mask | None = None,

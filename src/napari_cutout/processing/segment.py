@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .._plan import Plan, run_plan
 from .filters import gaussian, median, subtract_background
 from .labels import fill_holes, select
 
-__all__ = ["Options", "prepare", "segment", "tidy"]
+__all__ = ["Options", "bytes_per_voxel", "prepare", "segment", "tidy"]
 
 
 class Options(TypedDict, total=False):
@@ -208,3 +208,38 @@ def known_voxels(image: Image, mask: Mask | None) -> Mask | None:
         number = ~array_namespace(image).isnan(image)
         known = number if known is None else known & number
     return known
+
+
+# Memory ------------------------------------------------------------------------------------------------
+
+_NUMBERED, _FILLED, _SELECTED, _ALL = 6.0, 16.0, 18.0, 20.0
+"""Bytes per voxel of the steps after the cut at their peak, labels included: numbers alone, holes filled, objects
+removed, holes filled and objects removed. Measured; a test holds them."""
+
+
+def bytes_per_voxel(options: Mapping[str, Any], itemsize: int, *, cut: float = 0.0) -> float:
+    """Return how much memory the steps around a cut, and the cut, need at their peak.
+
+    Parameters
+    ----------
+    options : mapping
+        The settings by name; those that are missing are off.
+    itemsize : int
+        Bytes of a voxel of the image.
+    cut : float
+        Bytes per voxel of the cut itself, beyond image and labels.
+
+    Returns
+    -------
+    float
+        Bytes per voxel beyond the image, the labels included; without the blocks in work, which do not grow with it.
+    """
+    working = 8.0 if itemsize > 4 else 4.0
+    smooth = working if options.get("sigma") or options.get("background_radius") else 0.0
+    median_kept = float(itemsize) if options.get("median_radius") else 0.0
+    removing = options.get("clear_border") or (options.get("min_size") or 0) > 1
+    if options.get("fill_holes"):
+        tidying = _ALL if removing else _FILLED
+    else:
+        tidying = _SELECTED if removing else _NUMBERED if options.get("one_per_object") else 0.0
+    return smooth + median_kept + max(1.0 + cut, tidying)

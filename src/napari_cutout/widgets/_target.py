@@ -156,7 +156,7 @@ def letters_of(layer: Layer) -> str:
     words = [_WORDS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
     if all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]:
         return "".join(words) + colour
-    return ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :] + colour
+    return str(ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :] + colour)
 
 
 def remember(layer: Layer, letters: str) -> None:
