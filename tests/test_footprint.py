@@ -23,7 +23,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "removed": ("threshold", {"min_size": 10}),
     "all": ("threshold", {"sigma": 1.0, "fill_holes": True, "min_size": 10, "one_per_object": True}),
     "hysteresis": ("hysteresis", {"low": 40.0, "high": 80.0}),
-    "local": ("sauvola", {}),
+    "local": ("sauvola", {"window": 5.0}),
 }
 
 
