@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ._volume import AXES, UNITS, Volume, arrange, common_spacing, guess_axes, pack, unpack
+from ._array import is_host
+from ._volume import AXES, UNITS, Volume, arrange, common_spacing, guess_axes, numpy_or_dask, pack, unpack
 
 _NAMESPACE = "napari_cutout"
 
@@ -21,6 +23,12 @@ _MAX_RATIO = 100_000
 
 # The unit that OME-TIFF has for lengths that are relative only: without one it would mean micrometres.
 _NO_UNIT = "reference frame"
+
+_NARROWED = ("int64", "uint64", "float16")
+"""What OME-TIFF does not have; it is stored in 32 bits, and restored when we read it."""
+
+_SLAB_BYTES = 2**27
+"""How much of an array that is not in memory is computed at once, unless its chunks are larger."""
 
 _CENTIMETRE = 3
 """What the tag ResolutionUnit holds for it."""
@@ -175,7 +183,16 @@ def _read_ome(xml: str, series: Any) -> Volume:
         axes = ours["axes"]
         data = arrange(series.asarray(squeeze=False).reshape(shape), letters.lower(), axes)
     spacing, units = _ome_spacing(pixels, axes)
-    return Volume(data, axes, spacing, units, metadata=ours["metadata"] if ours else {})
+    if ours is None:
+        # Positions of the stage stay out: their zero and their sign differ from microscope to microscope.
+        return Volume(data, axes, spacing, units)
+    origin = ours.get("origin") if spacing else None
+    return Volume(_widened(data, ours.get("dtype")), axes, spacing, units, metadata=ours["metadata"], origin=origin)
+
+
+def _widened(data: Any, dtype: str | None) -> Any:
+    """Undo what `_storable` did to numbers that OME-TIFF does not have."""
+    return data.astype(dtype) if dtype in _NARROWED else data
 
 
 def _payload(elements: list[tuple[str, ElementTree.Element]]) -> dict[str, Any] | None:
@@ -202,8 +219,9 @@ def write(path: Path, volume: Volume) -> None:
     path
         Where to write.
     volume
-        The image. 64-bit integers are stored in 32 bits, which must hold them, and 16-bit floats in 32 bits,
-        because OME-TIFF has no such numbers.
+        The image. Dask and Zarr arrays are computed a few planes at a time. 64-bit integers are stored in 32
+        bits, which must hold them, and 16-bit floats in 32 bits, because OME-TIFF has no such numbers; `read`
+        gives them their dtype back. The origin is the position of every plane.
 
     Raises
     ------
@@ -212,15 +230,16 @@ def write(path: Path, volume: Volume) -> None:
     """
     import tifffile
 
-    data = _storable(np.asarray(volume.data))
+    data = _storable(numpy_or_dask(volume.data))
     colour = volume.axes[-1] == "c" and data.shape[-1] in (3, 4) and data.dtype in (np.uint8, np.uint16)
     stored = "".join(axis for axis in AXES if axis in volume.axes)
     if colour:
         stored = stored.replace("c", "") + "c"
     data = arrange(data, volume.axes, stored)
+    plane_ndim = 3 if colour else 2
     tifffile.imwrite(
         path,
-        np.ascontiguousarray(data),
+        **_content(data, plane_ndim),
         ome=True,
         photometric="rgb" if colour else "minisblack",
         compression="zlib",
@@ -230,8 +249,45 @@ def write(path: Path, volume: Volume) -> None:
             "Name": volume.name,
             "MapAnnotation": {"Namespace": _NAMESPACE, "volume": pack(volume)},
             **_physical_sizes(volume),
+            **_positions(volume, stored[: len(stored) - plane_ndim], data.shape),
         },
     )
+
+
+def _content(data: Any, plane_ndim: int) -> dict[str, Any]:
+    if is_host(data):
+        return {"data": np.ascontiguousarray(data)}
+    return {"data": _planes(data, plane_ndim), "shape": data.shape, "dtype": data.dtype}
+
+
+def _planes(data: Any, plane_ndim: int) -> Iterator[Any]:
+    """Compute a dask array slab by slab along the last axis of its stack, so that no chunk is computed twice."""
+    if data.ndim == plane_ndim:
+        yield data.compute()
+        return
+    *outer, depth = data.shape[: data.ndim - plane_ndim]
+    chunk = max(data.chunks[data.ndim - plane_ndim - 1])
+    n_bytes = math.prod(data.shape[data.ndim - plane_ndim :]) * data.dtype.itemsize * chunk
+    step = chunk * max(1, _SLAB_BYTES // n_bytes)
+    for index in np.ndindex(*outer):
+        for start in range(0, depth, step):
+            yield from data[(*index, slice(start, start + step))].compute()
+
+
+def _positions(volume: Volume, stack: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the position of every plane: of its first pixel, where OME has room for the position of a stage."""
+    if volume.origin is None:
+        return {}
+    step = dict(zip(volume.spatial_axes, volume.spacing or (), strict=True))
+    first = dict(zip(volume.spatial_axes, volume.origin, strict=True))
+    planes = list(np.ndindex(*shape[: len(stack)]))
+    depth = [index[stack.index("z")] * step["z"] if "z" in stack else 0.0 for index in planes]
+    unit = UNITS[volume.units][0] if volume.units else _NO_UNIT
+    plane: dict[str, Any] = {}
+    for axis, position in first.items():
+        plane[f"Position{axis.upper()}"] = [float(position + (by if axis == "z" else 0.0)) for by in depth]
+        plane[f"Position{axis.upper()}Unit"] = [unit] * len(planes)
+    return {"Plane": plane}
 
 
 def _physical_sizes(volume: Volume) -> dict[str, float | str]:
@@ -251,20 +307,29 @@ def _resolution(volume: Volume) -> dict[str, Any]:
     return {"resolution": (0.01 / x, 0.01 / y), "resolutionunit": "CENTIMETER"}
 
 
-def _storable(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _storable(data: Any) -> Any:
     if data.dtype == np.float16:
         return data.astype(np.float32)
     if data.dtype.kind in "iu" and data.dtype.itemsize == 8:
-        for narrow in (np.int32, np.uint32):
-            limits = np.iinfo(narrow)
-            if limits.min <= data.min() and data.max() <= limits.max:
-                return data.astype(narrow)
-        raise ValueError(
-            f"OME-TIFF holds integers of up to 32 bits, but data go from {data.min()} to {data.max()}; "
-            "relabel them, or write .npy or .zarr"
-        )
+        return _in_32_bits(data)
     if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
         raise ValueError(
             f"OME-TIFF holds whole and real numbers, but data are {data.dtype}; write .npy, or convert them"
         )
     return data
+
+
+def _in_32_bits(data: Any) -> Any:
+    low, high = data.min(), data.max()
+    if not is_host(data):
+        from dask import compute
+
+        low, high = compute(low, high)  # together, so that every chunk is computed once
+    for narrow in (np.int32, np.uint32):
+        limits = np.iinfo(narrow)
+        if limits.min <= low and high <= limits.max:
+            return data.astype(narrow)
+    raise ValueError(
+        f"OME-TIFF holds integers of up to 32 bits, but data go from {low} to {high}; "
+        "relabel them, or write .npy or .zarr"
+    )

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ._array import dtype_name, is_host, is_lazy, to_numpy
+
 AXES = "tczyx"
 """The axes that a volume may have."""
 
@@ -74,11 +76,15 @@ class Volume:
         What to call it: the stem of the file that it came from.
     metadata : mapping
         What this program stored with a result: the recipe, the provenance. It has to be JSON.
+    origin : tuple of float, optional
+        World position of the centre of the first voxel along each spatial axis, in `units`. None where it is not
+        known, which places it at zero.
 
     Raises
     ------
     ValueError
-        If the axes do not fit the array, or the spacing is not one positive finite number per spatial axis.
+        If the axes do not fit the array, the spacing is not one positive finite number per spatial axis, or the
+        origin is not one finite number.
     """
 
     data: Any
@@ -87,15 +93,20 @@ class Volume:
     units: str | None = None
     name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    origin: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         _check_axes(self.axes, tuple(self.data.shape))
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _checked_spacing(self.spacing, self.spatial_axes))
+        if self.origin is not None:
+            object.__setattr__(self, "origin", _checked_origin(self.origin, self.spatial_axes))
         if self.units is not None and self.units not in UNITS:
             raise ValueError(f"units must be None or one of {', '.join(UNITS)}, but are {self.units!r}")
         if self.units is not None and self.spacing is None:
             raise ValueError(f"units are {self.units!r} but spacing is None; give both or neither")
+        if self.origin is not None and self.spacing is None:
+            raise ValueError(f"origin is {self.origin} but spacing is None; give both, or no origin")
 
     @property
     def spatial_axes(self) -> str:
@@ -122,6 +133,15 @@ def _checked_spacing(spacing: Sequence[float], spatial: str) -> tuple[float, ...
     return values
 
 
+def _checked_origin(origin: Sequence[float], spatial: str) -> tuple[float, ...]:
+    values = tuple(float(position) for position in origin)
+    if len(values) != len(spatial) or not all(map(math.isfinite, values)):
+        raise ValueError(
+            f"origin must have one finite position per spatial axis, {', '.join(spatial)}, but is {values}"
+        )
+    return values
+
+
 def guess_axes(shape: tuple[int, ...]) -> str:
     """Name the axes of an array from a file that does not name them.
 
@@ -145,6 +165,29 @@ def guess_axes(shape: tuple[int, ...]) -> str:
     if len(shape) not in names:
         raise ValueError(f"an image has 2 to 5 axes, but this array has the shape {shape}")
     return names[len(shape)]
+
+
+def numpy_or_dask(data: Any) -> Any:
+    """Return an array that can be sliced, transposed and computed part by part.
+
+    Parameters
+    ----------
+    data : array
+        Of any library, or a Zarr array.
+
+    Returns
+    -------
+    array
+        NumPy and dask arrays as they are, a Zarr array as a dask array, which reads nothing yet; all others in
+        host memory.
+    """
+    if is_host(data) or is_lazy(data):
+        return data
+    if not hasattr(data, "chunks"):
+        return to_numpy(data)
+    from dask.array import from_array
+
+    return from_array(data, chunks=data.chunks)
 
 
 def arrange(data: Any, letters: str, wanted: str) -> Any:
@@ -220,7 +263,7 @@ def pack(volume: Volume) -> str:
     Returns
     -------
     str
-        An object with the keys axes, spacing, units and metadata.
+        An object with the keys axes, dtype, spacing, units, origin and metadata.
 
     Raises
     ------
@@ -229,8 +272,10 @@ def pack(volume: Volume) -> str:
     """
     payload = {
         "axes": volume.axes,
+        "dtype": dtype_name(volume.data),
         "spacing": volume.spacing,
         "units": volume.units,
+        "origin": volume.origin,
         "metadata": dict(volume.metadata),
     }
     try:

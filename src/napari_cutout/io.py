@@ -26,7 +26,7 @@ Kind = Literal["labels", "image"]
 _NPZ_KEY = re.compile(r"(?P<path>.+\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)
 
 
-def read(path: str | os.PathLike[str]) -> Volume:
+def read(path: str | os.PathLike[str], level: int = 0) -> Volume:
     """Read an image or labels from a file.
 
     Parameters
@@ -35,19 +35,22 @@ def read(path: str | os.PathLike[str]) -> Volume:
         A file ending in .tif, .tiff, .png or .npy, an array of an .npz file as ``file.npz:key`` (the key may
         be left out where there is one array only), or the folder of an OME-Zarr image (version 0.4 or 0.5),
         of its labels as ``store.zarr/labels/name``, or of a Zarr array.
+    level : int
+        Which level of an OME-Zarr image to read, 0 being the finest; all other files have that one only.
 
     Returns
     -------
     Volume
-        The whole image in memory, in native byte order and C order. The spacing comes from the metadata of
-        ImageJ, OME-TIFF and OME-Zarr; it is None where the file gives none for every spatial axis.
+        The whole level in memory, in native byte order and C order, with its spacing and origin. The spacing comes
+        from the metadata of ImageJ, OME-TIFF and OME-Zarr; it is None where the file gives none for every spatial
+        axis. The origin comes from OME-Zarr, and from other files that `write` made.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, cut short, of an unknown kind, or holds no image or several.
+        If the file is damaged, cut short, of an unknown kind, or holds no image or several, or not that level.
 
     Notes
     -----
@@ -57,18 +60,35 @@ def read(path: str | os.PathLike[str]) -> Volume:
     """
     text = os.fspath(path)
     file, key = split_key(text)
-    if not file.exists():
+    if not _exists(file):
         raise FileNotFoundError(f"there is no file {str(file)!r}")
-    reader = _READERS["zarr" if file.is_dir() else file.suffix.lower()] if _readable(file) else None
-    if reader is None:
+    if not _readable(file):
         raise ValueError(_unknown(file))
     try:
-        volume = reader(file, key)
+        volume = _ome_zarr.read(file, level) if file.is_dir() else _read_file(file, key, level)
         data = _image_data(np.asarray(volume.data))
     # The parsers of damaged files raise whatever they stumble over: struct.error, zlib.error, KeyError, ...
     except Exception as error:
-        raise ValueError(f"cannot read {text!r}: {error or type(error).__name__}") from error
+        raise ValueError(f"cannot read {text!r}: {_reason(error)}") from error
     return replace(volume, data=data, name=key or file.stem.removesuffix(".ome"))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise type(error)(f"cannot look at {str(path)!r}: {error.strerror}; ask for the right to read it") from error
+
+
+def _read_file(file: Path, key: str, level: int) -> Volume:
+    if level != 0:
+        raise ValueError(f"it has level 0 only, but level is {level!r}; levels are what OME-Zarr images have")
+    return _READERS[file.suffix.lower()](file, key)
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, without the number and the path that the system's errors begin and end with."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 def split_key(text: str) -> tuple[Path, str]:
@@ -84,9 +104,15 @@ def _readable(path: Path) -> bool:
 
 
 def _unknown(path: Path) -> str:
+    zarr = path.suffix.lower() == ".zarr"
+    if path.is_dir() and zarr:
+        what = "is empty" if not any(path.iterdir()) else "has no zarr.json, .zgroup or .zarray in it"
+        return f"{str(path)!r} is named as a Zarr store but {what}; copy it again, or pass a folder in it"
     if path.is_dir():
         return f"{str(path)!r} is a folder but no Zarr store; name a file in it, or a .zarr folder"
-    known = ", ".join(suffix for suffix in _READERS if suffix.startswith("."))
+    if zarr:
+        return f"{str(path)!r} is a file, but a Zarr store is a folder; unpack it if it is an archive"
+    known = ", ".join(_READERS)
     return f"{str(path)!r} ends in {path.suffix!r}, which is no known kind of image; known are {known}, .zarr"
 
 
@@ -100,10 +126,6 @@ def _read_tiff(path: Path, _key: str) -> Volume:
     from . import _tiff
 
     return _tiff.read(path)
-
-
-def _read_zarr(path: Path, _key: str) -> Volume:
-    return _ome_zarr.read(path)
 
 
 def _read_npy(path: Path, _key: str) -> Volume:
@@ -164,8 +186,8 @@ def _read_png(path: Path, _key: str) -> Volume:
     volume = _unnamed(data) if data.ndim == 2 else Volume(data, "yxc")
     if ours is None:
         return volume
-    spacing = tuple(ours["spacing"]) if ours["spacing"] else None
-    return replace(volume, spacing=spacing, units=ours["units"], metadata=ours["metadata"])
+    spacing, origin = (tuple(ours[name]) if ours.get(name) else None for name in ("spacing", "origin"))
+    return replace(volume, spacing=spacing, units=ours["units"], metadata=ours["metadata"], origin=origin)
 
 
 def _png_depth(path: Path) -> bytes:
@@ -180,7 +202,6 @@ _READERS: dict[str, Callable[[Path, str], Volume]] = {
     ".png": _read_png,
     ".npy": _read_npy,
     ".npz": _read_npz,
-    "zarr": _read_zarr,
 }
 
 
@@ -196,8 +217,9 @@ def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels"
         Where to write. The ending says how: .tif and .tiff make a compressed OME-TIFF, .png a grey picture of
         8 or 16 bits, .npy the array alone, .zarr an OME-Zarr 0.5 image with several levels.
     volume : Volume
-        What to write: 2-D whole numbers from 0 to 65,535 for PNG, any numbers elsewhere. Axes, spacing, units
-        and metadata are stored in every format but NPY.
+        What to write: 2-D whole numbers from 0 to 65,535 for PNG, any numbers elsewhere. Axes, spacing, units,
+        origin and metadata are stored in every format but NPY. Dask and Zarr arrays are computed and written part
+        by part to OME-TIFF and OME-Zarr.
     kind : {"labels", "image"}
         What an OME-Zarr store declares itself to be: ``"labels"``, whole numbers only, or ``"image"``.
     overwrite : bool
@@ -221,7 +243,8 @@ def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels"
 
     Notes
     -----
-    OME-TIFF has no 64-bit integers, no 16-bit floats: they become 32 bits wide where that keeps every value.
+    OME-TIFF has no 64-bit integers, no 16-bit floats: they become 32 bits wide where that keeps every value, and
+    `read` gives them their dtype back.
     Tuples in the metadata become lists, as in all JSON.
     """
     target = Path(path)
@@ -310,12 +333,16 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
     ------
     FileNotFoundError
         If there is no such file, or no image in the folder or under the pattern.
+    ValueError
+        If a .zarr folder holds no Zarr store, or an archive is damaged.
     """
     text = os.fspath(source)
     path, key = split_key(text)
     if key:
         return _keys(path, key)
     if path.is_dir() and not _ome_zarr.is_store(path):
+        if path.suffix.lower() == ".zarr":
+            raise ValueError(_unknown(path))
         found = [str(entry) for entry in path.iterdir() if _is_image(entry)]
     elif path.exists():
         return [text]
