@@ -18,7 +18,6 @@ from ._histogram_view import (
     level_text,
     outline,
     snapped,
-    span,
     tints,
     top,
 )
@@ -90,8 +89,8 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
     def set_bars(self, found: Bars) -> None:
         """Draw these bars; the range in view stays if they span the same grey levels as those before."""
         before, self._bars = self._bars, found
-        low, high = span(found)
-        if before is None or span(before) != (low, high):
+        low, high = found.span
+        if before is None or before.span != (low, high):
             self.setLimits(xMin=low, xMax=high, minXRange=(high - low) / 2**16)
             self.show_all()
         self._place_lines()
@@ -117,6 +116,11 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         self._paint_lines()
         self._place_lines()
 
+    @property
+    def dragging(self) -> bool:
+        """True while the mouse holds a line."""
+        return any(line.moving for line in self._lines)
+
     def set_colours(self, colours: PlotColours) -> None:
         """Draw in these colours."""
         self._colours = colours
@@ -135,7 +139,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
     def show_all(self) -> None:
         """Bring all grey levels into view."""
         if self._bars is not None:
-            self.setXRange(*span(self._bars), padding=0)
+            self.setXRange(*self._bars.span, padding=0)
 
     def _draw(self) -> None:
         if self._bars is None:
@@ -165,7 +169,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         self._draw()
         if self._bars is not None:
             low, high = self.getViewBox().viewRange()[0]
-            first, last = span(self._bars)
+            first, last = self._bars.span
             self.zoomed.emit(high - low < (last - first) * (1 - 1e-9))
 
     # Lines
@@ -175,8 +179,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
             self.removeItem(item)
         self._lines, self._tints = [], []
         for index in range(len(self._levels)):
-            options = {"position": LABEL_AT[index % len(LABEL_AT)], "rotateAxis": None}
-            line = pg.InfiniteLine(angle=90, label="", labelOpts={"position": options["position"]})
+            line = pg.InfiniteLine(angle=90, label="", labelOpts={"position": LABEL_AT[index % len(LABEL_AT)]})
             line.setZValue(10)
             line.sigDragged.connect(self._dragged)
             line.sigPositionChangeFinished.connect(self._dropped)
@@ -205,7 +208,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         """Put lines and what lies between them where the levels are."""
         if self._bars is None:
             return
-        low, high = span(self._bars)
+        low, high = self._bars.span
         for index, (line, level) in enumerate(zip(self._lines, self._levels, strict=True)):
             line.blockSignals(True)
             line.setBounds(bounds(self._levels, index, self._bars))

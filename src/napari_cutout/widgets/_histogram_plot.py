@@ -93,7 +93,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self.all_button = QToolButton()
         self.all_button.setText("show all")
         self.all_button.setToolTip("Bring all grey levels into view again.")
-        self.all_button.setEnabled(False)
+        self.all_button.setVisible(False)
         self.all_button.clicked.connect(self._show_all)
         self._lay_out()
 
@@ -166,7 +166,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self.legend.setVisible(bool(strokes))
 
     def set_levels(self, levels: Sequence[float], movable: bool, colours: Sequence[str] = ()) -> None:
-        """Draw a line at each grey level, with its value beside it.
+        """Draw a line at each grey level, with its value beside it; a line that the mouse holds is not taken away.
 
         Parameters
         ----------
@@ -184,6 +184,8 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         """
         if sorted(levels) != list(levels):
             raise ValueError(f"levels must rise, got {tuple(levels)}; sort them")
+        if self.canvas is not None and self.canvas.dragging:
+            return
         self._levels = (tuple(levels), movable, tuple(colours))
         if self.canvas is not None:
             self.canvas.set_levels(*self._levels)
@@ -215,7 +217,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         canvas.moving.connect(self._line_moving)
         canvas.moved.connect(self.moved)
         canvas.chosen.connect(self._ask_for_value)
-        canvas.zoomed.connect(self.all_button.setEnabled)
+        canvas.zoomed.connect(self.all_button.setVisible)
         self._pages.addWidget(canvas)
         canvas.set_colours(self._colours)
         self.set_strokes(self._strokes)

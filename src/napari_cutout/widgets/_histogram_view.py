@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,6 @@ __all__ = [
     "level_text",
     "outline",
     "snapped",
-    "span",
     "tints",
     "top",
 ]
@@ -40,6 +39,9 @@ HEADROOM = 1.05
 GAP = 0.15
 """The share of a wide bar that is left free on either side, so that few levels are seen one by one."""
 
+NARROW = 16
+"""How many times the range of grey levels is as wide as half of the widest bar."""
+
 FINEST = 1000
 """Into how many steps dragging divides the span of a histogram, and how close two lines may come."""
 
@@ -54,12 +56,15 @@ class Bars:
         Where each bar begins and ends, in grey levels.
     counts : int64 array of shape (n,)
         Voxels in each bar.
+    span : tuple of float
+        The grey levels between which a plot shows them.
     whole : bool
         True if grey levels are integers.
     """
 
     borders: NDArray[np.float64]
     counts: NDArray[np.int64]
+    span: tuple[float, float]
     whole: bool = False
 
 
@@ -74,17 +79,17 @@ def drawn(histogram: Histogram) -> Bars:
         occupied = np.flatnonzero(histogram.counts)
         step = int(np.gcd.reduce(np.diff(occupied))) if len(occupied) > 1 else 1
         counts = histogram.counts[::step]
-        return Bars(first + step * (np.arange(len(counts) + 1) - 0.5), counts, whole=True)
+        last = first + step * (len(counts) - 1)
+        beyond = min(step / 2, max(0.5, (last - first) / NARROW))
+        borders = first + step * (np.arange(len(counts) + 1) - 0.5)
+        return Bars(borders, counts, (first - beyond, last + beyond), whole=True)
     half = float(histogram.edges[0]) - first
-    if first - half < histogram.edges[-1]:
-        return Bars(np.concatenate([[first - half], histogram.edges]), histogram.counts)
+    low, high = first - half, float(histogram.edges[-1])
+    if low < high:
+        return Bars(np.concatenate([[low], histogram.edges]), histogram.counts, (low, high))
     half = max(abs(first) * 1e-3, 1e-3)  # all voxels are equal, and their only bin has no width
-    return Bars(np.array([first - half, first + half]), histogram.counts)
-
-
-def span(found: Bars) -> tuple[float, float]:
-    """Return the grey levels between which all bars lie."""
-    return float(found.borders[0]), float(found.borders[-1])
+    low, high = first - half, first + half
+    return Bars(np.array([low, high]), histogram.counts, (low, high))
 
 
 def bars(found: Bars, low: float, high: float, most: int) -> Bars:
@@ -113,7 +118,8 @@ def bars(found: Bars, low: float, high: float, most: int) -> Bars:
     joined = math.ceil((last - first + 1) / max(most, 1))
     starts = np.arange(first // joined * joined, last + 1, joined)
     stop = min(int(starts[-1]) + joined, n)
-    return Bars(found.borders[np.append(starts, stop)], np.add.reduceat(found.counts[:stop], starts), found.whole)
+    counts = np.add.reduceat(found.counts[:stop], starts)
+    return replace(found, borders=found.borders[np.append(starts, stop)], counts=counts)
 
 
 def heights(counts: NDArray[np.int64], scale: Scale) -> NDArray[np.float64]:
@@ -149,8 +155,11 @@ def outline(found: Bars, height: NDArray[np.float64], apart: bool) -> tuple[NDAr
     """
     if not apart:
         return found.borders, height
-    width = np.diff(found.borders)
-    x = np.stack([found.borders[:-1] + GAP * width, found.borders[1:] - GAP * width], axis=1).ravel()
+    low, high = found.span
+    widest = (high - low) / (NARROW + 2)
+    half = np.minimum((0.5 - GAP) * np.diff(found.borders), widest)
+    centre = (found.borders[:-1] + found.borders[1:]) / 2
+    x = np.stack([centre - half, centre + half], axis=1).ravel()
     y = np.zeros(len(x) - 1)
     y[::2] = height
     return x, y
@@ -197,7 +206,7 @@ def _short(count: float) -> str:
 
 def level_text(value: float, found: Bars) -> str:
     """Return a grey level with as many digits as the span of the histogram makes worth while."""
-    low, high = span(found)
+    low, high = found.span
     if found.whole and value == round(value):
         return f"{value:.0f}"
     digits = 3 - math.floor(math.log10(high - low))
@@ -206,7 +215,7 @@ def level_text(value: float, found: Bars) -> str:
 
 def snapped(value: float, found: Bars) -> float:
     """Return the grey level that dragging to about `value` means: an integer of an integer image, else a round one."""
-    low, high = span(found)
+    low, high = found.span
     grid = 10.0 ** math.floor(math.log10((high - low) / FINEST))
     if found.whole:
         grid = max(grid, 1.0)
@@ -215,7 +224,7 @@ def snapped(value: float, found: Bars) -> float:
 
 def bounds(levels: Sequence[float], index: int, found: Bars) -> tuple[float, float]:
     """Return between which grey levels a line may be moved, so that levels keep rising."""
-    low, high = span(found)
+    low, high = found.span
     least = (high - low) / FINEST
     if found.whole:
         least = max(least, 1.0)
@@ -227,6 +236,6 @@ def bounds(levels: Sequence[float], index: int, found: Bars) -> tuple[float, flo
 
 def tints(levels: Sequence[float], found: Bars) -> list[tuple[float, float]]:
     """Return where each class begins and ends, from the lowest to the highest; empty ones have no width."""
-    low, high = span(found)
+    low, high = found.span
     inside = [min(max(level, low), high) for level in levels]
     return list(zip([low, *inside], [*inside, high], strict=True))
