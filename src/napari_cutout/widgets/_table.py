@@ -183,7 +183,7 @@ class Table(QTableView):  # type: ignore[misc]
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setAlternatingRowColors(True)
+        self.setAlternatingRowColors(False)  # napari's themes give the other colour no style: white on dark
         self.setWordWrap(False)
         self.setSortingEnabled(True)
         self.verticalHeader().setVisible(False)
