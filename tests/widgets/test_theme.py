@@ -78,6 +78,7 @@ def test_the_listener_tells_at_once_and_after_every_change_until_it_is_closed():
     viewer.theme = "light"
     assert seen == [plot_colours("dark"), plot_colours("light")]
     listener.close()
+    listener.close()
     viewer.theme = "dark"
     assert len(seen) == 2
 

@@ -130,6 +130,11 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         """Where the lines are, rising."""
         return tuple(self._levels[0])
 
+    @property
+    def dragging(self) -> bool:
+        """True while the mouse holds a line."""
+        return self.canvas is not None and self.canvas.dragging
+
     def set_histogram(self, histogram: Histogram | None, why: str = "") -> None:
         """Show a histogram.
 
@@ -184,7 +189,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         """
         if sorted(levels) != list(levels):
             raise ValueError(f"levels must rise, got {tuple(levels)}; sort them")
-        if self.canvas is not None and self.canvas.dragging:
+        if self.dragging:
             return
         self._levels = (tuple(levels), movable, tuple(colours))
         if self.canvas is not None:

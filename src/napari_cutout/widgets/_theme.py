@@ -148,13 +148,15 @@ class ThemeListener:
     """
 
     def __init__(self, viewer: Any, paint: Callable[[PlotColours], None]) -> None:
-        self._viewer, self._paint = viewer, paint
+        self._viewer, self._paint, self._closed = viewer, paint, False
         viewer.events.theme.connect(self._changed)
         self._changed()
 
     def close(self) -> None:
-        """Let go of the viewer."""
-        self._viewer.events.theme.disconnect(self._changed)
+        """Let go of the viewer; a second time does nothing."""
+        if not self._closed:
+            self._viewer.events.theme.disconnect(self._changed)
+            self._closed = True
 
     def _changed(self, event: Any = None) -> None:
         self._paint(plot_colours(self._viewer.theme))
