@@ -7,7 +7,7 @@ different blocks are one. That table is small, so it is solved in one task, and 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, bincount, from_numpy, to_numpy
-from ..processing.labels import label_components
+from ..processing.labels import label_by_value, label_components
+
+Labelling = Callable[[Array, int], tuple[Array, NDArray[np.int64]]]
+"""From a block and a connectivity to its labels, and what objects must have in common to be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class BlockFacts:
         Linear index in the whole array of each object's first voxel; entry 0 is background.
     size : int64 array of shape (n + 1,)
         Voxels of each object.
+    value : int64 array of shape (n + 1,)
+        What objects must have in common to be one: their class, or 1 where there are no classes.
     strict : bool array of shape (n + 1,)
         Whether the object holds a voxel that it must hold.
     faces : dict
@@ -36,6 +41,7 @@ class BlockFacts:
 
     first: NDArray[np.int64]
     size: NDArray[np.int64]
+    value: NDArray[np.int64]
     strict: NDArray[np.bool_]
     faces: dict[tuple[int, int], NDArray[np.int32]]
 
@@ -47,6 +53,7 @@ def lazy_components(
     min_size: int = 0,
     inside: bool = False,
     strict: Array | None = None,
+    by_value: bool = False,
 ) -> Array:
     """Give numbers to the objects of a dask mask as if it were one array.
 
@@ -62,6 +69,8 @@ def lazy_components(
         True makes objects that touch an edge of the whole array 0.
     strict : dask array of bool, optional
         Objects that hold none of these voxels become 0.
+    by_value : bool
+        True if touching voxels of different values belong to different objects.
 
     Returns
     -------
@@ -70,9 +79,16 @@ def lazy_components(
 
     Notes
     -----
-    The joining task holds the labels of all faces of all blocks and 21 bytes for every object of a block.
+    The joining task holds the labels of all faces of all blocks and 29 bytes for every object of a block.
     """
-    return _renumbered(mask, _tables(mask, connectivity, strict, min_size, inside), connectivity)
+    label = label_by_value if by_value else _label_mask
+    return _renumbered(mask, _tables(mask, connectivity, strict, min_size, inside, label), connectivity, label)
+
+
+def _label_mask(block: Array, connectivity: int) -> tuple[Array, NDArray[np.int64]]:
+    """Give numbers to the objects of a block, whatever their values."""
+    labels, n = label_components(block != 0, connectivity)
+    return labels, np.ones(n + 1, np.int64)
 
 
 def lazy_fill_holes(mask: Array, connectivity: int) -> Array:
@@ -93,13 +109,13 @@ def lazy_fill_holes(mask: Array, connectivity: int) -> Array:
     return (mask != 0) | (lazy_components(mask == 0, connectivity, inside=True) > 0)
 
 
-def _tables(mask: Array, connectivity: int, strict: Array | None, min_size: int, inside: bool) -> Any:
+def _tables(mask: Array, connectivity: int, strict: Array | None, min_size: int, inside: bool, label: Labelling) -> Any:
     """Return a delayed list: for every block, the number in the whole of each of its labels."""
     import dask
 
     strict_blocks = itertools.repeat(None) if strict is None else strict.rechunk(mask.chunks).to_delayed().ravel()
     facts = [
-        dask.delayed(_facts)(block, strict_block, connectivity, origin, mask.shape)
+        dask.delayed(_facts)(block, strict_block, connectivity, origin, mask.shape, label)
         for block, strict_block, origin in zip(  # strict_blocks may go on for ever
             mask.to_delayed().ravel(), strict_blocks, _origins(mask.chunks), strict=False
         )
@@ -107,7 +123,7 @@ def _tables(mask: Array, connectivity: int, strict: Array | None, min_size: int,
     return dask.delayed(_joined_tables, nout=len(facts))(facts, mask.numblocks, connectivity, min_size, inside)
 
 
-def _renumbered(mask: Array, tables: Any, connectivity: int) -> Array:
+def _renumbered(mask: Array, tables: Any, connectivity: int, label: Labelling) -> Array:
     import dask
     import dask.array as da
 
@@ -115,25 +131,31 @@ def _renumbered(mask: Array, tables: Any, connectivity: int) -> Array:
     parts = np.empty(blocks.size, object)
     for i, block in enumerate(blocks.ravel()):
         shape = _block_shape(mask.chunks, np.unravel_index(i, blocks.shape))
-        part = dask.delayed(_relabelled)(block, tables[i], connectivity)
+        part = dask.delayed(_relabelled)(block, tables[i], connectivity, label)
         parts[i] = da.from_delayed(part, shape, meta=np.empty((0,) * mask.ndim, np.int32))
     return da.block(parts.reshape(blocks.shape).tolist())
 
 
-def _relabelled(block: Array, table: NDArray[np.int32], connectivity: int) -> Array:
-    labels, _ = label_components(block != 0, connectivity)
+def _relabelled(block: Array, table: NDArray[np.int32], connectivity: int, label: Labelling) -> Array:
+    labels, _ = label(block, connectivity)
     return from_numpy(table, like=labels)[labels]
 
 
 def _facts(
-    block: Array, strict: Array | None, connectivity: int, origin: tuple[int, ...], shape: tuple[int, ...]
+    block: Array,
+    strict: Array | None,
+    connectivity: int,
+    origin: tuple[int, ...],
+    shape: tuple[int, ...],
+    label: Labelling,
 ) -> BlockFacts:
-    labels, n = label_components(block != 0, connectivity)
+    labels, value = label(block, connectivity)
+    n = len(value) - 1
     size = bincount(labels, n + 1)
     held = np.ones(n + 1, bool) if strict is None else bincount(labels[strict], n + 1) > 0
     host = to_numpy(labels)
     faces = {(axis, side): host[_face(host.ndim, axis, -side)].copy() for axis in range(host.ndim) for side in (0, 1)}
-    return BlockFacts(_first_voxels(host, n, origin, shape), size, held, faces)
+    return BlockFacts(_first_voxels(host, n, origin, shape), size, value, held, faces)
 
 
 def _first_voxels(labels: NDArray[np.int32], n: int, origin: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
@@ -210,7 +232,7 @@ def _pairs_across(
         if sum(map(abs, shift)) > left:
             continue
         a, b = _shifted(here, shift), _shifted(there, tuple(-s for s in shift))
-        both = (a > 0) & (b > 0)
+        both = (a > 0) & (b > 0) & (one.value[a] == two.value[b])
         yield np.unique(np.stack([a[both] - 1 + starts[0], b[both] - 1 + starts[1]]).astype(np.int64), axis=1)
 
 

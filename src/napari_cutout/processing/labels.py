@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, is_lazy, ndimage
+from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, is_host, is_lazy, ndimage, to_numpy
 from .._method import Labels, Mask, Range, check_labels
 
 __all__ = ["components", "fill_holes", "remove_small", "clear_border"]
@@ -80,7 +80,7 @@ def fill_holes(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
         return lazy_fill_holes(mask, connectivity)
     inside = _inside(mask)
     holes, n = label_components(~inside, connectivity)
-    return inside | _looked_up(~touching_border(holes, n), holes)
+    return inside | looked_up(~touching_border(holes, n), holes)
 
 
 def remove_small(mask: Mask, *, min_size: Annotated[int, Range(0, 2**40)], connectivity: Connectivity = 1) -> Mask:
@@ -166,7 +166,7 @@ def select(mask: Mask, *, connectivity: int, min_size: int = 0, inside: bool = F
         keep &= bincount(labels, n + 1) >= min_size
     if inside:
         keep &= ~touching_border(labels, n)
-    return _looked_up(renumbering(keep), labels)
+    return looked_up(renumbering(keep), labels)
 
 
 def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
@@ -193,10 +193,10 @@ def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
     labels, n = label_components(mask, connectivity)
     keep = bincount(labels[strict], n + 1) > 0
     keep[0] = False
-    return _looked_up(keep, labels)
+    return looked_up(keep, labels)
 
 
-def _looked_up(table: NDArray[Any], labels: Array) -> Array:
+def looked_up(table: NDArray[Any], labels: Array) -> Array:
     """Return the entry of a host table for every label."""
     xp = array_namespace(labels)
     return xp.reshape(xp.take(from_numpy(table, like=labels), xp.reshape(labels, (-1,))), labels.shape)
@@ -235,6 +235,62 @@ def label_components(inside: Array, connectivity: int) -> tuple[Array, int]:
     labels, n = library.label(inside, structure)
     xp = array_namespace(labels)
     return xp.astype(labels, xp.int32, copy=False), int(n)
+
+
+MAX_VALUES = 255
+"""Most values whose components are found one value after the other; more labels than this number objects."""
+
+
+def label_by_value(labels: Labels, connectivity: int) -> tuple[Array, NDArray[np.int64]]:
+    """Give a number to every component of equal labels, and return the label of each.
+
+    Parameters
+    ----------
+    labels : integer array of shape ([Z,] Y, X)
+        0 is background.
+    connectivity : int
+        How many axes a step between two voxels of one component may cross.
+
+    Returns
+    -------
+    int32 array, same shape and library as `labels`
+        Components from 1 to n, by their label and then by their first voxel in scan order.
+    int64 array of shape (n + 1,)
+        The label of each component; 0 for the background.
+
+    Raises
+    ------
+    ValueError
+        If there are more than 255 different labels besides 0, or one does not fit into int64.
+    """
+    xp = array_namespace(labels)
+    values = [value for value in _values(labels) if value != 0]
+    if len(values) > MAX_VALUES:
+        raise ValueError(
+            f"labels hold {len(values)} different labels, and at most {MAX_VALUES} are taken for classes; they seem to "
+            "number objects already, or name some of them as classes"
+        )
+    found, of = xp.zeros(labels.shape, dtype=xp.int32, device=labels.device), [0]
+    for value in values:
+        new, n = label_components(labels == value, connectivity)
+        found = xp.where(new > 0, new + (len(of) - 1), found)
+        of += [value] * n
+    if max(of) > MAX_LABEL:
+        raise ValueError(f"labels hold {max(of)}, and labels must be at most {MAX_LABEL}; renumber it")
+    return found, np.asarray(of, np.int64)
+
+
+MAX_LABEL = 2**63 - 1
+"""Largest label that int64 holds."""
+
+
+def _values(labels: Labels) -> list[int]:
+    """Return the labels that occur, rising; on the host those of runs of equal labels, which are few to sort."""
+    xp = array_namespace(labels)
+    flat = xp.reshape(labels, (-1,))
+    if is_host(labels):
+        flat = flat[np.concatenate(([True], flat[1:] != flat[:-1]))]
+    return [int(value) for value in to_numpy(xp.unique_values(flat))]
 
 
 def _inside(mask: Mask) -> Array:
