@@ -73,7 +73,7 @@ def histogram(image: Image, mask: Mask | None = None) -> Histogram:
     return noted(bins.histogram())
 
 
-@method("Histogram")
+@method("Histogram", extras=("histogram",))
 def histogram_segmentation(
     image: Image,
     mask: Mask | None = None,
@@ -137,7 +137,7 @@ def histogram_segmentation(
     return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
-@method("Histogram")
+@method("Histogram", extras=("histogram",))
 def back_projection(
     image: Image,
     markers: Markers,

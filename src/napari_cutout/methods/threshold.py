@@ -29,7 +29,7 @@ MAX_SMOOTHINGS = 10_000
 """How often `minimum` smooths before it gives up, as in scikit-image."""
 
 
-@method("Threshold")
+@method("Threshold", extras=("histogram",))
 def threshold(
     image: Image,
     mask: Mask | None = None,
@@ -99,7 +99,7 @@ def threshold(
     return segment(plan_for, image, mask, objects=objects, options=options)
 
 
-@method("Threshold")
+@method("Threshold", extras=("histogram",))
 def threshold_at(
     image: Image,
     mask: Mask | None = None,
@@ -145,7 +145,7 @@ def threshold_at(
     return segment(plan_for, image, mask, objects=objects, options=options)
 
 
-@method("Threshold")
+@method("Threshold", extras=("histogram",))
 def multi_otsu(
     image: Image,
     mask: Mask | None = None,
@@ -200,7 +200,7 @@ def multi_otsu(
     return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
-@method("Threshold")
+@method("Threshold", extras=("histogram",))
 def classes_at(
     image: Image,
     mask: Mask | None = None,
