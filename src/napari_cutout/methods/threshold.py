@@ -256,7 +256,7 @@ def classes_at(
     return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
-@method("Threshold", memory=18.0)
+@method("Threshold", extras=("histogram",), memory=18.0)
 def hysteresis(
     image: Image,
     mask: Mask | None = None,
