@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, is_host, is_lazy, ndimage, to_numpy
+from .._compiled import compiled
 from .._method import Labels, Mask, Range, check_labels
+from .._monitor import stage
 
 __all__ = ["components", "fill_holes", "remove_small", "clear_border"]
 
@@ -80,7 +82,7 @@ def fill_holes(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
         return lazy_fill_holes(mask, connectivity)
     inside = _inside(mask)
     holes, n = label_components(~inside, connectivity)
-    return inside | looked_up(~touching_border(holes, n), holes)
+    return inside | _looked_up(~touching_border(holes, n), holes)
 
 
 def remove_small(mask: Mask, *, min_size: Annotated[int, Range(0, 2**40)], connectivity: Connectivity = 1) -> Mask:
@@ -166,7 +168,40 @@ def select(mask: Mask, *, connectivity: int, min_size: int = 0, inside: bool = F
         keep &= bincount(labels, n + 1) >= min_size
     if inside:
         keep &= ~touching_border(labels, n)
-    return looked_up(renumbering(keep), labels)
+    return _looked_up(renumbering(keep), labels)
+
+
+def select_by_value(labels: Labels, *, connectivity: int, min_size: int = 0, inside: bool = False) -> Labels:
+    """Do what `select` does, where touching voxels of different labels belong to different objects.
+
+    Parameters
+    ----------
+    labels : integer array of shape ([Z,] Y, X)
+        0 is background; at most 255 other labels.
+    connectivity : int
+        How many axes a step between two voxels of one object may cross.
+    min_size : int
+        Objects of fewer voxels are left out.
+    inside : bool
+        True leaves out objects that touch an edge of the image.
+
+    Returns
+    -------
+    int32 array
+        The chosen objects of all labels, numbered without gaps by their first voxel in scan order.
+    """
+    if is_lazy(labels):
+        from ..blockwise import lazy_components
+
+        return lazy_components(labels, connectivity, min_size=min_size, inside=inside, by_value=True)
+    found, values = label_by_value(labels, connectivity)
+    n = len(values) - 1
+    keep = np.ones(n + 1, bool)
+    if min_size > 1:
+        keep &= bincount(found, n + 1) >= min_size
+    if inside:
+        keep &= ~touching_border(found, n)
+    return _looked_up(_numbers(_first_voxels(found, n), keep), found)
 
 
 def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
@@ -190,13 +225,14 @@ def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
         from ..blockwise import lazy_components
 
         return lazy_components(mask, connectivity, strict=strict) > 0
+    stage("connecting voxels")
     labels, n = label_components(mask, connectivity)
     keep = bincount(labels[strict], n + 1) > 0
     keep[0] = False
-    return looked_up(keep, labels)
+    return _looked_up(keep, labels)
 
 
-def looked_up(table: NDArray[Any], labels: Array) -> Array:
+def _looked_up(table: NDArray[Any], labels: Array) -> Array:
     """Return the entry of a host table for every label."""
     xp = array_namespace(labels)
     return xp.reshape(xp.take(from_numpy(table, like=labels), xp.reshape(labels, (-1,))), labels.shape)
@@ -235,6 +271,35 @@ def label_components(inside: Array, connectivity: int) -> tuple[Array, int]:
     labels, n = library.label(inside, structure)
     xp = array_namespace(labels)
     return xp.astype(labels, xp.int32, copy=False), int(n)
+
+
+def _numbers(first: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the number of every object by the rank of its first voxel among those kept; 0 for the rest and for 0."""
+    keep = keep.copy()
+    keep[0] = False
+    order = np.argsort(first, kind="stable")
+    numbers = np.zeros(len(first), np.int32)
+    numbers[order] = np.where(keep[order], np.cumsum(keep[order]), 0)
+    return numbers
+
+
+def _first_voxels(labels: Array, n: int) -> NDArray[np.int64]:
+    """Return the linear index of the first voxel of every label 0 to `n`; -1 for those that do not occur."""
+    first = np.full(n + 1, -1, np.int64)
+    if is_host(labels):
+        _find_first(np.ascontiguousarray(labels).reshape(-1), first)
+        return first
+    xp = array_namespace(labels)
+    found: Any = xp.unique_all(xp.reshape(labels, (-1,)))
+    first[to_numpy(found.values)] = to_numpy(found.indices)
+    return first
+
+
+@compiled
+def _find_first(labels: NDArray[np.int32], first: NDArray[np.int64]) -> None:
+    for i in range(labels.size):
+        if first[labels[i]] < 0:
+            first[labels[i]] = i
 
 
 MAX_VALUES = 255
