@@ -1,0 +1,143 @@
+"""The statistics of whole images that previews have asked for, until the images change.  No Qt."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._statistics import Key
+from ..methods._grey_levels import Bins, Histogram
+from ..recipe import Recipe
+
+__all__ = ["StatisticsCache", "Whole", "Found", "settings_before_the_cut"]
+
+MOST = 48
+"""How many wholes are remembered; the grey levels of each take up to half a megabyte."""
+
+_FILTERS = ("background_radius", "median_radius", "sigma")
+"""Options that change the image before it is looked at; they are off at 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What statistics are of: they change if any of this does.
+
+    Parameters
+    ----------
+    tokens : tuple of hashable
+        What the arrays hold: the layer's identity and how often it has changed, for every input.
+    channel : int, str or None
+        Which channel of the image.
+    level : int
+        Level of the pyramid that the run works on.
+    box : tuple
+        The region that the run works on.
+    at : tuple of int
+        Which frame or slice, where each has statistics of its own; empty where all share them.
+    settings : tuple of (str, object)
+        The settings of the steps before the cut.
+    """
+
+    tokens: tuple[Hashable, ...]
+    channel: Any
+    level: int
+    box: tuple[tuple[int, int], ...]
+    at: tuple[int, ...]
+    settings: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Statistics that are known.
+
+    Parameters
+    ----------
+    states : mapping
+        From what was asked to the answer.
+    approximate : str
+        What they were taken from if not from the whole, such as ``"level 3"``.
+    """
+
+    states: Mapping[Key, Any]
+    approximate: str = ""
+
+
+@dataclass(slots=True)
+class StatisticsCache:
+    """What is known of whole images, the most recently used; threads may share it.
+
+    Parameters
+    ----------
+    most : int
+        How many wholes are remembered.
+    """
+
+    most: int = MOST
+    _found: OrderedDict[Whole, Found] = field(default_factory=OrderedDict)
+    _reaches: OrderedDict[Hashable, tuple[int, ...]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, whole: Whole) -> Found:
+        """Return what is known of a whole; no states if nothing is."""
+        with self._lock:
+            if whole not in self._found:
+                return Found({})
+            self._found.move_to_end(whole)
+            return self._found[whole]
+
+    def put(self, whole: Whole, found: Found) -> None:
+        """Remember what was found, beside what was known from the same source."""
+        with self._lock:
+            before = self._found.pop(whole, Found({}))
+            kept = before.states if before.approximate == found.approximate else {}
+            self._found[whole] = Found({**kept, **found.states}, found.approximate)
+            while len(self._found) > self.most:
+                self._found.popitem(last=False)
+
+    def forget(self, token: Hashable) -> None:
+        """Forget all that is known of an array."""
+        with self._lock:
+            for whole in [whole for whole in self._found if token in whole.tokens]:
+                del self._found[whole]
+
+    def histogram(self, whole: Whole) -> Histogram | None:
+        """Return the histogram of the raw image of a whole, inside its mask, or None if it is not known."""
+        for (number, *_), state in self.get(whole).states.items():
+            if number == "1" and isinstance(state, Bins) and not whole.settings:
+                return state.histogram()
+        return None
+
+    def reach(self, settings: Hashable) -> tuple[int, ...]:
+        """Return how far the steps with these settings look, as far as it was found out; empty if it was not."""
+        with self._lock:
+            return self._reaches.get(settings, ())
+
+    def keep_reach(self, settings: Hashable, reach: tuple[int, ...]) -> None:
+        """Remember how far the steps with these settings look."""
+        with self._lock:
+            self._reaches[settings] = reach
+            while len(self._reaches) > self.most:
+                self._reaches.popitem(last=False)
+
+
+def settings_before_the_cut(recipe: Recipe) -> tuple[tuple[str, Any], ...]:
+    """Return the settings on which the statistics of a recipe depend, as hashable pairs.
+
+    Those of a cut itself stand in what it asks for. A later step sees what the steps before it made, so that of a
+    recipe of several steps all settings count.
+    """
+    if len(recipe.steps) > 1:
+        return tuple((f"{n} {name}", value) for n, step in enumerate(recipe.steps) for name, value in _items(step))
+    settings = dict(_items(recipe.steps[0]))
+    on = [name for name in _FILTERS if settings.get(name)]
+    names = [*on, "spacing"] if on else []
+    if "background_radius" in on:
+        names.append("objects")
+    return tuple((name, settings.get(name)) for name in names)
+
+
+def _items(step: Any) -> list[tuple[str, Any]]:
+    return [("method", step.method), *sorted(step.settings.items())]

@@ -1,0 +1,512 @@
+"""What a preview computes: the labels of what is in view, as the run would give them.  Plain data, no Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import catalog
+from .._execute import execute, renumbered
+from .._monitor import stage, watch
+from .._plan import reduce_blocks
+from .._selection import Box, Selection
+from .._statistics import Enough, Gathering, Key, Known, current, pooled, swept, using
+from ..methods._grey_levels import Histogram, counting
+from ..recipe import Recipe, Step
+from ._known_statistics import Found, StatisticsCache, Whole, settings_before_the_cut
+from ._preview_arrays import levels, read, sample_of
+from ._preview_region import Region, region_of, widened
+from ._view import View
+
+__all__ = ["PreviewAnswer", "PreviewJob", "Wanted"]
+
+OnProgress = Callable[[str, float], None]
+IsCancelled = Callable[[], bool]
+
+CONNECTING = frozenset({"filling holes", "numbering objects", "connecting voxels"})
+"""Stages that look as far as an object reaches, so that a part of an image may give other labels than the whole."""
+
+TINY = 4
+"""Edge of the sample on which steps are tried to learn how far they look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Statistics of a whole that were missing.
+
+    Parameters
+    ----------
+    whole : Whole
+        What they are of.
+    keys : frozenset of Key
+        What was asked.
+    """
+
+    whole: Whole
+    keys: frozenset[Key]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreviewAnswer:
+    """Labels of what is in view.
+
+    Parameters
+    ----------
+    labels : integer array
+        One axis per axis of the image but c; those that are not displayed have length 1.
+    start : tuple of int
+        First index along every axis, on the level on which it was computed.
+    level : int
+        That level.
+    factor : tuple of float
+        How many voxels of the run's level one of these spans, along every axis; 1 unless they are on a lower level.
+    facts : mapping
+        What the steps found out, such as the threshold.
+    approximate : str
+        Why the labels may differ from those of the run, in a few words; empty if they cannot.
+    wanted : tuple of Wanted
+        Statistics that would make it exact; `PreviewJob.gather` finds them.
+    """
+
+    labels: NDArray[Any]
+    start: tuple[int, ...]
+    level: int
+    factor: tuple[float, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    approximate: str = ""
+    wanted: tuple[Wanted, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewJob:
+    """What a preview is asked for.  It is cheap to make: nothing is read or copied until it runs.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the run would run, with its selection.
+    inputs : mapping of str to array or list of arrays
+        The whole arrays by the recipe's names: NumPy, dask or zarr. For a pyramid, the image is the list of its
+        levels from full resolution down; all else lies on the level that the selection names.
+    view : View
+        What is shown of the image, in voxels of its first level, along all axes of its layer.
+    tokens : mapping of str to hashable
+        By which the contents of an input are known again; by default by the array itself, which does not hear of
+        what is painted into it.
+    """
+
+    recipe: Recipe
+    inputs: Mapping[str, Any]
+    view: View
+    tokens: Mapping[str, Hashable] = field(default_factory=dict)
+
+    def run(self, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled) -> PreviewAnswer:
+        """Compute what is in view; call it in a thread of its own.
+
+        Parameters
+        ----------
+        cache : StatisticsCache
+            What is known of whole images.
+        on_progress : callable
+            Called with a stage and the fraction of it that is done.
+        is_cancelled : callable
+            Polled between blocks.
+
+        Returns
+        -------
+        PreviewAnswer
+            Equal to the same voxels of the run where it is not approximate.
+
+        Raises
+        ------
+        Cancelled
+            If `is_cancelled` returned True.
+        ValueError
+            If nothing is in view, or the method refuses what it gets.
+        """
+        region = region_of(self.selection, self.shapes, self.kept_view)
+        steps = scaled(self.recipe.steps, region.factor, self.selection)
+        parts = Selection(self.selection.kept_axes, each=self.selection.each, box=region.box).parts(
+            self.shapes[region.level]
+        )
+        found = [_Part(self, region, steps, part).run(cache, on_progress, is_cancelled) for part in parts]
+        labels, n_objects = np.zeros(region.shape, found[0].labels.dtype), 0
+        for part, one in zip(parts, found, strict=True):
+            at = tuple(
+                slice(i - a, i - a + 1) if isinstance(i, int) else slice(i.start - a, i.stop - a)
+                for i, (a, _) in zip(part, region.box, strict=True)
+            )
+            labels[at] = renumbered(one.labels, n_objects).reshape(labels[at].shape)
+            n_objects = max(n_objects, int(labels[at].max(initial=0))) if one.labels.dtype == np.int32 else 0
+        notes = dict.fromkeys(note for one in found for note in (region.approximate, *one.notes) if note)
+        wanted = tuple(one.wanted for one in found if one.wanted is not None)
+        start = tuple(a for a, _ in region.box)
+        return PreviewAnswer(
+            labels, start, region.level, region.factor, found[0].facts, "; ".join(notes), tuple(dict.fromkeys(wanted))
+        )
+
+    def gather(
+        self, wanted: Wanted, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled
+    ) -> Found:
+        """Find statistics of the whole and remember them; call it in a thread of its own.
+
+        Arrays in memory are looked at whole, in blocks. Of others, no more is computed than a lower level of the
+        pyramid or a few slices.
+
+        Parameters
+        ----------
+        wanted : Wanted
+            What a preview was missing.
+        cache : StatisticsCache
+            Where it is remembered.
+        on_progress : callable
+            Called with a stage and the fraction of it that is done.
+        is_cancelled : callable
+            Polled between blocks.
+
+        Returns
+        -------
+        Found
+            What was found.
+
+        Raises
+        ------
+        Cancelled
+            If `is_cancelled` returned True.
+        ValueError
+            If the method refuses what it gets.
+        """
+        sample = sample_of(self._ordered, self.selection, wanted.whole.at, filtered=bool(wanted.whole.settings))
+        recipe = Recipe(scaled(self.recipe.steps, sample.factor, self.selection))
+
+        def run(number: int) -> None:
+            execute(recipe, sample.read(number), device="cpu", on_progress=on_progress, is_cancelled=is_cancelled)
+
+        found = Found(_gathered(run, len(sample.parts), set(wanted.keys)), sample.approximate)
+        cache.put(wanted.whole, found)
+        return found
+
+    def count(self, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled) -> Histogram:
+        """Return the histogram of the image as it is, inside its mask, and remember it; call it in a thread.
+
+        Parameters
+        ----------
+        cache : StatisticsCache
+            Where it is remembered.
+        on_progress : callable
+            Called with a stage and the fraction of it that is done.
+        is_cancelled : callable
+            Polled between blocks.
+
+        Returns
+        -------
+        Histogram
+            Of the whole, or of a sample where `cache` says so.
+
+        Raises
+        ------
+        Cancelled
+            If `is_cancelled` returned True.
+        ValueError
+            If no voxel can be counted.
+        """
+        whole = self.counted_whole()
+        if (known := cache.histogram(whole)) is not None:
+            return known
+        counted = {name: a for name, a in self._ordered.items() if name in (self.source, "mask")}
+        sample = sample_of(counted, self.selection, whole.at, filtered=False)
+
+        def summary(sweep: Any, state: Any) -> Any:
+            stage(sweep.name)
+            total = None
+            for number in range(len(sample.parts)):
+                image, mask = [*sample.read(number).values(), None][:2]
+                one = reduce_blocks(sweep, state, [image, mask])
+                total = one if number == 0 else sweep.combine(total, one)
+            return total
+
+        start, sweeps = counting(_like(self.inputs[self.source], self.selection))
+        with watch(on_progress, is_cancelled):
+            bins = swept(start, sweeps, summary)
+        cache.put(whole, Found({("1", *(s.name for s in sweeps), repr(start)): bins}, sample.approximate))
+        return bins.histogram()  # type: ignore[no-any-return]
+
+    @property
+    def selection(self) -> Selection:
+        """What the run works on."""
+        if self.recipe.selection is not None:
+            return self.recipe.selection
+        return Selection("zyx"[-levels(self.inputs[self.source])[0].ndim :])
+
+    @property
+    def source(self) -> str:
+        """The name of the input that the labels lie on."""
+        return self.recipe.inputs[0]
+
+    @property
+    def _ordered(self) -> dict[str, Any]:
+        """The inputs, the image first."""
+        return {name: self.inputs[name] for name in self.recipe.inputs}
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of every level, along every axis but c."""
+        return [
+            tuple(n for n, axis in zip(array.shape, self.selection.axes, strict=True) if axis != "c")
+            for array in levels(self.inputs[self.source])
+        ]
+
+    @property
+    def kept_view(self) -> View:
+        """What is shown, along every axis but c."""
+        axes = self.selection.axes
+        if len(self.view.point) == len(self.selection.kept_axes):
+            return self.view
+        return self.view.without(axes.index("c"))
+
+    def whole(
+        self, part: Sequence[slice | int], factor: Sequence[float], settings: tuple[tuple[str, Any], ...]
+    ) -> Whole:
+        """Return what the statistics for a part are of; `factor` leads from its level to that of the run."""
+        chosen = self.selection
+        steps = zip(part, factor, strict=True)
+        at = () if chosen.pooled else tuple(int(i * f) for i, f in steps if isinstance(i, int))
+        return Whole(self._tokens(self.recipe.inputs), chosen.channel, chosen.level, chosen.box, at, settings)
+
+    def counted_whole(self) -> Whole:
+        """Return what the histogram is of: the image inside its mask, of the frame in view or of all if pooled."""
+        region = region_of(self.selection, self.shapes, self.kept_view)
+        chosen = Selection(self.selection.kept_axes, each=self.selection.each, box=region.box)
+        part = chosen.parts(self.shapes[region.level])[0]
+        tokens = self._tokens([n for n in self.recipe.inputs if n in (self.source, "mask")])
+        return replace(self.whole(part, region.factor, ()), tokens=tokens)
+
+    def _tokens(self, names: Sequence[str]) -> tuple[Hashable, ...]:
+        return tuple(self.tokens.get(n, id(self.inputs[n])) for n in names)
+
+
+# One part -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """The labels of one part in view, and what is to be said of them."""
+
+    labels: NDArray[Any]
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...]
+    wanted: Wanted | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is in view of one frame or slice, or of the volume."""
+
+    job: PreviewJob
+    region: Region
+    steps: tuple[Step, ...]
+    part: tuple[slice | int, ...]
+
+    def run(self, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled) -> _Labelled:
+        """Label it, with as much around it as the steps look at."""
+        reach = self._reach(cache, is_cancelled)
+        while True:
+            box, fits = widened(self._here, _by_axis(reach, self.job.selection))
+            found, seen = self._label(box, cache, on_progress, is_cancelled)
+            if all(a <= b for a, b in zip(seen, reach, strict=False)):
+                break
+            reach = seen  # the sample was refused before all steps had said how far they look
+            cache.keep_reach(self._settings, reach)
+        return found if fits else replace(found, notes=(*found.notes, "a smaller neighbourhood than in the run"))
+
+    def _label(
+        self, box: Box, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled
+    ) -> tuple[_Labelled, tuple[int, ...]]:
+        """Return the labels of what is in view, from what lies in a box, and how far the steps have looked."""
+        whole = self.job.whole(self.part, self.region.factor, settings_before_the_cut(self.job.recipe))
+        complete, known = self._complete(box), cache.get(whole)
+        exact = complete and not self.job.selection.pooled  # then there is nothing to be learnt from elsewhere
+        asked = _Recorder({} if exact and known.approximate else dict(known.states))
+        stages: set[str] = set()
+
+        def heard(stage: str, done: float) -> None:
+            stages.add(stage)
+            on_progress(stage, done)
+
+        arrays = {name: np.array(a) for name, a in self._read(box).items()}
+        recipe = Recipe(self.steps)
+        inner = self._inner(box)
+        try:
+            with using(asked):
+                result = execute(recipe, arrays, device="cpu", on_progress=heard, is_cancelled=is_cancelled)
+        except ValueError:
+            if exact or not asked.missing:
+                raise
+            # A slice may be too plain by itself, such as one without objects, where the whole is not.
+            blank = np.zeros(next(iter(arrays.values())).shape, np.uint8)[inner]
+            wanted = Wanted(whole, frozenset(asked.missing))
+            return _Labelled(blank, {}, ("what is in view is too plain by itself",), wanted), asked.reach
+        notes, missing = self._judge(cache, whole, asked, complete, stages)
+        labels = np.ascontiguousarray(result.labels[inner])
+        return _Labelled(labels, result.provenance["facts"], notes, missing), asked.reach
+
+    @property
+    def _here(self) -> Region:
+        """The part of the region that this part is."""
+        return replace(self.region, box=tuple(_ends(i) for i in self.part))
+
+    def _inner(self, box: Box) -> tuple[slice, ...]:
+        """Return where what is in view lies in what was read."""
+        chosen = self.job.selection
+        ends = zip(self._here.box, box, chosen.kept_axes, strict=True)
+        return tuple(slice(a - low, b - low) for (a, b), (low, _), axis in ends if axis not in chosen.each)
+
+    def _complete(self, box: Box) -> bool:
+        """Tell whether a box holds all that the run sees at a time."""
+        chosen = self.job.selection
+        ends = zip(box, self.region.bounds, chosen.kept_axes, strict=True)
+        return not self.region.scaled and all(here == outer or axis in chosen.each for here, outer, axis in ends)
+
+    def _judge(
+        self, cache: StatisticsCache, whole: Whole, asked: _Recorder, complete: bool, stages: set[str]
+    ) -> tuple[tuple[str, ...], Wanted | None]:
+        """Say what is not as in the run, and which statistics would help."""
+        notes, wanted = [], None
+        if asked.missing and complete and not self.job.selection.pooled:
+            cache.put(whole, Found({key: asked.states[key] for key in asked.missing}))
+        elif asked.missing:
+            notes.append("statistics of what is in view")
+            wanted = Wanted(whole, frozenset(asked.missing))
+        elif asked.n_known and (of := cache.get(whole).approximate):
+            notes.append(f"statistics of {of}")
+        if stages & CONNECTING and not complete:
+            notes.append("objects are followed in view only")
+        return tuple(notes), wanted
+
+    def _reach(self, cache: StatisticsCache, is_cancelled: IsCancelled) -> tuple[int, ...]:
+        """Return how far the steps look, as it is known, or as a tiny sample shows."""
+        if known := cache.reach(self._settings):
+            return known
+        box = tuple((a, min(b, a + TINY)) for a, b in (_ends(i) for i in self.part))
+        asked = _Recorder({})
+        # A sample may be refused, such as one of a single grey level, but not before the steps have said how far.
+        with suppress(ValueError), using(asked):
+            execute(Recipe(self.steps), self._read(box), device="cpu", is_cancelled=is_cancelled)
+        reach = asked.reach or (0,) * len(self.job.selection.run_axes)
+        cache.keep_reach(self._settings, reach)
+        return reach
+
+    @property
+    def _settings(self) -> Hashable:
+        run_axes = self.job.selection.run_axes
+        return run_axes, tuple((s.method, tuple(sorted(s.settings.items()))) for s in self.steps)
+
+    def _read(self, box: Box) -> dict[str, NDArray[Any]]:
+        """Copy what lies in a box, without the axes that are run one index at a time."""
+        index = tuple(
+            a if axis in self.job.selection.each else slice(a, b)
+            for (a, b), axis in zip(box, self.job.selection.kept_axes, strict=True)
+        )
+        return read(self.job._ordered, self.job.selection, self.region.level, self.region.factor, index)
+
+
+@dataclass(slots=True)
+class _Recorder(Known):
+    """Known statistics, and what was found where they were missing."""
+
+    n_known: int = 0
+
+    def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
+        """Return what is known, else what the arrays at hand say, and keep it."""
+        self.n_known += key in self.states
+        state = self.states[key] = Known.state(self, key, start, sweeps, summary)
+        return state
+
+
+def _ends(index: slice | int) -> tuple[int, int]:
+    return (index, index + 1) if isinstance(index, int) else (index.start, index.stop)
+
+
+def _by_axis(reach: Sequence[int], selection: Selection) -> tuple[int, ...]:
+    """Return how far the steps look along every axis but c."""
+    waiting = iter(reach)
+    return tuple(0 if axis in selection.each else next(waiting, 0) for axis in selection.kept_axes)
+
+
+def _like(source: Any, selection: Selection) -> NDArray[Any]:
+    """Return an empty image of the dtype that the method gets."""
+    dtype = np.float32 if selection.channel == "grey" else levels(source)[0].dtype
+    return np.zeros((1, 1), dtype)
+
+
+def _gathered(run: Callable[[int], None], n: int, wanted: set[Key]) -> dict[Key, Any]:
+    """Return statistics that all parts of a sample share, without a run beyond them."""
+    if n == 1:
+        gathering = Gathering(wanted)
+        with suppress(Enough), using(gathering):
+            run(0)
+        return gathering.states
+    found: dict[Key, Any] = {}
+
+    def swept_run(number: int) -> None:
+        asked = current()
+        assert asked is not None
+        found.update(asked.statistics.states)  # type: ignore[attr-defined]
+        if wanted <= found.keys():
+            raise Enough
+        run(number)
+
+    with suppress(Enough):
+        next(pooled(swept_run, n))
+    return found
+
+
+# On a lower level of the pyramid --------------------------------------------------------------------------
+
+
+def scaled(steps: Sequence[Step], factor: Sequence[float], selection: Selection) -> tuple[Step, ...]:
+    """Return steps whose lengths and sizes, which count voxels, mean the same on a lower level of the pyramid.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        As the run would run them.
+    factor : sequence of float
+        How many voxels one voxel of the lower level spans, along every axis but c.
+    selection : Selection
+        Which of the axes the method sees.
+
+    Returns
+    -------
+    tuple of Step
+        Values are moved into the range of their setting where they would leave it.
+    """
+    if all(f == 1 for f in factor):
+        return tuple(steps)
+    seen = [f for axis, f in zip(selection.kept_axes, factor, strict=True) if axis in selection.run_axes]
+    return tuple(_scaled_step(step, seen) for step in steps)
+
+
+def _scaled_step(step: Step, factor: Sequence[float]) -> Step:
+    entry = catalog.find(step.method)
+    fine = step.settings.get("spacing") or (1.0,) * len(factor)
+    coarse = tuple(s * f for s, f in zip(fine, factor, strict=True))
+    settings = {**step.settings, "spacing": coarse}
+    for param in entry.settings:
+        value, text = settings.get(param.name), entry.describe(param.name)
+        if not value or param.type not in (int, float):
+            continue
+        if "edges of the smallest voxel" in text:
+            value = value * min(fine) / min(coarse)
+        elif "fewer voxels" in text:
+            value = value / math.prod(factor)
+        limits = param.range
+        value = value if limits is None else min(max(value, limits.min), limits.max)
+        settings[param.name] = round(value) if param.type is int else value
+    return Step(step.method, settings, step.inputs)

@@ -1,0 +1,99 @@
+"""What the viewer shows of a layer: which axes, at which index of the others, and how much of the plane.  No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _layers
+
+__all__ = ["View", "view_of"]
+
+Layer = Any
+"""A napari layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the viewer shows of a layer, in indices of its data at full resolution.
+
+    Parameters
+    ----------
+    displayed : tuple of int
+        The axes of the layer that are shown, two or three of them, in the order of the screen.
+    point : tuple of int
+        Index of what is shown along each axis of the layer; along those that are displayed it means nothing.
+    box : tuple of (int, int)
+        First index in view and the one after the last, along each axis; one index along those that are not displayed.
+    problem : str
+        Why nothing of the layer is shown, in one sentence; empty if something is.
+    """
+
+    displayed: tuple[int, ...]
+    point: tuple[int, ...]
+    box: tuple[tuple[int, int], ...]
+    problem: str = ""
+
+    def without(self, axis: int) -> View:
+        """Return the view without one of the layer's axes, such as that of the channels."""
+        kept = [at for at in range(len(self.point)) if at != axis]
+        return View(
+            tuple(kept.index(at) for at in self.displayed if at != axis),
+            tuple(self.point[at] for at in kept),
+            tuple(self.box[at] for at in kept),
+            self.problem,
+        )
+
+
+def view_of(viewer: Any, layer: Layer) -> View:
+    """Read off what the viewer shows of a layer.
+
+    Parameters
+    ----------
+    viewer : napari viewer or ViewerModel
+        Its dims say which axes are shown, in which order, and where it stands along the others.
+    layer : napari Image or Labels layer
+        One of its layers.
+
+    Returns
+    -------
+    View
+        The box is what the canvas showed when it was last drawn; the whole plane before it was ever drawn.
+    """
+    shape = tuple(_layers.level_zero(layer).shape[: layer.ndim])
+    displayed = _displayed(viewer.dims, layer.ndim)
+    where = np.nan_to_num(np.asarray(layer.world_to_data(viewer.dims.point), dtype=float))
+    point = tuple(round(float(x)) for x in where)  # to even where it lies between two, as napari does
+    box, problem = [], ""
+    for axis, n in enumerate(shape):
+        if axis not in displayed:
+            box.append((point[axis], point[axis] + 1))
+            if not 0 <= point[axis] < n:
+                problem = f"'{layer.name}' is not in view: it ends before this slice; move the slider back onto it"
+        else:
+            box.append(_in_view(layer, axis, n) if len(displayed) == 2 else (0, n))
+    if any(stop <= start for start, stop in box) and not problem:
+        problem = f"'{layer.name}' is not in view; move the view back onto it (Home)"
+    return View(displayed, point, tuple(box), problem)
+
+
+def _displayed(dims: Any, ndim: int) -> tuple[int, ...]:
+    """Return which axes of a layer are shown; the layers of a viewer share their last axes."""
+    spare = dims.ndim - ndim
+    return tuple(int(axis) - spare for axis in dims.displayed if axis >= spare)
+
+
+def _in_view(layer: Layer, axis: int, n: int) -> tuple[int, int]:
+    """Return what the canvas last showed along a displayed axis, at full resolution.
+
+    napari keeps it up to date for every layer, rotated ones included, whenever it draws; of a pyramid it keeps what
+    it loaded, at the level that it shows.
+    """
+    factor = float(layer.downsample_factors[layer.data_level][axis]) if layer.multiscale else 1.0
+    corners = np.asarray(layer.corner_pixels)
+    if not np.any(corners[1] > corners[0]):  # never drawn
+        return 0, n
+    first, last = corners[:, axis]
+    return max(int(first * factor), 0), min(int(np.ceil((last + 1) * factor)), n)
