@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 import napari_cutout as nc
 from napari_cutout import _batch, _device, catalog, io
 from napari_cutout._batch import Batch, run
+from napari_cutout._execute import Result, execute
 from napari_cutout._method import Param
 from napari_cutout.io import Volume
-from napari_cutout._execute import Result, execute
 from napari_cutout.recipe import Recipe, Step
 
 from .cases import settings_of
@@ -146,10 +146,10 @@ BAD_JSON = {
     "list": ("[]", "this is no recipe, because it has no entry 'format': 'napari-cutout recipe'"),
     "other": (content(format="x"), "this is no recipe, because it has no entry 'format'"),
     "no version": (content(version=None), "the recipe's version must be a whole number from 1, got None"),
-    "newer": (content(version=2), "the recipe has version 2 and this program reads up to 1; update napari-cutout"),
+    "newer": (content(version=3), "the recipe has version 3 and this program reads up to 2; update napari-cutout"),
     "no steps": (content(steps=None), "the recipe's steps must be a list, got None"),
     "empty": (content(steps=[]), "a recipe needs at least one step, got none"),
-    "unknown entry": (content(stops=[]), "the recipe has an entry 'stops'; it may have format, version, steps"),
+    "unknown entry": (content(stops=[]), "the recipe has an entry 'stops'; it may have format, version, "),
     "step": (content(steps=["otsu"]), "step 1 of the recipe is not right: it must be an object with method, settings"),
     "step entry": (
         content(steps=[{"method": "threshold", "sigma": 1}]),

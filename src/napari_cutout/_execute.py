@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
 from ._monitor import watch
-from ._selection import placed
+from ._selection import Part, Selection, placed, where
 from ._statistics import pooled
 from .blockwise import compute
 from .recipe import Recipe, as_dict
@@ -76,9 +76,8 @@ def execute(
     recipe : Recipe
         What to run.
     inputs : mapping of str to array
-        One array for every name in ``recipe.inputs``; NumPy, CuPy or dask. Where the recipe has a selection, the
-        first of them has its axes, the others may lack the channels, and only what is selected is read; then they
-        may be Zarr arrays, too.
+        One array for every name in ``recipe.inputs``; NumPy, CuPy, dask or Zarr. Where the recipe has a selection,
+        ``recipe.source`` has its axes, the others may lack the channels, and only what is selected is read.
     spacing : sequence of float, optional
         World length of a voxel along each axis, for all steps whose settings do not hold a ``spacing``.
     device : {"auto", "cpu", "gpu"}
@@ -105,6 +104,7 @@ def execute(
         If `is_cancelled` returned True.
     """
     _check_inputs(recipe, inputs)
+    _check_shapes(recipe, inputs)
     choice = _choose(recipe, inputs, device)
     start = time.perf_counter()
     run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled)
@@ -136,8 +136,23 @@ def _check_inputs(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
             )
 
 
+def _check_shapes(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
+    """Refuse inputs of another shape, of which a part could be cut where it does not belong."""
+    if recipe.selection is None:  # methods check what they get whole
+        return
+    image = tuple(inputs[recipe.source].shape)
+    recipe.selection.bounds(image)
+    labels = tuple(n for axis, n in zip(recipe.selection.axes, image, strict=True) if axis != "c")
+    for name, array in inputs.items():
+        if tuple(array.shape) not in (image, labels):
+            raise ValueError(
+                f"{name} must have the shape of {recipe.source}, {labels}, but has {tuple(array.shape)}; crop or "
+                f"resample it to the {recipe.source}"
+            )
+
+
 def _choose(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Asked) -> _device.Choice:
-    image = inputs[recipe.inputs[0]]
+    image = inputs[recipe.source]
     if any(is_lazy(a) for a in inputs.values()):
         if device == "gpu":
             raise ValueError("device='gpu' cannot be used on dask arrays yet; compute them first, or use 'cpu'")
@@ -169,27 +184,37 @@ class _Run:
         """Return the labels in host memory, and what each step did."""
         selection = self.recipe.selection
         if selection is None:
-            return self._steps({name: _device.place(a, used) for name, a in self.inputs.items()}, self.on_progress)
-        shape = self.inputs[self.recipe.inputs[0]].shape
-        parts = selection.parts(shape)
-
-        def run(number: int) -> tuple[NDArray[Any], Steps]:
-            held = {name: selection.cut(a, parts[number]) for name, a in self.inputs.items()}
-            if selection.each:  # a part is small, and statistics that are shared need it in memory
-                held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
-            held = {name: _device.place(a, used) for name, a in held.items()}
-            return self._steps(held, _of_part(self.on_progress, number, len(parts)))
-
+            held = {name: _placed(a, used) for name, a in self.inputs.items()}
+            return self._steps(held, self.on_progress)
+        shape = tuple(self.inputs[self.recipe.source].shape)
+        parts, bounds = selection.parts(shape), selection.bounds(shape)
+        run = partial(self._part, selection, parts, used)
         results = pooled(run, len(parts)) if selection.pooled else map(run, range(len(parts)))
-        labels = np.zeros(0)
+        labels, n_objects = np.zeros(0), 0
         steps: list[Steps] = []
         for part, (found, ran) in zip(parts, results, strict=True):
             if not steps:
-                labels, n_objects = np.zeros(selection.shape(shape), found.dtype), 0
-            labels[placed(part, selection.bounds(shape))] = renumbered(found, n_objects)
-            n_objects = max(n_objects, int(labels[placed(part, selection.bounds(shape))].max(initial=0)))
+                labels = np.zeros(selection.shape(shape), found.dtype)
+            numbered = renumbered(found, n_objects)
+            labels[placed(part, bounds)] = numbered
+            n_objects = max(n_objects, int(numbered.max(initial=0)))
             steps.append(ran)
         return labels, merged(steps)
+
+    def _part(
+        self, selection: Selection, parts: Sequence[Part], used: Literal["cpu", "gpu"], number: int
+    ) -> tuple[NDArray[Any], Steps]:
+        """Run all steps on one part."""
+        held = {name: selection.cut(a, parts[number]) for name, a in self.inputs.items()}
+        if selection.each:  # a part is small, and statistics that are shared need it in memory
+            held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
+        held = {name: _placed(a, used) for name, a in held.items()}
+        try:
+            return self._steps(held, _of_part(self.on_progress, number, len(parts)))
+        except ValueError as error:
+            if len(parts) == 1 or selection.pooled:  # then it is not this part that is wrong
+                raise
+            raise ValueError(f"at {where(parts[number], selection.kept_axes)}: {error}") from error
 
     def _steps(
         self, held: dict[str, Array], on_progress: Callable[[str, float], None] | None
@@ -211,6 +236,11 @@ class _Run:
             {"method": name, "settings": settings, "facts": {k: v for k, v in seen.facts.items() if k != "method"}}
             for name, settings, seen in ran
         ]
+
+
+def _placed(array: Array, used: Literal["cpu", "gpu"]) -> Array:
+    """Bring an array to the device, also one that is a Zarr array still."""
+    return _device.place(array if is_lazy(array) or not hasattr(array, "chunks") else to_numpy(array), used)
 
 
 def _of_part(

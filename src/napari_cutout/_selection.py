@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from ._array import Array
 from ._volume import AXES, SPATIAL
@@ -15,6 +18,9 @@ __all__ = ["Selection"]
 
 Box = tuple[tuple[int, int], ...]
 """First index and the one after the last, along each axis."""
+
+Part = tuple[slice | int, ...]
+"""What is run at a time: an index, or a first and last one, along every axis but c."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,13 @@ class Selection:
     pooled: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "box", tuple((int(a), int(b)) for a, b in self.box))
+        object.__setattr__(self, "box", _pairs(self.box))
+        object.__setattr__(self, "channel", _plain(self.channel))
+        object.__setattr__(self, "level", _plain(self.level))
         _check_axes(self.axes, self.each)
         _check_channel(self.axes, self.channel)
-        if self.level < 0:
-            raise ValueError(f"level must be 0 or more, got {self.level}")
+        if not _is_index(self.level):
+            raise ValueError(f"level must be a whole number from 0, got {self.level!r}")
         if self.pooled and not self.each:
             raise ValueError("pooled=True shares statistics between frames or slices, but each is empty; name the axis")
         if self.box and len(self.box) != len(self.kept_axes):
@@ -116,7 +124,7 @@ class Selection:
             if stop > size:
                 raise ValueError(
                     f"the recipe's region ends at {stop} along {axis!r}, but the image has {size} there; "
-                    "take the region out of the recipe to run on the whole image"
+                    "run it with whole=True, which leaves the region out"
                 )
         return self.box or whole
 
@@ -124,7 +132,7 @@ class Selection:
         """Return the shape of the labels for an image of this shape."""
         return tuple(stop - start for start, stop in self.bounds(shape))
 
-    def parts(self, shape: Sequence[int]) -> list[tuple[slice | int, ...]]:
+    def parts(self, shape: Sequence[int]) -> list[Part]:
         """Return where each part that is run at a time lies, as an index along every axis but c."""
         bounds = self.bounds(shape)
         choices = [
@@ -172,7 +180,7 @@ class Selection:
 _DEFAULTS: Mapping[str, Any] = {"channel": None, "level": 0, "box": (), "each": "", "pooled": False}
 
 
-def placed(part: Sequence[slice | int], bounds: Box) -> tuple[slice | int, ...]:
+def placed(part: Sequence[slice | int], bounds: Box) -> Part:
     """Return where a part lies in the labels, which begin where the box does."""
     return tuple(
         index - start if isinstance(index, int) else slice(index.start - start, index.stop - start)
@@ -180,7 +188,25 @@ def placed(part: Sequence[slice | int], bounds: Box) -> tuple[slice | int, ...]:
     )
 
 
+def _pairs(box: Any) -> Box:
+    try:
+        return tuple((operator.index(start), operator.index(stop)) for start, stop in box)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"box must be pairs of whole numbers, got {box!r}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's numbers, which JSON does not know, into Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _check_axes(axes: str, each: str) -> None:
+    if not isinstance(axes, str) or not isinstance(each, str):
+        raise ValueError(f"axes must be letters of {AXES!r}, got {axes if isinstance(each, str) else each!r}")
     if set(axes) - set(AXES) or len(set(axes)) != len(axes):
         raise ValueError(f"axes must be different letters of {AXES!r}, but are {axes!r}")
     if "".join(a for a in axes if a in SPATIAL) not in ("yx", "zyx"):
@@ -195,12 +221,10 @@ def _check_channel(axes: str, channel: Any) -> None:
     if ("c" in axes) != (channel is not None):
         rest = "name one, or 'grey'" if "c" in axes else "it must be None"
         raise ValueError(f"channel is {channel!r} for the axes {axes!r}; {rest}")
-    if channel is not None and channel != "grey" and (not isinstance(channel, int) or channel < 0):
+    if channel is not None and channel != "grey" and not _is_index(channel):
         raise ValueError(f"channel must be a whole number from 0 or 'grey', got {channel!r}")
 
 
-def indices(part: Sequence[slice | int], axes: str) -> Iterator[tuple[str, int]]:
-    """Yield axis and index of what is run one at a time in a part."""
-    for axis, index in zip(axes, part, strict=True):
-        if isinstance(index, int):
-            yield axis, index
+def where(part: Sequence[slice | int], axes: str) -> str:
+    """Say which of those that are run one at a time a part is, such as ``"t=3, z=0"``."""
+    return ", ".join(f"{axis}={index}" for axis, index in zip(axes, part, strict=True) if isinstance(index, int))

@@ -16,17 +16,19 @@ from typing import Any, Protocol, TypeVar
 R = TypeVar("R")
 
 Key = tuple[str, ...]
-"""Which statistics: the names of the sweeps that gather them, and the state that they begin with."""
+"""Which statistics: the number of the question in a run, the names of the sweeps, and the state they begin with."""
 
 
 class Statistics(Protocol):
     """Who is asked for the statistics of a plan."""
 
-    def state(self, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
+    def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
         """Return the state after all sweeps.
 
         Parameters
         ----------
+        key : tuple of str
+            By what the statistics are known again.
         start : object
             The state before the first sweep.
         sweeps : sequence of Pass
@@ -39,18 +41,41 @@ class Statistics(Protocol):
         """Hear that a step of the method looks this far beyond a voxel along each axis."""
 
 
-_current: ContextVar[Statistics | None] = ContextVar("napari_cutout_statistics", default=None)
+@dataclass(slots=True)
+class Asked:
+    """Who is asked in one run, with a count of the questions.
+
+    Two steps of a run may ask alike, and yet look at different voxels: the second inside what the first has cut. A
+    run asks in the same order whenever it is repeated, so that the count tells them apart.
+    """
+
+    statistics: Statistics
+    n_questions: int = 0
+
+    def state(self, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
+        """Return the state after all sweeps, of whoever is asked."""
+        self.n_questions += 1
+        # Sweeps depend on nothing but their state, so their names and what they begin with say it all.
+        key = (str(self.n_questions), *(sweep.name for sweep in sweeps), repr(start))
+        return self.statistics.state(key, start, sweeps, summary)
+
+    def reaches(self, width: Sequence[int]) -> None:
+        """Say that a step of the method looks this far beyond a voxel along each axis."""
+        self.statistics.reaches(width)
 
 
-def current() -> Statistics | None:
+_current: ContextVar[Asked | None] = ContextVar("napari_cutout_statistics", default=None)
+
+
+def current() -> Asked | None:
     """Return who is to be asked, or None if the arrays at hand are the whole."""
     return _current.get()
 
 
 @contextmanager
 def using(statistics: Statistics) -> Iterator[None]:
-    """Ask `statistics` for every statistic of the methods that run inside the ``with`` block, in this thread."""
-    token = _current.set(statistics)
+    """Ask `statistics` for every statistic of the one run inside the ``with`` block, in this thread."""
+    token = _current.set(Asked(statistics))
     try:
         yield
     finally:
@@ -64,14 +89,6 @@ def swept(start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any])
         if sweep.needed(state):
             state = sweep.finish(state, summary(sweep, state))
     return state
-
-
-def key_of(start: Any, sweeps: Sequence[Any]) -> Key:
-    """Return by what the statistics of a plan are known again.
-
-    Sweeps depend on nothing but their state, so their names and what they begin with say it all.
-    """
-    return (*(sweep.name for sweep in sweeps), repr(start))
 
 
 @dataclass(slots=True)
@@ -92,9 +109,8 @@ class Known:
     missing: set[Key] = field(default_factory=set)
     reach: tuple[int, ...] = ()
 
-    def state(self, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
+    def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
         """Return what is known, else what the arrays at hand say."""
-        key = key_of(start, sweeps)
         if key in self.states:
             return self.states[key]
         self.missing.add(key)
@@ -125,9 +141,9 @@ class Gathering:
     wanted: set[Key]
     states: dict[Key, Any] = field(default_factory=dict)
 
-    def state(self, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
+    def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
         """Gather, keep, and raise `Enough` after the last that was wanted."""
-        state = self.states[key_of(start, sweeps)] = swept(start, sweeps, summary)
+        state = self.states[key] = swept(start, sweeps, summary)
         if self.wanted <= self.states.keys():
             raise Enough
         return state
@@ -153,9 +169,8 @@ class _Pooling:
     sweep: Any = None
     waiting: list[Any] = field(default_factory=list)
 
-    def state(self, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
+    def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
         """Return what is known of all parts, or sweep over this one and raise."""
-        key = key_of(start, sweeps)
         if key in self.states:
             return self.states[key]
         if key != self.key:

@@ -156,10 +156,26 @@ class Recipe:
                     )
 
     @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """What each input is, such as ``"image"`` or ``"mask"``, in the order in which they are first read."""
+        found: dict[str, str] = {}
+        for step in self.steps:
+            arrays = {p.name: p.role.name for p in catalog.find(step.method).arrays if p.role}
+            for array, name in step.inputs.items():
+                if not _OUTPUT.fullmatch(name):
+                    found.setdefault(name, arrays[array])
+        return found
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the arrays that the recipe needs, in the order in which they are first read."""
-        names = (name for step in self.steps for name in step.inputs.values())
-        return tuple(dict.fromkeys(name for name in names if not _OUTPUT.fullmatch(name)))
+        return tuple(self.roles)
+
+    @property
+    def source(self) -> str:
+        """The input that the result lies on, and whose axes the selection has: an image, else the first input."""
+        images = [name for name, role in self.roles.items() if role == "image"] or list(self.inputs)
+        return "image" if "image" in images else images[0]
 
     def to_json(self) -> str:
         """Return the recipe as JSON, which `from_json` reads."""

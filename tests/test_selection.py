@@ -1,0 +1,272 @@
+"""Selections: what is cut out is what NumPy's indexing gives, and running on it is running on that."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import pickle
+import re
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import napari_cutout as nc
+from napari_cutout._selection import Selection, placed, where
+from napari_cutout.recipe import Recipe, Step
+
+from .cases import two_humps
+
+AXES = ["yx", "zyx", "cyx", "yxc", "zyxc", "czyx", "tyx", "tzyx", "tcyx", "tczyx", "zcyx", "cztyx"]
+
+
+@st.composite
+def selections(draw: st.DrawFn, boxed: bool | None = None) -> tuple[Selection, tuple[int, ...]]:
+    """Return a selection and the shape of an image that it fits."""
+    axes = draw(st.sampled_from(AXES))
+    shape = tuple(draw(st.integers(2, 5)) for _ in axes)
+    kept = [n for axis, n in zip(axes, shape, strict=True) if axis != "c"]
+    box: list[tuple[int, int]] = []
+    if draw(st.booleans()) if boxed is None else boxed:
+        for n in kept:
+            start = draw(st.integers(0, n - 1))
+            box.append((start, draw(st.integers(start + 1, n))))
+    channel = draw(st.sampled_from([0, shape[axes.index("c")] - 1, "grey"])) if "c" in axes else None
+    each = ("t" if "t" in axes else "") + ("z" if "z" in axes and draw(st.booleans()) else "")
+    pooled = bool(each) and draw(st.booleans())
+    return Selection(axes, channel, draw(st.integers(0, 3)), tuple(box), each, pooled), shape
+
+
+@given(selections())
+def test_parts_cover_the_box_once(drawn: tuple[Selection, tuple[int, ...]]) -> None:
+    selection, shape = drawn
+    bounds, labels_shape = selection.bounds(shape), selection.shape(shape)
+    kept = [n for axis, n in zip(selection.axes, shape, strict=True) if axis != "c"]
+    seen, in_image = np.zeros(labels_shape, int), np.zeros(kept, int)
+    for part in selection.parts(shape):
+        seen[placed(part, bounds)] += 1
+        in_image[part] += 1
+        assert seen[placed(part, bounds)].ndim == len(selection.run_axes)
+    assert (seen == 1).all()
+    assert in_image.sum() == seen.size
+    box = tuple(slice(*ends) for ends in bounds)
+    assert (in_image[box] == 1).all()
+
+
+@given(selections(), st.sampled_from(["numpy", "dask", "zarr"]))
+def test_what_is_cut_is_what_indexing_gives(drawn: tuple[Selection, tuple[int, ...]], library: str) -> None:
+    selection, shape = drawn
+    image = np.arange(np.prod(shape)).reshape(shape).astype(np.float32)
+    at_last = np.moveaxis(image, selection.axes.index("c"), -1) if "c" in selection.axes else image[..., None]
+    plane = at_last[..., : 3 if at_last.shape[-1] == 4 else None].mean(-1) if selection.channel == "grey" else None
+    expected = at_last[..., selection.channel or 0] if plane is None else plane
+    held: Any = image
+    if library == "dask":
+        held = da.from_array(image, chunks=2)
+    elif library == "zarr":
+        held = zarr.array(image, chunks=(2,) * image.ndim)
+    for part in selection.parts(shape):
+        np.testing.assert_allclose(np.asarray(selection.cut(held, part)), expected[part], rtol=1e-6)
+    labels = expected.astype(np.int32)
+    for part in selection.parts(shape):
+        np.testing.assert_array_equal(selection.cut(labels, part), labels[part])
+
+
+@given(selections())
+def test_a_selection_survives_json_copying_and_pickling(drawn: tuple[Selection, tuple[int, ...]]) -> None:
+    selection, shape = drawn
+    recipe = Recipe([Step("threshold")], selection)
+    for again in (Recipe.from_json(recipe.to_json()), copy.deepcopy(recipe), pickle.loads(pickle.dumps(recipe))):
+        assert again == recipe
+        assert (again.selection or Selection(selection.axes)).bounds(shape) == selection.bounds(shape)
+    assert Selection.from_dict(selection.as_dict()) == selection
+    assert recipe.source == "image"
+
+
+def test_by_hand() -> None:
+    selection = Selection("tcyx", channel=1, box=((1, 3), (0, 2), (1, 2)), each="t")
+    assert selection.kept_axes == "tyx"
+    assert selection.run_axes == "yx"
+    assert selection.parts((4, 2, 5, 6)) == [(1, slice(0, 2), slice(1, 2)), (2, slice(0, 2), slice(1, 2))]
+    assert selection.shape((4, 2, 5, 6)) == (2, 2, 1)
+    assert placed(selection.parts((4, 2, 5, 6))[1], selection.box) == (1, slice(0, 2), slice(0, 1))
+    assert where((3, slice(0, 2), 0), "tyz") == "t=3, z=0"
+    numbers = Selection("cyx", np.int64(1), np.int32(2), ((np.int64(0), 1), (0, 1)))  # type: ignore[arg-type]
+    assert json.dumps(numbers.as_dict())
+    assert numbers == Selection("cyx", 1, 2, ((0, 1), (0, 1)))
+    assert Recipe([Step("threshold")], Selection("zyx")).selection is None
+    assert Recipe([Step("threshold")], Selection("zyx", each="z")).selection is not None
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "letter": ({"axes": "qyx"}, "axes must be different letters of 'tczyx', but are 'qyx'"),
+    "twice": ({"axes": "yyx"}, "axes must be different letters of 'tczyx', but are 'yyx'"),
+    "no plane": ({"axes": "zy"}, "axes must hold y and x, in the order z, y, x, but are 'zy'"),
+    "order": ({"axes": "yzx", "each": "z"}, "axes must hold y and x, in the order z, y, x, but are 'yzx'"),
+    "time": ({"axes": "tyx"}, "axes 'tyx' hold time, which is run frame by frame; put 't' into each, got ''"),
+    "each": ({"axes": "zyx", "each": "t"}, "each must name axes of 'tz' that the image has, 'zyx', got 't'"),
+    "each twice": ({"axes": "zyx", "each": "zz"}, "each must name axes of 'tz' that the image has"),
+    "each y": ({"axes": "yx", "each": "y"}, "each must name axes of 'tz' that the image has"),
+    "no channel": ({"axes": "cyx"}, "channel is None for the axes 'cyx'; name one, or 'grey'"),
+    "channel": ({"axes": "yx", "channel": 0}, "channel is 0 for the axes 'yx'; it must be None"),
+    "below": ({"axes": "cyx", "channel": -1}, "channel must be a whole number from 0 or 'grey', got -1"),
+    "word": ({"axes": "cyx", "channel": "red"}, "channel must be a whole number from 0 or 'grey', got 'red'"),
+    "bool": ({"axes": "cyx", "channel": True}, "channel must be a whole number from 0 or 'grey', got True"),
+    "level": ({"axes": "yx", "level": -1}, "level must be a whole number from 0, got -1"),
+    "level kind": ({"axes": "yx", "level": 1.5}, "level must be a whole number from 0, got 1.5"),
+    "pooled": ({"axes": "yx", "pooled": True}, "pooled=True shares statistics between frames or slices"),
+    "pairs": ({"axes": "yx", "box": [(0, 1)]}, "box must have a pair for each of the axes 'yx', but has 1"),
+    "empty": ({"axes": "yx", "box": [(0, 1), (2, 2)]}, "box must have 0 <= start < stop, but is 2, 2 along 'x'"),
+    "start": ({"axes": "yx", "box": [(-1, 1), (0, 2)]}, "box must have 0 <= start < stop, but is -1, 1 along 'y'"),
+    "no pair": ({"axes": "yx", "box": [(0, 1, 2), (0, 2)]}, "box must be pairs of whole numbers, got [(0, 1, 2)"),
+    "no numbers": ({"axes": "yx", "box": 5}, "box must be pairs of whole numbers, got 5"),
+    "no axes": ({"axes": 3}, "axes must be letters of 'tczyx', got 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "text"), BAD.values(), ids=BAD)
+def test_what_is_wrong_is_said_when_it_is_made(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Selection(**given)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Selection.from_dict(given)
+
+
+@pytest.mark.parametrize("entry", [[], {}, {"axes": "yx", "levels": 1}, {"channel": 1}], ids=str)
+def test_json_that_is_no_selection_is_refused(entry: Any) -> None:
+    with pytest.raises(ValueError, match="a selection has the entries axes, channel, level, box, each, pooled, got"):
+        Selection.from_dict(entry)
+
+
+def test_images_that_do_not_fit_are_refused() -> None:
+    selection = Selection("cyx", channel=2, box=((0, 4), (0, 9)))
+    with pytest.raises(ValueError, match=re.escape("with the axes 'cyx', but this one has the shape (5, 6)")):
+        selection.bounds((5, 6))
+    with pytest.raises(ValueError, match="the recipe runs on channel 2, but the image has 2, from 0"):
+        selection.bounds((2, 9, 9))
+    with pytest.raises(ValueError, match="region ends at 9 along 'x', but the image has 8 there; run it with whole"):
+        selection.bounds((3, 9, 8))
+
+
+# Running on a selection --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def movie() -> np.ndarray:
+    """Three frames of two channels, each brighter than the one before."""
+    frames = [np.stack([two_humps((24, 30), seed=2 * t + c) + 500 * t for c in range(2)]) for t in range(3)]
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("library", ["numpy", "dask", "zarr"])
+def test_each_frame_is_as_if_it_ran_by_itself(movie: np.ndarray, library: str) -> None:
+    selection = Selection("tcyx", channel=1, box=((1, 3), (2, 20), (0, 30)), each="t")
+    held = {"numpy": movie, "dask": da.from_array(movie, chunks=(1, 1, 8, 8)), "zarr": zarr.array(movie)}[library]
+    result = nc.execute(Recipe([Step("threshold", {"sigma": 1.0})], selection), {"image": held})
+    expected = np.stack([nc.threshold(movie[t, 1, 2:20], sigma=1.0) for t in (1, 2)])
+    np.testing.assert_array_equal(result.labels, expected)
+    (step,) = result.provenance["steps"]
+    cuts = step["by_part"]["threshold"]
+    assert len(cuts) == 2
+    assert cuts[0] != cuts[1]
+    assert "threshold" not in step["facts"]
+    assert result.provenance["tiling"] == "one index of 't' at a time"
+    assert result.provenance["recipe"]["selection"]["each"] == "t"
+
+
+def test_only_what_is_selected_is_read(movie: np.ndarray) -> None:
+    read = []
+
+    def block(of: np.ndarray, block_id: tuple[int, ...] = ()) -> np.ndarray:
+        read.append(block_id)
+        return of
+
+    lazy = da.from_array(movie, chunks=(1, 1, 24, 30)).map_blocks(block, dtype=movie.dtype, meta=np.zeros((0,) * 4))
+    selection = Selection("tcyx", channel=0, box=((1, 2), (0, 24), (0, 30)), each="t")
+    nc.execute(Recipe([Step("threshold")], selection), {"image": lazy})
+    assert {at for at in read if at} == {(1, 0, 0, 0)}
+
+
+def test_a_region_alone_stays_lazy_until_it_is_run(movie: np.ndarray) -> None:
+    lazy = da.from_array(movie[:, 0], chunks=(1, 8, 8))
+    selection = Selection("zyx", box=((0, 3), (4, 20), (4, 20)))
+    result = nc.execute(Recipe([Step("multi_otsu", {"sigma": 1.0})], selection), {"image": lazy})
+    np.testing.assert_array_equal(result.labels, nc.multi_otsu(movie[:, 0, 4:20, 4:20], sigma=1.0))
+    assert result.provenance["tiling"] == "blocks"
+
+
+def test_a_zarr_array_runs_whole_too(movie: np.ndarray) -> None:
+    result = nc.execute(Recipe([Step("threshold")]), {"image": zarr.array(movie[:, 0])})
+    np.testing.assert_array_equal(result.labels, nc.threshold(movie[:, 0]))
+
+
+def test_objects_are_numbered_on_and_on(movie: np.ndarray) -> None:
+    selection = Selection("tyx", each="t")
+    recipe = Recipe([Step("threshold", {"one_per_object": True, "min_size": 3})], selection)
+    labels = nc.execute(recipe, {"image": movie[:, 0]}).labels
+    n_before = 0
+    for frame, image in zip(labels, movie[:, 0], strict=True):
+        alone = nc.threshold(image, one_per_object=True, min_size=3)
+        assert alone.max() > 0
+        np.testing.assert_array_equal(frame, np.where(alone > 0, alone + n_before, 0))
+        n_before += int(alone.max())
+    assert labels.dtype == np.int32
+
+
+def test_a_frame_without_objects_keeps_the_count(movie: np.ndarray) -> None:
+    image = movie[:, 0].copy()
+    image[1] = 0
+    recipe = Recipe([Step("threshold_at", {"value": 10_000.0, "one_per_object": True})], Selection("tyx", each="t"))
+    labels = nc.execute(recipe, {"image": image}).labels
+    assert labels[1].max() == 0
+    assert labels[2][labels[2] > 0].min() == labels[0].max() + 1
+
+
+def test_masks_and_markers_are_cut_alike(movie: np.ndarray) -> None:
+    inside = np.zeros(movie[:, 0].shape, bool)
+    inside[:, 3:20, 3:25] = True
+    strokes = (movie[:, 0] > np.quantile(movie[:, 0], 0.9)).astype(np.int32)
+    selection = Selection("tcyx", channel=0, box=((0, 2), (1, 24), (0, 30)), each="t")
+    recipe = Recipe([Step("back_projection", {}, {"mask": "mask"})], selection)
+    result = nc.execute(recipe, {"image": movie, "markers": strokes, "mask": inside})
+    expected = [nc.back_projection(movie[t, 0, 1:], strokes[t, 1:], inside[t, 1:]) for t in (0, 1)]
+    np.testing.assert_array_equal(result.labels, np.stack(expected))
+
+
+@pytest.mark.parametrize("shape", [(3, 25, 30), (2, 24, 30), (24, 30), (4, 2, 24, 30)], ids=str)
+def test_an_input_of_another_shape_is_never_cut(movie: np.ndarray, shape: tuple[int, ...]) -> None:
+    recipe = Recipe([Step("threshold", {}, {"mask": "mask"})], Selection("tcyx", channel=0, each="t"))
+    with pytest.raises(ValueError, match=re.escape(f"mask must have the shape of image, (3, 24, 30), but has {shape}")):
+        nc.execute(recipe, {"image": movie, "mask": np.ones(shape, bool)})
+
+
+def test_an_error_says_where_it_was(movie: np.ndarray) -> None:
+    image = movie[:, 0].copy()
+    image[2] = 7
+    recipe = Recipe([Step("threshold")], Selection("tyx", each="t"))
+    with pytest.raises(ValueError, match=r"^at t=2: .*every voxel is 7"):
+        nc.execute(recipe, {"image": image})
+
+
+def test_slices_take_the_spacing_of_their_axes(movie: np.ndarray) -> None:
+    recipe = Recipe([Step("local_mean", {"window": 9.0})], Selection("zyx", each="z"))
+    result = nc.execute(recipe, {"image": movie[:, 0]}, spacing=(2.0, 1.0))
+    expected = [nc.local_mean(plane, window=9.0, spacing=(2.0, 1.0)) for plane in movie[:, 0]]
+    np.testing.assert_array_equal(result.labels, np.stack(expected))
+
+
+def test_progress_of_parts_is_progress_of_all(movie: np.ndarray) -> None:
+    seen: list[tuple[str, float]] = []
+    recipe = Recipe([Step("threshold")], Selection("tyx", each="t"))
+    nc.execute(recipe, {"image": movie[:, 0]}, on_progress=lambda stage, done: seen.append((stage, done)))
+    assert {stage.rpartition(", ")[2] for stage, _ in seen} == {f"part {n} of 3" for n in (1, 2, 3)}
+    shares = [done for stage, done in seen if stage.startswith("labelling voxels")]
+    assert shares == sorted(shares)
+    polls = itertools.count()
+    with pytest.raises(nc.Cancelled):
+        nc.execute(recipe, {"image": movie[:, 0]}, is_cancelled=lambda: next(polls) > 3)
