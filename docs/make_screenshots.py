@@ -179,6 +179,23 @@ def evaluate(viewer: Any) -> None:
     show_all(viewer)
 
 
+def evaluate_slices(viewer: Any) -> None:
+    """Scores of every slice of a volume, and the errors of one of the worst."""
+    viewer.open_sample("napari-cutout", "nuclei_3d")
+    cut = open_widget(viewer, "Threshold")
+    cut.set(sigma=1.0)
+    press(cut)
+    viewer.window.remove_dock_widget(cut)
+    widget = open_widget(viewer, "Evaluate")
+    press(widget)
+    widget.add_error_layer()
+    for layer in viewer.layers[1:-1]:
+        layer.visible = False
+    widget.tabs.setCurrentIndex(1)
+    widget.plot.show_slice(widget.plot.canvas.curves.worst[0])
+    show_all(viewer)
+
+
 def napari_cutout(viewer: Any) -> None:
     """Show the plugin at work: an image, its labels, where they are wrong, and both widgets, one above the other."""
     viewer.open_sample("napari-cutout", "nuclei_2d")
@@ -206,6 +223,7 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "threshold-3d": threshold_3d,
     "histogram": histogram,
     "evaluate": evaluate,
+    "evaluate-slices": evaluate_slices,
     "napari-cutout": napari_cutout,
 }
 

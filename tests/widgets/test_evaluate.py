@@ -6,10 +6,14 @@ import csv
 import json
 import threading
 
+import dask.array as da
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_cutout.evaluation.overlap import error_map, evaluate
+from napari_cutout.evaluation.slices import evaluate_slices
+from napari_cutout.widgets import _layers
 
 pytestmark = pytest.mark.qt
 
@@ -31,23 +35,45 @@ def opened(viewer, dock, pair):
     return dock("Evaluate")
 
 
+@pytest.fixture
+def opened_on_volume(viewer, dock, volume):
+    """The widget on a volume whose prediction lacks slice 4."""
+    truth = (volume > 400).astype(np.uint8)
+    predicted = truth.copy()
+    predicted[4] = 0
+    for name, data in (("cut", predicted), ("by hand", truth)):
+        viewer.add_labels(data, name=name, scale=(2, 1, 1), axis_labels=("z", "y", "x"))
+    return dock("Evaluate")
+
+
+def column(table, name):
+    return [table.value(row, name) for row in range(table.n_rows)]
+
+
 def test_the_table_is_that_of_evaluate(opened, press, pair):
     press(opened)
     expected = evaluate(*pair)
     assert opened.score.evaluation.table == expected.table
-    shown = [[opened.table.item(r, c).text() for c in range(3)] for r in range(opened.table.rowCount())]
-    assert shown == [[str(row["class"]), f"{row['iou']:.3f}", f"{row['dice']:.3f}"] for row in expected.table]
+    for name in ("class", "iou", "dice", "tp", "tn"):
+        assert column(opened.table, name) == [row[name] for row in expected.table]
     assert f"mean IoU {expected.mean_iou:.4f}" in opened.headline.text()
-    assert f"matched by {expected.match}" in opened.headline.text()
+    assert f"Matched by {expected.match}" in opened.headline.text()
+    assert not opened.tabs.isTabVisible(1), "a picture has no slices"
 
 
-def test_the_scores_fit_into_400_pixels_and_no_column_is_squeezed(opened, press):
+def test_the_table_sorts_by_any_column_as_numbers(opened, press):
     press(opened)
-    table, header = opened.table, opened.table.horizontalHeader()
-    wanted = [max(table.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in range(table.columnCount())]
-    assert opened.minimumSizeHint().width() <= 400
-    assert sum(wanted[:7]) <= 400 - 20, "what stands around the table takes 20"
-    assert all(header.sectionSize(c) >= width for c, width in enumerate(wanted))
+    at = [c.name for c in opened.table.columns].index("tp")
+    opened.table.sortByColumn(at, Qt.SortOrder.AscendingOrder)
+    shown = [int(row[at].replace(",", "")) for row in opened.table.texts()]
+    assert shown == sorted(shown)
+    assert shown != column(opened.table, "tp")
+
+
+def test_it_is_narrow(opened_on_volume, press):
+    press(opened_on_volume)
+    inner = opened_on_volume._column.widget()
+    assert inner.minimumSizeHint().width() <= 300, "what stands around it takes 20 of 320"
 
 
 def test_unpainted_and_match_are_used(opened, press, pair):
@@ -56,7 +82,7 @@ def test_unpainted_and_match_are_used(opened, press, pair):
     opened.match_box.setCurrentText("binary")
     press(opened)
     assert opened.score.evaluation.table == evaluate(*pair, ignore=0, match="binary").table
-    assert "unpainted means not annotated" in opened.headline.text()
+    assert "read as not annotated, and left out" in opened.headline.text()
 
 
 def test_strokes_preselect_not_annotated(viewer, opened):
@@ -65,7 +91,7 @@ def test_strokes_preselect_not_annotated(viewer, opened):
     layer = viewer.add_labels(strokes, name="strokes", scale=(0.5, 0.5), translate=(3, 4), units=("um", "um"))
     opened.boxes["truth"].choose(layer)
     assert opened.unpainted == "not annotated"
-    assert opened._painted.text() == "0.938 % of truth is painted"
+    assert opened._painted.text() == "0.938 % of truth painted"
 
 
 def test_the_error_layer_lies_on_the_labels_in_fixed_colours(viewer, opened, press, pair):
@@ -78,8 +104,6 @@ def test_the_error_layer_lies_on_the_labels_in_fixed_colours(viewer, opened, pre
     assert errors.units == cut.units
     np.testing.assert_allclose(errors.get_color(1)[:3], (0, 0x9E / 255, 0x73 / 255), atol=0.01)
     np.testing.assert_allclose(errors.get_color(2)[:3], (0xD5 / 255, 0x5E / 255, 0), atol=0.01)
-    opened.error_button.click()
-    assert viewer.layers[-1].name == "cut errors [1]"
 
 
 def test_export_writes_what_evaluate_says_and_damages_no_file(opened, press, pair, tmp_path):
@@ -149,20 +173,257 @@ def test_cancel_leaves_no_score(viewer, opened, qtbot, monkeypatch):
     from napari_cutout.widgets import _scores
 
     reached, go_on = threading.Event(), threading.Event()
-    real = _scores.overlap.evaluate
+    real = _scores.slices_along
 
     def held(*args, **options):
         reached.set()
         assert go_on.wait(60)
         return real(*args, **options)
 
-    monkeypatch.setattr(_scores.overlap, "evaluate", held)
+    monkeypatch.setattr(_scores, "slices_along", held)
     opened.bar.button.click()
     qtbot.waitUntil(reached.is_set)
     with qtbot.waitSignal(opened.bar.ended):
         opened.bar.button.click()
         go_on.set()
     assert opened.score is None
-    assert opened.table.rowCount() == 0
+    assert opened.table.n_rows == opened.past.n_rows == 0
     assert not opened.error_button.isEnabled()
     assert len(viewer.layers) == 2
+
+
+# Slices ------------------------------------------------------------------------------------------------
+
+
+def test_a_volume_is_plotted_slice_by_slice(viewer, opened_on_volume, press, volume):
+    press(opened_on_volume)
+    plot = opened_on_volume.plot
+    assert opened_on_volume.tabs.isTabVisible(1)
+    assert [plot.axis_box.itemText(at) for at in range(3)] == ["z", "y", "x"]
+    truth = (volume > 400).astype(np.uint8)
+    expected = evaluate_slices(viewer.layers["cut"].data, truth, axis=0)
+    np.testing.assert_array_equal(plot.canvas._iou.getData()[1], expected.mean_iou)
+    assert plot.canvas.curves.worst == (4,)
+    plot.worst.linkActivated.emit("4")
+    assert viewer.dims.point[0] == 8
+    assert plot.canvas.current == 4
+
+
+def test_a_time_series_is_plotted_along_time_as_well(viewer, dock, press):
+    truth = np.random.default_rng(5).integers(0, 2, (3, 4, 8, 9)).astype(np.uint8)
+    predicted = truth.copy()
+    predicted[1] = 0
+    for name, data in (("cut", predicted), ("by hand", truth)):
+        viewer.add_labels(data, name=name, axis_labels=("t", "z", "y", "x"))
+    widget = dock("Evaluate")
+    press(widget)
+    assert widget.plot.axis_box.itemText(0) == "t"
+    assert widget.plot.canvas.curves.iou.tolist() == [1, 0, 1]
+    widget.plot.axis_box.setCurrentIndex(1)
+    assert len(widget.plot.canvas.curves.iou) == 4
+    widget.plot.show_slice(2)
+    assert viewer.dims.current_step[:2] == (viewer.dims.current_step[0], 2)
+
+
+def test_slices_are_exported(opened_on_volume, press, tmp_path, monkeypatch):
+    press(opened_on_volume)
+    opened_on_volume.plot.axis_box.setCurrentIndex(1)
+    target = tmp_path / "asked.csv"
+    monkeypatch.setattr("napari_cutout.widgets._evaluate.QFileDialog.getSaveFileName", lambda *_: (str(target), ""))
+    opened_on_volume.slices_button.click()
+    with target.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["axis"] for row in rows} == {"1"}
+    assert [float(row["iou"]) for row in rows[::2]] == opened_on_volume.plot.found.iou[:, 0].tolist()
+
+
+def test_layers_on_disk_are_counted_in_chunks(viewer, dock, press, monkeypatch):
+    monkeypatch.setattr(_layers, "MAX_LAZY_BYTES", 100)
+    truth = np.random.default_rng(6).integers(0, 3, (4, 10, 12))
+    viewer.add_labels(da.from_array(np.roll(truth, 1, 2), (2, 10, 5)), name="cut")
+    viewer.add_labels(truth, name="by hand")
+    widget = dock("Evaluate")
+    press(widget)
+    assert widget.score.evaluation.table == evaluate(np.roll(truth, 1, 2), truth).table
+    widget.error_button.click()
+    assert isinstance(viewer.layers["cut errors"].data, da.Array)
+
+
+# Names -------------------------------------------------------------------------------------------------
+
+
+def test_names_of_classes_are_edited_in_the_table_and_shown_in_the_plot(opened_on_volume, press):
+    press(opened_on_volume)
+    table = opened_on_volume.table
+    at = [c.name for c in table.columns].index("name")
+    assert table.model().setData(table.model().index(1, at), "nuclei")
+    assert opened_on_volume.names.name_of(1) == "nuclei"
+    assert column(table, "name") == ["", "nuclei"]
+    assert opened_on_volume.plot.class_box.itemText(2) == "class 1 (nuclei)"
+    press(opened_on_volume)
+    assert column(table, "name") == ["", "nuclei"]
+
+
+# Scores that are not current ---------------------------------------------------------------------------
+
+
+def test_painting_makes_scores_stale_and_scoring_again_mends_it(viewer, opened, press):
+    press(opened)
+    assert opened.notice.isHidden()
+    viewer.layers["cut"].paint((4, 4), 2)
+    assert opened.notice.text().startswith("Scores of an earlier state: 'cut' against 'by hand' changed since.")
+    assert "#808080" in opened.table.styleSheet()
+    assert not opened.error_button.isEnabled()
+    press(opened)
+    assert opened.notice.isHidden()
+    assert opened.table.styleSheet() == ""
+    assert opened.error_button.isEnabled()
+
+
+def test_an_undone_stroke_makes_scores_stale(viewer, opened, press):
+    layer = viewer.layers["cut"]
+    layer.paint((4, 4), 2)
+    press(opened)
+    layer.undo()
+    assert "changed since" in opened.notice.text()
+
+
+def test_looking_at_layers_does_not_make_scores_stale(viewer, opened_on_volume, press):
+    press(opened_on_volume)
+    viewer.dims.set_point(0, 6)
+    viewer.layers["cut"].visible = False
+    viewer.layers["cut"].opacity = 0.3
+    viewer.layers["cut"].name = "renamed"
+    assert opened_on_volume.notice.isHidden()
+
+
+def test_painting_during_a_run_makes_its_scores_stale(viewer, opened, qtbot):
+    opened.bar.button.click()
+    viewer.layers["by hand"].paint((4, 4), 1)
+    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+        pass
+    assert "changed since" in opened.notice.text()
+
+
+def test_a_removed_layer_makes_scores_stale_and_the_plot_moves_nothing(viewer, opened_on_volume, press):
+    press(opened_on_volume)
+    viewer.layers.remove("cut")
+    assert opened_on_volume.notice.text() == "Scores of 'cut' against 'by hand'; a layer of them is gone."
+    assert opened_on_volume.plot.reading.text() == "the layer of these scores is gone"
+    before = viewer.dims.point
+    opened_on_volume.plot.show_slice(1)
+    assert viewer.dims.point == before
+
+
+def test_other_layers_and_settings_above_are_named(viewer, opened, press, pair):
+    press(opened)
+    opened.match_box.setCurrentText("binary")
+    assert opened.notice.text().startswith("Scores of other settings than those above.")
+    opened.match_box.setCurrentText("auto")
+    assert opened.notice.isHidden()
+    other = viewer.add_labels(pair[0], name="third", scale=(0.5, 0.5), translate=(3, 4), units=("um", "um"))
+    opened.boxes["predicted"].choose(other)
+    assert opened.notice.text() == "Scores of 'cut' against 'by hand', not of the layers chosen above."
+
+
+# The layer of errors -----------------------------------------------------------------------------------
+
+
+def test_the_error_layer_is_updated_as_long_as_nobody_edits_it(viewer, opened, press):
+    press(opened)
+    opened.error_button.click()
+    before = viewer.layers["cut errors"].data
+    viewer.layers["cut"].paint((4, 4), 2)
+    press(opened)
+    opened.error_button.click()
+    assert [layer.name for layer in viewer.layers] == ["cut", "by hand", "cut errors"]
+    expected = error_map(viewer.layers["cut"].data, viewer.layers["by hand"].data)
+    np.testing.assert_array_equal(viewer.layers["cut errors"].data, expected)
+    assert (before != expected).any()
+    viewer.layers["cut errors"].paint((20, 20), 3)
+    press(opened)
+    opened.error_button.click()
+    assert viewer.layers[-1].name == "cut errors [1]"
+    assert viewer.layers["cut errors"].data[20, 20] == 3
+
+
+def test_an_error_layer_that_was_moved_stays(viewer, opened, press):
+    press(opened)
+    opened.error_button.click()
+    viewer.layers["cut errors"].translate = (0, 0)
+    opened.error_button.click()
+    assert viewer.layers[-1].name == "cut errors [1]"
+
+
+# History -----------------------------------------------------------------------------------------------
+
+
+def test_every_evaluation_is_a_row_and_a_click_shows_it_again(opened, press):
+    press(opened)
+    first = opened.headline.text()
+    opened.match_box.setCurrentText("binary")
+    press(opened)
+    assert opened.headline.text() != first
+    assert column(opened.past, "match") == ["value", "binary"]
+    assert opened.past.selected == [1]
+    opened.past.selectRow(0)
+    assert opened.headline.text() == first
+    assert opened.notice.text().startswith("An earlier evaluation, of ")
+    assert not opened.error_button.isEnabled()
+    opened.past.selectRow(1)
+    assert opened.notice.isHidden()
+    assert opened.error_button.isEnabled()
+
+
+def test_the_history_names_the_method(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    threshold = dock("Threshold")
+    threshold.set(sigma=1.0)
+    press(threshold)
+    viewer.add_labels((blobs > 100).astype(int), name="by hand")
+    widget = dock("Evaluate")
+    press(widget)
+    assert column(widget.past, "method") == ["threshold"]
+    assert column(widget.past, "settings") == ["sigma 1"]
+
+
+def test_the_history_outlives_the_widget(viewer, dock, opened, press):
+    press(opened)
+    text = opened.headline.text()
+    viewer.window.remove_dock_widget(opened)
+    again = dock("Evaluate")
+    assert again is not opened
+    assert again.past.n_rows == 1
+    assert again.score is None
+    again.past.selectRow(0)
+    assert again.headline.text() == text
+    assert again.notice.text().startswith("An earlier evaluation")
+    press(again)
+    assert again.past.n_rows == 2
+
+
+def test_the_history_is_exported_and_cleared(opened, press, tmp_path, monkeypatch):
+    assert not opened.history_button.isEnabled()
+    press(opened)
+    target = tmp_path / "asked.csv"
+    monkeypatch.setattr("napari_cutout.widgets._evaluate.QFileDialog.getSaveFileName", lambda *_: (str(target), ""))
+    opened.history_button.click()
+    with target.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["predicted"], row["truth"]) == ("cut", "by hand")
+    opened.clear_button.click()
+    assert opened.past.n_rows == 0
+    assert not opened.clear_button.isEnabled()
+    assert opened.score is not None, "what is shown stays"
+
+
+def test_a_closed_widget_follows_nothing(viewer, opened_on_volume, press):
+    press(opened_on_volume)
+    plot, notice = opened_on_volume.plot, opened_on_volume.notice
+    before = plot.canvas.current, plot.canvas.backgroundBrush().color().name()
+    viewer.window.remove_dock_widget(opened_on_volume)
+    viewer.dims.set_point(0, 8 if before[0] != 4 else 2)
+    viewer.theme = "light"
+    viewer.layers["cut"].paint((1, 1, 1), 1)
+    assert (plot.canvas.current, plot.canvas.backgroundBrush().color().name()) == before
+    assert notice.text() == ""

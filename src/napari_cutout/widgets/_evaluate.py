@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
+    QTabWidget,
+    QVBoxLayout,
     QWidget,
 )
 
-from ..evaluation._annotation import Unpainted, unpainted_guess
+from ..evaluation._annotation import Unpainted
+from ..evaluation._error_kinds import ERROR_KINDS
 from ..evaluation._matching import Match
-from . import _layers
+from . import _history, _layers, _scores
+from ._class_names import class_names
+from ._error_layer import show_errors
 from ._frame import Dock, form, group, problem_line
+from ._histogram_plot import preload
 from ._layer_box import LayerBox
-from ._scores import (
-    COLUMNS,
-    ERRORS,
-    Question,
-    Score,
-    cells,
-    colours,
-    headline,
-    painted_labels,
-    painted_share,
-    problems,
-)
+from ._scores import Asked, Question, Score, headline, painted, problems, rows, standing
+from ._slices import axis_names
+from ._slices_plot import SlicesPlot
+from ._table import Table
+from ._witness import Witness
 
 __all__ = ["EvaluateWidget"]
 
@@ -45,24 +42,59 @@ _MATCHES = {"auto": "auto", "binary": "binary", "value": "by value", "overlap": 
 """What the box calls the rules of `evaluate`."""
 
 _MATCH_TOOLTIP = (
-    "How predicted labels are matched to the classes of truth. Binary: any label but 0 is an object. By value: equal "
-    "labels are the same class. By best overlap: each predicted label counts as the class it shares most voxels with."
+    "How predicted labels are matched to the classes of truth.\n"
+    "auto: by value where the labels of both sides agree, so that they name classes; by best overlap where predicted "
+    "is a map of classes without a background, or truth holds strokes whose labels do not agree; binary everywhere "
+    "else, as where labels number objects. The scores say which rule it was, and why.\n"
+    "binary: any label but 0 is an object.\n"
+    "by value: equal labels are the same class.\n"
+    "by best overlap: each predicted label counts as the class it shares most voxels with, which favours predicted."
 )
-
-_SMALL = "QHeaderView { font-size: 7.5pt; } QHeaderView::section { padding: 1px; }"
-"""Style of the header: with it the scores are in view in a widget of 400 pixels."""
-
-_SCORES_WIDTH = 366
-"""Width of the columns of scores, in pixels; for the counts after them a narrow table scrolls sideways."""
 
 _UNPAINTED_TOOLTIP = (
     "What label 0 of the truth means: background, if everything was annotated; not annotated, if it holds strokes. "
     "Voxels that are not annotated leave every count."
 )
 
+_FADED = "color: #808080"
+"""Style of scores that are not current; readable on dark themes and on light ones."""
+
+_NOTICE = "border-left: 3px solid #e69f00; padding-left: 5px"
+"""Style of the line that says why they are not."""
+
+_TABLE_HEIGHT = 150
+"""Height that a table keeps, in pixels."""
+
+Progress = Callable[[str, float], None]
+
+Export = Callable[..., Path]
+"""Writes to ``(path, overwrite=...)``."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is known of an evaluation before it is finished.
+
+    Parameters
+    ----------
+    asked : Asked
+        What the form said.
+    layers : tuple of napari layer
+        Predicted and truth.
+    place : dict
+        Where the errors lie.
+    witness : Witness
+        Watches the layers since they were read.
+    """
+
+    asked: Asked
+    layers: tuple[Any, Any]
+    place: dict[str, Any]
+    witness: Witness
+
 
 class EvaluateWidget(Dock):
-    """Scores predicted labels against an annotation: a table per class, a layer of errors, CSV and JSON.
+    """Scores predicted labels against an annotation: per class, per slice, where they are wrong, and all so far.
 
     Parameters
     ----------
@@ -72,15 +104,25 @@ class EvaluateWidget(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer, "Evaluate")
-        self.score: Score | None = None
-        self._asked: tuple[str, dict[str, Any], Unpainted, float] | None = None
+        self.history = _history.history(napari_viewer)
+        self.names = class_names(napari_viewer)
+        self.shown: _history.Past | None = None
+        self._fresh: _history.Past | None = None  # what this widget scored last; nothing else can be current
+        self._run: _Run | None = None
+        self._done: _Run | None = None
         self._truth: Any = None
-        self._share = 0.0
         self._build_layers()
         self._build_result()
         self.listen(list(self.boxes.values()))
+        self.names.changed.connect(self._rename)
         self._guess_layers()
+        self._show_history()
         self.refresh()
+
+    @property
+    def score(self) -> Score | None:
+        """The scores that are shown."""
+        return None if self.shown is None else self.shown.score
 
     # Building
 
@@ -93,48 +135,63 @@ class EvaluateWidget(Dock):
         self.unpainted_box.setToolTip(_UNPAINTED_TOOLTIP)
         self.match_box.addItems([_MATCHES[rule] for rule in get_args(Match)])
         self.match_box.setToolTip(_MATCH_TOOLTIP)
+        for box in (self.unpainted_box, self.match_box):
+            box.currentIndexChanged.connect(self._show_standing)
+            box.setMinimumContentsLength(8)
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._painted = QLabel()
         self._lines = {name: problem_line() for name in self.boxes}
         layout = form()
         for name, box in self.boxes.items():
             layout.addRow(name, box)
             layout.addRow(self._lines[name])
-        layout.addRow("unpainted means", self.unpainted_box)
+        layout.addRow("unpainted", self.unpainted_box)
         layout.addRow("", self._painted)
-        layout.addRow("match labels", self.match_box)
+        layout.addRow("match", self.match_box)
         self.content.addWidget(group("Layers", layout))
 
     def _build_result(self) -> None:
-        self.headline = QLabel()
-        self.headline.setWordWrap(True)
-        self.headline.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.table = QTableWidget(0, len(COLUMNS))
-        self.table.setHorizontalHeaderLabels(list(COLUMNS.values()))
-        self.table.verticalHeader().setVisible(False)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setMinimumSectionSize(30)
-        header.setStyleSheet(_SMALL)
-        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.table.setMinimumSize(_SCORES_WIDTH, 160)
-        self.error_button = QPushButton("Add error layer")
-        self.error_button.clicked.connect(self.add_error_layer)
-        self.csv_button, self.json_button = QPushButton("Export CSV…"), QPushButton("Export JSON…")
-        self.csv_button.clicked.connect(partial(self._ask_and_export, "csv"))
-        self.json_button.clicked.connect(partial(self._ask_and_export, "json"))
-        buttons = QHBoxLayout()
-        for button in self._result_buttons:
-            buttons.addWidget(button)
-            button.setEnabled(False)
-        self.content.addWidget(self.headline)
-        self.content.addWidget(self.table, 1)
+        self.headline, self.notice = QLabel(), QLabel()
+        for line in (self.notice, self.headline):
+            line.setWordWrap(True)
+            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self.content.addWidget(line)
+        self.notice.setStyleSheet(_NOTICE)
+        self.notice.setVisible(False)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self._build_classes(), "Classes")
+        self.tabs.addTab(self._build_slices(), "Slices")
+        self.tabs.addTab(self._build_history(), "History")
+        self.tabs.setTabVisible(1, False)
+        self.content.addWidget(self.tabs, 1)
+        self.error_button = _button("Add error layer", self.add_error_layer)
+        self.error_button.setToolTip("Show where labels were found, in excess, missed or of the wrong class.")
+        self.content.addWidget(self.error_button)
         self.content.addWidget(_legend())
-        self.content.addLayout(buttons)
 
-    @property
-    def _result_buttons(self) -> tuple[QPushButton, ...]:
-        return self.error_button, self.csv_button, self.json_button
+    def _build_classes(self) -> QWidget:
+        self.table = Table(_scores.COLUMNS)
+        self.table.setMinimumHeight(_TABLE_HEIGHT)
+        self.table.edited.connect(self._name_class)
+        self.csv_button = _button("Export CSV…", partial(self._ask_and_export, "csv"))
+        self.json_button = _button("Export JSON…", partial(self._ask_and_export, "json"))
+        return _page(self.table, [self.csv_button, self.json_button])
+
+    def _build_slices(self) -> QWidget:
+        self.plot = SlicesPlot(self.viewer, self.names.name_of)
+        self.slices_button = _button("Export CSV…", self._ask_and_export_slices)
+        self.slices_button.setToolTip("Write the scores of every class in every slice along the axis that is shown.")
+        return _page(self.plot, [self.slices_button])
+
+    def _build_history(self) -> QWidget:
+        self.past = Table(_history.COLUMNS)
+        self.past.setMinimumHeight(_TABLE_HEIGHT)
+        self.past.setToolTip("Evaluations since the viewer was opened; click one to see its scores again.")
+        self.past.chosen.connect(self._choose_past)
+        self.history_button = _button("Export CSV…", self._ask_and_export_history)
+        self.clear_button = _button("Clear", self.clear_history)
+        self.clear_button.setToolTip("Forget all evaluations of this session of work.")
+        return _page(self.past, [self.history_button, self.clear_button])
 
     def _guess_layers(self) -> None:
         """Choose the newest of our results as predicted, and the topmost other layer as truth."""
@@ -148,7 +205,7 @@ class EvaluateWidget(Dock):
         if len(others) > 1 and not ours:
             self.boxes["predicted"].choose(others[-2])
 
-    # Reacting
+    # Reacting to the form
 
     def refresh(self) -> None:
         """Check the choice, and guess anew what unpainted means where the truth is another layer."""
@@ -161,6 +218,7 @@ class EvaluateWidget(Dock):
             self._truth = truth
             self._guess_unpainted()
         self.bar.set_ready(not found)
+        self._show_standing()
 
     def fields(self) -> Mapping[str, QWidget]:
         """Return the boxes of the two layers."""
@@ -170,56 +228,133 @@ class EvaluateWidget(Dock):
         """Return the line under each box."""
         return self._lines
 
+    def let_go(self) -> None:
+        """Stop what runs, and forget the viewer and its layers."""
+        super().let_go()
+        for run in (self._run, self._done):
+            if run is not None:
+                run.witness.close()
+        self.plot.let_go()
+
     def _guess_unpainted(self) -> None:
-        truth = None if self._truth is None else _layers.level_zero(self._truth)
-        self._share = 0.0 if truth is None else painted_share(truth)
-        self.unpainted_box.setCurrentText(unpainted_guess(self._share, 0 if truth is None else painted_labels(truth)))
-        self._painted.setText("" if self._truth is None else f"{100 * self._share:.3g} % of truth is painted")
+        found = None if self._truth is None else painted(self._truth)
+        if found is not None:
+            self.unpainted_box.setCurrentText(found.guess)
+        large = "not looked at: large" if self._truth is not None else ""
+        self._painted.setText(large if found is None else str(found))
 
     @property
     def unpainted(self) -> Unpainted:
         """What label 0 of the truth means."""
         return get_args(Unpainted)[self.unpainted_box.currentIndex()]  # type: ignore[no-any-return]
 
+    @property
+    def asked(self) -> Asked | None:
+        """What the form says; None if a layer is missing."""
+        predicted, truth = self.boxes["predicted"].layer, self.boxes["truth"].layer
+        if predicted is None or truth is None:
+            return None
+        match: Match = get_args(Match)[self.match_box.currentIndex()]
+        return Asked(predicted.name, truth.name, self.unpainted, match, (id(predicted), id(truth)))
+
+    # Running
+
     def start(self) -> None:
         """Read the layers and start to count, or show what is wrong."""
         self.refresh()
-        predicted, truth = self.boxes["predicted"].layer, self.boxes["truth"].layer
-        if predicted is None or truth is None or problems(predicted, truth):
+        predicted, truth, asked = self.boxes["predicted"].layer, self.boxes["truth"].layer, self.asked
+        if asked is None or problems(predicted, truth):
             return
-        match = get_args(Match)[self.match_box.currentIndex()]
-        question = Question(_layers.copy_of(predicted), _layers.copy_of(truth), self.unpainted, match)
-        share = painted_share(question.truth)
-        self._asked = (f"{predicted.name} errors", _layers.placement(predicted), self.unpainted, share)
-        self.bar.start(question.answer)
+        if self._run is not None:
+            self._run.witness.close()
+        witness = Witness(self.viewer.layers, (predicted, truth), self._show_standing)
+        self._run = _Run(asked, (predicted, truth), _layers.placement(predicted), witness)
+        question = Question(_layers.copy_of(predicted), _layers.copy_of(truth), asked.unpainted, asked.match)
+        self.bar.start(partial(_answer, question))
 
     def show_result(self, result: Score) -> None:
-        """Show the scores."""
-        if self._asked is None:
+        """Show the scores, and keep them in the history."""
+        if self._run is None:
             return
-        _, _, unpainted, share = self._asked
-        self.score = result
-        self.headline.setText(headline(result.evaluation, unpainted, share))
-        rows = cells(result.evaluation)
-        self.table.setRowCount(len(rows))
-        for at, row in enumerate(rows):
-            for column, text in enumerate(row):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.table.setItem(at, column, item)
-        for button in self._result_buttons:
-            button.setEnabled(True)
+        if self._done is not None:
+            self._done.witness.close()
+        self._done, self._run = self._run, None
+        predicted = self._done.layers[0]
+        method, settings = _history.made_by(predicted.metadata)
+        axes = tuple(axis_names(predicted))
+        self._fresh = _history.Past(datetime.now(), self._done.asked, method, settings, axes, result)
+        self.history.add(self._fresh)
+        self._show_history()
+        self._show(self._fresh)
+        self.past.select([len(self.history.entries) - 1])
+
+    def _show(self, past: _history.Past) -> None:
+        self.shown = past
+        evaluation = past.score.evaluation
+        self.headline.setText(headline(past.asked, evaluation))
+        self.table.set_data(rows(evaluation, self.names.name_of))
+        self.tabs.setTabVisible(1, bool(past.score.slices))
+        self.plot.show_slices(past.score.slices, past.axes, self._layer_of(past))
+        self._show_standing()
+
+    def _layer_of(self, past: _history.Past) -> Any:
+        """Return the layer that was scored, if it is still there."""
+        return next((layer for layer in self.viewer.layers if id(layer) == past.asked.layers[0]), None)
+
+    def _show_standing(self, _: int = 0) -> None:
+        """Say whether the scores are those of the layers and settings as they are now."""
+        sentence = self._standing()
+        self.notice.setText(sentence)
+        self.notice.setVisible(bool(sentence))
+        for widget in (self.headline, self.table):
+            widget.setStyleSheet(_FADED if sentence else "")
+        self.plot.set_faded(bool(sentence))
+        if self.shown is not None and self._layer_of(self.shown) is None:
+            self.plot.forget_layer()
+        for button in (self.csv_button, self.json_button, self.slices_button):
+            button.setEnabled(self.shown is not None)
+        for button in (self.history_button, self.clear_button):
+            button.setEnabled(bool(self.history.entries))
+        self.error_button.setEnabled(self.shown is not None and self.shown.score.errors is not None and not sentence)
+
+    def _standing(self) -> str:
+        if self.shown is None:
+            return ""
+        if self.shown is not self._fresh or self._done is None:
+            return f"An earlier evaluation, of {self.shown.time:%H:%M:%S}."
+        witness = self._done.witness
+        return standing(self.shown.asked, self.asked, changed=witness.changed, gone=witness.gone)
+
+    # Names, history, errors
+
+    def _name_class(self, row: int, _column: str, text: str) -> None:
+        self.names.set(int(self.table.value(row, "class")), text)
+
+    def _rename(self, *_: Any) -> None:
+        if self.shown is not None:
+            self.table.set_column("name", rows(self.shown.score.evaluation, self.names.name_of)["name"])
+        self.plot.rename()
+
+    def _show_history(self) -> None:
+        self.past.set_data(self.history.columns())
+
+    def _choose_past(self, chosen: Sequence[int]) -> None:
+        if chosen:
+            self._show(self.history.entries[chosen[0]])
+
+    def clear_history(self) -> None:
+        """Forget all evaluations but the one that is shown."""
+        self.history.clear()
+        self._show_history()
+        self._show_standing()
 
     def add_error_layer(self) -> None:
-        """Add where labels were found, in excess, missed or of the wrong class, in fixed colours."""
-        from napari.utils import DirectLabelColormap
+        """Show where labels were found, in excess, missed or of the wrong class, in fixed colours."""
+        if self._fresh is not None and self._done is not None and self._fresh.score.errors is not None:
+            name = f"{self._fresh.asked.predicted} errors"
+            show_errors(self.viewer, self._fresh.score.errors, name, self._done.place)
 
-        if self.score is None or self._asked is None:
-            return
-        name, place, _, _ = self._asked
-        colormap = DirectLabelColormap(color_dict=colours())
-        metadata = {"napari_cutout": {"meaning": {label: word for label, (word, _) in ERRORS.items()}}}
-        self.viewer.add_labels(self.score.errors, name=name, colormap=colormap, metadata=metadata, **place)
+    # Exporting
 
     def export(self, kind: Literal["csv", "json"], path: str | Path, *, overwrite: bool = False) -> None:
         """Write the scores to a file, and say so.
@@ -233,24 +368,67 @@ class EvaluateWidget(Dock):
         overwrite : bool
             Replace what is there.
         """
-        if self.score is None:
-            return
-        evaluation = self.score.evaluation
+        if self.score is not None:
+            evaluation = self.score.evaluation
+            self._write(evaluation.to_csv if kind == "csv" else evaluation.to_json, path, overwrite)
+
+    def _write(self, export: Export, path: str | Path, overwrite: bool) -> None:
         try:
-            written = (evaluation.to_csv if kind == "csv" else evaluation.to_json)(path, overwrite=overwrite)
+            written = export(path, overwrite=overwrite)
         except OSError as error:
             self.bar.say(str(error), problem=True)
         else:
             self.bar.say(f"wrote {written}")
 
     def _ask_and_export(self, kind: Literal["csv", "json"], _: bool = False) -> None:
-        """Ask for a file; the dialog asks before it names one that is there."""
-        path, _filter = QFileDialog.getSaveFileName(self, "Export scores", f"scores.{kind}", f"*.{kind}")
-        if path:
+        if path := self._asked_path("Export scores", f"scores.{kind}"):
             self.export(kind, path, overwrite=True)
+
+    def _ask_and_export_slices(self, _: bool = False) -> None:
+        found = self.plot.found
+        if found is not None and (path := self._asked_path("Export scores of slices", "slices.csv")):
+            self._write(found.to_csv, path, overwrite=True)
+
+    def _ask_and_export_history(self, _: bool = False) -> None:
+        if path := self._asked_path("Export history", "evaluations.csv"):
+            self._write(self.history.to_csv, path, overwrite=True)
+
+    def _asked_path(self, title: str, name: str) -> str:
+        """Ask for a file; the dialog asks before it names one that is there."""
+        path, _filter = QFileDialog.getSaveFileName(self, title, name, f"*{Path(name).suffix}")
+        return str(path)
+
+
+def _answer(question: Question, on_progress: Progress, is_cancelled: Callable[[], bool]) -> Score:
+    """Answer in a thread of its own, and import there what draws the plot."""
+    if question.predicted.ndim > 2:
+        preload()
+    return question.answer(on_progress, is_cancelled)
+
+
+def _button(text: str, press: Callable[..., None]) -> QPushButton:
+    button = QPushButton(text)
+    button.clicked.connect(press)
+    return button
+
+
+def _page(widget: QWidget, buttons: Sequence[QPushButton]) -> QWidget:
+    """Return a page with a widget, and a row of buttons below it."""
+    page, row = QWidget(), QHBoxLayout()
+    layout = QVBoxLayout(page)
+    layout.setContentsMargins(2, 4, 2, 2)
+    layout.addWidget(widget, 1)
+    for button in buttons:
+        row.addWidget(button)
+    layout.addLayout(row)
+    return page
 
 
 def _legend() -> QWidget:
-    line = QLabel("   ".join(f'<span style="color:{colour}">■</span> {word}' for word, colour in ERRORS.values()))
+    kinds = (
+        f'<span style="color:{kind.colour}">■</span>&nbsp;{kind.word.replace(" ", "&nbsp;")}' for kind in ERROR_KINDS
+    )
+    line = QLabel(" &nbsp; ".join(kinds))
     line.setTextFormat(Qt.TextFormat.RichText)
+    line.setWordWrap(True)
     return line

@@ -8,27 +8,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._array import to_numpy
+from .._array import is_lazy, to_numpy
 from .._monitor import watch
 from ..evaluation import overlap
-from ..evaluation._annotation import Unpainted
+from ..evaluation._annotation import Unpainted, how_read, unpainted_guess
+from ..evaluation._error_kinds import ERROR_KINDS
+from ..evaluation._matching import Match
+from ..evaluation.slices import SliceEvaluation, slices_along
 from . import _layers
+from ._columns import Column
 from ._request import Problem
 
 __all__ = [
     "COLUMNS",
-    "COUNTS",
-    "ERRORS",
+    "Asked",
+    "Painted",
     "Question",
     "Score",
-    "cells",
     "colours",
     "headline",
-    "painted_labels",
-    "painted_share",
+    "painted",
     "problems",
+    "rows",
+    "standing",
 ]
 
 Layer = Any
@@ -37,25 +40,75 @@ Layer = Any
 MAX_SAMPLED = 2**22
 """Voxels that the painted share is read from; a larger truth is sampled on a grid."""
 
-COUNTS = overlap.COUNTS
-"""Columns of `Evaluation.table` that count voxels."""
+COLUMNS = (
+    Column("class", tooltip="the class, by its label"),
+    Column("name", tooltip="what you call the class; edit it here, and every table says so", editable=True),
+    Column("iou", "IoU", "intersection over union, TP / (TP + FP + FN)", format=".3f"),
+    Column("dice", "Dice", "2 TP / (2 TP + FP + FN), also called F1", format=".3f"),
+    Column("precision", tooltip="how much of what was found is right, TP / (TP + FP)", format=".3f"),
+    Column("recall", tooltip="how much of what is there was found, TP / (TP + FN)", format=".3f"),
+    Column("accuracy", tooltip="share of all voxels that are right; read it beside prevalence", format=".3f"),
+    Column("prevalence", tooltip="share of all voxels that truth gives to the class", format=".3f"),
+    Column("tp", "TP", "voxels that were found", format=","),
+    Column("fp", "FP", "voxels that were found in excess", format=","),
+    Column("fn", "FN", "voxels that were missed", format=","),
+    Column("tn", "TN", "voxels that were rightly left alone", format=","),
+)
+"""The table of classes, in the order of its columns."""
 
-COLUMNS: Mapping[str, str] = {
-    "class": "class",
-    "iou": "IoU",
-    "dice": "Dice",
-    **{name: name for name in ("precision", "recall", "accuracy", "prevalence")},
-    **{name: name.upper() for name in COUNTS},
-}
-"""Columns of `Evaluation.table` in the order of the table, and what stands above them."""
 
-ERRORS: Mapping[int, tuple[str, str]] = {
-    1: ("found", "#009e73"),
-    2: ("in excess", "#d55e00"),
-    3: ("missed", "#56b4e9"),
-    4: ("wrong class", "#f0e442"),
-}
-"""What the labels of an error layer mean, and their colours, which colour-blind people can tell apart."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the form said when Evaluate was pressed; whether scores are current is read from it.
+
+    Parameters
+    ----------
+    predicted, truth : str
+        The names of the layers.
+    unpainted : {"background", "not annotated"}
+        What label 0 of the truth means.
+    match : {"auto", "binary", "value", "overlap"}
+        How predicted labels are matched to classes.
+    layers : tuple of int
+        The layers themselves, by their `id`.
+    """
+
+    predicted: str
+    truth: str
+    unpainted: Unpainted
+    match: Match
+    layers: tuple[int, int]
+
+
+def standing(shown: Asked, now: Asked | None, *, changed: bool, gone: bool) -> str:
+    """Say why scores are not those of what the form says now, or return an empty string.
+
+    Parameters
+    ----------
+    shown : Asked
+        What the scores were computed from.
+    now : Asked or None
+        What the form says now; None if it lacks a layer.
+    changed : bool
+        Whether a layer was edited or moved since.
+    gone : bool
+        Whether a layer is no longer in the viewer.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    pair = f"'{shown.predicted}' against '{shown.truth}'"
+    if gone:
+        return f"Scores of {pair}; a layer of them is gone."
+    if changed:
+        return f"Scores of an earlier state: {pair} changed since. Press Evaluate to score them as they are now."
+    if now is None or now.layers != shown.layers:
+        return f"Scores of {pair}, not of the layers chosen above."
+    if (now.unpainted, now.match) != (shown.unpainted, shown.match):
+        return "Scores of other settings than those above. Press Evaluate to score with these."
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +119,16 @@ class Score:
     ----------
     evaluation : Evaluation
         The scores.
-    errors : uint8 array
-        Labels as in `ERRORS`.
+    slices : tuple of SliceEvaluation
+        The scores of every slice along each axis; empty for labels with fewer than 3 axes.
+    errors : uint8 array or None
+        Where labels are right and wrong, as `error_map` gives it; a dask array where the labels are too large for
+        memory, and None once it is not kept any more.
     """
 
     evaluation: overlap.Evaluation
-    errors: NDArray[np.uint8]
+    slices: tuple[SliceEvaluation, ...]
+    errors: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +148,7 @@ class Question:
     predicted: Any
     truth: Any
     unpainted: Unpainted
-    match: Any
+    match: Match
 
     def answer(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Score:
         """Count and compare; call it in a thread of its own.
@@ -112,41 +169,80 @@ class Question:
         ------
         Cancelled
             If `is_cancelled` returned True.
+
+        Notes
+        -----
+        Labels on disk of more than `_layers.MAX_LAZY_BYTES` are counted chunk by chunk and never held whole.
         """
         on_progress("reading", 0.0)
-        predicted, truth = to_numpy(self.predicted), to_numpy(self.truth)
+        predicted, truth = _side_by_side(self.predicted, self.truth)
         ignore = 0 if self.unpainted == "not annotated" else None
+        axes = range(predicted.ndim) if predicted.ndim > 2 else [0]
         with watch(on_progress, is_cancelled):
-            evaluation = overlap.evaluate(predicted, truth, ignore=ignore, match=self.match)
-            errors = overlap.error_map(predicted, truth, ignore=ignore, match=self.match)
-        return Score(evaluation, errors)
+            slices, matching = slices_along(predicted, truth, axes, ignore, self.match)
+            errors = overlap.errors_by(matching, predicted, truth, ignore)
+        return Score(slices[0].whole, slices if predicted.ndim > 2 else (), errors)
 
 
-def painted_share(truth: Any) -> float:
-    """Return the share of a label array that is not 0, from a grid of voxels where it is large.
+def _side_by_side(predicted: Any, truth: Any) -> tuple[Any, Any]:
+    """Return both arrays in memory, or as dask arrays where one of them is too large to be read whole."""
+    if not any(_is_large(array) for array in (predicted, truth)):
+        return to_numpy(predicted), to_numpy(truth)
+    import dask.array as da
+
+    lazy = [array if is_lazy(array) else da.from_array(array) for array in (predicted, truth)]
+    return lazy[0], lazy[1]
+
+
+def _is_large(array: Any) -> bool:
+    n_bytes = math.prod(array.shape) * np.dtype(array.dtype).itemsize
+    return not isinstance(array, np.ndarray) and n_bytes > _layers.MAX_LAZY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """How much of an annotation is painted.
 
     Parameters
     ----------
-    truth : integer array
-        NumPy, dask or zarr; only the grid is read.
+    share : float
+        Of all voxels, 0 to 1.
+    n_labels : int
+        How many labels besides 0.
+    """
+
+    share: float
+    n_labels: int
+
+    @property
+    def guess(self) -> Unpainted:
+        """What label 0 may mean."""
+        return unpainted_guess(self.share, self.n_labels)
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:.3g} % of truth painted"
+
+
+def painted(truth: Layer) -> Painted | None:
+    """Look at a grid of voxels of an annotation, or at the coarsest level of a pyramid.
+
+    Parameters
+    ----------
+    truth : napari Labels layer
+        The annotation.
 
     Returns
     -------
-    float
-        0 to 1; 0 for an array without voxels.
+    Painted or None
+        None if it lies on disk and is too large to be read while the window waits.
     """
-    sample = _sample(truth)
-    return float(np.count_nonzero(sample) / max(sample.size, 1))
-
-
-def painted_labels(truth: Any) -> int:
-    """Return how many labels besides 0 a label array holds, from a grid of voxels where it is large."""
-    return int(np.count_nonzero(np.unique(_sample(truth))))
-
-
-def _sample(truth: Any) -> NDArray[Any]:
-    step = max(1, math.ceil((math.prod(truth.shape) / MAX_SAMPLED) ** (1 / truth.ndim)))
-    return np.asarray(truth[(slice(None, None, step),) * truth.ndim])
+    array = truth.data[-1] if truth.multiscale else truth.data
+    if not isinstance(array, np.ndarray) and math.prod(array.shape) > MAX_SAMPLED:
+        return None
+    step = max(1, math.ceil((math.prod(array.shape) / MAX_SAMPLED) ** (1 / array.ndim)))
+    sample = np.asarray(array[(slice(None, None, step),) * array.ndim])
+    share = np.count_nonzero(sample) / max(sample.size, 1)
+    return Painted(share, int(np.count_nonzero(np.unique(sample))))
 
 
 def problems(predicted: Layer | None, truth: Layer | None) -> tuple[Problem, ...]:
@@ -170,8 +266,7 @@ def problems(predicted: Layer | None, truth: Layer | None) -> tuple[Problem, ...
     ]
     if missing:
         return tuple(missing)
-    lazy = [Problem(name, text) for name, layer in chosen.items() if (text := _layers.data_problem(layer))]
-    return tuple(lazy) or _pair_problem(predicted, truth)
+    return _pair_problem(predicted, truth)
 
 
 def _pair_problem(predicted: Layer, truth: Layer) -> tuple[Problem, ...]:
@@ -190,56 +285,56 @@ def _pair_problem(predicted: Layer, truth: Layer) -> tuple[Problem, ...]:
     return ()
 
 
-def headline(evaluation: overlap.Evaluation, unpainted: Unpainted, share: float) -> str:
+def headline(asked: Asked, evaluation: overlap.Evaluation) -> str:
     """Say the means, how labels were matched, and what unpainted meant.
 
     Parameters
     ----------
+    asked : Asked
+        What was scored.
     evaluation : Evaluation
         The scores.
-    unpainted : {"background", "not annotated"}
-        What label 0 of the truth meant.
-    share : float
-        Painted share of the truth.
 
     Returns
     -------
     str
-        Four short lines.
+        A few short lines.
     """
     return (
+        f"'{asked.predicted}' against '{asked.truth}'\n"
         f"mean IoU {evaluation.mean_iou:.4f}   mean Dice {evaluation.mean_dice:.4f}\n"
-        f"weighted by frequency: IoU {evaluation.frequency_weighted_iou:.4f}   "
+        f"by frequency IoU {evaluation.frequency_weighted_iou:.4f}   "
         f"Dice {evaluation.frequency_weighted_dice:.4f}\n"
-        f"matched by {evaluation.match}: {evaluation.match_reason}\n"
-        f"unpainted means {unpainted} ({100 * share:.3g} % of truth painted, {evaluation.n_voxels:,} voxels scored)"
+        f"Matched by {evaluation.match}: {evaluation.match_reason}\n"
+        f"{how_read([evaluation], evaluation.ignore)}; {evaluation.n_voxels:,} voxels scored"
     )
 
 
-def cells(evaluation: overlap.Evaluation) -> list[list[str]]:
-    """Return the text of the table, row by row, in the order of `COLUMNS`.
+def rows(evaluation: overlap.Evaluation, name_of: Callable[[int], str]) -> dict[str, list[Any]]:
+    """Return the columns of the table of classes.
 
     Parameters
     ----------
     evaluation : Evaluation
         The scores.
+    name_of : callable
+        From a class to its name, empty if it has none.
 
     Returns
     -------
-    list of list of str
-        A dash where a score is not defined.
+    dict
+        The values of each of `COLUMNS`.
     """
-    return [[_cell(name, row[name]) for name in COLUMNS] for row in evaluation.table]
-
-
-def _cell(name: str, value: float) -> str:
-    if name in COUNTS:
-        return f"{value:,}"
-    if isinstance(value, int):
-        return str(value)
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    table = evaluation.table
+    names = {"name": [name_of(int(row["class"])) for row in table]}
+    return {column.name: [row[column.name] for row in table] for column in COLUMNS if column.name != "name"} | names
 
 
 def colours() -> dict[int | None, str]:
     """Return the colour of each label of an error layer, as napari's `DirectLabelColormap` takes them."""
-    return {None: "transparent", 0: "transparent", **{label: colour for label, (_, colour) in ERRORS.items()}}
+    return {None: "transparent", 0: "transparent", **{kind.label: kind.colour for kind in ERROR_KINDS}}
+
+
+def meanings() -> Mapping[int, str]:
+    """Return what each label of an error layer means."""
+    return {kind.label: kind.word for kind in ERROR_KINDS}
