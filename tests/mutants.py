@@ -21,6 +21,7 @@ LOCAL = "tests/test_local_threshold.py"
 PLAN = "tests/test_plan.py"
 CONTRACT = "tests/test_contract.py"
 EVALUATION = "tests/test_evaluation.py"
+SLICES = "tests/test_evaluation_slices.py"
 ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
 RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
@@ -87,5 +88,10 @@ MUTANTS = [
     Mutant("evaluation/overlap.py", "return ratio(self.tp, self.tp + self.fp + self.fn)", "return ratio(self.tp, self.tp + self.fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "tn=frozen(n_voxels - tp - fp - fn)", "tn=frozen(n_voxels - tp - fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "2 * only_found + 3 * only_truth", "3 * only_found + 2 * only_truth", EVALUATION),
+    Mutant("evaluation/slices.py", "table.predicted % n + start", "table.predicted % n", SLICES),
+    Mutant("evaluation/slices.py", "table.predicted // n + low", "table.predicted // n", SLICES),
+    Mutant("evaluation/slices.py", "if (high - low + 1) * n > MAX_LABEL:", "if False:", SLICES),
+    Mutant("evaluation/slices.py", "kept = np.ones(len(table), bool) if whole.ignore is None else", "kept = np.ones(len(table), bool) if True else", SLICES),
+    Mutant("evaluation/slices.py", "there = ~np.isnan(chosen)", "there = chosen >= 0.5", SLICES),
     Mutant("_writing.py", "if not overwrite:", "if False:", EVALUATION),
 ]  # fmt: skip

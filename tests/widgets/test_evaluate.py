@@ -155,6 +155,14 @@ def test_it_chooses_our_result_and_the_users_annotation(viewer, dock, press, blo
     assert widget.score.evaluation.mean_iou == 1
 
 
+def test_a_layer_of_errors_is_not_chosen(viewer, dock, opened, press):
+    press(opened)
+    opened.error_button.click()
+    viewer.window.remove_dock_widget(opened)
+    again = dock("Evaluate")
+    assert [box.layer.name for box in again.boxes.values()] == ["cut", "by hand"]
+
+
 def test_an_error_is_one_red_line(viewer, opened, press, monkeypatch):
     monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
     viewer.layers["by hand"].data[...] = 0

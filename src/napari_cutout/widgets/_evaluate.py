@@ -196,8 +196,9 @@ class EvaluateWidget(Dock):
     def _guess_layers(self) -> None:
         """Choose the newest of our results as predicted, and the topmost other layer as truth."""
         labels: list[Any] = self.boxes["truth"].offered
-        ours = [layer for layer in labels if "napari_cutout" in layer.metadata]
-        others = [layer for layer in labels if layer not in ours]
+        known = [layer for layer in labels if "napari_cutout" in layer.metadata]  # layers of errors among them
+        ours = [layer for layer in known if "recipe" in layer.metadata["napari_cutout"]]
+        others = [layer for layer in labels if layer not in known]
         if ours:
             self.boxes["predicted"].choose(ours[-1])
         if others:
