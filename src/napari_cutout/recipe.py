@@ -34,6 +34,12 @@ _ENTRIES = ("format", "version", "selection", "steps", "provenance")
 _OUTPUT = re.compile(r"step_([1-9]\d*)")
 
 
+def output_number(name: str) -> int:
+    """Return which step's result a step reads under this name; 0 if it is an input of the recipe."""
+    match = _OUTPUT.fullmatch(name)
+    return int(match[1]) if match else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One method with its settings, checked when it is made.
@@ -148,8 +154,7 @@ class Recipe:
             if not isinstance(step, Step):
                 raise TypeError(f"the steps of a recipe must be Step, got {step!r} of type {type(step).__name__}")
             for source in step.inputs.values():
-                match = _OUTPUT.fullmatch(source)
-                if match and int(match[1]) >= number:
+                if output_number(source) >= number:
                     raise ValueError(
                         f"step {number}, {step.method}, reads {source!r}, which does not come before it; "
                         "reorder the steps"
@@ -162,7 +167,7 @@ class Recipe:
         for step in self.steps:
             arrays = {p.name: p.role.name for p in catalog.find(step.method).arrays if p.role}
             for array, name in step.inputs.items():
-                if not _OUTPUT.fullmatch(name):
+                if not output_number(name):
                     found.setdefault(name, arrays[array])
         return found
 
