@@ -97,11 +97,12 @@ class StatisticsCache:
             while len(self._found) > self.most:
                 self._found.popitem(last=False)
 
-    def forget(self, token: Hashable) -> None:
-        """Forget all that is known of an array."""
+    def forget(self, identity: str) -> None:
+        """Forget all that is known of a layer, whose tokens begin with its identity."""
         with self._lock:
-            for whole in [whole for whole in self._found if token in whole.tokens]:
-                del self._found[whole]
+            for whole in list(self._found):
+                if any(isinstance(token, tuple) and token[0] == identity for token in whole.tokens):
+                    del self._found[whole]
 
     def histogram(self, whole: Whole) -> Histogram | None:
         """Return the histogram of the raw image of a whole, inside its mask, or None if it is not known."""

@@ -1,0 +1,147 @@
+"""The temporary layer that shows a preview: where the result will lie, in its colours, and never saved."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _layers
+
+__all__ = ["PreviewLayer", "is_preview"]
+
+Layer = Any
+"""A napari layer."""
+
+NAME = "preview"
+OPACITY = 0.7
+
+
+def is_preview(layer: Layer) -> bool:
+    """Tell whether a layer is a preview, which goes away by itself."""
+    ours = layer.metadata.get("napari_cutout")
+    return isinstance(ours, Mapping) and bool(ours.get("preview"))
+
+
+class PreviewLayer:
+    """Puts labels into a viewer's temporary layer, and takes it away.
+
+    Parameters
+    ----------
+    layers : napari layer list
+        The layers of the viewer.
+    """
+
+    def __init__(self, layers: Any) -> None:
+        self._layers = layers
+        self.layer: Layer | None = None
+        self._place: dict[str, Any] = {}
+        self._of: Layer | None = None
+
+    def show(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer) -> None:
+        """Show labels.
+
+        While it lies on the same image and has the same shape and kind it is changed in place, so that no more than
+        its pixels are sent to the screen.
+
+        Parameters
+        ----------
+        labels : integer array
+            With the axes of the layer. It is kept, and changed by the next call.
+        place : mapping
+            Arguments of a layer: scale, translate and so on.
+        source : napari layer
+            The image that it lies on.
+        """
+        layer = self.layer
+        if layer is not None and (layer not in self._layers or self._of is not source or layer.ndim != labels.ndim):
+            self.clear()
+            layer = None
+        if layer is None:
+            self._insert(labels, place, source)
+        elif layer.data.shape == labels.shape and layer.data.dtype == labels.dtype:
+            np.copyto(layer.data, labels)
+            if not self._moved(place):
+                layer.refresh(extent=False, thumbnail=False, highlight=False)
+        else:
+            self._moved(place)
+            layer.data = labels
+            layer.editable = False
+
+    def clear(self) -> None:
+        """Take the layer away, if it is there."""
+        layer, self.layer, self._of, self._place = self.layer, None, None, {}
+        if layer is not None and layer in self._layers:
+            self._layers.remove(layer)
+
+    def _insert(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer) -> None:
+        """Put the layer on top of its image; what is selected stays selected."""
+        from napari.layers import Labels
+
+        never_saved(self._layers)
+        metadata = {"napari_cutout": {"preview": True}}
+        layer = Labels(labels, name=NAME, metadata=metadata, opacity=OPACITY, **place)
+        layer.editable = False
+        layer.save = _refuse
+        selection = self._layers.selection
+        kept = list(selection)
+        self.layer, self._of, self._place = layer, source, dict(place)
+        self._layers.insert(self._layers.index(source) + 1, layer)
+        selection.update(kept)
+        selection.discard(layer)
+
+    def _moved(self, place: Mapping[str, Any]) -> bool:
+        """Move the layer to its new place; tell whether it had to be."""
+        assert self.layer is not None
+        changed = [name for name, value in place.items() if not _equal(value, self._place.get(name))]
+        for name in changed:
+            setattr(self.layer, name, place[name])
+        self._place = dict(place)
+        return bool(changed)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or (b is not None and bool(np.all(np.asarray(a) == np.asarray(b))))
+
+
+def _refuse(*_: Any, **__: Any) -> list[str]:
+    raise ValueError("a preview is not saved, since it shows a part of what a run gives; press Run and save its labels")
+
+
+def never_saved(layers: Any) -> None:
+    """Leave previews out of all that is saved from a layer list, by its menu or by a program.
+
+    A writer is given what the list holds, and a layer cannot take itself out of that: so the list's own ``save``,
+    through which napari's menus go as well, is stood in for by one that leaves previews out. It stays for the life of
+    the viewer and does what napari's does where there is no preview.
+    """
+    if "save" in vars(layers):
+        return
+    napari_save = layers.save
+
+    def save(path: str, *, selected: bool = False, **options: Any) -> list[str]:
+        if not any(is_preview(layer) for layer in layers):
+            saved: list[str] = napari_save(path, selected=selected, **options)
+            return saved
+        from napari.plugins.io import save_layers
+
+        kept = [x for x in layers if not is_preview(x) and (not selected or x in layers.selection)]
+        if not kept:
+            warnings.warn("No layers selected" if selected else "No layers to save", stacklevel=2)
+            return []
+        written: list[str] = save_layers(path, kept, **options)
+        return written
+
+    layers.save = save
+
+
+def lies_on(place: Mapping[str, Any], start: tuple[int, ...], factor: tuple[float, ...], spread: int | None) -> Any:
+    """Return the place of labels that begin at `start`, and the axis of all channels where a layer has one."""
+    first, span = list(start), list(factor)
+    if spread is not None:
+        first.insert(spread, 0)
+        span.insert(spread, 1.0)
+    return _layers.shifted(place, first, span)
