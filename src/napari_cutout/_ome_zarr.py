@@ -14,7 +14,9 @@ from ._array import is_host
 from ._volume import AXES, SPATIAL, UNITS, Volume, arrange, common_spacing, guess_axes, numpy_or_dask, pack
 
 _KEY = "napari_cutout"
-_MARKERS = ("zarr.json", ".zgroup", ".zarray")
+MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+"""The files that tell what a folder of a store is."""
+
 _SMALLEST_SIDE = 64
 _CHUNKS_PER_BLOCK = 4
 """Chunks along each axis that are computed and written at once, of what is not in memory."""
@@ -33,7 +35,7 @@ def is_store(path: Path) -> bool:
     bool
         True where the folder holds the metadata of Zarr 2 or 3.
     """
-    return any((path / marker).is_file() for marker in _MARKERS)
+    return any((path / marker).is_file() for marker in MARKERS if marker != ".zattrs")
 
 
 def read(path: Path, level: int = 0) -> Volume:
@@ -180,10 +182,10 @@ def _level(data: Any, image: Mapping[str, Any], index: int, attributes: Mapping[
         spatial = iter([axis for axis in SPATIAL if axis in letters])
         wanted = "".join(next(spatial) if axis in SPATIAL else axis for axis in letters)
     scale, translation = _transform(image, index, data.ndim)
-    spatial = [letters.index(axis) for axis in SPATIAL if axis in letters]
-    lengths = [scale[at] for at in spatial]
-    spacing, units = common_spacing(lengths, [axes[at].get("unit") for at in spatial])
-    origin = _origin([translation[at] for at in spatial], lengths, spacing)
+    places = [letters.index(axis) for axis in SPATIAL if axis in letters]
+    lengths = [scale[at] for at in places]
+    spacing, units = common_spacing(lengths, [axes[at].get("unit") for at in places])
+    origin = _origin([translation[at] for at in places], lengths, spacing)
     unknown = units is None and spacing is not None and set(spacing) == {1.0} and not any(origin or ())
     if unknown and not ours.get("spacing"):
         spacing = origin = None  # A scale is required, so 1 without a unit is how a store says *not known*.
@@ -205,7 +207,7 @@ def _transform(image: Mapping[str, Any], index: int, ndim: int) -> tuple[list[fl
             elif step.get("type") == "translation":
                 shift = shift + np.asarray(step["translation"], float)
                 shifted = True
-    return scale.tolist(), shift.tolist() if shifted else [None] * ndim
+    return list(map(float, scale)), list(map(float, shift)) if shifted else [None] * ndim
 
 
 def _origin(

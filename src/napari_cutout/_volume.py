@@ -278,8 +278,29 @@ def pack(volume: Volume) -> str:
         "origin": volume.origin,
         "metadata": dict(volume.metadata),
     }
+    return as_json(payload)
+
+
+def as_json(value: Any) -> str:
+    """Write what goes along with a volume as JSON, in ASCII; NumPy values become plain.
+
+    Parameters
+    ----------
+    value : object
+        Text, finite numbers, lists, dicts, NumPy arrays.
+
+    Returns
+    -------
+    str
+        JSON.
+
+    Raises
+    ------
+    ValueError
+        If there is anything else in it.
+    """
     try:
-        return json.dumps(payload, default=_plain, allow_nan=False)
+        return json.dumps(value, default=_plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"metadata must be plain JSON (text, finite numbers, lists, dicts), but: {error}") from error
 

@@ -19,7 +19,7 @@ from . import _ome_zarr
 from ._volume import UNITS, Volume, guess_axes, pack, unit_name, unpack
 from ._writing import replacing
 
-__all__ = ["UNITS", "Kind", "Volume", "inputs", "read", "unit_name", "write"]
+__all__ = ["UNITS", "Kind", "Volume", "inputs", "read", "read_lazily", "unit_name", "write"]
 
 Kind = Literal["labels", "image"]
 
@@ -60,17 +60,55 @@ def read(path: str | os.PathLike[str], level: int = 0) -> Volume:
     """
     text = os.fspath(path)
     file, key = split_key(text)
+    with _reading(text, file):
+        volume = _ome_zarr.read(file, level) if file.is_dir() else _read_file(file, key, level)
+        data = _image_data(np.asarray(volume.data))
+    return replace(volume, data=data, name=key or _stem(file))
+
+
+def read_lazily(path: str | os.PathLike[str]) -> list[Volume]:
+    """Open every level of an OME-Zarr image, labels or a Zarr array, and read no voxel.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+
+    Returns
+    -------
+    list of Volume
+        The finest level first, each with its spacing and origin; the data are dask arrays with the chunks of the
+        store.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it is damaged, no Zarr store, or holds no image.
+    """
+    file = Path(path)
+    with _reading(os.fspath(path), file):
+        volumes = _ome_zarr.read_lazily(file)
+    return [replace(volume, name=_stem(file)) for volume in volumes]
+
+
+@contextmanager
+def _reading(text: str, file: Path) -> Iterator[None]:
+    """Raise sentences that quote what was asked for, whatever goes wrong."""
     if not _exists(file):
         raise FileNotFoundError(f"there is no file {str(file)!r}")
     if not _readable(file):
         raise ValueError(_unknown(file))
     try:
-        volume = _ome_zarr.read(file, level) if file.is_dir() else _read_file(file, key, level)
-        data = _image_data(np.asarray(volume.data))
+        yield
     # The parsers of damaged files raise whatever they stumble over: struct.error, zlib.error, KeyError, ...
     except Exception as error:
         raise ValueError(f"cannot read {text!r}: {_reason(error)}") from error
-    return replace(volume, data=data, name=key or file.stem.removesuffix(".ome"))
+
+
+def _stem(file: Path) -> str:
+    return file.stem.removesuffix(".ome")
 
 
 def _exists(path: Path) -> bool:

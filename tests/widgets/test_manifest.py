@@ -35,7 +35,8 @@ def test_npe2_accepts_it_and_finds_what_it_names():
     found = PluginManifest.from_file(manifest.PATH)
     found.validate_imports()
     commands = {command.id for command in found.contributions.commands}
-    named = {w.command for w in found.contributions.widgets} | {s.command for s in found.contributions.sample_data}
+    kinds = ("widgets", "sample_data", "readers", "writers")
+    named = {entry.command for kind in kinds for entry in getattr(found.contributions, kind)}
     assert named == commands
 
 

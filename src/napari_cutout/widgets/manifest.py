@@ -25,6 +25,20 @@ _WIDGETS = "napari_cutout.widgets"
 _NEEDS = ("image", "strokes", "model")
 """What the user must have, in the order of the menu."""
 
+_FILE_COMMANDS = {
+    "get_reader": "Open OME-TIFF or OME-Zarr",
+    "write_ome_tiff": "Save labels as OME-TIFF",
+    "write_ome_zarr": "Save labels as OME-Zarr",
+}
+_READ_PATTERNS = ("*.ome.tif", "*.ome.tiff", "zarr.json", ".zattrs", ".zgroup", ".zarray")
+"""Why these: see `_files`."""
+
+_WRITERS = {
+    "write_ome_tiff": ("OME-TIFF labels", (".ome.tif", ".ome.tiff")),
+    "write_ome_zarr": ("OME-Zarr labels", (".ome.zarr", ".zarr")),
+}
+"""What napari's Save dialog shows, and the endings; the first is what a name without ending gets."""
+
 
 def class_name(row: str) -> str:
     """Return the name of the widget class of a row.
@@ -58,7 +72,27 @@ def manifest() -> dict[str, Any]:
         "display_name": "Cutout",
         "categories": ["Segmentation", "Measurement"],
         "contributions": {
-            "commands": [_command(name, f"Cutout: {name}") for name in names] + [_sample_command(n) for n in SAMPLES],
+            "commands": [
+                *(_command(name, f"Cutout: {name}") for name in names),
+                *(_sample_command(name) for name in SAMPLES),
+                *(_file_command(function, title) for function, title in _FILE_COMMANDS.items()),
+            ],
+            "readers": [
+                {
+                    "command": _file_identifier("get_reader"),
+                    "filename_patterns": list(_READ_PATTERNS),
+                    "accepts_directories": True,
+                }
+            ],
+            "writers": [
+                {
+                    "command": _file_identifier(function),
+                    "layer_types": ["labels"],
+                    "filename_extensions": list(endings),
+                    "display_name": name,
+                }
+                for function, (name, endings) in _WRITERS.items()
+            ],
             "widgets": [{"command": _identifier(name), "display_name": name} for name in names],
             "menus": {
                 "napari/layers/segment": [{"submenu": _SUBMENU}],
@@ -86,6 +120,18 @@ def _item(row: str, at: int) -> dict[str, str]:
     """Place a row in the menu by the least that one of its methods needs."""
     needs = min(_NEEDS.index(method.needs) for method in catalog.rows()[row])
     return {"command": _identifier(row), "group": f"{needs + 1}_{_NEEDS[needs]}@{at}"}
+
+
+def _file_identifier(function: str) -> str:
+    return f"napari-cutout.{function}"
+
+
+def _file_command(function: str, title: str) -> dict[str, str]:
+    return {
+        "id": _file_identifier(function),
+        "title": title,
+        "python_name": f"{_WIDGETS}._files:{function}",
+    }
 
 
 def _sample_identifier(name: str) -> str:
