@@ -173,10 +173,13 @@ def test_rows_are_copied_for_spreadsheets(table, qtbot):
 @pytest.mark.qt
 def test_a_square_shows_the_colour_of_a_label_and_tooltips_explain_titles(table):
     from qtpy.QtCore import Qt
+    from qtpy.QtGui import QIcon
 
     model = table.model()
     role = Qt.ItemDataRole.DecorationRole
-    assert model.data(model.index(0, 0), role).name() == "#ff0000"
+    icon = model.data(model.index(0, 0), role)
+    for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
+        assert icon.pixmap(12, mode).toImage().pixelColor(5, 5).name() == "#ff0000"
     assert model.data(model.index(1, 0), role) is None
     assert model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole) == "intersection over union"
 

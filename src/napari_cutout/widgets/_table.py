@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from qtpy.QtGui import QColor, QKeySequence
+from qtpy.QtGui import QColor, QIcon, QKeySequence, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QMenu, QTableView, QWidget
 
 from ._columns import Column, as_text, cell_text, row_order
@@ -21,10 +21,25 @@ _HEADER = "QHeaderView { font-size: 7.5pt; } QHeaderView::section { padding: 1px
 _MAX_WIDTH = 240
 """Width that no column exceeds by itself, in pixels."""
 
+_SQUARE = 12
+"""Edge of the square that shows a colour, in pixels."""
+
+_ROW_HEIGHT = 22
+"""Height of a row, in pixels."""
+
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
 NOWHERE = QModelIndex()
+
+
+def _square(colour: str) -> QIcon:
+    """Return a square of this colour, which keeps it in a selected row, where Qt would tint it."""
+    pixmap = QPixmap(_SQUARE, _SQUARE)
+    pixmap.fill(QColor(colour))
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon
 
 
 class ColumnsModel(QAbstractTableModel):  # type: ignore[misc]
@@ -106,7 +121,7 @@ class ColumnsModel(QAbstractTableModel):  # type: ignore[misc]
             return _LEFT if isinstance(value, str) else _RIGHT
         if role == Qt.ItemDataRole.DecorationRole and column.colour is not None:
             colour = column.colour(value)
-            return None if colour is None else QColor(colour)
+            return None if colour is None else _square(colour)
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -187,6 +202,8 @@ class Table(QTableView):  # type: ignore[misc]
         self.setWordWrap(False)
         self.setSortingEnabled(True)
         self.verticalHeader().setVisible(False)
+        self.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self.verticalHeader().setMinimumSectionSize(_ROW_HEIGHT)
         header = self.horizontalHeader()
         header.setSortIndicatorClearable(True)  # a third click gives the order of the data
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
