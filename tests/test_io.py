@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from napari_cutout import _tiff, io
+from napari_cutout import Recipe, _tiff, io
 from napari_cutout.io import Volume
 
 # Files are written over and over into one folder, which is meant.
@@ -1142,3 +1142,29 @@ def test_pixels_per_centimetre_are_read_and_written(tmp_path: Path) -> None:
         assert np.divide(*tags.valueof("YResolution")) == pytest.approx(10_000, rel=1e-6)
     tifffile.imwrite(tmp_path / "inch.tif", np.zeros((8, 9), np.uint8), resolution=(72, 72), resolutionunit="INCH")
     assert io.read(tmp_path / "inch.tif").spacing is None
+
+
+def test_a_file_that_is_no_recipe_is_named(tmp_path: Path) -> None:
+    path = io.write(tmp_path / "a.tif", Volume(noise(4, 5), "yx"))
+    with pytest.raises(ValueError, match=r"a\.tif' is no text, so it is no recipe; pass the JSON file that a run"):
+        Recipe.load(path)
+    with pytest.raises(IsADirectoryError, match=r"cannot read a recipe from '.*': Is a directory; pass a JSON file"):
+        Recipe.load(tmp_path)
+
+
+def test_opening_lazily_reads_no_voxel(tmp_path: Path) -> None:
+    path = io.write(tmp_path / "a.ome.zarr", Volume(noise(200, 90), "yx", (2.0, 0.5), origin=(1.0, 3.0)))
+    for chunk in (path / "0" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"damaged")
+    finest, second, *_ = io.read_lazily(path)
+    assert (finest.name, finest.axes, finest.spacing, finest.origin) == ("a", "yx", (2.0, 0.5), (1.0, 3.0))
+    np.testing.assert_array_equal(second.data.compute(), io.read(path, 1).data)
+    with pytest.raises(Exception, match=r"\S"):
+        finest.data.compute()
+    with pytest.raises(ValueError, match="is a folder but no Zarr store"):
+        io.read_lazily(tmp_path)
+    (whole,) = io.read_lazily(io.write(tmp_path / "a.tif", Volume(ramp(4, 5), "yx")))
+    np.testing.assert_array_equal(whole.data, ramp(4, 5))
+    with pytest.raises(FileNotFoundError, match=r"there is no file '.*absent\.zarr'"):
+        io.read_lazily(tmp_path / "absent.zarr")

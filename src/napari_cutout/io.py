@@ -72,22 +72,24 @@ def read_lazily(path: str | os.PathLike[str]) -> list[Volume]:
     Parameters
     ----------
     path : path
-        The folder.
+        What `read` takes. Only Zarr stores can be opened without reading them; other files are read.
 
     Returns
     -------
     list of Volume
-        The finest level first, each with its spacing and origin; the data are dask arrays with the chunks of the
-        store.
+        The finest level first, each with its spacing and origin; the data of a store are dask arrays with its
+        chunks.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If there is no such file or folder.
     ValueError
-        If it is damaged, no Zarr store, or holds no image.
+        If it is damaged, of an unknown kind, or holds no image.
     """
     file = Path(path)
+    if not file.is_dir():
+        return [read(path)]
     with _reading(os.fspath(path), file):
         volumes = _ome_zarr.read_lazily(file)
     return [replace(volume, name=_stem(file)) for volume in volumes]

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -19,17 +19,21 @@ from typing import Any
 import numpy as np
 
 from . import catalog
+from ._array import Array
 from ._method import Method, check_spacing
 from ._selection import Selection
+from ._stored import Stored, store, stored
+from ._volume import Volume
 from ._writing import write_text
 
 __all__ = ["Recipe", "Step"]
 
 FORMAT = "napari-cutout recipe"
 VERSION = 2
-"""Version of the JSON; raised when an older program could misread it. From 2 on there may be a selection."""
+"""Version of the JSON; raised when an older program could misread it. From 2 on there may be a selection, and inputs
+that were saved beside it."""
 
-_ENTRIES = ("format", "version", "selection", "steps", "provenance")
+_ENTRIES = ("format", "version", "selection", "steps", "arrays", "provenance")
 
 _OUTPUT = re.compile(r"step_([1-9]\d*)")
 
@@ -126,6 +130,9 @@ class Recipe:
         At least one. A step may read what the steps before it returned, as ``"step_1"`` and so on.
     selection : Selection, optional
         Which voxels of the image it runs on, and which of them at a time; all at once by default.
+    arrays : mapping of str to Stored
+        Inputs that were saved beside the file that it was loaded from. They are no part of what it says: recipes
+        are equal without them, and `to_json` leaves them out.
 
     Raises
     ------
@@ -143,6 +150,7 @@ class Recipe:
 
     steps: Sequence[Step]
     selection: Selection | None = None
+    arrays: Mapping[str, Stored] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
@@ -209,17 +217,27 @@ class Recipe:
         content = _content(text)
         steps = [_step(number, entry) for number, entry in enumerate(content["steps"], start=1)]
         chosen = content.get("selection")
-        return cls(steps, None if chosen is None else Selection.from_dict(chosen))
+        arrays = stored(content.get("arrays", {}))
+        return cls(steps, None if chosen is None else Selection.from_dict(chosen), arrays)
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        arrays: Mapping[str, Array | Volume] | None = None,
+        overwrite: bool = False,
+    ) -> Path:
         """Write the recipe to a JSON file.
 
         Parameters
         ----------
         path : path
             Where to write.
+        arrays : mapping of str to integer array or Volume, optional
+            Inputs that are saved with it, such as ``{"markers": strokes}``: those go to ``recipe.markers.tif`` beside
+            ``recipe.json``, and are taken from there when the recipe is run without them.
         overwrite : bool
-            Replace a file that is there.
+            Replace files that are there.
 
         Returns
         -------
@@ -229,11 +247,30 @@ class Recipe:
         Raises
         ------
         FileExistsError
-            If there is such a file and `overwrite` is False.
+            If there is such a file, or one of its arrays, and `overwrite` is False.
         OSError
             If it cannot be written; nothing is changed then.
+        ValueError
+            If the recipe reads no such input.
+        TypeError
+            If an array is not of integers or booleans.
         """
-        return write_text(Path(path), self.to_json(), overwrite=overwrite)
+        place = Path(path)
+        if not arrays:
+            return write_text(place, self.to_json(), overwrite=overwrite)
+        if extra := [name for name in arrays if name not in self.inputs]:
+            raise ValueError(f"the recipe does not read the input {extra[0]!r}; it reads: {', '.join(self.inputs)}")
+        volumes = {name: self._volume(array) for name, array in arrays.items()}
+        entry = store(place, volumes, overwrite=overwrite)
+        text = json.dumps({**as_dict(self), "version": VERSION, "arrays": entry}, indent=2) + "\n"
+        return write_text(place, text, overwrite=overwrite)
+
+    def _volume(self, array: Array | Volume) -> Volume:
+        """Return an input as a volume; what it lacks of axes is that of channels."""
+        if isinstance(array, Volume):
+            return array
+        kept = "" if self.selection is None else self.selection.kept_axes
+        return Volume(array, kept if len(kept) == array.ndim else "zyx"[-array.ndim :])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recipe:
@@ -257,11 +294,20 @@ class Recipe:
             If it holds no recipe; the message begins with the path.
         """
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            recipe = cls.from_json(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise FileNotFoundError(f"there is no file {os.fspath(path)!r} to read a recipe from") from None
-        except ValueError as error:  # UnicodeDecodeError is one
+        except OSError as error:
+            sentence = f"cannot read a recipe from {os.fspath(path)!r}: {error.strerror or error}; pass a JSON file"
+            raise type(error)(sentence) from error
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} is no text, so it is no recipe; pass the JSON file that a run wrote"
+            ) from error
+        except ValueError as error:
             raise ValueError(f"{os.fspath(path)!r}: {error}") from error
+        folder = Path(path).parent
+        return replace(recipe, arrays={n: replace(one, path=folder / one.path) for n, one in recipe.arrays.items()})
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
