@@ -40,11 +40,12 @@ def test_npe2_accepts_it_and_finds_what_it_names():
     assert named == commands
 
 
-def test_every_row_stands_in_the_submenu_and_evaluate_under_measure():
+def test_every_row_stands_in_the_submenu_and_the_others_under_measure():
     menus = manifest.manifest()["contributions"]["menus"]
     assert len(menus["napari-cutout/segment"]) == len(catalog.rows())
     assert menus["napari/layers/segment"] == [{"submenu": "napari-cutout/segment"}]
-    assert menus["napari/layers/measure"] == [{"command": "napari-cutout.evaluate_widget"}]
+    measure = [item["command"] for item in menus["napari/layers/measure"]]
+    assert measure == ["napari-cutout.measure_widget", "napari-cutout.evaluate_widget"]
 
 
 @pytest.mark.parametrize(
@@ -108,4 +109,5 @@ def test_widgets_stand_in_the_menus(viewer):
     cutout = [item.command.title for group in menus.iter_menu_groups("napari-cutout/segment") for item in group]
     assert [title.partition(" (")[0] for title in cutout] == list(catalog.rows())
     measure = [item.command.title for item in menus.get_menu("napari/layers/measure")]
-    assert any(title.startswith("Evaluate") for title in measure)
+    for name in ("Evaluate", "Measure"):
+        assert any(title.startswith(name) for title in measure)

@@ -1,4 +1,4 @@
-"""What napari shows: one widget per row of the catalog, Evaluate, and the sample data.
+"""What napari shows: one widget per row of the catalog, Evaluate, Measure, and the sample data.
 
 The manifest names factories of this module, and they are made when napari asks for them: ``ThresholdWidget`` from
 the row *Threshold* of the catalog, ``sample_coins`` from the sample ``coins``. A new row, method or sample needs
@@ -15,6 +15,10 @@ def __getattr__(name: str) -> Any:
         from ._evaluate import EvaluateWidget
 
         value: Any = EvaluateWidget
+    elif name == "MeasureWidget":
+        from ._measure import MeasureWidget
+
+        value = MeasureWidget
     elif name.startswith("sample_"):
         from ._sample_layers import factory
 
