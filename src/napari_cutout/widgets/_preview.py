@@ -349,7 +349,8 @@ class Preview(QObject):  # type: ignore[misc]
         viewer, link = self.viewer, self._of_viewer.connect
         for event in (viewer.dims.events.point, viewer.dims.events.order, viewer.dims.events.ndisplay):
             link(event, self._dims_moved)
-        for event in (viewer.camera.events.zoom, viewer.camera.events.center):
+        camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # it moved in napari 0.9
+        for event in (camera.events.zoom, camera.events.center):
             link(event, self._camera_moved)
         link(viewer.layers.events.removed, self._removed)
 
