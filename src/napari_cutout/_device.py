@@ -98,6 +98,11 @@ def gpu_status() -> GpuStatus:
     return replace(status, free=free, total=total)
 
 
+def gpu_known() -> bool:
+    """Tell whether the GPU was looked for already; the first time that takes as long as importing CuPy."""
+    return bool(_probe.cache_info().currsize)
+
+
 def choose(n_voxels: int, n_bytes: int, asked: Asked) -> Choice:
     """Choose the device for a run.
 

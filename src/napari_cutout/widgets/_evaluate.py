@@ -26,8 +26,8 @@ from ..evaluation._error_kinds import ERROR_KINDS
 from ..evaluation._matching import Match
 from . import _history, _layers, _scores
 from ._class_names import class_names
+from ._dock import Dock, form, group, problem_line
 from ._error_layer import show_errors
-from ._frame import Dock, form, group, problem_line
 from ._histogram_plot import preload
 from ._layer_box import LayerBox
 from ._scores import Asked, Question, Score, headline, painted, problems, rows, standing

@@ -1,34 +1,38 @@
-"""One widget for every row of the catalog: choose a method, its layers and settings, run it, get a Labels layer."""
+"""One widget for every row of the catalog: choose a method, its layers and settings, see it at once, run it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, get_args
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
-    QFrame,
-    QGroupBox,
-    QLabel,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from .. import catalog
-from .._device import Asked
+from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
 from .._method import Method, Param
+from ..recipe import Recipe, Step
 from . import _layers
+from ._dock import Dock, form, group, problem_line
 from ._editors import Editor, caption
-from ._layer_box import LayerBox, LayerListener
-from ._request import Outcome, named_fields, problems, resolve
+from ._extent import extent_of
+from ._extras import Extra, make_extra
+from ._layer_box import LayerBox, LayerField
+from ._preferences import preferences
+from ._preview import Preview
+from ._preview_job import PreviewAnswer, PreviewJob
+from ._request import Form, Outcome, Problem, estimate, named_fields, preview_inputs, problems, resolve
+from ._result_bar import ResultBar
+from ._results import Finished, Results
+from ._target import Choice, Target
+from ._target_rows import TargetRows
+from ._view import view_of
 from ._voxel_size import VoxelSizeFields
-from ._worker import ALERT, RunBar, mark
 
-__all__ = ["Dock", "MethodFrame", "form", "group"]
+__all__ = ["MethodFrame"]
 
 Layer = Any
 """A napari layer."""
@@ -36,170 +40,11 @@ Layer = Any
 _ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_border")
 """Shared options that nobody should have to look for; the others stand under *More*."""
 
-_MIN_WIDTH = 330
-"""Width below which sentences break into too many lines, in pixels."""
-
-_MIN_HEIGHT = 150
-"""Height that a form keeps when napari stacks several, in pixels."""
-
 _FROM_THE_LAYER = ("spacing",)
 """Shared options that the image layer answers, or the fields below it."""
 
-
-def form() -> QFormLayout:
-    """Return an empty form whose fields take the width that there is."""
-    layout = QFormLayout()
-    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-    layout.setContentsMargins(6, 4, 6, 4)
-    layout.setVerticalSpacing(4)
-    return layout
-
-
-def group(title: str, layout: Any) -> QGroupBox:
-    """Return a titled box around a layout."""
-    box = QGroupBox(title)
-    box.setLayout(layout)
-    return box
-
-
-def problem_line() -> QLabel:
-    """Return a hidden line for a sentence on what is wrong."""
-    line = QLabel()
-    line.setWordWrap(True)
-    line.setStyleSheet(ALERT)
-    line.setVisible(False)
-    return line
-
-
-def show_sentence(line: QLabel, sentence: str) -> None:
-    """Show a sentence in its line, or hide the line if there is none."""
-    line.setText(sentence)
-    line.setVisible(bool(sentence))
-
-
-class _Column(QScrollArea):  # type: ignore[misc]
-    """Scrolls up and down, and is never narrower than what it holds."""
-
-    def __init__(self, content: QVBoxLayout) -> None:
-        super().__init__()
-        inner = QWidget()
-        inner.setLayout(content)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(inner)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return a size as wide as the content with a scroll bar beside it."""
-        width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
-        return QSize(max(width, _MIN_WIDTH), _MIN_HEIGHT)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ask for more room when the content does."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
-        return bool(super().eventFilter(watched, event))
-
-
-class Dock(QWidget):  # type: ignore[misc]
-    """What the widgets share: a form that scrolls, a run bar below it, and letting go when they are closed.
-
-    Parameters
-    ----------
-    napari_viewer : napari viewer
-        Where layers come from and results go.
-    run : str
-        What the button says.
-    """
-
-    def __init__(self, napari_viewer: Any, run: str) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
-        self.bar = RunBar(run)
-        self.content = QVBoxLayout()
-        self.content.setContentsMargins(4, 4, 4, 4)
-        self._listener: LayerListener | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
-        self._column = _Column(self.content)
-        layout.addWidget(self._column, 1)
-        layout.addWidget(self.bar)
-        self.bar.requested.connect(self.start)
-        self.bar.returned.connect(self.show_result)
-        self.bar.failed.connect(self.show_failure)
-
-    def start(self) -> None:
-        """Read the layers and start the run."""
-        raise NotImplementedError
-
-    def show_result(self, result: Any) -> None:
-        """Show what the run returned."""
-        raise NotImplementedError
-
-    def refresh(self) -> None:
-        """Bring the form into agreement with the layers."""
-        raise NotImplementedError
-
-    def fields(self) -> Mapping[str, QWidget]:
-        """Return the fields that can turn red, by the names that errors call them."""
-        raise NotImplementedError
-
-    def lines(self) -> Mapping[str, QLabel]:
-        """Return the lines for what is wrong, by the names of the fields that they stand under."""
-        raise NotImplementedError
-
-    def show_failure(self, sentence: str) -> None:
-        """Show an error of the run under the fields that it names, which stay red until something is changed."""
-        fields, lines = self.fields(), self.lines()
-        named = named_fields(sentence, fields)
-        at = next((name for name in (*named, "settings") if name in lines), None)
-        if not self.bar.ready:  # changed meanwhile, and what is wrong with the form now is shown there
-            return
-        if not named or at is None or "device" in named:
-            self.mark({}, named)
-            return
-        self.mark({at: sentence}, named)
-        self.bar.calm()
-        self._column.ensureWidgetVisible(fields[named[0]])
-
-    def mark(self, sentences: Mapping[str, str], named: Collection[str]) -> None:
-        """Show these sentences in their lines and turn these fields red; all others are as they should be."""
-        for name, line in self.lines().items():
-            show_sentence(line, sentences.get(name, ""))
-        for name, field in self.fields().items():
-            mark(field, name in named)
-
-    def listen(self, boxes: Sequence[LayerBox]) -> None:
-        """Follow the layer list and the layers that the boxes choose."""
-
-        def on_list() -> None:
-            for box in boxes:
-                box.refresh()
-
-        self._listener = listener = LayerListener(self.viewer.layers, on_list, self.refresh)
-        for box in boxes:
-            box.changed.connect(self.refresh)
-        self.destroyed.connect(listener.close)
-        self.destroyed.connect(self.bar.slot.quit)
-
-    def watch(self, layers: Sequence[Layer | None]) -> None:
-        """Refresh when one of these layers changes its data or its place."""
-        if self._listener is not None:
-            self._listener.watch([layer for layer in layers if layer is not None])
-
-    def let_go(self) -> None:
-        """Stop what runs and forget the viewer; the widget is not used after this."""
-        self.bar.cancel()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    def event(self, event: QEvent) -> bool:
-        """Let go when napari takes the widget out of its window, which is how it closes one."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.let_go()
-        return bool(super().event(event))
+_MEMORY_KEPT = 2000
+"""Milliseconds after which the free memory is asked for anew."""
 
 
 class MethodFrame(Dock):
@@ -217,25 +62,33 @@ class MethodFrame(Dock):
     """
 
     row: ClassVar[str] = ""
+    _probed = Signal()
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer, "Run")
         self.methods: list[Method] = catalog.rows()[self.row]
-        self.boxes: dict[str, LayerBox] = {}
+        self.fields_of: dict[str, LayerField] = {}
         self.editors: dict[str, Editor] = {}
+        self.results = Results(self.viewer)
+        self.facts: Mapping[str, Any] = {}
+        self._facts_of: Any = None
         self._lines: dict[str, QLabel] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings = form()
-        self.extras = QVBoxLayout()
+        self._free = (0, QTimer(self))
+        self.preview = Preview(self.viewer, self, delay=preferences().preview_delay_ms)
         self._build_methods()
         self._build_inputs()
         self._build_own_settings()
         self._build_shared()
-        self.content.addLayout(self.extras)
+        self.extras: dict[str, Extra] = {}
+        self._build_extras()
         self.content.addStretch(1)
-        self._build_device()
+        self._build_bar()
+        self._connect_preview()
         self.listen(list(self.boxes.values()))
         self._choose_method()
+        self._probe()
 
     # What the form says
 
@@ -254,6 +107,29 @@ class MethodFrame(Dock):
     def settings(self) -> dict[str, Any]:
         """The value of every setting that the form shows for the method."""
         return {p.name: self.editors[p.name].value for p in self.method.settings if p.name in self.editors}
+
+    @property
+    def source(self) -> Layer | None:
+        """The layer that is cut."""
+        return self.layers[self.method.source.name]
+
+    def says(self) -> Form:
+        """Return all that the form says.
+
+        Raises
+        ------
+        ValueError
+            If nothing of the layer is in view, or a Shapes layer holds no area.
+        """
+        source = self.source
+        choice = self.target_rows.choice if source is not None else Choice()
+        extent = None
+        if source is not None and len(choice.letters) >= source.ndim:
+            extent = extent_of(self.viewer, source, choice.letters, self.target_rows.region)
+        device: Asked = get_args(Asked)[self.device_box.currentIndex()]
+        return Form(
+            self.method, self.layers, self.settings, choice, extent, device, self.voxel_size.value, self._memory()
+        )
 
     def choose_method(self, name: str) -> None:
         """Choose a method of the row by its name."""
@@ -277,32 +153,41 @@ class MethodFrame(Dock):
         self._summary.setWordWrap(True)
         layout = form()
         if len(self.methods) > 1:
-            layout.addRow("method", self.method_box)
+            layout.addRow("&method", self.method_box)
         layout.addRow(self._summary)
         self.content.addLayout(layout)
 
     def _build_inputs(self) -> None:
         layout = form()
+        first = self.methods[0].source.name
         params = {p.name: p for method in self.methods for p in method.arrays}
         for param in params.values():
             box = LayerBox(self.viewer.layers, _kind(param), optional=not param.required)
+            field = LayerField(box, can_add=param.name != first)
+            field.add_pressed.connect(lambda name=param.name: self.add_layer(name))
             label, line = QLabel(caption(param.name)), problem_line()
-            layout.addRow(label, box)
-            self.boxes[param.name], self._lines[param.name] = box, line
-            self._rows[param.name] = (label, box)
-            if param.name == "image":
-                self._add_voxel_size(layout)
+            label.setBuddy(box)
+            layout.addRow(label, field)
+            self.boxes[param.name], self.fields_of[param.name], self._lines[param.name] = box, field, line
+            self._rows[param.name] = (label, field)
             layout.addRow(line)
+            if param.name == first:
+                self._build_target(layout)
         self.content.addWidget(group("Layers", layout))
 
-    def _add_voxel_size(self, layout: QFormLayout) -> None:
+    def _build_target(self, layout: QFormLayout) -> None:
+        self.target_rows = TargetRows(self.viewer.layers)
+        self.target_rows.changed.connect(self.refresh)
+        layout.addRow(self.target_rows)
+        for name in ("axes", "region"):
+            self._lines[name] = problem_line()
+            layout.addRow(self._lines[name])
         self._voxel, self.voxel_size, self._lines["spacing"] = QLabel(), VoxelSizeFields(), problem_line()
         self._voxel.setWordWrap(True)
         self.voxel_size.changed.connect(self.refresh)
         self._sized: Layer | None = None
-        for widget in (self._voxel, self.voxel_size):
-            layout.addRow("", widget)
-        layout.addRow(self._lines["spacing"])
+        for widget in (self._voxel, self.voxel_size, self._lines["spacing"]):
+            layout.addRow(widget)
 
     def _build_own_settings(self) -> None:
         outer = QVBoxLayout()
@@ -315,7 +200,7 @@ class MethodFrame(Dock):
     def _build_shared(self) -> None:
         layout, more = form(), form()
         shared = {p.name: p for p in self.methods[0].settings if p.option and p.name not in _FROM_THE_LAYER}
-        for name in (*_ALWAYS_IN_VIEW, *(n for n in shared if n not in _ALWAYS_IN_VIEW)):
+        for name in (*(n for n in _ALWAYS_IN_VIEW if n in shared), *(n for n in shared if n not in _ALWAYS_IN_VIEW)):
             editor = self._add_editor(self.methods[0], shared[name])
             _add_row(layout if name in _ALWAYS_IN_VIEW else more, editor)
         self._hidden = [e for name, e in self.editors.items() if e.param.option and name not in _ALWAYS_IN_VIEW]
@@ -326,16 +211,36 @@ class MethodFrame(Dock):
         self.more.setContent(hidden)
         self.more.layout().setContentsMargins(0, 0, 0, 0)
         self.more.collapse(animate=False)
+        self.more.setVisible(bool(self._hidden))
         layout.addRow(self.more)
-        self.content.addWidget(group("Before and after the cut", layout))
+        if shared:
+            self.content.addWidget(group("Before and after the cut", layout))
 
-    def _build_device(self) -> None:
+    def _build_extras(self) -> None:
+        """Add what the methods of the row declare beyond the form."""
+        for name in dict.fromkeys(name for method in self.methods for name in method.extras):
+            extra = self.extras[name] = make_extra(name, self)
+            extra.changed.connect(self._take_change)
+            extra.changing.connect(self._try_change)
+            self.content.addWidget(extra)
+
+    def _build_bar(self) -> None:
         self.device_box = QComboBox()
         self.device_box.addItems(get_args(Asked))
+        self.device_box.setCurrentText(preferences().device)
         self.device_box.currentIndexChanged.connect(lambda _: self.refresh())
         self.device_box.setToolTip("Where to run; auto takes the GPU where there is one and it gains time.")
-        self.bar.beside.insertWidget(0, QLabel("device"))
+        self.preview_box = QCheckBox("&preview")
+        self.preview_box.setToolTip("Show what the run would give for what is in view, while settings change.")
+        self.preview_box.toggled.connect(self._switch_preview)
+        self.bar.beside.insertWidget(0, self.preview_box)
         self.bar.beside.insertWidget(1, self.device_box)
+        self._lines["memory"] = problem_line()
+        self._lines["device"] = problem_line()
+        for name in ("memory", "device"):
+            self.bar.layout().insertWidget(1, self._lines[name])
+        self.result_bar = ResultBar(self)
+        self.layout().addWidget(self.result_bar)
 
     def _add_editor(self, method: Method, param: Param) -> Editor:
         editor = Editor(method, param)
@@ -354,7 +259,7 @@ class MethodFrame(Dock):
         while self._settings.rowCount():
             self._settings.removeRow(0)
         self.editors = {name: e for name, e in self.editors.items() if e.param.option}
-        for param in (p for p in method.settings if not p.option):
+        for param in (p for p in method.settings if not p.option and p.name not in _FROM_THE_LAYER):
             editor = self._add_editor(method, param)
             if kept.get(param.name) in param.choices:
                 editor.set_value(kept[param.name])
@@ -363,24 +268,53 @@ class MethodFrame(Dock):
         for name, widgets in self._rows.items():
             for widget in widgets:
                 widget.setVisible(name in taken)
+        for name, extra in self.extras.items():
+            extra.setVisible(name in method.extras)
         self.refresh()
 
     def refresh(self) -> None:
-        """Check the form, mark what is wrong, and say how large voxels are."""
+        """Check the form, mark what is wrong, and show what follows from what it says."""
+        if self.closed:
+            return
         self.watch(list(self.layers.values()))
+        self.target_rows.show_for(self.source)
         self._show_voxel_size()
         changed = [e for e in self._hidden if e.value != e.param.default]
         self.more.setText("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
-        sentences = {p.field: p.sentence for p in problems(self.method, self.layers, self.settings)}
+        says, found = self._checked()
+        sentences = {p.field: p.sentence for p in found}
         self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})
         self.bar.calm()
         self.bar.set_ready(not sentences)
+        if self._facts_of != (self.method.name, self.settings):
+            self.facts, self._facts_of = {}, (self.method.name, self.settings)
+        self._show_plan(says, found)
+        self.show_extras()
+        self._ask_preview(says if not sentences else None)
+
+    def _checked(self) -> tuple[Form | None, tuple[Problem, ...]]:
+        """Return what the form says and what is wrong with it."""
+        try:
+            says = self.says()
+        except ValueError as error:
+            return None, (Problem("region", str(error)),)
+        return says, problems(says)
+
+    def _show_plan(self, says: Form | None, found: tuple[Problem, ...]) -> None:
+        """Say where a run would be, and how much memory it would take."""
+        if says is None or says.source is None or any(p.field != "memory" for p in found):
+            self.bar.show_plan("")
+            return
+        need = estimate(says, says.target)
+        device = says.device if says.device != "auto" or _gpu_there() else "cpu"
+        self.bar.show_plan(f"{device.upper()} · needs about {size(need)} of {size(says.free)}")
 
     def _show_voxel_size(self) -> None:
-        """Say how large voxels are, ask if the image layer does not know, and show lengths in the world."""
-        image = self.layers["image"]
+        """Say how large voxels are, ask if the layer does not know, and show lengths in the world."""
+        image = self.source
+        asked = image is not None and image.ndim in (2, 3) and not _layers.has_voxel_size(image)
         self._voxel.setVisible(image is not None)
-        self.voxel_size.setVisible(image is not None and image.ndim in (2, 3) and not _layers.has_voxel_size(image))
+        self.voxel_size.setVisible(asked and "z" in self.target_rows.choice.letters + ("z" if image.ndim == 2 else ""))
         before, self._sized = self._sized, image
         if image is None:
             return
@@ -398,26 +332,173 @@ class MethodFrame(Dock):
         """Return the fields of the chosen method, and of the voxel size and the device."""
         arrays = {p.name: self.boxes[p.name] for p in self.method.arrays}
         settings = {name: editor.field for name, editor in self.editors.items()}
-        return {**arrays, **settings, "spacing": self.voxel_size, "device": self.device_box}
+        fixed = {"spacing": self.voxel_size, "device": self.device_box}
+        return {**self.target_rows.fields(), **arrays, **settings, **fixed}
 
     def lines(self) -> Mapping[str, QLabel]:
         """Return the line under each layer, under the voxel size and under the settings."""
         return self._lines
 
+    # Running
+
     def start(self) -> None:
         """Read the layers and start the run, or show what is wrong."""
         self.refresh()
-        device, size = self.device_box.currentText(), self.voxel_size.value
+        source = self.source
         try:
-            request = resolve(self.method, self.layers, self.settings, device, size)
+            request = resolve(self.says())
         except (ValueError, TypeError):
             return  # the form shows why
-        self.bar.start(request.run)
+        self._facts_of = (self.method.name, self.settings)
+        self.bar.start(self.results.work(request, source, update=self.result_bar.updates))
 
-    def show_result(self, result: Outcome) -> None:
-        """Add the labels as a layer of their own."""
-        self.viewer.add_labels(result.labels, **result.options)
-        self.bar.say(result.summary)
+    def show_result(self, result: Finished) -> None:
+        """Show the labels, as a layer of their own or in that of the run before."""
+        outcome: Outcome = result.outcome
+        self.preview.clear()
+        layer = self.results.put(result)
+        self.bar.say(outcome.summary)
+        if self._facts_of == (self.method.name, self.settings):
+            self.facts = outcome.facts
+        self.result_bar.show_for(layer, outcome)
+        self.show_extras()
+
+    def add_layer(self, name: str) -> None:
+        """Add an empty Labels layer that fits on the image, ready to paint, and choose it."""
+        says, _ = self._checked()
+        if says is None or says.source is None:
+            return
+        try:
+            aim: Target = says.target
+        except ValueError:
+            return  # the form shows what has to be said first
+        import numpy as np
+
+        layer = self.viewer.add_labels(np.zeros(aim.shape, np.uint8), name=name, **aim.place)
+        layer.mode, layer.brush_size = "paint", 10
+        self.boxes[name].choose(layer)
+
+    # Preview
+
+    def _connect_preview(self) -> None:
+        self.preview.view_changed.connect(self.refresh)
+        self.preview.answered.connect(self._show_answer)
+        self.preview.failed.connect(self._show_no_answer)
+        self.preview.switched_off.connect(lambda: self.preview_box.setChecked(False))
+        self.preview_box.setChecked(preferences().preview_on_opening)
+
+    def _switch_preview(self, on: bool) -> None:
+        self.preview.set_on(on)
+        self.bar.calm()
+        self.refresh()
+
+    def _ask_preview(self, says: Form | None) -> None:
+        if not self.preview.is_on:
+            return
+        if says is None:
+            self.preview.clear()
+            return
+        job, layers, aim = self.preview_job(says)
+        self.preview.ask(job, layers, aim.place, aim.spread)
+
+    def preview_job(self, says: Form) -> tuple[PreviewJob, dict[str, Layer], Target]:
+        """Return what a preview of this form computes, of which layers, and what the run would work on."""
+        aim = says.target
+        inputs, layers = preview_inputs(says, aim)
+        kept = {name: value for name, value in says.settings.items() if value is not None}
+        if spacing := says.spacing(aim):
+            kept["spacing"] = spacing
+        step = Step(says.method.name, kept, {name: name for name in inputs})
+        view = view_of(self.viewer, says.source)
+        return PreviewJob(Recipe((step,), aim.selection), inputs, view), layers, aim
+
+    def _show_answer(self, answer: PreviewAnswer) -> None:
+        if self._facts_of == (self.method.name, self.settings):
+            self.facts = answer.facts
+        self.bar.say(f"preview, approximate: {answer.approximate}" if answer.approximate else "preview")
+        self.show_extras()
+
+    def _show_no_answer(self, sentence: str) -> None:
+        self.bar.say(f"no preview: {sentence}")
+
+    # Extras
+
+    def show_extras(self) -> None:
+        """Let the extras show what follows from the form."""
+        says, found = self._checked() if self.extras else (None, ())
+        for name, extra in self.extras.items():
+            if name in self.method.extras:
+                extra.refresh(says if not any(p.field != "settings" for p in found) else None, self.facts)
+
+    def _take_change(self, change: Any) -> None:
+        """Let the form say what was dragged."""
+        if change.method != self.method.name:
+            self.choose_method(change.method)
+        self.set(**change.settings)
+
+    def _try_change(self, change: Any) -> None:
+        """Preview what is being dragged, without touching the form."""
+        if not self.preview.is_on:
+            return
+        method = catalog.find(change.method)
+        known = {p.name for p in method.settings}
+        settings = {name: value for name, value in self.settings.items() if name in known} | dict(change.settings)
+        says = replace(self.says(), method=method, settings=settings)
+        if not problems(says):
+            self._ask_preview(says)
+
+    # The machine
+
+    def _memory(self) -> int:
+        """Return how many bytes a run may take; asked for anew every few seconds."""
+        free, timer = self._free
+        if not timer.isActive():
+            limit = preferences().memory_limit_gib * 2**30
+            free = free_host_memory()
+            free = min(free, int(limit)) if limit else free
+            self._free = (free, timer)
+            timer.setSingleShot(True)
+            timer.start(_MEMORY_KEPT)
+        return free
+
+    def _probe(self) -> None:
+        """Find out in the background whether there is a GPU, which may take a second the first time."""
+        if gpu_known():
+            return
+        self._probed.connect(self.refresh)
+        done = self._probed
+
+        def probe() -> None:
+            gpu_status()
+            try:
+                done.emit()
+            except RuntimeError:  # the widget was closed meanwhile
+                return
+
+        threading.Thread(target=probe, daemon=True).start()
+
+    def let_go(self) -> None:
+        """Stop what runs, take the preview away and forget the viewer."""
+        super().let_go()
+        self.preview.let_go()
+        for extra in self.extras.values():
+            extra.let_go()
+
+    def hideEvent(self, event: Any) -> None:
+        """Take the preview away while the widget is not seen."""
+        if self.preview.is_on and not self.closed:
+            self.preview.clear()
+        super().hideEvent(event)
+
+    def showEvent(self, event: Any) -> None:
+        """Show the preview again."""
+        super().showEvent(event)
+        if self.preview.is_on and not self.closed:
+            self.refresh()
+
+
+def _gpu_there() -> bool:
+    return gpu_known() and gpu_status().usable
 
 
 def _kind(param: Param) -> type:
@@ -430,4 +511,5 @@ def _kind(param: Param) -> type:
 def _add_row(layout: QFormLayout, editor: Editor) -> None:
     label = QLabel(caption(editor.param.name))
     label.setToolTip(editor.description)
+    label.setBuddy(editor.field)
     layout.addRow(label, editor)

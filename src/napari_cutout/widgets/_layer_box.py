@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
-__all__ = ["LayerBox", "LayerListener"]
+__all__ = ["LayerBox", "LayerField", "LayerListener"]
 
 Layer = Any
 """A napari layer."""
@@ -43,6 +43,8 @@ class LayerBox(QComboBox):  # type: ignore[misc]
 
     def __init__(self, layers: Any, kind: type, *, optional: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # names may be long
+        self.setMinimumWidth(80)
         self._layers, self._kind, self._optional = layers, kind, optional
         self.offered: list[Layer | None] = []
         self.setMinimumContentsLength(10)
@@ -63,7 +65,7 @@ class LayerBox(QComboBox):  # type: ignore[misc]
     def refresh(self) -> None:
         """Offer what the layer list holds now, and keep the choice where it is still there."""
         before = self.layer
-        offered = [layer for layer in self._layers if isinstance(layer, self._kind)]
+        offered = [layer for layer in self._layers if isinstance(layer, self._kind) and not is_preview(layer)]
         new: list[Layer | None] = [None, *offered] if self._optional else [*offered]
         self.blockSignals(True)
         self.clear()
@@ -82,6 +84,47 @@ class LayerBox(QComboBox):  # type: ignore[misc]
             return before if before in offered else None
         active = self._layers.selection.active
         return active if active in offered else offered[-1]
+
+
+class LayerField(QWidget):  # type: ignore[misc]
+    """A `LayerBox`, and a button that adds a layer to paint on.
+
+    Parameters
+    ----------
+    box : LayerBox
+        Chooses the layer.
+    can_add : bool
+        Whether there is a button.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    add_pressed
+        Emitted when the button was pressed.
+    """
+
+    add_pressed = Signal()
+
+    def __init__(self, box: LayerBox, *, can_add: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.box = box
+        self.add_button = QToolButton()
+        self.add_button.setText("+")
+        self.add_button.setToolTip("Add an empty Labels layer that fits on the image, ready to paint")
+        self.add_button.setVisible(can_add)
+        self.add_button.clicked.connect(self.add_pressed)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(box, 1)
+        layout.addWidget(self.add_button)
+
+
+def is_preview(layer: Layer) -> bool:
+    """Tell whether a layer is a preview, which nothing may use."""
+    ours = layer.metadata.get("napari_cutout")
+    return isinstance(ours, Mapping) and bool(ours.get("preview"))
 
 
 class LayerListener:

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from .._writing import write_text
 from . import _layers
 from ._class_names import class_names
-from ._frame import Dock, form, group, problem_line
+from ._dock import Dock, form, group, problem_line
 from ._layer_box import LayerBox
 from ._measurements import (
     Measured,

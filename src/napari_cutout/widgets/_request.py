@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import to_numpy
+from .._array import is_lazy, to_numpy
+from .._device import Asked, gpu_known, gpu_status, size
 from .._execute import execute
-from .._method import Method, Param, check_image, check_labels
+from .._footprint import footprint
+from .._method import Method, Param, check_image, check_labels, check_source_labels
 from ..recipe import Recipe, Step
 from . import _layers
+from ._target import Choice, Extent, Target, smaller_choices, target
 
-__all__ = ["Outcome", "Problem", "Request", "named_fields", "problems", "resolve", "summary"]
+__all__ = [
+    "Form",
+    "Outcome",
+    "Problem",
+    "Request",
+    "estimate",
+    "named_fields",
+    "preview_inputs",
+    "problems",
+    "resolve",
+    "summary",
+]
 
 Layer = Any
 """A napari layer."""
@@ -39,6 +53,66 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """What a form says.
+
+    Parameters
+    ----------
+    method : Method
+        What is to run.
+    layers : mapping
+        The chosen layer of every array parameter, None where nothing is chosen.
+    settings : mapping
+        The value of every setting; those that are None are left to the method.
+    choice : Choice
+        Axes, channel, level, and what is run at a time.
+    extent : Extent, optional
+        What is shown, and where to look; None if there is no layer to show.
+    device : {"auto", "cpu", "gpu"}
+        What the user asked for.
+    voxel_size : VoxelSize, optional
+        Used where the layer has no size of its own.
+    free : int
+        Bytes that a run may take.
+    """
+
+    method: Method
+    layers: Mapping[str, Layer | None]
+    settings: Mapping[str, Any]
+    choice: Choice = field(default_factory=Choice)
+    extent: Extent | None = None
+    device: Asked = "auto"
+    voxel_size: _layers.VoxelSize | None = None
+    free: int = 2**62
+
+    @property
+    def source(self) -> Layer:
+        """The layer that the labels will lie on."""
+        return self.layers.get(self.method.source.name)
+
+    @property
+    def target(self) -> Target:
+        """What the run works on.
+
+        Raises
+        ------
+        ValueError
+            If the axes are not named yet, or the region lies beside the layer.
+        """
+        return target(self.source, self.choice, self.extent or Extent((0,) * 5))
+
+    def spacing(self, aim: Target) -> tuple[float, ...] | None:
+        """Return the world length of a voxel along the axes that the method sees, or None if nobody has set it."""
+        if _layers.has_voxel_size(self.source):
+            return aim.run_spacing
+        axes = aim.selection.kept_axes.replace("t", "")
+        if self.voxel_size is None or len(self.voxel_size.lengths) != len(axes):
+            return None
+        given = zip(axes, self.voxel_size.lengths, strict=True)
+        return tuple(length for axis, length in given if axis in aim.selection.run_axes)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a finished run gives.
 
@@ -50,11 +124,14 @@ class Outcome:
         The new layer's name, place and metadata.
     summary : str
         One line for the user.
+    facts : Mapping
+        What the method found out, such as its thresholds.
     """
 
     labels: NDArray[Any]
     options: Mapping[str, Any]
     summary: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +141,28 @@ class Request:
     Parameters
     ----------
     recipe : Recipe
-        One step, whose settings hold the spacing where it is known, so that the recipe alone gives these pixels.
+        Its settings hold the spacing where it is known, so that the recipe alone gives these pixels.
     inputs : Mapping
-        Arrays by the names of the method's parameters, NumPy or lazy.
+        Arrays by the names of the recipe's inputs, NumPy or lazy.
     device : {"auto", "cpu", "gpu"}
         What the user asked for.
     name : str
         The new layer's name.
-    place : Mapping
-        What puts the new layer where the image lies.
+    target : Target
+        What is run on, and where the labels lie.
     unit : str
         The symbol of the unit of the spacing; empty if it is not known.
+    whole : bool
+        Whether an image that is not in memory fits into it; else it is run in blocks.
     """
 
     recipe: Recipe
     inputs: Mapping[str, Any]
-    device: Any
+    device: Asked
     name: str
-    place: Mapping[str, Any]
+    target: Target
     unit: str = ""
+    whole: bool = True
 
     def run(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Outcome:
         """Run the recipe; call it in a thread of its own.
@@ -105,7 +185,7 @@ class Request:
             If `is_cancelled` returned True.
         """
         on_progress("reading", 0.0)
-        inputs = {name: to_numpy(array) for name, array in self.inputs.items()}
+        inputs = {name: self._readable(array) for name, array in self.inputs.items()}
         result = execute(
             self.recipe,
             inputs,
@@ -113,37 +193,108 @@ class Request:
             on_progress=on_progress,
             is_cancelled=is_cancelled,
         )
-        labels = np.asarray(result.labels)
+        labels = self.target.as_layer(np.asarray(result.labels))
         provenance = {**result.provenance, **({"unit": self.unit} if self.unit else {})}
         ours = {"recipe": self.recipe.to_json(), "provenance": provenance}
-        options = {"name": self.name, "metadata": {"napari_cutout": ours}, **self.place}
-        return Outcome(labels, options, summary(labels, self.recipe.steps[-1], result.provenance))
+        options = {"name": self.name, "metadata": {"napari_cutout": ours}, **self.target.result_place}
+        line = summary(result.labels, self.recipe.steps[-1], result.provenance)
+        return Outcome(labels, options, line, result.provenance["facts"])
+
+    def _readable(self, array: Any) -> Any:
+        """Return an array that a method takes: in memory, or where that is too small, in blocks of dask."""
+        if self.recipe.selection is not None:  # only what is selected of it is read
+            return array
+        if self.whole or isinstance(array, np.ndarray):
+            return to_numpy(array)
+        if is_lazy(array):
+            return array
+        import dask.array as da
+
+        return da.from_array(array)
 
 
-def problems(method: Method, layers: Mapping[str, Layer | None], settings: Mapping[str, Any]) -> tuple[Problem, ...]:
+def problems(form: Form) -> tuple[Problem, ...]:
     """Check what a form says with the method's own checks.
 
     Parameters
     ----------
-    method : Method
-        What is to run.
-    layers : Mapping
-        The chosen layer of every array parameter, None where nothing is chosen.
-    settings : Mapping
-        The value of every setting.
+    form : Form
+        What it says.
 
     Returns
     -------
     tuple of Problem
         Empty if it can run; at most one per field.
     """
-    image = layers.get("image")
-    found = [p for param in method.arrays if (p := _layer_problem(method, param, layers.get(param.name), image))]
+    found, aim = _target_problems(form)
+    if aim is not None:
+        others = [p for p in form.method.arrays if p is not form.method.source]
+        found += [p for param in others if (p := _layer_problem(form, param, aim))]
     try:
-        method.check_settings(settings)
+        form.method.check_settings(form.settings)
     except (ValueError, TypeError) as error:
         found.append(Problem("settings", str(error)))
+    if form.device == "gpu" and gpu_known() and not gpu_status().usable:
+        found.append(Problem("device", f"device is gpu, but {gpu_status().reason}"))
+    if aim is not None and not found and (sentence := _memory_problem(form, aim)):
+        found.append(Problem("memory", sentence))
     return tuple(found)
+
+
+def _target_problems(form: Form) -> tuple[list[Problem], Target | None]:
+    """Check the layer that is cut, and what of it."""
+    param, layer = form.method.source, form.source
+    if layer is None:
+        return [Problem(param.name, _MISSING[_role(param)].format(method=form.method.name))], None
+    try:
+        if form.choice.letters.endswith("c") and form.choice.letters.count("c") == 1 and _role(param) != "image":
+            raise ValueError(f"{param.name} '{layer.name}' has channels, and labels have none; choose another layer")
+        aim = form.target
+    except ValueError as error:
+        return [Problem("axes", str(error))], None
+    try:
+        seen = np.broadcast_to(np.zeros((), _dtype_seen(aim)), aim.part_shape)  # takes no memory
+        check_image(seen) if _role(param) == "image" else check_source_labels(param.name, seen)
+    except (ValueError, TypeError) as error:
+        return [Problem(param.name, str(error))], None
+    return [], aim
+
+
+def _dtype_seen(aim: Target) -> Any:
+    return np.dtype(np.float32) if aim.selection.channel == "grey" else np.dtype(aim.array.dtype)
+
+
+def estimate(form: Form, aim: Target) -> int:
+    """Return how many bytes a run will take beyond what is in memory, where an image that is lazy is read whole."""
+    step = Step(form.method.name, {k: v for k, v in form.settings.items() if v is not None})
+    recipe = Recipe((step,), aim.selection)
+    itemsize = np.dtype(aim.array.dtype).itemsize
+    return footprint(recipe, tuple(aim.array.shape), itemsize, in_memory=isinstance(aim.array, np.ndarray))
+
+
+def _memory_problem(form: Form, aim: Target) -> str:
+    """Say why a run does not fit into memory, and what would."""
+    need = estimate(form, aim)
+    if need <= form.free or _in_blocks(form, aim):
+        return ""
+    n_levels = len(form.source.data) if form.source.multiscale else 1
+    smaller = []
+    for word, choice in smaller_choices(form.choice, n_levels):
+        fits = target(form.source, choice, form.extent or Extent((0,) * 5))
+        if (less := estimate(form, fits)) <= form.free:
+            smaller.append(f"{word} would fit ({size(less)})")
+            break
+    edge = int((form.free / need) ** (1 / len(aim.part_shape)) * min(aim.part_shape))
+    smaller.append(f"or a region of about {' × '.join([f'{max(edge, 1)}'] * len(aim.part_shape))} voxels")  # noqa: RUF001
+    return f"the run needs {size(need)} and {size(form.free)} are free; {', '.join(smaller).removeprefix('or ')}"
+
+
+def _in_blocks(form: Form, aim: Target) -> bool:
+    """Tell whether an image that is not in memory can be run block by block, which keeps only its labels."""
+    if isinstance(aim.array, np.ndarray) or not aim.selection.is_whole or form.device == "gpu":
+        return False
+    label = 4 if form.settings.get("one_per_object", True) else 1
+    return label * int(np.prod(aim.result_shape, dtype=np.int64)) <= form.free
 
 
 def named_fields(sentence: str, fields: Collection[str]) -> tuple[str, ...]:
@@ -172,15 +323,14 @@ def named_fields(sentence: str, fields: Collection[str]) -> tuple[str, ...]:
     return ()
 
 
-def _layer_problem(method: Method, param: Param, layer: Layer | None, image: Layer | None) -> Problem | None:
+def _layer_problem(form: Form, param: Param, aim: Target) -> Problem | None:
+    layer = form.layers.get(param.name)
     try:
         if layer is None:
             if param.required:
-                raise ValueError(_MISSING[_role(param)].format(method=method.name))
-        elif _role(param) == "image":
-            _check_image_layer(layer)
-        elif image is not None and not image.rgb:
-            _check_labels_layer(param, layer, image)
+                raise ValueError(_MISSING[_role(param)].format(method=form.method.name))
+        else:
+            _check_labels_layer(param, layer, form.source, aim)
     except (ValueError, TypeError) as error:
         return Problem(param.name, str(error))
     return None
@@ -188,7 +338,8 @@ def _layer_problem(method: Method, param: Param, layer: Layer | None, image: Lay
 
 _MISSING = {
     "image": "there is no image layer; open an image, or a sample from the File menu",
-    "markers": "{method} needs strokes; add a Labels layer, paint on it and choose it here",
+    "labels": "there is no Labels layer to work on; run a method first, or open labels",
+    "markers": "{method} needs strokes; press + beside the field, paint with the brush and choose a label per class",
 }
 
 
@@ -196,50 +347,29 @@ def _role(param: Param) -> str:
     return param.role.name if param.role else ""
 
 
-def _check_image_layer(layer: Layer) -> None:
-    if layer.rgb:
+def _check_labels_layer(param: Param, layer: Layer, image: Layer, aim: Target) -> None:
+    data = _layers.level_zero(layer)
+    if data.ndim == len(aim.shape):
+        check_labels(param.name, data, aim.shape, boolean=_role(param) == "mask")
+    else:
         raise ValueError(
-            f"'{layer.name}' is a colour image of shape {tuple(_layers.level_zero(layer).shape)}, and a grey one is "
-            "needed; right-click it in the layer list, choose Split RGB and take one channel"
+            f"{param.name} must have the shape {aim.shape}, one voxel per voxel of '{image.name}' without its "
+            f"channels, but '{layer.name}' has {tuple(data.shape)}; press + beside the field for a layer that fits"
         )
-    check_image(_layers.level_zero(layer))
-    if problem := _layers.data_problem(layer):
-        raise ValueError(problem)
-
-
-def _check_labels_layer(param: Param, layer: Layer, image: Layer) -> None:
-    shape = tuple(_layers.level_zero(image).shape)
-    check_labels(param.name, _layers.level_zero(layer), shape, boolean=_role(param) == "mask")
-    if problem := _layers.data_problem(layer):
-        raise ValueError(problem)
-    if not _layers.same_place(layer, image):
+    if not _layers.lies_at(layer, aim.place, aim.shape):
         raise ValueError(
             f"{param.name} '{layer.name}' has the scale {_layers.spacing(layer)} or lies elsewhere than "
             f"'{image.name}' with {_layers.spacing(image)}; copy the image's scale and transforms to it (right-click)"
         )
 
 
-def resolve(
-    method: Method,
-    layers: Mapping[str, Layer | None],
-    settings: Mapping[str, Any],
-    device: str,
-    voxel_size: _layers.VoxelSize | None = None,
-) -> Request:
+def resolve(form: Form) -> Request:
     """Turn what a form says into a request.
 
     Parameters
     ----------
-    method : Method
-        What is to run.
-    layers : Mapping
-        The chosen layer of every array parameter, None where nothing is chosen.
-    settings : Mapping
-        The value of every setting; those that are None are left to the method.
-    device : {"auto", "cpu", "gpu"}
-        What the user asked for.
-    voxel_size : VoxelSize, optional
-        Used where the image layer has no size of its own.
+    form : Form
+        What it says.
 
     Returns
     -------
@@ -251,26 +381,71 @@ def resolve(
     ValueError
         If there is a problem; the message is its sentence.
     """
-    if found := problems(method, layers, settings):
+    if found := problems(form):
         raise ValueError(found[0].sentence)
-    given = {name: layer for name, layer in layers.items() if layer is not None}
-    image = given["image"]
-    kept = {name: value for name, value in settings.items() if value is not None}
-    size = _layers.voxel_size(image) or voxel_size
-    if size is not None:
-        kept["spacing"] = size.lengths
-    step = Step(method.name, kept, {name: name for name in given})
-    inputs = {
-        name: _layers.level_zero(layer) if name == "image" else _layers.copy_of(layer) for name, layer in given.items()
-    }
+    aim, source = form.target, form.source
+    kept = {name: value for name, value in form.settings.items() if value is not None}
+    size_of_voxel = _layers.voxel_size(source) or form.voxel_size
+    if (spacing := form.spacing(aim)) is not None:
+        kept["spacing"] = spacing
+    inputs = _inputs(form, aim)
+    step = Step(form.method.name, kept, {name: name for name in inputs})
     return Request(
-        recipe=Recipe((step,)),
+        recipe=Recipe((step,), aim.selection),
         inputs=inputs,
-        device=device,
-        name=f"{image.name} {method.name.replace('_', ' ')}",
-        place=_layers.placement(image),
-        unit="" if size is None else size.unit,
+        device=form.device,
+        name=f"{source.name} {form.method.name.replace('_', ' ')}",
+        target=aim,
+        unit="" if size_of_voxel is None else size_of_voxel.unit,
+        whole=estimate(form, aim) <= form.free,
     )
+
+
+def _inputs(form: Form, aim: Target) -> dict[str, Any]:
+    """Return the arrays of a run: the image itself, and copies of what can be painted on."""
+    inputs = {name: aim.as_input(_layers.copy_of(layer)) for name, layer in _others(form).items()}
+    source = aim.array if _role(form.method.source) == "image" else _layers.copy_of(form.source)
+    return _in_outline(form, aim, {form.method.source.name: source, **inputs})
+
+
+def preview_inputs(form: Form, aim: Target) -> tuple[dict[str, Any], dict[str, Layer]]:
+    """Return the arrays that a preview cuts what it needs out of, and the layers that they belong to.
+
+    Parameters
+    ----------
+    form : Form
+        What the form says.
+    aim : Target
+        What the run would work on.
+
+    Returns
+    -------
+    inputs : dict
+        Arrays by the names of the method's parameters, none of them copied; all levels of a pyramid as a list.
+    layers : dict
+        The layers of those arrays.
+    """
+    first, source = form.method.source.name, form.source
+    held = list(source.data) if source.multiscale else source.data
+    others = _others(form)
+    inputs = {first: held} | {name: aim.as_input(_layers.level_zero(layer)) for name, layer in others.items()}
+    return _in_outline(form, aim, inputs), {first: source, **others}
+
+
+def _others(form: Form) -> dict[str, Layer]:
+    """Return the layers that are chosen beside the one that is cut."""
+    first = form.method.source.name
+    return {name: layer for name, layer in form.layers.items() if layer is not None and name != first}
+
+
+def _in_outline(form: Form, aim: Target, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what lies outside the drawn shapes, where the method takes a mask."""
+    outline = form.extent.outline if form.extent is not None else None
+    if outline is None or "mask" not in {p.name for p in form.method.arrays}:
+        return inputs
+    shape = tuple(n for axis, n in zip(aim.selection.axes, aim.array.shape, strict=True) if axis != "c")
+    inside = outline.mask(shape, aim.factor)
+    return {**inputs, "mask": inside if "mask" not in inputs else (inputs["mask"] != 0) & inside}
 
 
 def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
@@ -283,7 +458,7 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
     step : Step
         What ran.
     provenance : Mapping
-        As `recipe.execute` gives it.
+        As `execute` gives it.
 
     Returns
     -------
@@ -294,18 +469,21 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
 
 
 def _found(provenance: Mapping[str, Any]) -> str:
-    """Name the grey levels that the method chose."""
+    """Name the grey levels that the method chose, or between which they lie in the parts that it ran on."""
     facts = provenance["facts"]
     levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
-    if not levels:
+    if levels:
+        text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
+        return f"threshold{'s' if len(levels) > 1 else ''} {text}"
+    by_part = provenance["steps"][-1].get("by_part", {}).get("threshold")
+    if by_part is None or None in by_part:
         return ""
-    text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
-    return f"threshold{'s' if len(levels) > 1 else ''} {text}"
+    return f"thresholds {min(by_part):.5g} to {max(by_part):.5g} over {len(by_part)} parts"
 
 
 def _came_out(labels: NDArray[Any], step: Step) -> str:
     highest = int(labels.max(initial=0))
-    if step.settings.get("one_per_object"):
+    if step.settings.get("one_per_object", True):
         return f"{highest:,} object{'' if highest == 1 else 's'}"
     share = 100 * np.count_nonzero(labels) / max(labels.size, 1)
     return f"{share:.3g} % selected" if highest < 2 else f"{highest} classes"

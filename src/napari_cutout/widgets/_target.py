@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,20 @@ import numpy as np
 from .._selection import Selection
 from . import _layers
 
-__all__ = ["ASKED", "Choice", "Extent", "Target", "axes_of", "factors", "letters_of", "remember", "target"]
+__all__ = [
+    "ASKED",
+    "Choice",
+    "Extent",
+    "Outline",
+    "Target",
+    "axes_of",
+    "factors",
+    "levels_of",
+    "recalled",
+    "remember",
+    "smaller_choices",
+    "target",
+]
 
 Layer = Any
 """A napari layer."""
@@ -22,14 +36,11 @@ ASKED = "?"
 """The letter of an axis that nobody has named yet."""
 
 _WORDS = {
-    **{word: "t" for word in ("t", "time", "frame", "frames")},
-    **{word: "c" for word in ("c", "channel", "channels")},
+    **dict.fromkeys(("t", "time", "frame", "frames"), "t"),
+    **dict.fromkeys(("c", "channel", "channels"), "c"),
     **{axis: axis for axis in "zyx"},
 }
 """What a layer may call its axes."""
-
-_NAMED: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
-"""The letters that the user gave to the axes of a layer, in any widget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,53 @@ class Choice:
     level: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """Closed outlines in one plane of an image; they go on unchanged along its other axes.
+
+    Parameters
+    ----------
+    polygons : tuple of float arrays of shape (n, 2)
+        Corners, as indices along the two axes, at full resolution.
+    axes : (int, int)
+        Which axes of all but c, rising.
+    """
+
+    polygons: tuple[Any, ...]
+    axes: tuple[int, int]
+
+    def mask(self, shape: Sequence[int], factor: Sequence[float]) -> Any:
+        """Return True inside any of the outlines, for labels of this shape at a lower resolution.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            The shape of labels at that level, without channels.
+        factor : sequence of float
+            How many voxels one voxel of that level spans along each axis.
+
+        Returns
+        -------
+        bool array
+            Of that shape; what lies beyond the plane is no copy.
+        """
+        plane = (shape[self.axes[0]], shape[self.axes[1]])
+        steps = (factor[self.axes[0]], factor[self.axes[1]])
+        inside = _inside(tuple(tuple(map(tuple, corners.tolist())) for corners in self.polygons), plane, steps)
+        return np.broadcast_to(inside.reshape([n if at in self.axes else 1 for at, n in enumerate(shape)]), shape)
+
+
+@lru_cache(maxsize=8)
+def _inside(polygons: tuple[Any, ...], plane: tuple[int, int], steps: tuple[float, float]) -> Any:
+    """Draw outlines; kept, so that a form that is read again and again draws them once."""
+    from skimage.draw import polygon2mask
+
+    inside = np.zeros(plane, bool)
+    for corners in polygons:
+        inside |= polygon2mask(plane, (np.array(corners) - (np.array(steps) - 1) / 2) / steps)
+    return inside
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """What is shown, or drawn, of an image: along every axis but c, at full resolution.
@@ -67,10 +125,13 @@ class Extent:
         Index of what is shown, along each axis.
     box : sequence of (float, float), optional
         Where to look: start and stop along each axis; None for all.
+    outline : Outline, optional
+        Where inside the box to look, if it is no box.
     """
 
     point: tuple[int, ...]
     box: tuple[tuple[float, float], ...] | None = None
+    outline: Outline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +155,8 @@ class Target:
         so that channels can only be left out where they come first.
     spacing : tuple of float
         World length of a voxel at this level along every axis but c.
+    factor : tuple of float
+        How many voxels at full resolution one of this level spans, along every axis but c.
     """
 
     selection: Selection
@@ -103,6 +166,7 @@ class Target:
     result_place: Mapping[str, Any] = field(compare=False)
     spread: int | None
     spacing: tuple[float, ...]
+    factor: tuple[float, ...]
 
     @property
     def result_shape(self) -> tuple[int, ...]:
@@ -136,8 +200,12 @@ class Target:
 # Axes -----------------------------------------------------------------------------------------------------
 
 
-def letters_of(layer: Layer) -> str:
-    """Return what the axes of a layer's array mean, as far as it is known.
+_CHOSEN: WeakKeyDictionary[Layer, Choice] = WeakKeyDictionary()
+"""What the user chose for a layer, in any widget."""
+
+
+def recalled(layer: Layer) -> Choice:
+    """Return what was last chosen for a layer in any widget, else what its own description suggests.
 
     Parameters
     ----------
@@ -146,22 +214,22 @@ def letters_of(layer: Layer) -> str:
 
     Returns
     -------
-    str
-        What the user has said of this layer in any widget, else what its axis labels say, else y and x for the last
-        two axes and z before them; `ASKED` for each axis before those, which may be time or channels.
+    Choice
+        The axes as the layer's labels name them, else y and x for the last two axes and z before them; `ASKED` for
+        each axis before those, which may be time or channels, and no decision on frames.
     """
-    if layer in _NAMED:
-        return str(_NAMED[layer])
+    if layer in _CHOSEN:
+        return _CHOSEN[layer]
     colour = "c" if getattr(layer, "rgb", False) else ""
     words = [_WORDS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
-    if all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]:
-        return "".join(words) + colour
-    return str(ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :] + colour)
+    named = all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]
+    letters = "".join(words) if named else ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :]
+    return Choice(letters + colour, channel="grey" if colour else 0)
 
 
-def remember(layer: Layer, letters: str) -> None:
-    """Remember for all widgets what the user said of the axes of a layer."""
-    _NAMED[layer] = letters
+def remember(layer: Layer, choice: Choice) -> None:
+    """Remember for all widgets what the user chose for a layer."""
+    _CHOSEN[layer] = choice
 
 
 def axes_of(letters: str) -> str:
@@ -264,6 +332,7 @@ def target(layer: Layer, choice: Choice, extent: Extent) -> Target:
         _layers.shifted(place, start, span),
         spread,
         spacing,
+        factor,
     )
 
 

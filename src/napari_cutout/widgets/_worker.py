@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt.utils import WorkerBase
 
 from .._monitor import Cancelled
@@ -139,13 +150,24 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status.setMinimumWidth(80)
+        self.plan = QLabel()
+        self.plan.setWordWrap(True)
+        self.plan.setVisible(False)
+        self.details_button = QPushButton("Details…")
+        self.details_button.setToolTip("The traceback of the error, to copy into a report")
+        self.details_button.setVisible(False)
+        self.details_button.clicked.connect(self._show_details)
+        self._error: Exception | None = None
         self.beside = QHBoxLayout()
         self.beside.addWidget(self.button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plan)
         layout.addLayout(self.beside)
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
+        layout.addWidget(self.details_button)
 
     @property
     def running(self) -> bool:
@@ -183,9 +205,15 @@ class RunBar(QWidget):  # type: ignore[misc]
             self.button.setText("Stopping…")
             self.button.setEnabled(False)
 
+    def show_plan(self, sentence: str) -> None:
+        """Say in a line above the button where a run would be and what it would take."""
+        self.plan.setText(sentence)
+        self.plan.setVisible(bool(sentence))
+
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show one line under the button."""
         self._alarmed = problem
+        self.details_button.setVisible(problem and self._error is not None)
         self.status.setStyleSheet(ALERT if problem else "")
         self.status.setText(sentence)
 
@@ -211,10 +239,17 @@ class RunBar(QWidget):  # type: ignore[misc]
         from napari.utils.notifications import show_error
 
         sentence = _sentence(error)
-        log.error("a run failed", exc_info=error)
+        expected = isinstance(error, ValueError | TypeError | MemoryError)  # the sentence says all
+        log.log(logging.DEBUG if expected else logging.ERROR, "a run failed", exc_info=error)
+        self._error = error
         self.say(sentence, problem=True)
         show_error(sentence)
         self.failed.emit(sentence)
+
+    def _show_details(self) -> None:
+        """Show the traceback of the last error in a window of its own."""
+        if self._error is not None:
+            show_text("What went wrong", "".join(traceback.format_exception(self._error)), self)
 
     def _end(self) -> None:
         self.slot.worker = None
@@ -222,6 +257,23 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.button.setText(self._text)
         self.button.setEnabled(self.ready)
         self.ended.emit()
+
+
+def show_text(title: str, text: str, parent: QWidget) -> QDialog:
+    """Show text that can be selected and copied, in a window that lets the rest go on."""
+    window = QDialog(parent)
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    window.setWindowTitle(title)
+    field = QPlainTextEdit(text)
+    field.setReadOnly(True)
+    copy = QPushButton("&Copy")
+    copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
+    layout = QVBoxLayout(window)
+    layout.addWidget(field)
+    layout.addWidget(copy)
+    window.resize(640, 360)
+    window.show()
+    return window
 
 
 def _sentence(error: Exception) -> str:

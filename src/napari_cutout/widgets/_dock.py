@@ -1,0 +1,197 @@
+"""What all widgets share: a form that scrolls, a run bar below it, and letting go when they are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from weakref import WeakSet
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
+
+from ._layer_box import LayerBox, LayerListener
+from ._request import named_fields
+from ._worker import ALERT, RunBar, mark
+
+__all__ = ["Dock", "docks", "form", "group", "problem_line", "show_sentence"]
+
+Layer = Any
+"""A napari layer."""
+
+_MIN_WIDTH = 306
+"""Width of a form inside its dock, in pixels: a dock of 320 shows all of it."""
+
+_MIN_HEIGHT = 150
+"""Height that a form keeps when napari stacks several, in pixels."""
+
+_OPEN: WeakSet[Dock] = WeakSet()
+
+
+def docks(viewer: Any) -> list[Dock]:
+    """Return the widgets of this plugin that are open in a viewer."""
+    return [dock for dock in _OPEN if dock.viewer is viewer and not dock.closed]
+
+
+def form() -> QFormLayout:
+    """Return an empty form whose fields take the width that there is."""
+    layout = QFormLayout()
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    layout.setContentsMargins(6, 4, 6, 4)
+    layout.setVerticalSpacing(4)
+    return layout
+
+
+def group(title: str, layout: Any) -> QGroupBox:
+    """Return a titled box around a layout."""
+    box = QGroupBox(title)
+    box.setLayout(layout)
+    return box
+
+
+def problem_line() -> QLabel:
+    """Return a hidden line for a sentence on what is wrong."""
+    line = QLabel()
+    line.setWordWrap(True)
+    line.setStyleSheet(ALERT)
+    line.setVisible(False)
+    return line
+
+
+def show_sentence(line: QLabel, sentence: str) -> None:
+    """Show a sentence in its line, or hide the line if there is none."""
+    line.setText(sentence)
+    line.setVisible(bool(sentence))
+
+
+class _Column(QScrollArea):  # type: ignore[misc]
+    """Scrolls up and down, and is never narrower than what it holds."""
+
+    def __init__(self, content: QVBoxLayout) -> None:
+        super().__init__()
+        inner = QWidget()
+        inner.setLayout(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(inner)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size as wide as the content with a scroll bar beside it."""
+        width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        return QSize(max(width, _MIN_WIDTH), _MIN_HEIGHT)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask for more room when the content does."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+
+class Dock(QWidget):  # type: ignore[misc]
+    """What the widgets share: a form that scrolls, a run bar below it, and letting go when they are closed.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+        Where layers come from and results go.
+    run : str
+        What the button says.
+    """
+
+    def __init__(self, napari_viewer: Any, run: str) -> None:
+        super().__init__()
+        self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)  # plugins get it behind a proxy
+        self.closed = False
+        self.boxes: dict[str, LayerBox] = {}
+        self.bar = RunBar(run)
+        self.content = QVBoxLayout()
+        self.content.setContentsMargins(4, 4, 4, 4)
+        self._listener: LayerListener | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        self._column = _Column(self.content)
+        layout.addWidget(self._column, 1)
+        layout.addWidget(self.bar)
+        self._run_key = QShortcut(QKeySequence("Ctrl+Return"), self)
+        self._run_key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self._run_key.activated.connect(self.bar.button.click)
+        self.bar.button.setToolTip("Ctrl+Return")
+        _OPEN.add(self)
+        self.bar.requested.connect(self.start)
+        self.bar.returned.connect(self.show_result)
+        self.bar.failed.connect(self.show_failure)
+
+    def start(self) -> None:
+        """Read the layers and start the run."""
+        raise NotImplementedError
+
+    def show_result(self, result: Any) -> None:
+        """Show what the run returned."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Bring the form into agreement with the layers."""
+        raise NotImplementedError
+
+    def fields(self) -> Mapping[str, QWidget]:
+        """Return the fields that can turn red, by the names that errors call them."""
+        raise NotImplementedError
+
+    def lines(self) -> Mapping[str, QLabel]:
+        """Return the lines for what is wrong, by the names of the fields that they stand under."""
+        raise NotImplementedError
+
+    def show_failure(self, sentence: str) -> None:
+        """Show an error of the run under the fields that it names, which stay red until something is changed."""
+        fields, lines = self.fields(), self.lines()
+        named = named_fields(sentence, fields)
+        at = next((name for name in (*named, "settings") if name in lines), None)
+        if not self.bar.ready:  # changed meanwhile, and what is wrong with the form now is shown there
+            return
+        if not named or at is None or "device" in named:
+            self.mark({}, named)
+            return
+        self.mark({at: sentence}, named)
+        self.bar.calm()
+        self._column.ensureWidgetVisible(fields[named[0]])
+
+    def mark(self, sentences: Mapping[str, str], named: Collection[str]) -> None:
+        """Show these sentences in their lines and turn these fields red; all others are as they should be."""
+        for name, line in self.lines().items():
+            show_sentence(line, sentences.get(name, ""))
+        for name, field in self.fields().items():
+            mark(field, name in named)
+
+    def listen(self, boxes: Sequence[LayerBox]) -> None:
+        """Follow the layer list and the layers that the boxes choose."""
+
+        def on_list() -> None:
+            for box in boxes:
+                box.refresh()
+
+        self._listener = listener = LayerListener(self.viewer.layers, on_list, self.refresh)
+        for box in boxes:
+            box.changed.connect(self.refresh)
+        self.destroyed.connect(listener.close)
+        self.destroyed.connect(self.bar.slot.quit)
+
+    def watch(self, layers: Sequence[Layer | None]) -> None:
+        """Refresh when one of these layers changes its data or its place."""
+        if self._listener is not None:
+            self._listener.watch([layer for layer in layers if layer is not None])
+
+    def let_go(self) -> None:
+        """Stop what runs and forget the viewer; the widget is not used after this."""
+        self.closed = True
+        self.bar.cancel()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def event(self, event: QEvent) -> bool:
+        """Let go when napari takes the widget out of its window, which is how it closes one."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.let_go()
+        return bool(super().event(event))

@@ -1,0 +1,155 @@
+"""What can be done with the result of a run: copy it as Python or as a command, save its recipe, use it, undo it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtGui import QAction, QGuiApplication
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+
+from ._dock import docks
+from ._request import Outcome
+from ._results import ours
+
+__all__ = ["ResultBar"]
+
+Layer = Any
+"""A napari layer."""
+
+
+class ResultBar(QWidget):  # type: ignore[misc]
+    """Buttons below the summary of a result.
+
+    Parameters
+    ----------
+    frame : MethodFrame
+        The widget whose results these are.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        super().__init__()
+        self._frame = frame
+        self._layer: Layer | None = None
+        self.python_button, self.save_button = QPushButton("Copy as Python"), QPushButton("Save recipe…")
+        self.python_button.setToolTip("A short script that gives these labels")
+        self.save_button.setToolTip(
+            "A file that napari-cutout run applies to other images; strokes are saved beside it"
+        )
+        self.python_button.clicked.connect(lambda _: self.copy("python"))
+        self.save_button.clicked.connect(lambda _: self._ask_and_save())
+        self.more_button = QToolButton()
+        self.more_button.setText("⋯")
+        self.more_button.setToolTip("More to do with the result")
+        self.more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self)
+        self.more_button.setMenu(self.menu)
+        self.menu.aboutToShow.connect(self._fill_menu)
+        self.command_action = QAction("Copy as command", self)
+        self.command_action.triggered.connect(lambda _=False: self.copy("command"))
+        self.restore_action = QAction("Restore previous", self)
+        self.restore_action.setToolTip("Give the layer back what it held before the last run")
+        self.restore_action.triggered.connect(lambda _=False: self.restore())
+        self.update_action = QAction("Update the result on the next run", self)
+        self.update_action.setCheckable(True)
+        self.update_action.setChecked(True)
+        self.update_action.setToolTip(
+            "Off: every run adds a layer. A layer that was edited or renamed is never updated."
+        )
+        self._uses: list[QAction] = []
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for button, stretch in ((self.python_button, 1), (self.save_button, 1), (self.more_button, 0)):
+            layout.addWidget(button, stretch)
+        self.setVisible(False)
+
+    @property
+    def updates(self) -> bool:
+        """Whether the next run may update the layer of the last one."""
+        return bool(self.update_action.isChecked())
+
+    def show_for(self, layer: Layer, outcome: Outcome) -> None:
+        """Offer what can be done with the result of a run."""
+        self._layer = layer
+        self.setVisible(True)
+
+    def copy(self, form: str) -> None:
+        """Copy how the result was made to the clipboard, as ``"python"`` or as a ``"command"``."""
+        if not self._is_there():
+            return
+        from .._code import as_command, as_python
+        from .._sources import sources_in
+
+        metadata = ours(self._layer)
+        from ..recipe import Recipe
+
+        recipe, sources = Recipe.from_json(metadata["recipe"]), sources_in(metadata)
+        text = as_python(recipe, sources) if form == "python" else as_command(recipe, sources)
+        QGuiApplication.clipboard().setText(text)
+        self._frame.bar.say(
+            f"copied as {'Python' if form == 'python' else 'a command'}: {len(text.splitlines())} lines"
+        )
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Save the recipe of the result, and beside it what was painted for it.
+
+        Parameters
+        ----------
+        path : path
+            Where to write.
+        overwrite : bool
+            Replace what is there.
+        """
+        if not self._is_there():
+            return
+        from ..recipe import Recipe
+
+        recipe = Recipe.from_json(ours(self._layer)["recipe"])
+        painted = self._frame.results.painted(self._layer)
+        try:
+            written = recipe.save(path, arrays=painted, overwrite=overwrite)
+        except (OSError, ValueError) as error:
+            self._frame.bar.say(str(error), problem=True)
+        else:
+            beside = f", and {', '.join(painted)} beside it" if painted else ""
+            self._frame.bar.say(f"saved {written.name}{beside}")
+
+    def restore(self) -> None:
+        """Give the layer of the last run back what it held before; again, to undo that."""
+        self._frame.results.restore()
+        self._frame.bar.say("the result of the run before; Restore previous takes you back")
+
+    def _is_there(self) -> bool:
+        """Tell whether the result is still there, and say so if it is not."""
+        there = self._layer is not None and self._layer in self._frame.viewer.layers
+        if not there:
+            self._frame.bar.say("the layer of the result is gone; run again", problem=True)
+        return there
+
+    def _ask_and_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save recipe", f"{self._frame.method.name}.json", "*.json")
+        if path:
+            self.save(path, overwrite=True)
+
+    def _fill_menu(self) -> None:
+        """Offer what is possible now."""
+        self.menu.clear()
+        self.restore_action.setEnabled(self._frame.results.can_restore)
+        for action in (self.command_action, self.restore_action, self.update_action):
+            self.menu.addAction(action)
+        self._uses = list(self._use_actions())
+        if self._uses:
+            self.menu.addSeparator()
+            for action in self._uses:
+                self.menu.addAction(action)
+
+    def _use_actions(self) -> Any:
+        """Yield an action for every field of an open widget that could take the result."""
+        for dock in docks(self._frame.viewer):
+            title = getattr(dock, "row", "") or type(dock).__name__.removesuffix("Widget")
+            for name, box in dock.boxes.items():
+                if self._layer in box.offered and not (dock is self._frame and name == dock.method.source.name):
+                    action = QAction(f"Use as {name} in {title}", self)
+                    action.triggered.connect(lambda _=False, box=box: box.choose(self._layer))
+                    yield action

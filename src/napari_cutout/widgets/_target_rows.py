@@ -1,0 +1,233 @@
+"""The rows that say what of a layer is run on: region, level, axes, slices, frames and channel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+from . import _layers
+from ._editors import StillUnlessFocused
+from ._extent import Region
+from ._target import ASKED, Choice, levels_of, recalled, remember
+
+__all__ = ["TargetRows"]
+
+Layer = Any
+"""A napari layer."""
+
+_REGIONS = {"whole": "whole image", "view": "field of view"}
+_DEPTHS = {"together": "whole volume", "each": "each slice by itself", "this": "this slice"}
+_TIMES = {
+    "": "choose…",
+    "each": "each frame by itself",
+    "pooled": "each frame, statistics of all",
+    "this": "this frame",
+}
+_LETTERS = {ASKED: "?", "t": "T", "c": "C", "z": "Z"}
+
+_TOOLTIPS = {
+    "region": "Where to look: everywhere, in what the view shows, or inside the shapes of a Shapes layer.",
+    "level": "Which level of the pyramid; the labels lie where the image does at every level.",
+    "axes": "What the axes before y and x are: T is time, C are channels, Z are slices.",
+    "depth": "The whole volume at once; or slices, where each is an image of its own.",
+    "time": (
+        "Every frame is cut by itself. Its threshold may come from that frame, or be one for all from the "
+        "statistics of all frames."
+    ),
+    "channel": "Which channel to cut; grey is the mean of the colours.",
+}
+
+
+class TargetRows(QWidget):  # type: ignore[misc]
+    """The rows below a layer that say what of it is run on; those that do not apply are hidden.
+
+    Parameters
+    ----------
+    layers : napari layer list
+        Where Shapes layers come from.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    changed
+        Emitted when the user has chosen something else.
+    """
+
+    changed = Signal()
+
+    def __init__(self, layers: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layers = layers
+        self._layer: Layer | None = None
+        self._choice = Choice()
+        self._offered: list[Region] = []
+        self._still = StillUnlessFocused(self)
+        self.region_box, self.level_box, self.depth_box = (self._box(name) for name in ("region", "level", "depth"))
+        self.time_box, self.channel_box = self._box("time"), self._box("channel")
+        self.axis_boxes: list[QComboBox] = []
+        self._axes = QWidget()
+        self._axes_layout = QHBoxLayout(self._axes)
+        self._axes_layout.setContentsMargins(0, 0, 0, 0)
+        self._axes.setToolTip(_TOOLTIPS["axes"])
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setVerticalSpacing(4)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._names: dict[QWidget, QLabel] = {}
+        for text, field in (
+            ("run on", self.region_box),
+            ("level", self.level_box),
+            ("axes", self._axes),
+            ("slices", self.depth_box),
+            ("frames", self.time_box),
+            ("channel", self.channel_box),
+        ):
+            label = QLabel(text)
+            label.setToolTip(field.toolTip())
+            label.setBuddy(field)
+            self._form.addRow(label, field)
+            self._names[field] = label
+
+    @property
+    def choice(self) -> Choice:
+        """What the rows say."""
+        return self._choice
+
+    @property
+    def region(self) -> Region:
+        """Where to look."""
+        at = self.region_box.currentIndex()
+        return self._offered[at] if 0 <= at < len(self._offered) else "whole"
+
+    def fields(self) -> dict[str, QWidget]:
+        """Return the fields that errors may name."""
+        return {"axes": self, "region": self.region_box, "level": self.level_box, "channel": self.channel_box}
+
+    def choose_region(self, region: Region) -> None:
+        """Choose where to look, as the box offers it."""
+        self.region_box.setCurrentIndex(self._offered.index(region))
+
+    def choose(self, **chosen: Any) -> None:
+        """Change some of the choice as the user would, such as ``depth="each"``."""
+        self._change(replace(self._choice, **chosen))
+
+    def show_for(self, layer: Layer | None) -> None:
+        """Show the rows that a layer needs, filled in with what was last chosen for it."""
+        self.setVisible(layer is not None)
+        self._layer = layer
+        self._offer_regions()
+        if layer is not None and recalled(layer) != self._choice:
+            self._choice = recalled(layer)
+        if layer is not None:
+            self._fill(layer)
+
+    # Building
+
+    def _box(self, name: str) -> QComboBox:
+        box = QComboBox()
+        box.setToolTip(_TOOLTIPS[name])
+        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        box.installEventFilter(self._still)
+        box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        box.setMinimumWidth(80)
+        box.activated.connect(lambda _: self._read())
+        if name == "region":
+            box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        return box
+
+    def _offer_regions(self) -> None:
+        """Offer the Shapes layers that there are now, and keep the choice where it is still there."""
+        from napari.layers import Shapes
+
+        before = self.region
+        self._offered = [*_REGIONS, *(layer for layer in self._layers if isinstance(layer, Shapes))]
+        self.region_box.blockSignals(True)
+        self.region_box.clear()
+        for region in self._offered:
+            self.region_box.addItem(_REGIONS[region] if isinstance(region, str) else f"inside '{region.name}'")
+        at = next((n for n, region in enumerate(self._offered) if region is before), 0)
+        self.region_box.setCurrentIndex(at)
+        self.region_box.blockSignals(False)
+
+    def _fill(self, layer: Layer) -> None:
+        """Bring every row into agreement with the choice."""
+        choice, letters = self._choice, self._choice.letters
+        arrays = levels_of(layer)
+        shapes = [" × ".join(str(n) for n in array.shape) for array in arrays]  # noqa: RUF001
+        _refill(self.level_box, [f"{n}: {shape}" for n, shape in enumerate(shapes)], choice.level)
+        self._fill_axes(letters, getattr(layer, "rgb", False))
+        _refill(self.depth_box, list(_DEPTHS.values()), list(_DEPTHS).index(choice.depth))
+        _refill(self.time_box, list(_TIMES.values()), list(_TIMES).index(choice.time))
+        at = letters.find("c")
+        n_channels = arrays[0].shape[at] if at >= 0 else 0
+        names = [f"{n}" for n in range(n_channels)]
+        if getattr(layer, "rgb", False):
+            names = ["red", "green", "blue", "alpha"][:n_channels]
+        grey = n_channels if choice.channel == "grey" else choice.channel
+        _refill(self.channel_box, [*names, "grey (mean of all)"], int(grey))
+        shown = {
+            self.level_box: len(arrays) > 1,
+            self._axes: bool(self.axis_boxes),
+            self.depth_box: "z" in letters,
+            self.time_box: "t" in letters,
+            self.channel_box: "c" in letters,
+        }
+        for field, on in shown.items():
+            self._form.setRowVisible(field, on)
+
+    def _fill_axes(self, letters: str, colour: bool) -> None:
+        """Give every axis before y and x a box."""
+        leading = letters[: len(letters) - 2 - colour]
+        while len(self.axis_boxes) > len(leading):
+            box = self.axis_boxes.pop()
+            self._axes_layout.removeWidget(box)
+            box.deleteLater()
+        while len(self.axis_boxes) < len(leading):
+            box = self._box("axes")
+            box.setMinimumWidth(40)
+            self._axes_layout.insertWidget(len(self.axis_boxes), box)
+            self.axis_boxes.append(box)
+        for axis, (box, letter) in enumerate(zip(self.axis_boxes, leading, strict=True)):
+            _refill(box, list(_LETTERS.values()), list(_LETTERS).index(letter))
+            if self._layer is not None:
+                n = _layers.level_zero(self._layer).shape[axis]
+                box.setToolTip(f"{_TOOLTIPS['axes']} Axis {axis} has the length {n}.")
+
+    # Reacting
+
+    def _read(self) -> None:
+        """Take what the boxes say as the choice."""
+        letters = "".join(list(_LETTERS)[box.currentIndex()] for box in self.axis_boxes)
+        n_channels = self.channel_box.count() - 1
+        channel = self.channel_box.currentIndex()
+        self._change(
+            Choice(
+                letters + self._choice.letters[len(self.axis_boxes) :],
+                depth=list(_DEPTHS)[self.depth_box.currentIndex()],
+                time=list(_TIMES)[self.time_box.currentIndex()],
+                channel="grey" if channel == n_channels and n_channels else max(channel, 0),
+                level=max(self.level_box.currentIndex(), 0),
+            )
+        )
+
+    def _change(self, choice: Choice) -> None:
+        if self._layer is None or choice == self._choice:
+            return
+        self._choice = choice
+        remember(self._layer, choice)
+        self._fill(self._layer)
+        self.changed.emit()
+
+
+def _refill(box: QComboBox, texts: list[str], at: int) -> None:
+    """Show these texts and choose one, without a word to anybody."""
+    box.blockSignals(True)
+    if [box.itemText(n) for n in range(box.count())] != texts:
+        box.clear()
+        box.addItems(texts)
+    box.setCurrentIndex(min(max(at, 0), len(texts) - 1))
+    box.blockSignals(False)
