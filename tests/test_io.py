@@ -25,6 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from napari_cutout import Recipe, _tiff, io
+from napari_cutout._writing import scratch_folder
 from napari_cutout.io import Volume
 
 # Files are written over and over into one folder, which is meant.
@@ -1168,3 +1169,26 @@ def test_opening_lazily_reads_no_voxel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole.data, ramp(4, 5))
     with pytest.raises(FileNotFoundError, match=r"there is no file '.*absent\.zarr'"):
         io.read_lazily(tmp_path / "absent.zarr")
+
+
+def test_a_scratch_folder_is_gone_afterwards_and_its_failure_is_a_sentence(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out"
+    with scratch_folder(target) as folder:
+        (folder / "half.txt").write_text("half")
+        assert folder.parent == target.parent
+    assert list(target.parent.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(
+            NotADirectoryError, match=r"could not write '.*file.out' \(Not a directory\); nothing was changed"
+        ),
+        scratch_folder(tmp_path / "file" / "out"),
+    ):
+        pass
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced_unasked(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").symlink_to(tmp_path / "absent")
+    with pytest.raises(FileExistsError, match="exists already"):
+        io.write(tmp_path / "a.npy", Volume(ramp(4, 5), "yx"))
+    assert (tmp_path / "a.npy").is_symlink()
