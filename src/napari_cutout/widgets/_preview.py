@@ -350,7 +350,8 @@ class Preview(QObject):  # type: ignore[misc]
         for event in (viewer.dims.events.point, viewer.dims.events.order, viewer.dims.events.ndisplay):
             link(event, self._dims_moved)
         camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # it moved in napari 0.9
-        for event in (camera.events.zoom, camera.events.center):
+        # What the canvas shows is known only once it is drawn, also after axes were swapped.
+        for event in (camera.events.zoom, camera.events.center, viewer.dims.events.order, viewer.dims.events.ndisplay):
             link(event, self._camera_moved)
         link(viewer.layers.events.removed, self._removed)
 

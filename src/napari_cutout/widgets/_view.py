@@ -92,8 +92,7 @@ def _in_view(layer: Layer, axis: int, n: int) -> tuple[int, int]:
     it loaded, at the level that it shows.
     """
     factor = float(layer.downsample_factors[layer.data_level][axis]) if layer.multiscale else 1.0
-    corners = np.asarray(layer.corner_pixels)
-    if not np.any(corners[1] > corners[0]):  # never drawn
+    first, last = np.asarray(layer.corner_pixels)[:, axis]
+    if first == last:  # not drawn yet since it is displayed
         return 0, n
-    first, last = corners[:, axis]
     return max(int(first * factor), 0), min(int(np.ceil((last + 1) * factor)), n)
