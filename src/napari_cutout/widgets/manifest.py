@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import catalog
 from ..samples import SAMPLES
+from ._preferences import configurations
 
 __all__ = ["PATH", "class_name", "main", "manifest", "text"]
 
@@ -107,6 +108,7 @@ def manifest() -> dict[str, Any]:
                 {"key": name, "display_name": _sample_title(name), "command": _sample_identifier(name)}
                 for name in SAMPLES
             ],
+            "configurations": configurations(),
         },
     }
 
