@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
     QWidget,
 )
@@ -25,6 +22,7 @@ from .._writing import write_text
 from . import _layers
 from ._class_names import class_names
 from ._dock import Dock, form, group, problem_line
+from ._image_list import ImageList
 from ._layer_box import LayerBox
 from ._measurements import (
     Measured,
@@ -40,6 +38,7 @@ from ._measurements import (
     row_of,
     voxel_size,
 )
+from ._object_link import ObjectLink, show_place
 from ._table import Table
 from ._theme import hex_colour
 from ._voxel_size import VoxelSizeFields
@@ -51,9 +50,6 @@ Layer = Any
 
 _FIRST_AXIS = ("depth: one volume", "time: each frame by itself")
 """What the first of three axes may be."""
-
-_MAX_IMAGES = 5
-"""Images that are in view; a longer list scrolls."""
 
 
 class MeasureWidget(Dock):
@@ -76,13 +72,12 @@ class MeasureWidget(Dock):
         self._asked: Layer | None = None
         self._shown: Layer | None = None
         self._sized: Layer | None = None
-        self._offered: list[Layer] = []
         self.names = class_names(napari_viewer)
         self.names.changed.connect(self._show_names)
         self._build_layers()
         self._build_result()
-        self.listen([self.labels_box])
-        self._link = _Link(self)
+        self.listen([self.labels_box, self.image_list])
+        self._link = ObjectLink(napari_viewer, self.select_label, self.outdate)
         self.destroyed.connect(self._link.close)
         self.refresh()
 
@@ -97,9 +92,8 @@ class MeasureWidget(Dock):
         self.first_axis_box.setToolTip("What the first axis of the labels is.")
         self.first_axis_box.currentIndexChanged.connect(self._axis_chosen)
         self.channel_box.setToolTip("Which axis of the image counts channels.")
-        self.image_list = QListWidget()
+        self.image_list = ImageList(self.viewer.layers, self._image_problem)
         self.image_list.setToolTip("Images whose grey levels are measured, each as a channel.")
-        self.image_list.itemChanged.connect(self._image_ticked)
         self._voxel, self.voxel_size = QLabel(), VoxelSizeFields()
         self._voxel.setWordWrap(True)
         self.voxel_size.changed.connect(self.refresh)
@@ -151,24 +145,11 @@ class MeasureWidget(Dock):
         return self.labels_box.layer
 
     @property
-    def images(self) -> list[Layer]:
-        """The Image layers that are ticked."""
-        items = (self.image_list.item(at) for at in range(self.image_list.count()))
-        ticked = [item.checkState() == Qt.CheckState.Checked for item in items]
-        return [layer for layer, on in zip(self._offered, ticked, strict=True) if on]
-
-    @property
     def frames(self) -> bool:
         """True if the first axis of the labels counts frames."""
         if self.labels is None or self.labels.ndim == 2:
             return False
         return bool(self.labels.ndim == 4 or self.first_axis_box.currentIndex() == 1)
-
-    def tick(self, *images: Layer) -> None:
-        """Choose the images whose grey levels are measured."""
-        for at, layer in enumerate(self._offered):
-            state = Qt.CheckState.Checked if layer in images else Qt.CheckState.Unchecked
-            self.image_list.item(at).setCheckState(state)
 
     # Reacting
 
@@ -176,8 +157,8 @@ class MeasureWidget(Dock):
         """Bring the form into agreement with the layers."""
         labels = self.labels
         found = {problem.field: problem.sentence for problem in problems(labels)}
-        self._offer_images(None if found else labels)
-        self.watch([labels, *self.images])
+        self._offer_images()
+        self.watch([labels, *self.image_list.offered])
         if labels is not self._sized:
             self._sized = labels
             self._ask_of(labels)
@@ -226,40 +207,21 @@ class MeasureWidget(Dock):
         else:
             self._voxel.setText(f"{word} size not set: sizes and lengths are in {word}s{each}")
 
-    def _offer_images(self, labels: Layer | None) -> None:
-        """List the image layers; those that do not lie on the labels cannot be ticked and say why."""
-        from napari.layers import Image
-
-        ticked = self.images
-        known = {layer for layer in self._offered if layer in self.viewer.layers}
-        self._offered = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+    def _offer_images(self) -> None:
+        """List the images anew, without being called back."""
         self.image_list.blockSignals(True)
-        self.image_list.clear()
-        fitting = []
-        for layer in self._offered:
-            problem = "" if labels is None else image_problem(labels, layer)
-            item = QListWidgetItem(layer.name)
-            item.setToolTip(problem)
-            item.setFlags(Qt.ItemFlag.NoItemFlags if problem else Qt.ItemFlag.ItemIsEnabled | _CHECKABLE)
-            item.setCheckState(Qt.CheckState.Checked if layer in ticked and not problem else Qt.CheckState.Unchecked)
-            self.image_list.addItem(item)
-            if not problem:
-                fitting.append((layer, item))
-        if len(fitting) == 1 and fitting[0][0] not in known:  # the only one there is, and nobody has unticked it
-            fitting[0][1].setCheckState(Qt.CheckState.Checked)
+        self.image_list.refresh()
         self.image_list.blockSignals(False)
-        rows = min(max(len(self._offered), 1), _MAX_IMAGES)
-        self.image_list.setFixedHeight(rows * max(self.image_list.sizeHintForRow(0), 18) + 8)
-        self._form.setRowVisible(self.image_list, bool(self._offered))
+        self._form.setRowVisible(self.image_list, bool(self.image_list.offered))
 
-    def _image_ticked(self, _: QListWidgetItem) -> None:
-        self.watch([self.labels, *self.images])
-        self._offer_channel_axes(self.labels)
+    def _image_problem(self, image: Layer) -> str:
+        """Say why an image does not fit the chosen labels."""
+        return "" if self.labels is None or problems(self.labels) else image_problem(self.labels, image)
 
     def _offer_channel_axes(self, labels: Layer | None) -> None:
         """Ask for the axis of channels where an image has one."""
-        several = () if labels is None else (axes for image in self.images if (axes := channel_axes(labels, image)))
-        axes = next(iter(several), ())
+        images = [] if labels is None else self.image_list.ticked
+        axes = next((axes for image in images if (axes := channel_axes(labels, image))), ())
         before = self.channel_box.currentData()
         self.channel_box.clear()
         for axis in axes:
@@ -276,7 +238,7 @@ class MeasureWidget(Dock):
             return
         axis, given = self.channel_box.currentData(), self.voxel_size.value
         try:
-            question = resolve(self.labels, self.images, frames=self.frames, axis=axis, given=given)
+            question = resolve(self.labels, self.image_list.ticked, frames=self.frames, axis=axis, given=given)
         except (ValueError, TypeError) as error:
             self.mark({"image": str(error)}, {"image"})
             return
@@ -377,99 +339,3 @@ class MeasureWidget(Dock):
         path, _filter = QFileDialog.getSaveFileName(self, "Export measurements", "objects.csv", "*.csv")
         if path:
             self.export(path, overwrite=True)
-
-
-_CHECKABLE = Qt.ItemFlag.ItemIsUserCheckable
-
-
-def show_place(viewer: Any, layer: Layer, place: tuple[float, ...]) -> None:
-    """Move the sliders and the camera of a viewer to an index of a layer's data.
-
-    Parameters
-    ----------
-    viewer : napari viewer
-        What moves; its zoom stays.
-    layer : napari layer
-        Whose data it is.
-    place : tuple of float
-        Where to go.
-    """
-    world = np.asarray(layer.data_to_world(place))
-    before = viewer.dims.ndim - layer.ndim
-    for axis in viewer.dims.not_displayed:
-        if axis >= before:
-            viewer.dims.set_point(axis, float(world[axis - before]))
-    shown = [float(world[axis - before]) if axis >= before else 0.0 for axis in viewer.dims.displayed]
-    viewer.camera.center = (0.0, *shown) if len(shown) == 2 else tuple(shown)
-
-
-class _Link:
-    """Tells the widget which object is clicked in the viewer or picked in its layer.
-
-    It is no Qt object, so that it can let go after the widget that it serves is gone.
-    """
-
-    def __init__(self, widget: MeasureWidget) -> None:
-        self._widget = weakref.ref(widget)
-        self._viewer = widget.viewer
-        self._layer: Layer | None = None
-        self._quiet = False
-        self._viewer.mouse_drag_callbacks.append(self.clicked)
-
-    def follow(self, layer: Layer | None) -> None:
-        """Follow this layer, and no longer the one before."""
-        self._connect("disconnect")
-        self._layer = layer
-        self._connect("connect")
-
-    def close(self, _: Any = None) -> None:
-        """Let go of everything."""
-        self.follow(None)
-        if self.clicked in self._viewer.mouse_drag_callbacks:
-            self._viewer.mouse_drag_callbacks.remove(self.clicked)
-
-    def silent(self) -> _Silence:
-        """Return a context in which the layer is not listened to."""
-        return _Silence(self)
-
-    def clicked(self, _: Any, event: Any) -> None:
-        """Select the row of the object under the mouse."""
-        widget, layer = self._widget(), self._layer
-        if widget is None or layer is None or layer not in self._viewer.layers:
-            return
-        value = layer.get_value(
-            event.position, view_direction=event.view_direction, dims_displayed=event.dims_displayed, world=True
-        )
-        label = value[-1] if isinstance(value, tuple) else value
-        if label:
-            widget.select_label(int(label), layer.world_to_data(event.position))
-
-    def _connect(self, verb: str) -> None:
-        if self._layer is None:
-            return
-        getattr(self._layer.events.selected_label, verb)(self._picked)
-        for name in ("data", "paint", "labels_update"):
-            getattr(getattr(self._layer.events, name), verb)(self._changed)
-
-    def _picked(self, event: Any = None) -> None:
-        widget, layer = self._widget(), self._layer
-        if widget is not None and layer is not None and not self._quiet:
-            point = np.asarray(self._viewer.dims.point)[-layer.ndim :]
-            widget.select_label(int(layer.selected_label), layer.world_to_data(point))
-
-    def _changed(self, event: Any = None) -> None:
-        if (widget := self._widget()) is not None:
-            widget.outdate()
-
-
-class _Silence:
-    """While it is entered, a link does not listen to its layer."""
-
-    def __init__(self, link: _Link) -> None:
-        self._link = link
-
-    def __enter__(self) -> None:
-        self._link._quiet = True
-
-    def __exit__(self, *_: object) -> None:
-        self._link._quiet = False

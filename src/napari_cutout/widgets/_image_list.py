@@ -1,0 +1,87 @@
+"""A list of a viewer's Image layers, each of which can be ticked if it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QListWidget, QWidget
+
+__all__ = ["ImageList"]
+
+Layer = Any
+"""A napari layer."""
+
+_MAX_ROWS = 5
+"""Images that are in view; a longer list scrolls."""
+
+_FITS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable
+
+
+class ImageList(QListWidget):  # type: ignore[misc]
+    """Chooses any number of Image layers.
+
+    Parameters
+    ----------
+    layers : napari layer list
+        The layers of the viewer.
+    problem : callable
+        From an Image layer to why it does not fit, in one sentence; empty if it fits. Others cannot be ticked, and
+        their tooltip says why.
+    parent : QWidget, optional
+        Its parent.
+
+    Attributes
+    ----------
+    offered
+        The Image layers of the viewer.
+    changed
+        Emitted when other layers are ticked, by hand or because the layer list changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, layers: Any, problem: Callable[[Layer], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layers, self._problem = layers, problem
+        self.offered: list[Layer] = []
+        self.itemChanged.connect(lambda _: self.changed.emit())
+
+    @property
+    def ticked(self) -> list[Layer]:
+        """The layers that are ticked, in the order of the layer list."""
+        states = (self.item(at).checkState() for at in range(self.count()))
+        return [layer for layer, state in zip(self.offered, states, strict=True) if state == Qt.CheckState.Checked]
+
+    def tick(self, *layers: Layer) -> None:
+        """Tick these layers, and no others."""
+        for at, layer in enumerate(self.offered):
+            self.item(at).setCheckState(Qt.CheckState.Checked if layer in layers else Qt.CheckState.Unchecked)
+
+    def refresh(self) -> None:
+        """Offer what the layer list holds now; ticks stay where layers still fit. An only image is ticked at first."""
+        from napari.layers import Image
+
+        before, known = self.ticked, self.offered
+        offered = [layer for layer in self._layers if isinstance(layer, Image)]
+        problems = [self._problem(layer) for layer in offered]
+        fitting = [layer for layer, problem in zip(offered, problems, strict=True) if not problem]
+        chosen = [layer for layer in before if layer in fitting]
+        if len(fitting) == 1 and fitting[0] not in known:
+            chosen = fitting
+        self.blockSignals(True)
+        if offered != known:  # else items stay, one of which may be the one that was ticked just now
+            self.clear()
+            self.addItems([layer.name for layer in offered])
+        self.offered = offered
+        for at, (layer, problem) in enumerate(zip(offered, problems, strict=True)):
+            item = self.item(at)
+            item.setText(layer.name)
+            item.setToolTip(problem)
+            item.setFlags(Qt.ItemFlag.NoItemFlags if problem else _FITS)
+            item.setCheckState(Qt.CheckState.Checked if layer in chosen else Qt.CheckState.Unchecked)
+        self.blockSignals(False)
+        self.setFixedHeight(min(max(len(offered), 1), _MAX_ROWS) * max(self.sizeHintForRow(0), 18) + 8)
+        if self.ticked != before or offered != known:
+            self.changed.emit()
