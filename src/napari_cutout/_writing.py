@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["check_place", "replacing", "scratch", "scratch_folder", "sentence_of", "write_text"]
@@ -187,7 +187,8 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # or it would hide what went wrong before
+            path.unlink()
 
 
 def sentence_of(error: OSError, target: Path) -> OSError:
