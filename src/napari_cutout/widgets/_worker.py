@@ -36,7 +36,13 @@ ALERT = "color: white; background: #a4262c; border-radius: 3px; padding: 3px"
 
 def mark(field: QWidget, problem: bool) -> None:
     """Turn a field, or the fields that a widget holds, red or back."""
-    field.setStyleSheet(_RED if problem else "")
+    restyle(field, _RED if problem else "")
+
+
+def restyle(widget: QWidget, style: str) -> None:
+    """Give a widget a style sheet unless it has it: Qt lays out and draws it anew each time, which takes milliseconds."""
+    if widget.styleSheet() != style:
+        widget.setStyleSheet(style)
 
 
 Work = Callable[[Callable[[str, float], None], Callable[[], bool]], Any]
@@ -214,7 +220,7 @@ class RunBar(QWidget):  # type: ignore[misc]
         """Show one line under the button."""
         self._alarmed = problem
         self.details_button.setVisible(problem and self._error is not None)
-        self.status.setStyleSheet(ALERT if problem else "")
+        restyle(self.status, ALERT if problem else "")
         self.status.setText(sentence)
 
     def calm(self) -> None:
