@@ -15,9 +15,9 @@ import pytest
 import napari_cutout as nc
 from napari_cutout import _device, catalog, cli, doctor, io
 from napari_cutout._batch import run
+from napari_cutout._execute import Result
 from napari_cutout.cli import main
 from napari_cutout.io import Volume
-from napari_cutout._execute import Result
 from napari_cutout.recipe import Recipe, Step
 
 from .cases import settings_of
@@ -309,9 +309,8 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     assert "GPU            not usable: CuPy is not installed" in said
     assert 'to use a GPU: pip install "napari-cutout[cuda13]"' in said
 
-    monkeypatch.setattr(doctor, "version", lambda package: "" if package in ("torch", "napari") else "1.0")
+    monkeypatch.setattr(doctor, "version", lambda package: "" if package == "napari" else "1.0")
     assert 'to work in napari: pip install "napari-cutout[app]"' in doctor.diagnosis()
-    assert 'to use U-Nets: pip install "napari-cutout[unet]"' in doctor.diagnosis()
 
     monkeypatch.setattr(_device, "cupy_packages", lambda: ["cucim-cu13", "cupy-cuda13x"])
     usable = _device.GpuStatus(True, name="NVIDIA H200", driver="580", cuda="13.0", free=3 << 30, total=4 << 30)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import re
 import sys
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
 
-from . import __version__, _device
+from . import __version__, _device, catalog
 
-__all__ = ["diagnosis"]
+__all__ = ["diagnosis", "without_folders"]
 
 BINDINGS = ("PySide6", "PyQt6", "PyQt5", "PySide2")
 """The Qt bindings that napari can use."""
@@ -17,8 +21,19 @@ BINDINGS = ("PySide6", "PyQt6", "PyQt5", "PySide2")
 LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "dask", "zarr", "tifffile")
 
 
-def diagnosis() -> list[str]:
+_FOLDERS = re.compile(r"""(?<![\w/\\.])(?!//)(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'":]+[/\\])*(?=[^\s/\\'":])""")
+"""The folders before the last part of an absolute path."""
+
+
+def diagnosis(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Return what there is and what is missing, as lines for people.
+
+    The lines can be posted in public: they name no folders, and so neither users nor projects.
+
+    Parameters
+    ----------
+    more : mapping
+        Facts to add, by their names.
 
     Returns
     -------
@@ -28,7 +43,7 @@ def diagnosis() -> list[str]:
     gpu = _device.gpu_status()
     facts = {
         "napari-cutout": __version__,
-        "Python": f"{platform.python_version()} ({sys.executable})",
+        "Python": f"{platform.python_version()} ({platform.python_implementation()}, {_environment()})",
         "platform": platform.platform(),
         "processor": f"{_device.device_name('cpu')}, {_n_threads()} threads",
         "free memory": f"{_device.size(_device.free_host_memory())} to plan with ({_device.HOST_SHARE:.0%} of it)",
@@ -41,9 +56,26 @@ def diagnosis() -> list[str]:
         "PyTorch": version("torch") or "not installed",
         "napari": version("napari") or "not installed",
         "Qt binding": qt_binding() or "none",
+        **more,
     }
     width = max(map(len, facts))
-    return [f"{name.ljust(width)}  {fact}" for name, fact in facts.items()] + ["", *_remedies(gpu)]
+    lines = [f"{name.ljust(width)}  {fact}" for name, fact in facts.items()] + ["", *_remedies(gpu)]
+    return [without_folders(line) for line in lines]
+
+
+def without_folders(text: str) -> str:
+    """Return text with only the last part of every absolute path, because folders name users and projects."""
+    home = Path.home()
+    if home != Path(home.anchor):  # it may hold spaces, so it is found by its name
+        text = re.sub(rf"{re.escape(str(home))}(?![\w.-])", "~", text)
+    return _FOLDERS.sub("…/", text)
+
+
+def _environment() -> str:
+    """Return what kind of environment this Python runs in."""
+    if (Path(sys.prefix) / "conda-meta").is_dir():
+        return "conda"
+    return "virtual environment" if sys.prefix != sys.base_prefix else "no virtual environment"
 
 
 def _n_threads() -> int:
@@ -84,6 +116,6 @@ def _remedies(gpu: _device.GpuStatus) -> list[str]:
         lines.append(f"cuCIM is missing beside CuPy: {_device.matching_line(gpu)}")
     if not version("napari") or not qt_binding():
         lines.append('to work in napari: pip install "napari-cutout[app]"')
-    if not version("torch"):
+    if not version("torch") and any(method.needs == "model" for method in catalog.methods().values()):
         lines.append('to use U-Nets: pip install "napari-cutout[unet]"')
     return lines or ["nothing is missing"]

@@ -37,6 +37,9 @@ _FILE_COMMANDS = {
 _READ_PATTERNS = ("*.ome.tif", "*.ome.tiff", "zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Why these: see `_files`."""
 
+_DOCTOR = {"id": "napari-cutout.doctor", "title": "Doctor", "python_name": f"{_WIDGETS}._doctor:open_doctor"}
+"""A plain command: as a widget it would be docked."""
+
 _WRITERS = {
     "write_ome_tiff": ("OME-TIFF labels", (".ome.tif", ".ome.tiff")),
     "write_ome_zarr": ("OME-Zarr labels", (".ome.zarr", ".zarr")),
@@ -80,6 +83,7 @@ def manifest() -> dict[str, Any]:
                 *(_command(name, f"Cutout: {name}") for name in names),
                 *(_sample_command(name) for name in SAMPLES),
                 *(_file_command(function, title) for function, title in _FILE_COMMANDS.items()),
+                _DOCTOR,
             ],
             "readers": [
                 {
@@ -100,7 +104,8 @@ def manifest() -> dict[str, Any]:
             "widgets": [{"command": _identifier(name), "display_name": name} for name in names],
             "menus": {
                 "napari/layers/segment": [{"submenu": _SUBMENU}],
-                _SUBMENU: [_item(row, at) for at, row in enumerate(rows, start=1)],
+                _SUBMENU: [_item(row, at) for at, row in enumerate(rows, start=1)]
+                + [{"command": _DOCTOR["id"], "group": f"{len(_NEEDS) + 1}_help"}],
                 "napari/layers/measure": [{"command": _identifier(name)} for name in _MEASURE],
             },
             "submenus": [{"id": _SUBMENU, "label": "Cutout"}],
