@@ -80,9 +80,9 @@ class MethodFrame(Dock):
         self._build_methods()
         self._build_inputs()
         self._build_own_settings()
-        self._build_shared()
         self.extras: dict[str, Extra] = {}
         self._build_extras()
+        self._build_shared()
         self.content.addStretch(1)
         self._build_bar()
         self._connect_preview()
@@ -128,7 +128,15 @@ class MethodFrame(Dock):
             extent = extent_of(self.viewer, source, choice.letters, self.target_rows.region)
         device: Asked = get_args(Asked)[self.device_box.currentIndex()]
         return Form(
-            self.method, self.layers, self.settings, choice, extent, device, self.voxel_size.value, self._memory()
+            self.method,
+            self.layers,
+            self.settings,
+            choice,
+            extent,
+            device,
+            self.voxel_size.value,
+            self._memory(),
+            preferences().result_name,
         )
 
     def choose_method(self, name: str) -> None:
@@ -314,7 +322,7 @@ class MethodFrame(Dock):
         image = self.source
         asked = image is not None and image.ndim in (2, 3) and not _layers.has_voxel_size(image)
         self._voxel.setVisible(image is not None)
-        self.voxel_size.setVisible(asked and "z" in self.target_rows.choice.letters + ("z" if image.ndim == 2 else ""))
+        self.voxel_size.setVisible(asked)
         before, self._sized = self._sized, image
         if image is None:
             return

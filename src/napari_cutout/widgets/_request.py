@@ -17,6 +17,7 @@ from .._footprint import footprint
 from .._method import Method, Param, check_image, check_labels, check_source_labels
 from ..recipe import Recipe, Step
 from . import _layers
+from ._preferences import name_of_result
 from ._target import Choice, Extent, Target, smaller_choices, target
 
 __all__ = [
@@ -74,6 +75,8 @@ class Form:
         Used where the layer has no size of its own.
     free : int
         Bytes that a run may take.
+    result_name : str
+        What to call results, such as ``"{image} {method}"``.
     """
 
     method: Method
@@ -84,6 +87,7 @@ class Form:
     device: Asked = "auto"
     voxel_size: _layers.VoxelSize | None = None
     free: int = 2**62
+    result_name: str = "{image} {method}"
 
     @property
     def source(self) -> Layer:
@@ -394,7 +398,7 @@ def resolve(form: Form) -> Request:
         recipe=Recipe((step,), aim.selection),
         inputs=inputs,
         device=form.device,
-        name=f"{source.name} {form.method.name.replace('_', ' ')}",
+        name=name_of_result(form.result_name, source.name, form.method.name.replace("_", " ")),
         target=aim,
         unit="" if size_of_voxel is None else size_of_voxel.unit,
         whole=estimate(form, aim) <= form.free,

@@ -87,9 +87,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
         recipe, sources = Recipe.from_json(metadata["recipe"]), sources_in(metadata)
         text = as_python(recipe, sources) if form == "python" else as_command(recipe, sources)
         QGuiApplication.clipboard().setText(text)
-        self._frame.bar.say(
-            f"copied as {'Python' if form == 'python' else 'a command'}: {len(text.splitlines())} lines"
-        )
+        self._frame.bar.say("copied as Python" if form == "python" else "copied as a command")
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Save the recipe of the result, and beside it what was painted for it.

@@ -196,7 +196,7 @@ def checksum(labels: Any) -> int:
     """Return a number that changes when a voxel does; about a gigabyte takes a third of a second."""
     from zlib import crc32
 
-    return crc32(memoryview(np.ascontiguousarray(labels).reshape(-1).view(np.uint8)))
+    return crc32(np.ascontiguousarray(labels).reshape(-1).view(np.uint8).data)
 
 
 def state_of(layer: Layer) -> State:
