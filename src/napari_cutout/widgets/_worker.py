@@ -40,7 +40,7 @@ def mark(field: QWidget, problem: bool) -> None:
 
 
 def restyle(widget: QWidget, style: str) -> None:
-    """Give a widget a style sheet unless it has it: Qt lays out and draws it anew each time, which takes milliseconds."""
+    """Give a widget a style sheet unless it has it: Qt draws it anew each time, which takes milliseconds."""
     if widget.styleSheet() != style:
         widget.setStyleSheet(style)
 
