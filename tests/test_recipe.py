@@ -419,9 +419,17 @@ def test_truth_must_fit(image: np.ndarray, truth: np.ndarray) -> None:
         run(OTSU, image, truth=colour)
 
 
-def test_a_recipe_needs_an_image_by_that_name(image: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="the recipe reads nuclei, and run gives it 'image'"):
-        run(Step("threshold", {}, {"image": "nuclei"}), image)
+def test_what_is_run_on_is_what_the_last_step_cuts(image: np.ndarray, truth: np.ndarray) -> None:
+    by_name = run(Step("threshold", {}, {"image": "nuclei"}), image)
+    assert isinstance(by_name, Result)
+    np.testing.assert_array_equal(by_name.labels, nc.threshold(image))
+    steps = [Step("threshold", {}, {"image": "cells"}), Step("multi_otsu", {}, {"image": "nuclei", "mask": "step_1"})]
+    recipe = Recipe(steps)
+    assert recipe.source == "nuclei"
+    assert recipe.roles == {"cells": "image", "nuclei": "image"}
+    both = run(recipe, image, inputs={"cells": image[::-1]})
+    assert isinstance(both, Result)
+    np.testing.assert_array_equal(both.labels, nc.multi_otsu(image, nc.threshold(image[::-1])))
 
 
 def test_a_source_must_be_something_to_read(tmp_path: Path) -> None:
@@ -467,7 +475,9 @@ def test_a_channel_must_be_chosen(colour: Volume, image: np.ndarray, tmp_path: P
 
 def test_a_time_point_must_be_chosen(image: np.ndarray) -> None:
     series = Volume(np.stack([image, image[:, ::-1]])[:, None], "tcyx", name="movie")
-    with pytest.raises(ValueError, match=r"'movie' has 2 time points and a method cuts one; choose frame=0 to 1$"):
+    with pytest.raises(
+        ValueError, match=r"'movie' has 2 time points and a method cuts one; choose frame=0 to 1, or each='t' "
+    ):
         run(OTSU, series)
     result = run(OTSU, series, frame=1)
     assert isinstance(result, Result)

@@ -13,17 +13,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import io
-from ._array import Array
+from ._array import Array, dtype_name
 from ._device import Asked
 from ._execute import Result, execute
+from ._sources import Source as FileSource
+from ._sources import fingerprint
+from ._stored import Stored, file_name, how_to_pass
 from ._volume import Volume
+from ._wanted import Fitted, Wanted, fitted
 from ._writing import write_text
 from .evaluation import _annotation
 from .evaluation._matching import Match
-from .recipe import Recipe, Step, with_provenance
+from .recipe import Recipe, Step, as_dict, with_provenance
 
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
@@ -217,8 +222,10 @@ class Job:
         What to run.
     device : {"auto", "cpu", "gpu"}
         Where.
-    channel, frame
-        Which channel and time point of an image that has several.
+    wanted : Wanted
+        What of the images is asked for, over what the recipe says.
+    spacing : tuple of float, optional
+        World length of a voxel along the axes that a method sees; by default that of the file.
     ignore, match
         How truths are read; see `napari_cutout.evaluate`.
     suffix : str
@@ -231,8 +238,8 @@ class Job:
 
     recipe: Recipe
     device: Asked = "auto"
-    channel: int | str | None = None
-    frame: int | None = None
+    wanted: Wanted = field(default_factory=Wanted)
+    spacing: tuple[float, ...] | None = None
     ignore: int | None = None
     match: Match = "auto"
     suffix: str = ".tif"
@@ -241,9 +248,6 @@ class Job:
     is_cancelled: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
-        if "image" not in self.recipe.inputs:
-            names = ", ".join(self.recipe.inputs)
-            raise ValueError(f"the recipe reads {names}, and run gives it 'image'; name that in the step's inputs")
         _check_suffix(Path(f"labels{self.suffix}"))
 
 
@@ -265,6 +269,13 @@ def run(
     inputs: Mapping[str, Source] | None = None,
     channel: int | Literal["mean"] | None = None,
     frame: int | None = None,
+    level: int | None = None,
+    axes: str | None = None,
+    each: str | None = None,
+    pooled: bool = False,
+    region: Mapping[str, tuple[int, int]] | None = None,
+    whole: bool = False,
+    spacing: Sequence[float] | None = None,
     ignore: int | None = None,
     match: Match = "auto",
     suffix: str = ".tif",
@@ -281,7 +292,7 @@ def run(
         What to run; a path is read as JSON.
     source : array, Volume or path
         The image: an array of shape ([Z,] Y, X), a `Volume`, a file (or ``file.npz:key``), a folder, or a
-        pattern such as ``"plate/*.tif"``. The spacing comes from the file.
+        pattern such as ``"plate/*.tif"``. The recipe reads it as ``recipe.source``.
     target : path, optional
         Where the labels go: a file for one image, a folder for many. Beside each file of labels
         ``<name>.recipe.json`` holds the recipe and how the labels came about. Over a folder with truths,
@@ -289,11 +300,27 @@ def run(
     truth : array, Volume or path, optional
         What the labels are scored against; for many images a folder or a pattern, paired by name.
     inputs : mapping of str to array, Volume or path, optional
-        What the recipe reads beside ``"image"``, such as ``{"mask": "mask.tif"}``.
+        What the recipe reads beside ``recipe.source``, such as ``{"mask": "mask.tif"}``. For one image, what is left
+        out is taken from beside the recipe, if it was saved there and is as it was.
     channel : int or "mean", optional
-        Which channel to take of an image that has several, or the mean of them.
+        Which channel to take of an image that has several, or the mean of them; by default that of the recipe.
     frame : int, optional
-        Which time point to take of an image that has several.
+        Which time point to take of an image that has several. The labels then have no time axis.
+    level : int, optional
+        Which level of a pyramid to take, 0 being the finest; by default that of the recipe.
+    axes : str, optional
+        What the axes of the image are, such as ``"tyx"``; by default what its file says.
+    each : str, optional
+        Axes that are run one index at a time, of ``"tz"``; by default those of the recipe.
+    pooled : bool
+        Whether these share their statistics, such as one threshold for all frames.
+    region : mapping of str to (int, int), optional
+        First index and the one after the last along some axes, such as ``{"y": (0, 64)}``.
+    whole : bool
+        Leave out the region that the recipe was made on, so that it runs on images of any size.
+    spacing : sequence of float, optional
+        World length of a voxel along each axis that a method sees; by default that of the file. A spacing in the
+        settings of a step counts before both.
     ignore : int, optional
         The value of truth that means *not annotated*; 0 for strokes.
     match : {"auto", "binary", "value", "overlap"}
@@ -331,8 +358,17 @@ def run(
     job = Job(
         recipe=_recipe(recipe),
         device=device,
-        channel=channel,
-        frame=frame,
+        wanted=Wanted(
+            channel=channel,
+            frame=frame,
+            level=level,
+            axes=axes,
+            each=each,
+            pooled=pooled,
+            region=dict(region or {}),
+            whole=whole,
+        ),
+        spacing=None if spacing is None else tuple(spacing),
         ignore=ignore,
         match=match,
         suffix=suffix,
@@ -363,36 +399,120 @@ def run_one(
     """Run a recipe on one image, write the labels if there is a target, score them if there is a truth."""
     place = None if target is None else _place(job, source, Path(target))
     if place is not None:
-        _check_place(place, (source, truth, *others.values()), job.overwrite)
-    image = read_image(source, channel=job.channel, frame=job.frame)
-    annotation = None if truth is None else read_labels(truth, "truth")
-    if annotation is not None and tuple(annotation.shape) != tuple(image.data.shape):
-        raise ValueError(
-            f"truth must have the shape of image, {tuple(image.data.shape)}, but has {tuple(annotation.shape)}; "
-            "crop or resample it to the image"
+        _check_place(
+            place, (source, truth, *others.values(), *(a.path for a in job.recipe.arrays.values())), job.overwrite
         )
-    arrays = {name: read_labels(other, name) for name, other in others.items()}
+    image = fitted(read(source, job.recipe, job.wanted), job.recipe.selection, job.wanted)
+    recipe = replace(job.recipe, selection=image.selection)
+    annotation = None if truth is None else _truth(truth, image)
+    arrays = {name: _input(recipe, name, other, image) for name, other in _all_inputs(recipe, others).items()}
+    kept = zip(image.volume.spatial_axes, image.volume.spacing or (), strict=False)
+    spacing = tuple(length for axis, length in kept if axis in image.selection.run_axes) or None
     result = execute(
-        job.recipe,
-        {"image": image.data, **arrays},
-        spacing=image.spacing,
+        recipe,
+        {recipe.source: image.volume.data, **arrays},
+        spacing=job.spacing or spacing,
         device=job.device,
         on_progress=job.on_progress,
         is_cancelled=job.is_cancelled,
     )
-    if _is_path(source):
-        result.provenance["source"] = os.fspath(source)
+    recorded = replace(recipe, selection=image.recorded)
+    result.provenance["recipe"] = as_dict(recorded)
+    given = {recipe.source: source, **recipe.arrays, **others}
+    result.provenance.update(_origins(recipe, given, {recipe.source: image.volume.data, **arrays}, result.labels))
     if annotation is not None:
         from .evaluation.overlap import evaluate
 
         result = replace(result, evaluation=evaluate(result.labels, annotation, ignore=job.ignore, match=job.match))
-    return result if place is None else replace(result, target=_write(place, job, image, result))
+    return result if place is None else replace(result, target=_write(place, job, recorded, image, result))
 
 
-def _write(place: Path, job: Job, image: Volume, result: Result) -> Path:
-    labels = replace(image, data=result.labels, metadata={"provenance": result.provenance})
+def _origins(
+    recipe: Recipe, given: Mapping[str, Any], arrays: Mapping[str, Array], labels: NDArray[Any]
+) -> dict[str, Any]:
+    """Return for the provenance which files were read, and by what their labels and those found are known again."""
+    found = {name: _origin(given[name], array, recipe.roles[name]) for name, array in arrays.items()}
+    known = {"sources": {name: one.as_dict() for name, one in found.items()}, "sha256": fingerprint(labels)}
+    source = given[recipe.source]
+    return {**known, **({"source": os.fspath(source)} if _is_path(source) else {})}
+
+
+def _origin(source: Any, array: Array, role: str) -> FileSource:
+    source = source.path if isinstance(source, Stored) else source
+    path = os.fspath(source) if _is_path(source) else ""
+    painted = fingerprint(array) if role != "image" and np.dtype(dtype_name(array)).kind in "biu" else ""
+    return FileSource(path=path, shape=tuple(array.shape), dtype=dtype_name(array), sha256=painted)
+
+
+def _all_inputs(recipe: Recipe, others: Mapping[str, Source]) -> dict[str, Source]:
+    """Return what was given, and what was saved beside the recipe."""
+    given = dict(others)
+    for name in recipe.inputs:
+        if name not in given and name != recipe.source:
+            if name not in recipe.arrays:
+                raise ValueError(_missing(recipe, name))
+            given[name] = recipe.arrays[name].read(name)
+    return given
+
+
+def _check_one_each(recipe: Recipe, others: Mapping[str, Source], n: int) -> None:
+    """Refuse to put what was painted on one image over many."""
+    for name in recipe.inputs:
+        if name in others or name == recipe.source:
+            continue
+        if name not in recipe.arrays:
+            raise ValueError(_missing(recipe, name))
+        raise ValueError(
+            f"the recipe was saved with {name} of one image, and {n} are to be run; pass "
+            f"{how_to_pass(name, name)}, a folder or a pattern with one for each"
+        )
+
+
+def _missing(recipe: Recipe, name: str) -> str:
+    return (
+        f"the recipe needs the input {name!r}; it reads: {', '.join(recipe.inputs)}; pass "
+        f"{how_to_pass(name, f'{file_name(name)}.tif')}"
+    )
+
+
+def _input(recipe: Recipe, name: str, source: Source, image: Fitted) -> Array:
+    """Return an input beside the image, with the axes of the selection."""
+    selection = image.selection
+    if not (isinstance(source, Volume) or _is_path(source)):
+        return source
+    volume = as_volume(source)
+    if recipe.roles.get(name) == "image":
+        return image.beside(volume, selection.axes)
+    check_one(volume, name, image.recorded.kept_axes)
+    return image.beside(volume, selection.kept_axes)
+
+
+def _truth(source: Source, image: Fitted) -> NDArray[Any]:
+    """Return the truth on what is selected; it may be that of the whole image."""
+    selection, shape = image.selection, tuple(image.volume.data.shape)
+    truth = source
+    if isinstance(source, Volume) or _is_path(source):
+        volume = as_volume(source)
+        check_one(volume, "truth", image.recorded.kept_axes)
+        truth = image.beside(volume, selection.kept_axes)
+    whole = tuple(n for axis, n in zip(selection.axes, shape, strict=True) if axis != "c")
+    if tuple(truth.shape) == whole:
+        truth = truth[tuple(slice(*ends) for ends in selection.bounds(shape))]
+    expected = selection.shape(shape)
+    if tuple(truth.shape) != expected:
+        part = "" if whole == expected else f", or of its region, {expected}"
+        raise ValueError(
+            f"truth must have the shape of image, {whole}{part}, but has {tuple(truth.shape)}; crop or resample it "
+            "to the image"
+        )
+    found: NDArray[Any] = truth
+    return found
+
+
+def _write(place: Path, job: Job, recipe: Recipe, image: Fitted, result: Result) -> Path:
+    labels = replace(image.as_labels(result.labels), metadata={"provenance": result.provenance})
     written = io.write(place, labels, kind="labels", overwrite=job.overwrite)
-    write_text(recipe_beside(place), with_provenance(job.recipe, result.provenance), overwrite=job.overwrite)
+    write_text(recipe_beside(place), with_provenance(recipe, result.provenance), overwrite=job.overwrite)
     return written
 
 
@@ -428,23 +548,6 @@ def _is_path(source: Source) -> bool:
     return isinstance(source, str | os.PathLike)
 
 
-def file_name(name: str) -> str:
-    """Return a name as one part of a path: what would lead elsewhere, or what file systems refuse, becomes ``_``.
-
-    Parameters
-    ----------
-    name : str
-        Any text, such as the key of an array in an NPZ.
-
-    Returns
-    -------
-    str
-        It, without separators, and never dots alone; empty if `name` is.
-    """
-    plain = re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", name)
-    return plain if plain.strip(". ") else plain.replace(".", "_").replace(" ", "_")
-
-
 def _stem(source: Source) -> str:
     """Return what a source is called, without folder and ending."""
     if isinstance(source, Volume):
@@ -467,6 +570,7 @@ def run_many(
 ) -> Batch:
     """Run a recipe on every image of a folder or pattern; one that fails is a row with its sentence."""
     images = io.inputs(source)
+    _check_one_each(job.recipe, others, len(images))
     truths = _partners(images, truth, "truth")
     partners = {name: _partners(images, other, name) for name, other in others.items()}
     folder = None if target is None else _folder(images, Path(target), job)
@@ -664,59 +768,73 @@ def read_image(source: Source, *, channel: int | str | None = None, frame: int |
     ValueError
         If there are several channels or time points and none was chosen, or not that many.
     """
-    volume = _volume(source)
-    if volume is None:
-        return _bare(source)
-    volume = _one_of(volume, "t", "time points", "frame", frame)
-    if channel == "mean" and "c" in volume.axes:
-        from .processing.filters import grey
-
-        data = grey(volume.data, channel_axis=volume.axes.index("c"))
-        return replace(volume, data=data, axes=volume.axes.replace("c", ""))
-    if isinstance(channel, str):
-        if channel != "mean":
-            raise ValueError(f"channel must be a number or 'mean', got {channel!r}")
-        channel = 0  # the mean of one channel
-    return _one_of(volume, "c", "channels", "channel", channel)
+    image = fitted(as_volume(source), None, Wanted(channel=channel, frame=frame))
+    (part,) = image.selection.parts(tuple(image.volume.data.shape))
+    return replace(image.volume, data=image.selection.cut(image.volume.data, part), axes=image.selection.run_axes)
 
 
-def _volume(source: Source) -> Volume | None:
-    """Return a source as a volume; None if it is an array that no volume can hold."""
+def read(source: Source, recipe: Recipe, wanted: Wanted) -> Volume:
+    """Read an image at the level that a recipe runs on.
+
+    Parameters
+    ----------
+    source : array, Volume or path
+        The image; an array is that level.
+    recipe : Recipe
+        What will run on it.
+    wanted : Wanted
+        What was asked for over that.
+
+    Returns
+    -------
+    Volume
+        All of it, under the axes that its file names.
+    """
+    axes = wanted.axes or ("" if recipe.selection is None else recipe.selection.axes)
+    return as_volume(source, wanted.level_for(recipe.selection), axes)
+
+
+def as_volume(source: Source, level: int = 0, axes: str = "") -> Volume:
+    """Return a source as a volume.
+
+    Parameters
+    ----------
+    source : array, Volume or path
+        The image or the labels.
+    level : int
+        Which level of a file to read.
+    axes : str
+        What the axes of an array are, if it has as many.
+
+    Returns
+    -------
+    Volume
+        The same voxels. What no volume can hold is left to the method, which says why.
+    """
     if isinstance(source, Volume):
         return source
     if _is_path(source):
-        return io.read(source)
-    return None
-
-
-def _bare(array: Array) -> Volume:
-    """Wrap an array; what does not fit is left to the method, which says why."""
-    if not hasattr(array, "shape"):
-        raise TypeError(f"source must be an array, a Volume or a path, got {array!r} of type {type(array).__name__}")
-    if len(array.shape) not in (2, 3):
+        return io.read(source, level)
+    if not hasattr(source, "shape"):
+        raise TypeError(f"source must be an array, a Volume or a path, got {source!r} of type {type(source).__name__}")
+    if len(axes) == len(source.shape):
+        return Volume(source, axes)
+    if len(source.shape) not in (2, 3):
         from ._method import check_image
 
-        check_image(array)
-    return Volume(array, "zyx"[-len(array.shape) :])
+        check_image(source)
+    return Volume(source, "zyx"[-len(source.shape) :])
 
 
-def _one_of(volume: Volume, axis: str, what: str, option: str, chosen: int | None) -> Volume:
-    """Take one channel or time point."""
-    if axis not in volume.axes:
-        if chosen not in (None, 0):
-            raise ValueError(f"{option} {chosen} was asked for, but {volume.name or 'the image'!r} has no {what}")
-        return volume
-    at = volume.axes.index(axis)
-    n = volume.data.shape[at]
-    if chosen is None and n > 1:
-        also = ", or channel='mean'" if axis == "c" else ""
-        raise ValueError(
-            f"{volume.name or 'the image'!r} has {n} {what} and a method cuts one; choose {option}=0 to {n - 1}{also}"
-        )
-    if chosen is not None and not 0 <= chosen < n:
-        raise ValueError(f"{option} must be between 0 and {n - 1} for {volume.name or 'the image'!r}, got {chosen}")
-    data = volume.data[(slice(None),) * at + (chosen or 0,)]
-    return replace(volume, data=data, axes=volume.axes.replace(axis, ""))
+def check_one(volume: Volume, what: str, axes: str = "yx") -> None:
+    """Raise unless labels have one value per voxel, and time points only where `axes` have them."""
+    several = {a: n for a, n in zip(volume.axes, volume.data.shape, strict=True) if a in "tc" and n > 1}
+    for axis, n in several.items():
+        if axis not in axes:
+            kind = "channels (is it a colour picture?)" if axis == "c" else "time points"
+            raise ValueError(
+                f"{what} {volume.name!r} has {n} {kind}, and labels have one; save it as one grey label image"
+            )
 
 
 def read_labels(source: Source, what: str) -> NDArray[Any]:
@@ -739,13 +857,9 @@ def read_labels(source: Source, what: str) -> NDArray[Any]:
     ValueError
         If there are several channels or time points.
     """
-    volume = _volume(source)
-    if volume is None:
+    if not (isinstance(source, Volume) or _is_path(source)):
         return source  # type: ignore[no-any-return]
-    several = {axis: n for axis, n in zip(volume.axes, volume.data.shape, strict=True) if axis in "tc" and n > 1}
-    if several:
-        axis, n = next(iter(several.items()))
-        kind = "channels (is it a colour picture?)" if axis == "c" else "time points"
-        raise ValueError(f"{what} {volume.name!r} has {n} {kind}, and labels have one; save it as one grey label image")
+    volume = as_volume(source)
+    check_one(volume, what)
     labels: NDArray[Any] = volume.data[tuple(0 if axis in "tc" else slice(None) for axis in volume.axes)]
     return labels

@@ -40,8 +40,9 @@ ANY_NUMBER = 1e300
 
 _METHOD = Group("Settings of the method", sort_key=1)
 _OPTIONS = Group("Before and after the cut", sort_key=2)
-_RUN = Group("Run", sort_key=3)
-_SCORE = Group("Score", sort_key=4)
+_PART = Group("Which part of the image", sort_key=3)
+_RUN = Group("Run", sort_key=4)
+_SCORE = Group("Score", sort_key=5)
 
 _Folder = Annotated[str, Parameter(help="An image file, file.npz:key, a folder, or a pattern in quotes.")]
 _Output = Annotated[
@@ -57,13 +58,30 @@ def _option(kind: Any, group: Group, text: str) -> Any:
     return Annotated[kind, Parameter(group=group, help=text)]
 
 
+def _numbers(item: Any) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
+    """Return a reader of several numbers, given as ``1 2`` or as ``1,2``."""
+
+    def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
+        return tuple(item(part) for token in tokens for part in token.value.split(","))
+
+    return convert
+
+
 RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "mask": (
         _option(str | None, _RUN, "Where to look: a file of 0 and not 0; for many images a folder or pattern."),
         None,
     ),
-    "channel": (_option(str | None, _RUN, "Which channel of a colour image, from 0, or 'mean'."), None),
-    "frame": (_option(int | None, _RUN, "Which time point of a time series, from 0."), None),
+    "channel": (_option(str | None, _PART, "Which channel of a colour image, from 0, or 'mean'."), None),
+    "frame": (_option(int | None, _PART, "Which time point of a time series, from 0."), None),
+    "level": (_option(int | None, _PART, "Which level of an OME-Zarr image, 0 being the finest."), None),
+    "region": (_option(str | None, _PART, "First index and the one after the last, such as y=0:64,x=10:90."), None),
+    "each": (_option(str | None, _PART, "What is cut one by one: t frame by frame, z slice by slice, or tz."), None),
+    "pooled": (
+        Annotated[bool, Parameter(group=_PART, help="Cut them with the statistics of all of them.", negative="")],
+        False,
+    ),
+    "axes": (_option(str | None, _PART, "What the axes are, such as tyx, where the file does not say it."), None),
     "device": (_option(Device, _RUN, "Where to run; auto takes the GPU where it is there and worth it."), "auto"),
     "suffix": (_option(str, _RUN, "Ending of the files in an output folder: .tif, .png, .npy or .zarr."), ".tif"),
     "overwrite": (Annotated[bool, Parameter(group=_RUN, help="Replace files that are there.", negative="")], False),
@@ -80,6 +98,27 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "match": (_option(Match, _SCORE, "How labels are matched to the classes of truth."), "auto"),
 }
 """What all commands that run something share: annotation and default by name."""
+
+_RECIPE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "whole": (
+        Annotated[bool, Parameter(group=_PART, help="Leave out the region that the recipe was made on.", negative="")],
+        False,
+    ),
+    "spacing": (
+        Annotated[
+            tuple[float, ...] | None,
+            Parameter(
+                group=_RUN,
+                help="World length of a voxel along each axis. By default that of the file.",
+                converter=_numbers(float),
+                consume_multiple=True,
+                negative="",
+            ),
+        ],
+        None,
+    ),
+}
+"""What the command that runs a recipe has beyond them."""
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -136,12 +175,14 @@ def as_options(text: str) -> str:
     str
         The same; names in quotes, such as those of files, stay what they are.
     """
-    names = {*RUN_OPTIONS, *(p.name for entry in catalog.methods().values() for p in entry.params)}
+    names = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *(p.name for entry in catalog.methods().values() for p in entry.params)}
 
     def spelled(found: re.Match[str]) -> str:
-        way, name, value, alone = found.group("way", "name", "value", "alone")
+        way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
         if way:
             return _WORDS[way]
+        if array:
+            return f"--{array} {file}" if array in names else f"--input {array}={file}"
         option = f"--{(name or alone or '').replace('_', '-')}"
         return (
             (option if value == "True" else f"{option} {value}")
@@ -154,7 +195,7 @@ def as_options(text: str) -> str:
     ways = "|".join(map(re.escape, _WORDS))
     pattern = (
         rf"\b(?P<way>{ways})(?: it\b| a file\b)?|\b(?P<name>[a-z_]+)='?(?P<value>[\w.+-]*\w)'?"
-        r"|`(?P<alone>[a-z_]+)`|(?<!\w)'[^']*'"
+        r"|`(?P<alone>[a-z_]+)`|inputs=\{'(?P<array>[^']+)': '(?P<file>[^']+)'\}|(?<!\w)'[^']*'"
     )
     return re.sub(pattern, spelled, text)
 
@@ -212,7 +253,7 @@ def command(entry: Method) -> Callable[..., int]:
         from .recipe import Recipe, Step
 
         # cyclopts hands over what was given alone, so that the recipe holds what the user chose.
-        others = {p.name: given[p.name] for p in entry.arrays if given.get(p.name) is not None}
+        others = {p.name: given[p.name] for p in entry.arrays[1:] if given.get(p.name) is not None}
         settings = {p.name: given[p.name] for p in entry.settings if p.name in given}
         recipe = Recipe([Step(entry.name, settings, {name: name for name in others})])
         options = _run_options(given)
@@ -234,7 +275,20 @@ def _check_free(path: Path, overwrite: bool) -> None:
 
 def _run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return what `run` takes, from what was given and the defaults."""
-    return {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
+    shared = {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
+    return {**shared, "channel": _channel(shared["channel"]), "region": _region(shared["region"])}
+
+
+def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
+    """Return the ends along each axis that ``y=0:64,x=10:90`` names."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[a-z]=\d+:\d+(,[a-z]=\d+:\d+)*", text):
+        raise ValueError(
+            f"--region must be such as y=0:64,x=10:90, first index and the one after the last, got {text!r}"
+        )
+    ends = (part.partition("=")[::2] for part in text.split(","))
+    return {axis: (int(pair.partition(":")[0]), int(pair.partition(":")[2])) for axis, pair in ends}
 
 
 def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
@@ -248,7 +302,7 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
             inspect.Parameter.empty,
         )
         for p in entry.arrays
-        if p.name not in ("image", "mask")
+        if p.name not in (entry.source.name, "mask")
     }
     settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings}
     recipe = {"recipe_out": (_option(Path | None, _RUN, "Write the recipe alone to this file, too."), None)}
@@ -270,11 +324,7 @@ def _setting(entry: Method, param: Param) -> Any:
 
 def _many(param: Param, text: str, group: Group) -> Any:
     """Return what cyclopts needs to know of a setting with several entries: ``1 2`` and ``1,2`` are both right."""
-
-    def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
-        return tuple(param.item(part) for token in tokens for part in token.value.split(","))
-
-    parameter = Parameter(group=group, help=text, converter=convert, consume_multiple=True, negative="")
+    parameter = Parameter(group=group, help=text, converter=_numbers(param.item), consume_multiple=True, negative="")
     kind: Any = tuple[float, ...] if param.required else tuple[float, ...] | None
     return Annotated[kind, parameter]
 
@@ -315,7 +365,7 @@ def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, 
             output,
             inputs=others,
             on_progress=show,
-            **{**options, "channel": _channel(options["channel"])},
+            **options,
         )
     if isinstance(result, Result):
         print(report(name, result))
@@ -428,17 +478,24 @@ def run_recipe() -> Callable[..., int]:
 
         loaded = Recipe.load(recipe)
         others = dict(_named(text) for text in given.get("input") or ())
-        if given.get("mask") is not None:
-            others["mask"] = given["mask"]
-        return _run(str(recipe), loaded, image, output, others, _run_options(given))
+        others |= {name: given[name] for name in _array_names() if given.get(name) is not None}
+        options = {
+            **_run_options(given),
+            **{name: given.get(name, _RECIPE_OPTIONS[name][1]) for name in _RECIPE_OPTIONS},
+        }
+        return _run(str(recipe), loaded, image, output, others, options)
 
     inputs = Annotated[
         list[str] | None,
         Parameter(
-            group=_RUN, help="What the recipe reads beside image and mask: name=file. May be repeated.", negative=""
+            group=_RUN, help="What the recipe reads under another name: name=file. May be repeated.", negative=""
         ),
     ]
-    options = {"input": (inputs, None), **RUN_OPTIONS}
+    arrays = {
+        name: (_option(str | None, _RUN, f"What the recipe reads as {name}: a file; for many images a folder."), None)
+        for name in _array_names()
+    }
+    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **_RECIPE_OPTIONS}
     made = _with_signature(
         run, "run_recipe", "Run a recipe, such as the demo and every command write beside labels.", options
     )
@@ -449,6 +506,12 @@ def run_recipe() -> Callable[..., int]:
     made.__signature__ = signature.replace(parameters=[recipe, *signature.parameters.values()])  # type: ignore[attr-defined]
     made.__annotations__ = {"recipe": annotation, **made.__annotations__}
     return made
+
+
+def _array_names() -> list[str]:
+    """Return what methods call the arrays beside that which they cut."""
+    found = dict.fromkeys(p.name for entry in catalog.methods().values() for p in entry.arrays[1:])
+    return [name for name in found if name != "image"]
 
 
 def _named(text: str) -> tuple[str, str]:

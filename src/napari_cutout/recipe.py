@@ -186,9 +186,17 @@ class Recipe:
 
     @property
     def source(self) -> str:
-        """The input that the result lies on, and whose axes the selection has: an image, else the first input."""
-        images = [name for name, role in self.roles.items() if role == "image"] or list(self.inputs)
-        return "image" if "image" in images else images[0]
+        """The input that the result lies on, and whose axes the selection has.
+
+        It is what the last step cuts, or if that is what an earlier step returned, what that one cuts, and so on.
+        """
+        name = ""
+        number = len(self.steps)
+        while number:
+            step = self.steps[number - 1]
+            name = step.inputs[catalog.find(step.method).source.name]
+            number = output_number(name)
+        return name
 
     def to_json(self) -> str:
         """Return the recipe as JSON, which `from_json` reads."""
