@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import data
+import event_loop
 import filters
 import overlap
 import thresholds
 from _harness import COLUMNS, Case, aligned, machine, markdown, peak_here, peaks_of, result_of, table
 
 SIDE, QUICK_SIDE = 256, 32
+
+EVENT_LOOP = "event loop"
+"""What `--only` calls what is measured in napari."""
 
 CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES]
 
@@ -34,16 +38,19 @@ def main(arguments: list[str] | None = None) -> None:
         print(peak_here(getattr(next(case for case in CASES if case.name == name), side), paths))
         return
     chosen = [case for case in CASES if options.only in case.name]
-    if not chosen:
-        parser.error(f"no case holds {options.only!r}; there are: {'; '.join(case.name for case in CASES)}")
-    report = run(chosen, quick=options.quick)
+    looped = options.only in EVENT_LOOP
+    if not chosen and not looped:
+        parser.error(
+            f"no case holds {options.only!r}; there are: {'; '.join([*(case.name for case in CASES), EVENT_LOOP])}"
+        )
+    report = run(chosen, quick=options.quick, looped=looped)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(markdown(report))
+        options.out.with_suffix(".md").write_text(markdown(report) + event_loop.markdown(report["event_loop"]))
 
 
-def run(cases: list[Case], *, quick: bool) -> dict[str, Any]:
+def run(cases: list[Case], *, quick: bool, looped: bool = False) -> dict[str, Any]:
     """Measure cases one after another and print their rows as they come.
 
     Parameters
@@ -52,11 +59,13 @@ def run(cases: list[Case], *, quick: bool) -> dict[str, Any]:
         What to measure.
     quick : bool
         True takes tiny arrays and two rounds, measures the memory of the first case only, and judges no target.
+    looped : bool
+        Whether the event loop is measured as well.
 
     Returns
     -------
     dict
-        The machine, the shape of the arrays, and one row per case.
+        The machine, the shape of the arrays, one row per case, and the rows of the event loop.
     """
     side = QUICK_SIDE if quick else SIDE
     report: dict[str, Any] = {"machine": machine(), "shape": [side] * 3, "quick": quick, "results": []}
@@ -66,7 +75,13 @@ def run(cases: list[Case], *, quick: bool) -> dict[str, Any]:
         peaks = (None, None) if quick and case is not cases[0] else peaks_of(case, arrays)
         report["results"].append(result_of(case, arrays, peaks, quick=quick))
         print(f"{len(report['results'])}/{len(cases)} {case.name}", flush=True)
-    print(aligned([COLUMNS, *table(report["results"])]))
+    if cases:
+        print(aligned([COLUMNS, *table(report["results"])]))
+    report["event_loop"] = event_loop.rows(quick=quick) if looped else []
+    if report["event_loop"]:
+        print(aligned([event_loop.COLUMNS, *event_loop.table(report["event_loop"])]))
+    elif looped:
+        print(f"{EVENT_LOOP}: not measured, since there is no screen and no Xvfb")
     return report
 
 

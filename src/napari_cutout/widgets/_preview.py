@@ -247,7 +247,6 @@ class Preview(QObject):  # type: ignore[misc]
         self._pause.start()
 
         def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Any:
-            _warm_up()
             return request, request.job.run(self.statistics, on_progress, is_cancelled)
 
         self._work("preview", work, self._show, self._fail, self._start)
@@ -410,16 +409,3 @@ class Preview(QObject):  # type: ignore[misc]
 def _real(layer: Layer) -> Layer:
     """Return a layer from behind its proxy."""
     return getattr(layer, "__wrapped__", layer)
-
-
-_warm = False
-
-
-def _warm_up() -> None:
-    """Import what the first Labels layer of a session imports, before it is made on the event loop."""
-    global _warm
-    if not _warm:
-        from napari.layers import Labels
-
-        Labels(np.zeros((1, 1), np.uint8))
-        _warm = True

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
@@ -78,6 +80,7 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         """
         self._running = True
         self.signals.started.emit()
+        _warm_up()
         try:
             result = self._work(self._progress, lambda: self.abort_requested)
         except Cancelled as cancelled:
@@ -99,6 +102,14 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         if now != self._shown:
             self._shown = now
             self.signals.progressed.emit(stage, fraction)
+
+
+@cache
+def _warm_up() -> None:
+    """Import what the first Labels layer of a session imports, which would block the event loop for a second."""
+    from napari.layers import Labels
+
+    Labels(np.zeros((1, 1), np.uint8))
 
 
 class WorkerSlot:
