@@ -6,8 +6,10 @@ import importlib.util
 import platform
 import re
 import sys
+import textwrap
 from collections.abc import Mapping
 from importlib import metadata
+from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +19,9 @@ __all__ = ["diagnosis", "without_folders"]
 
 BINDINGS = ("PySide6", "PyQt6", "PyQt5", "PySide2")
 """The Qt bindings that napari can use."""
+
+WIDTH = 100
+"""Characters in a line of facts; lines that hold a command are not broken."""
 
 LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "dask", "zarr", "tifffile")
 
@@ -59,8 +64,14 @@ def diagnosis(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
         **more,
     }
     width = max(map(len, facts))
-    lines = [f"{name.ljust(width)}  {fact}" for name, fact in facts.items()] + ["", *_remedies(gpu)]
-    return [without_folders(line) for line in lines]
+    told = [line for name, fact in facts.items() for line in _columns(name, without_folders(fact), width)]
+    return [*told, "", *map(without_folders, _remedies(gpu))]
+
+
+def _columns(name: str, fact: str, width: int) -> list[str]:
+    """Return a fact beside its name, over as many lines as it needs."""
+    parts = textwrap.wrap(fact, WIDTH - width - 2, break_long_words=False, break_on_hyphens=False)
+    return [f"{first.ljust(width)}  {part}" for first, part in zip_longest([name], parts, fillvalue="")]
 
 
 def without_folders(text: str) -> str:

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+os.environ["NAPARI_CONFIG"] = ""  # before napari.settings is imported: no test reads or writes the user's settings
+
 HAS_XVFB = shutil.which("Xvfb") is not None and find_spec("pytest_xvfb") is not None
 HAS_SCREEN = sys.platform != "linux" or bool(os.environ.get("DISPLAY")) or HAS_XVFB
 

@@ -37,12 +37,16 @@ def test_npe2_accepts_it_and_finds_what_it_names():
     commands = {command.id for command in found.contributions.commands}
     kinds = ("widgets", "sample_data", "readers", "writers")
     named = {entry.command for kind in kinds for entry in getattr(found.contributions, kind)}
+    named |= {
+        item.command for items in found.contributions.menus.values() for item in items if hasattr(item, "command")
+    }
     assert named == commands
 
 
-def test_every_row_stands_in_the_submenu_and_the_others_under_measure():
+def test_every_row_and_the_doctor_stand_in_the_submenu_and_the_others_under_measure():
     menus = manifest.manifest()["contributions"]["menus"]
-    assert len(menus["napari-cutout/segment"]) == len(catalog.rows())
+    assert len(menus["napari-cutout/segment"]) == len(catalog.rows()) + 1
+    assert menus["napari-cutout/segment"][-1] == {"command": "napari-cutout.doctor", "group": "4_help"}
     assert menus["napari/layers/segment"] == [{"submenu": "napari-cutout/segment"}]
     measure = [item["command"] for item in menus["napari/layers/measure"]]
     assert measure == ["napari-cutout.measure_widget", "napari-cutout.evaluate_widget"]
@@ -107,7 +111,7 @@ def test_widgets_stand_in_the_menus(viewer):
     segment = [item.title for item in menus.get_menu("napari/layers/segment") if hasattr(item, "submenu")]
     assert "Cutout" in segment
     cutout = [item.command.title for group in menus.iter_menu_groups("napari-cutout/segment") for item in group]
-    assert [title.partition(" (")[0] for title in cutout] == list(catalog.rows())
+    assert [title.partition(" (")[0] for title in cutout] == [*catalog.rows(), "Doctor"]
     measure = [item.command.title for item in menus.get_menu("napari/layers/measure")]
     for name in ("Evaluate", "Measure"):
         assert any(title.startswith(name) for title in measure)

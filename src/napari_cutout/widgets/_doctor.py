@@ -32,7 +32,7 @@ def open_doctor() -> None:
     viewer = current_viewer()
     if viewer is None:
         raise RuntimeError("the doctor needs an open viewer; without one, run: napari-cutout doctor")
-    parent = viewer.window._qt_window
+    parent = viewer.window.main_menu.window()
     window = parent.findChild(DoctorWindow) or DoctorWindow(parent)
     window.look()
     window.show()
@@ -92,8 +92,8 @@ def window_facts() -> dict[str, str]:
         "Qt": f"{qVersion()} through {API_NAME}, platform {QGuiApplication.platformName()}",
         "screen": f"{size.width()} x {size.height()}, scaled by {screen.devicePixelRatio():g}",
         **_opengl_facts(),
-        "window": ", ".join(f"{name} {version(name) or 'missing'}" for name in LIBRARIES),
-        "preferences": ", ".join(f"{name} {value}" for name, value in set_by_user.items()),
+        "GUI libraries": ", ".join(f"{name} {version(name) or 'missing'}" for name in LIBRARIES),
+        "preferences": ", ".join(f"{name}={value}" for name, value in set_by_user.items()),
     }
 
 

@@ -54,7 +54,6 @@ class TextWindow(QDialog):  # type: ignore[misc]
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
-        self.setSizeGripEnabled(True)
         self.field = _Text("")
         self.copy_button = QPushButton("&Copy")
         self.copy_button.setToolTip("Put all of the text on the clipboard")
