@@ -89,3 +89,259 @@ def test_a_preview_with_the_statistics_of_the_whole_gives_the_voxels_of_the_run(
         assert (entry.name, answer.approximate) == ("hysteresis", "objects are followed in view only")
     else:
         same_voxels(answer, whole.labels)
+
+
+def the_run(recipe, inputs):
+    return execute(recipe, inputs, device="cpu").labels
+
+
+def test_until_the_statistics_of_the_whole_are_known_those_of_the_slice_are_taken_and_said():
+    image = two_humps((7, 30, 32))
+    image[4] //= 2
+    recipe = Recipe([Step("threshold", {})])
+    job, cache = PreviewJob(recipe, {"image": image}, plane(image.shape, 4)), StatisticsCache()
+    first = job.run(cache, quiet, never)
+    assert first.approximate == "statistics of what is in view"
+    np.testing.assert_array_equal(first.labels[0], the_run(recipe, {"image": image[4]}))
+    (wanted,) = first.wanted
+    assert job.gather(wanted, cache, quiet, never).approximate == ""
+    second = job.run(cache, quiet, never)
+    assert (second.approximate, second.wanted) == ("", ())
+    same_voxels(second, the_run(recipe, {"image": image}))
+    assert np.any(first.labels != second.labels)
+
+
+def test_statistics_are_kept_until_the_contents_or_the_steps_before_the_cut_change():
+    image = two_humps((7, 30, 32))
+    cache = StatisticsCache()
+
+    def missing(settings, token, method="threshold"):
+        job = PreviewJob(Recipe([Step(method, settings)]), {"image": image}, plane(image.shape, 4), {"image": token})
+        answer = job.run(cache, quiet, never)
+        for wanted in answer.wanted:
+            job.gather(wanted, cache, quiet, never)
+        return bool(answer.wanted)
+
+    assert missing({}, ("a", 1))
+    assert not missing({"method": "li"}, ("a", 1))  # the same histogram
+    assert not missing({}, ("a", 1), "multi_otsu")
+    assert missing({"sigma": 0.5}, ("a", 1))
+    assert missing({}, ("a", 2))
+    assert not missing({}, ("a", 1))
+    cache.forget("a")
+    assert missing({}, ("a", 1))
+    assert missing({}, ("b", 1))
+
+
+def test_no_more_wholes_are_remembered_than_wanted():
+    image = two_humps((7, 30, 32))
+    cache = StatisticsCache(most=2)
+    for token in "abc":
+        answered(
+            PreviewJob(Recipe([Step("threshold", {})]), {"image": image}, plane(image.shape), {"image": token}), cache
+        )
+    assert len(cache._found) == 2
+    again = PreviewJob(Recipe([Step("threshold", {})]), {"image": image}, plane(image.shape), {"image": "a"})
+    assert again.run(cache, quiet, never).wanted
+
+
+def test_a_slice_without_objects_waits_for_the_whole_instead_of_failing():
+    image = two_humps((7, 30, 32))
+    image[4] = image.min()
+    recipe = Recipe([Step("threshold", {})])
+    job, cache = PreviewJob(recipe, {"image": image}, plane(image.shape, 4)), StatisticsCache()
+    first = job.run(cache, quiet, never)
+    assert first.approximate == "what is in view is too plain by itself"
+    assert not first.labels.any()
+    job.gather(first.wanted[0], cache, quiet, never)
+    same_voxels(job.run(cache, quiet, never), the_run(recipe, {"image": image}))
+    image[:] = 5
+    flat = PreviewJob(recipe, {"image": image[4]}, plane(image.shape[1:]))
+    with pytest.raises(ValueError, match="needs at least 2 grey levels"):
+        flat.run(StatisticsCache(), quiet, never)
+
+
+@pytest.mark.parametrize("pooled", [pytest.param(False, id="each"), pytest.param(True, id="pooled")])
+@pytest.mark.parametrize("axes", ["tzyx", "tyx", "tcyx"])
+def test_frames_have_statistics_of_their_own_or_share_them(axes, pooled):
+    shape = tuple({"t": 3, "c": 2, "z": 5, "y": 30, "x": 32}[axis] for axis in axes)
+    image = two_humps(shape) * (1 + np.arange(3, dtype=np.uint16)).reshape(-1, *[1] * (len(shape) - 1))
+    selection = Selection(axes, channel=1 if "c" in axes else None, each="t", pooled=pooled)
+    recipe = Recipe([Step("threshold", {"sigma": 1.0})], selection)
+    answer = answered(PreviewJob(recipe, {"image": image}, plane(shape, 1)))
+    assert answer.approximate == ""
+    same_voxels(answer, the_run(recipe, {"image": image}))
+
+
+def test_each_slice_by_itself_is_exact_with_clean_up():
+    image = two_humps((6, 40, 40))
+    recipe = Recipe([Step("threshold", {"min_size": 9, "fill_holes": True})], Selection("zyx", each="z"))
+    answer = PreviewJob(recipe, {"image": image}, plane(image.shape, 2)).run(StatisticsCache(), quiet, never)
+    assert (answer.approximate, answer.wanted) == ("", ())
+    same_voxels(answer, the_run(recipe, {"image": image}))
+
+
+@pytest.mark.parametrize(
+    "option", [{"fill_holes": True}, {"min_size": 5}, {"clear_border": True}, {"one_per_object": True}]
+)
+def test_clean_up_of_a_volume_is_said_to_be_of_what_is_in_view(option):
+    image = two_humps((6, 40, 40))
+    answer = answered(PreviewJob(Recipe([Step("threshold", option)]), {"image": image}, plane(image.shape, 2)))
+    assert answer.approximate == "objects are followed in view only"
+
+
+def test_in_another_direction_every_slice_has_its_part():
+    image = two_humps((6, 30, 32))
+    recipe = Recipe([Step("threshold", {"sigma": 1.0})], Selection("zyx", each="z"))
+    side = View((0, 2), (0, 11, 0), ((0, 6), (11, 12), (0, 32)))
+    answer = answered(PreviewJob(recipe, {"image": image}, side))
+    assert answer.labels.shape == (6, 1, 32)
+    assert answer.approximate == ""
+    same_voxels(answer, the_run(recipe, {"image": image}))
+
+
+def test_a_region_is_its_own_whole():
+    image = two_humps((6, 40, 44))
+    box = ((1, 5), (6, 33), (8, 40))
+    recipe = Recipe([Step("threshold", {"sigma": 1.5})], Selection("zyx", box=box))
+    answer = answered(PreviewJob(recipe, {"image": image}, plane(image.shape, 3)))
+    assert answer.start == (3, 6, 8)
+    index = (slice(2, 3), slice(None), slice(None))
+    np.testing.assert_array_equal(answer.labels, the_run(recipe, {"image": image})[index])
+    with pytest.raises(ValueError, match="index along z, 0, is no part of the run"):
+        PreviewJob(recipe, {"image": image}, plane(image.shape, 0)).run(StatisticsCache(), quiet, never)
+
+
+class Counted:
+    """An image whose reads are counted, as a file would be read."""
+
+    def __init__(self, array):
+        self.array, self.n_read = array, 0
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def lazily(self, chunks):
+        def chunk(block_info=None):
+            where = tuple(slice(a, b) for a, b in block_info[None]["array-location"])
+            self.n_read += self.array[where].size
+            return self.array[where]
+
+        return da.map_blocks(chunk, chunks=chunks, dtype=self.dtype)
+
+
+def test_a_dask_image_is_never_computed_whole():
+    array = two_humps((64, 48, 48))
+    counted = Counted(array)
+    image = counted.lazily(((1,) * 64, (48,), (48,)))
+    recipe = Recipe([Step("threshold", {})])
+    job, cache = PreviewJob(recipe, {"image": image}, plane(array.shape, 9)), StatisticsCache()
+    first = job.run(cache, quiet, never)
+    assert counted.n_read <= 3 * 48 * 48
+    job.gather(first.wanted[0], cache, quiet, never)
+    assert counted.n_read <= 64 * 48 * 48 / 2
+    second = job.run(cache, quiet, never)
+    assert second.approximate == "statistics of 8 of its slices or bands of rows"
+    assert second.wanted == ()
+
+
+def test_a_lazy_pyramid_lends_the_statistics_of_a_lower_level(monkeypatch):
+    monkeypatch.setattr(_preview_arrays, "LAZY_VOXELS", 32 * 32)
+    array = np.kron(two_humps((32, 32)), np.ones((4, 4), np.uint16))
+    counted = Counted(array)
+    levels = [counted.lazily(((16,) * 8, (16,) * 8)), da.from_array(array[::2, ::2]), da.from_array(array[::4, ::4])]
+    recipe = Recipe([Step("threshold", {})])
+    job = PreviewJob(recipe, {"image": levels}, plane(array.shape, box=((20, 40), (30, 60))))
+    cache = StatisticsCache()
+    first = job.run(cache, quiet, never)
+    n_read = counted.n_read
+    job.gather(first.wanted[0], cache, quiet, never)
+    assert counted.n_read == n_read < array.size / 4
+    second = job.run(cache, quiet, never)
+    assert second.approximate == "statistics of level 2"
+    same_voxels(second, the_run(recipe, {"image": array}))  # every voxel of the lower level counts sixteen times
+
+
+def test_what_is_too_large_is_computed_on_a_lower_level_with_lengths_that_mean_the_same(monkeypatch):
+    monkeypatch.setattr(_preview_region, "MOST_VOXELS", 40 * 40)
+    array = np.kron(two_humps((32, 32)), np.ones((2, 2), np.uint16))
+    recipe = Recipe([Step("threshold", {"sigma": 2.0})])
+    answer = answered(PreviewJob(recipe, {"image": [array, array[::2, ::2]]}, plane(array.shape)))
+    assert (answer.level, answer.factor, answer.labels.shape) == (1, (2.0, 2.0), (32, 32))
+    assert answer.approximate == "computed on level 1"
+    half = Recipe([Step("threshold_at", {"value": answer.facts["threshold"], "sigma": 1.0})])
+    np.testing.assert_array_equal(answer.labels, the_run(half, {"image": array[::2, ::2]}))
+
+
+def test_what_is_too_large_without_a_pyramid_is_cut_down_to_the_middle(monkeypatch):
+    monkeypatch.setattr(_preview_region, "MOST_VOXELS", 20 * 20)
+    image = two_humps((40, 60))
+    recipe = Recipe([Step("threshold_at", {"value": 8000.0})])
+    answer = PreviewJob(recipe, {"image": image}, plane(image.shape)).run(StatisticsCache(), quiet, never)
+    assert answer.approximate == "only the middle of the view is computed; zoom in"
+    assert answer.labels.size <= 400
+    centre = [a + n / 2 for a, n in zip(answer.start, answer.labels.shape, strict=True)]
+    np.testing.assert_allclose(centre, (20, 30), atol=1)
+    same_voxels(answer, the_run(recipe, {"image": image}))
+
+
+def test_a_volume_in_3d_is_computed_whole_if_it_is_small(monkeypatch):
+    image = two_humps((6, 20, 22))
+    view = View((0, 1, 2), (0, 0, 0), ((0, 6), (0, 20), (0, 22)))
+    recipe = Recipe([Step("threshold", {"one_per_object": True})])
+    answer = PreviewJob(recipe, {"image": image}, view).run(StatisticsCache(), quiet, never)
+    assert (answer.approximate, answer.wanted) == ("", ())
+    same_voxels(answer, the_run(recipe, {"image": image}))
+    monkeypatch.setattr(_preview_region, "MOST_VOXELS_3D", 1000)
+    with pytest.raises(ValueError, match="at most 1,000 voxels, and this volume has 2,640; switch to 2-D"):
+        PreviewJob(recipe, {"image": image}, view).run(StatisticsCache(), quiet, never)
+
+
+def test_a_neighbourhood_without_room_is_said_to_be_smaller(monkeypatch):
+    image = two_humps((60, 20, 22))
+    recipe = Recipe([Step("threshold_at", {"value": 8000.0, "sigma": 5.0})])
+    job, cache = PreviewJob(recipe, {"image": image}, plane(image.shape, 30)), StatisticsCache()
+    assert answered(job, cache).approximate == ""
+    monkeypatch.setattr(_preview_region.widened, "__defaults__", (3000,))
+    assert job.run(cache, quiet, never).approximate == "a smaller neighbourhood than in the run"
+
+
+@pytest.mark.parametrize("step", ["run", "gather", "count"])
+def test_it_can_be_cancelled(step):
+    image = two_humps((9, 40, 40))
+    job, cache = (
+        PreviewJob(Recipe([Step("threshold", {"sigma": 0.5})]), {"image": image}, plane(image.shape)),
+        StatisticsCache(),
+    )
+    wanted = job.run(cache, quiet, never).wanted
+    work = {"run": job.run, "gather": lambda *rest: job.gather(wanted[0], *rest), "count": job.count}[step]
+    with pytest.raises(Cancelled):
+        work(cache, quiet, lambda: True)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "int32"])
+@pytest.mark.parametrize("masked", [pytest.param(False, id="all"), pytest.param(True, id="masked")])
+def test_the_histogram_is_that_of_the_whole_image_inside_its_mask(dtype, masked):
+    image = two_humps((9, 30, 32)).astype(dtype)
+    inputs = {"image": image} | ({"mask": np.indices(image.shape)[-1] > 5} if masked else {})
+    job = PreviewJob(Recipe([Step("threshold", {}, {n: n for n in inputs})]), inputs, plane(image.shape))
+    cache = StatisticsCache()
+    assert cache.histogram(job.counted_whole()) is None
+    counted = job.count(cache, quiet, never)
+    reference = histogram(**inputs)
+    np.testing.assert_array_equal(counted.counts, reference.counts)
+    np.testing.assert_array_equal(counted.values, reference.values)
+    np.testing.assert_array_equal(cache.histogram(job.counted_whole()).counts, reference.counts)
+
+
+def test_the_histogram_comes_with_the_statistics_of_a_method_that_counts():
+    image = two_humps((9, 30, 32))
+    job, cache = PreviewJob(Recipe([Step("threshold", {})]), {"image": image}, plane(image.shape)), StatisticsCache()
+    answered(job, cache)
+    np.testing.assert_array_equal(cache.histogram(job.counted_whole()).counts, histogram(image).counts)
+
+
+def test_what_is_not_in_view_is_refused_in_a_sentence():
+    image = two_humps((9, 30, 32))
+    recipe = Recipe([Step("threshold", {})])
+    beside = View((1, 2), (12, 0, 0), ((12, 13), (0, 30), (0, 32)), "'image' is not in view; move the slider")
+    with pytest.raises(ValueError, match="'image' is not in view"):
+        PreviewJob(recipe, {"image": image}, beside).run(StatisticsCache(), quiet, never)
