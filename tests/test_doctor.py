@@ -56,6 +56,14 @@ def test_further_facts_stand_in_the_same_columns() -> None:
     assert next(line for line in lines if line.startswith("Python")).index(" (") > len("something longer")
 
 
+def test_a_long_fact_is_broken_between_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version", lambda package: "" if package == "b" * 40 else "1.0")
+    lines = doctor.diagnosis({"many": doctor.versions(["a" * 40, "b" * 40, "c"])})
+    at = next(number for number, line in enumerate(lines) if line.startswith("many"))
+    assert lines[at] == f"many           {'a' * 40} 1.0,"
+    assert lines[at + 1] == f"{' ' * 15}{'b' * 40} missing, c 1.0"
+
+
 def test_pytorch_is_offered_once_a_method_needs_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "version", lambda package: "" if package == "torch" else "1.0")
     offer = 'to use U-Nets: pip install "napari-cutout[unet]"'

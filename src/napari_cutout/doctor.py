@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from . import __version__, _device, catalog
 
-__all__ = ["diagnosis", "without_folders"]
+__all__ = ["diagnosis", "qt_binding", "version", "versions", "without_folders"]
 
 BINDINGS = ("PySide6", "PyQt6", "PyQt5", "PySide2")
 """The Qt bindings that napari can use."""
@@ -25,6 +25,9 @@ WIDTH = 100
 
 LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "dask", "zarr", "tifffile")
 
+
+_TOGETHER = "\N{NO-BREAK SPACE}"
+"""A space at which no line of facts is broken."""
 
 _FOLDERS = re.compile(r"""(?<![\w/\\.])(?!//)(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'":]+[/\\])*(?=[^\s/\\'":])""")
 """The folders before the last part of an absolute path."""
@@ -52,7 +55,7 @@ def diagnosis(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
         "platform": platform.platform(),
         "processor": f"{_device.device_name('cpu')}, {_n_threads()} threads",
         "free memory": f"{_device.size(_device.free_host_memory())} to plan with ({_device.HOST_SHARE:.0%} of it)",
-        "libraries": ", ".join(f"{name} {version(name) or 'missing'}" for name in LIBRARIES),
+        "libraries": versions(LIBRARIES),
         "NVIDIA driver": gpu.driver or ("found, version unknown" if gpu.cuda else "none"),
         "CUDA": f"up to {gpu.cuda} (from the driver)" if gpu.cuda else "none",
         "CuPy": _versions("cupy") or "not installed",
@@ -71,6 +74,7 @@ def diagnosis(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
 def _columns(name: str, fact: str, width: int) -> list[str]:
     """Return a fact beside its name, over as many lines as it needs."""
     parts = textwrap.wrap(fact, WIDTH - width - 2, break_long_words=False, break_on_hyphens=False)
+    parts = [part.replace(_TOGETHER, " ") for part in parts]
     return [f"{first.ljust(width)}  {part}" for first, part in zip_longest([name], parts, fillvalue="")]
 
 
@@ -101,6 +105,11 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def versions(packages: Iterable[str]) -> str:
+    """Return the names and versions of packages, installed or not, in one text."""
+    return ", ".join(f"{name}{_TOGETHER}{version(name) or 'missing'}" for name in packages)
 
 
 def _versions(prefix: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from npe2 import PluginManifest
@@ -64,6 +65,17 @@ def test_the_test_fills_every_preference_with_another_value_than_its_default():
     assert {name: value for name, value in VALUES.items() if value != getattr(DEFAULTS, name)}.keys() == {
         item.name for item in fields(Preferences)
     }
+
+
+def test_the_page_of_the_manual_lists_the_same():
+    manual = (Path(__file__).parents[2] / "docs" / "preferences.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in manual.splitlines() if line.startswith("|")][2:]
+    shown = {"auto": "auto", 0.0: "0", 30: "30", "{image} {method}": "`{image} {method}`"}
+    found = _preferences.configurations()[_preferences.CATEGORY]["properties"].values()
+    assert [row[:2] for row in rows] == [
+        [entry["title"].partition(" (")[0], "off" if entry["default"] is False else shown[entry["default"]]]
+        for entry in found
+    ]
 
 
 # What is checked -------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from qtpy.QtCore import qVersion
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QWidget
 
-from ..doctor import diagnosis, version, without_folders
+from ..doctor import diagnosis, versions, without_folders
 from ._preferences import preferences
 from ._text_window import TextWindow
 from ._worker import WorkerSlot, _Worker
@@ -92,7 +92,7 @@ def window_facts() -> dict[str, str]:
         "Qt": f"{qVersion()} through {API_NAME}, platform {QGuiApplication.platformName()}",
         "screen": f"{size.width()} x {size.height()}, scaled by {screen.devicePixelRatio():g}",
         **_opengl_facts(),
-        "GUI libraries": ", ".join(f"{name} {version(name) or 'missing'}" for name in LIBRARIES),
+        "GUI libraries": versions(LIBRARIES),
         "preferences": ", ".join(f"{name}={value}" for name, value in set_by_user.items()),
     }
 
