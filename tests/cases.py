@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from napari_cutout import catalog
 from napari_cutout._method import Method
+
+IMAGE_METHODS = [entry for entry in catalog.methods().values() if entry.source.name == "image"]
+"""The methods that cut images; the others work on labels."""
 
 
 def two_humps(shape: tuple[int, ...], seed: int = 0, dtype: str = "uint16") -> np.ndarray:
@@ -35,7 +39,14 @@ def settings_of(entry: Method) -> dict[str, Any]:
 
 def arrays_of(entry: Method, image: np.ndarray) -> dict[str, np.ndarray]:
     """Return the arrays that a method needs."""
+    if entry.source.name == "labels":
+        return {"labels": class_map(image)}
     return {"image": image} | ({"markers": strokes(image)} if entry.needs == "strokes" else {})
+
+
+def class_map(image: np.ndarray) -> np.ndarray:
+    """Return classes 0 to 3 by the grey level of an image."""
+    return np.searchsorted(np.quantile(image, [0.4, 0.7, 0.9]), image).astype(np.uint8)
 
 
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:

@@ -34,7 +34,7 @@ MUTANTS = [
     # the engine
     Mutant("_plan.py", "max(s.start - w, 0)", "max(s.start - w + 1, 0)", PLAN),
     Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
-    Mutant("_plan.py", "if sweep.needed(state):", "if True:", PLAN),
+    Mutant("_statistics.py", "if sweep.needed(state):", "if True:", PLAN),
     Mutant("_monitor.py", "if monitor.is_cancelled is not None and monitor.is_cancelled():", "if False:", PLAN),
     Mutant("_monitor.py", "yield monitor\n    finally:\n        _current.reset(token)", "yield monitor\n    finally:\n        pass", PLAN),
     # checks
@@ -68,7 +68,7 @@ MUTANTS = [
     Mutant("processing/filters.py", "(round(s / smallest * 1024) / 1024)", "s", PROCESSING),
     Mutant("processing/filters.py", "(second, first) if closing", "(first, second) if closing", PROCESSING),
     Mutant("processing/labels.py", "~touching_border(holes, n), holes", "touching_border(holes, n), holes", PROCESSING),
-    Mutant("processing/labels.py", ">= min_size\n", "> min_size\n", PROCESSING),
+    Mutant("processing/labels.py", "bincount(labels, n + 1) >= min_size\n", "bincount(labels, n + 1) > min_size\n", PROCESSING),
     Mutant("processing/labels.py", "for at in (0, size - 1):", "for at in (0,):", PROCESSING),
     Mutant("processing/segment.py", "else fill_holes(cut) & known", "else fill_holes(cut)", PROCESSING),
     Mutant("processing/segment.py", "where(cut & ~kept, next_class, classes)", "where(cut & ~kept, classes, classes)", HISTOGRAM),

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 import napari_cutout as nc
-from napari_cutout.catalog import methods
 
-from .cases import arrays_of, settings_of, two_humps
+from .cases import IMAGE_METHODS, arrays_of, settings_of, two_humps
 
 
-@pytest.mark.parametrize("entry", methods().values(), ids=lambda m: m.name)
+@pytest.mark.parametrize("entry", IMAGE_METHODS, ids=lambda m: m.name)
 def test_making_the_graph_computes_nothing(entry: Any) -> None:
     def forbidden(block: np.ndarray) -> np.ndarray:
         raise AssertionError("a block was computed")

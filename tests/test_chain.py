@@ -20,9 +20,9 @@ from napari_cutout._selection import Selection
 from napari_cutout._sources import Source, fingerprint
 from napari_cutout.recipe import Recipe, Step
 
-from .cases import settings_of, strokes, two_humps
+from .cases import IMAGE_METHODS, settings_of, strokes, two_humps
 
-METHODS = catalog.methods().values()
+METHODS = IMAGE_METHODS
 
 
 @nc.method("Toys")

@@ -12,12 +12,11 @@ import pytest
 import napari_cutout as nc
 from napari_cutout import _array
 from napari_cutout._method import REAL_DTYPES, Method
-from napari_cutout.catalog import methods
 
-from .cases import arrays_of, same_partition, settings_of, two_humps
+from .cases import IMAGE_METHODS, arrays_of, same_partition, settings_of, two_humps
 from .conftest import read_only
 
-METHODS = list(methods().values())
+METHODS = IMAGE_METHODS
 SHAPES = [(23, 31), (6, 17, 19), (1, 17, 19), (9, 17, 1)]
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import napari_cutout as nc
-from napari_cutout import _plan, catalog
+from napari_cutout import _plan
 from napari_cutout._method import Method
 from napari_cutout._statistics import Enough, Gathering, Key, Known, pooled, swept, using
 from napari_cutout.recipe import Recipe, Step
 
-from .cases import strokes, two_humps
+from .cases import IMAGE_METHODS, arrays_of, strokes, two_humps
 
-METHODS = catalog.methods().values()
+METHODS = IMAGE_METHODS
 every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
 
 
@@ -25,10 +25,6 @@ def needed(entry: Method) -> dict[str, Any]:
     """Return the settings without a default, for images that go up to some 20,000."""
     levels = {"threshold_at": {"value": 11_000.0}, "classes_at": {"values": (9_000.0, 14_000.0)}}
     return levels.get(entry.name, {})
-
-
-def arrays(entry: Method, image: np.ndarray) -> dict[str, np.ndarray]:
-    return {"image": image} | ({"markers": strokes(image)} if entry.needs == "strokes" else {})
 
 
 def movie(dtype: str = "uint16") -> np.ndarray:
@@ -58,6 +54,9 @@ CASES = [pytest.param(m, v, id=f"{m.name}-{i}") for m in METHODS for i, v in enu
 LOCAL = ("sauvola", "niblack", "local_mean")
 """Methods that look at neighbours."""
 
+NEIGHBOURS = (*LOCAL, "hysteresis", "objects")
+"""Methods whose parts of one frame do not depend on the next frame, unlike in a volume."""
+
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
 @pytest.mark.parametrize(("entry", "settings"), CASES)
@@ -67,19 +66,26 @@ def test_pooled_frames_are_cut_as_their_stack_is(entry: Method, settings: dict[s
     if dtype == "uint8":
         settings = settings | {k: v for k, v in {"value": 60.0, "values": (50.0, 70.0)}.items() if k in settings}
     recipe = Recipe([Step(entry.name, settings)], nc.Selection("tyx", each="t", pooled=True))
-    result = nc.execute(recipe, arrays(entry, image))
-    if entry.name in (*LOCAL, "hysteresis"):  # there are no neighbours across time; what is found in all is given
+    result = nc.execute(recipe, arrays_of(entry, image))
+    if entry.name in NEIGHBOURS:  # there are no neighbours across time; what is found in all is given
         shared = {k: v for k, v in result.provenance["facts"].items() if k in {p.name for p in entry.settings}}
         assert set(shared) == {"sauvola": {"r"}, "hysteresis": {"low", "high"}}.get(entry.name, set())
-        expected = np.stack([entry(frame, **{**settings, **shared}) for frame in image])
+        expected = frame_by_frame(entry, arrays_of(entry, image), {**settings, **shared})
         if entry.name == "hysteresis":
             assert (shared["low"], shared["high"]) == tuple(_thresholds(image))
         if entry.name == "sauvola" and "r" not in settings and dtype != "uint8":  # half the range of that dtype
             assert shared["r"] == (float(image.max()) - float(image.min())) / 2
     else:
-        expected = entry(**arrays(entry, image), **settings)
+        expected = entry(**arrays_of(entry, image), **settings)
         assert len(np.unique(expected)) > 1
     np.testing.assert_array_equal(result.labels, expected)
+
+
+def frame_by_frame(entry: Method, given: dict[str, np.ndarray], settings: dict[str, Any]) -> np.ndarray:
+    """Run a method on each frame, and number objects on and on."""
+    frames = [entry(**{k: a[t] for k, a in given.items()}, **settings) for t in range(len(given[entry.source.name]))]
+    before = np.cumsum([0, *(frame.max() for frame in frames[:-1])]) * (frames[0].dtype == np.int32)
+    return np.stack([np.where(frame > 0, frame + n, 0) for frame, n in zip(frames, before, strict=True)])
 
 
 def _thresholds(image: np.ndarray) -> list[float]:
@@ -93,9 +99,8 @@ def _thresholds(image: np.ndarray) -> list[float]:
 def test_frames_by_themselves_are_cut_by_themselves(entry: Method) -> None:
     image = movie()
     recipe = Recipe([Step(entry.name, needed(entry))], nc.Selection("tyx", each="t"))
-    given = arrays(entry, image)
-    alone = [entry(**{k: a[t] for k, a in given.items()}, **needed(entry)) for t in range(len(image))]
-    np.testing.assert_array_equal(nc.execute(recipe, given).labels, np.stack(alone))
+    given = arrays_of(entry, image)
+    np.testing.assert_array_equal(nc.execute(recipe, given).labels, frame_by_frame(entry, given, needed(entry)))
 
 
 @pytest.mark.parametrize("bad", ["NaN", "infinite", "masked"])
@@ -176,7 +181,7 @@ def test_what_is_asked_alike_is_answered_alike_whatever_the_settings(dtype: str)
     for entry, settings in [(c.values[0], c.values[1]) for c in CASES]:
         recording = Recording()
         with using(recording):
-            entry(**arrays(entry, image), **{k: levels.get(k, v) for k, v in settings.items()})
+            entry(**arrays_of(entry, image), **{k: levels.get(k, v) for k, v in settings.items()})
         for key, state in recording.states.items():
             n_asked += 1
             assert repr(answers.setdefault(key, state)) == repr(state), f"{entry.name} with {settings} gathers more"
@@ -186,14 +191,14 @@ def test_what_is_asked_alike_is_answered_alike_whatever_the_settings(dtype: str)
 @every_method
 def test_a_slice_is_cut_as_in_its_volume_once_the_statistics_are_known(entry: Method) -> None:
     image = movie()
-    given = arrays(entry, image)
+    given = arrays_of(entry, image)
     part = {name: a[1] for name, a in given.items()}
     known = Known()
     with using(known):
         alone = entry(**part, **needed(entry))
     np.testing.assert_array_equal(alone, entry(**part, **needed(entry)))
     assert known.reach == ((12, 12) if entry.name in LOCAL else ())
-    if entry.name in (*LOCAL, "hysteresis"):  # a slice has no neighbours above and below
+    if entry.name in NEIGHBOURS:  # a slice has no neighbours above and below
         return
     gathering = Gathering(set(known.missing))
     if known.missing:

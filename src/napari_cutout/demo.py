@@ -238,7 +238,7 @@ def cuts(otsu: float | None, objects: str) -> Iterator[Cut]:
     objects : {"bright", "dark"}
         What is looked for.
     """
-    for entry in catalog.methods().values():
+    for entry in (m for m in catalog.methods().values() if m.needs != "labels"):
         strokes = entry.needs == "strokes"
         side = {"objects": objects} if objects != "bright" else {}
         given, source = _required(entry, otsu)
