@@ -40,7 +40,7 @@ def folder(tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -
     io.write("truth.tif", Volume(truth, "yx"))
     strokes = np.zeros_like(truth)
     strokes[3:5, 3:5], strokes[12, 20:24] = 1, 2
-    io.write("strokes.tif", Volume(strokes, "yx"))
+    io.write("strokes.tif", Volume(strokes, "yx", (0.5, 0.25), "micrometer"))
     return tmp_path
 
 
@@ -59,17 +59,17 @@ def fails(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
 
 
 @pytest.mark.parametrize("name", catalog.methods())
-def test_the_command_gives_what_the_api_gives(
-    name: str, folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_gives_what_the_api_gives(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry = catalog.find(name)
     settings = settings_of(entry)
     settings |= {"n_classes": 2} if name == "histogram_segmentation" else {}
     markers = ["--markers", "strokes.tif"] if entry.needs == "strokes" else []
     words = [w for key, value in settings.items() for w in (f"--{key.replace('_', '-')}", *map(str, np.ravel(value)))]
-    assert main([name, "image.tif", "labels.tif", *words, *markers]) == 0
+    file = "strokes.tif" if entry.source.name == "labels" else "image.tif"
+    assert main([name, file, "labels.tif", *words, *markers]) == 0
     arrays = {"markers": io.read("strokes.tif").data} if markers else {}
-    expected = entry(image, **arrays, **settings, spacing=(0.5, 0.25))
+    lengths = {"spacing": (0.5, 0.25)} if any(p.name == "spacing" for p in entry.settings) else {}
+    expected = entry(io.read(file).data, **arrays, **settings, **lengths)
     written = io.read("labels.tif")
     np.testing.assert_array_equal(written.data, expected)
     assert written.spacing == (0.5, 0.25)
@@ -85,7 +85,7 @@ def test_every_setting_is_an_option_with_help(name: str, capsys: pytest.CaptureF
     entry = catalog.find(name)
     assert entry.summary in said
     for param in entry.params:
-        if param.name != "image":
+        if param != entry.source:
             assert f"--{param.name.replace('_', '-')}" in said
     assert not {p.name for p in entry.settings} & set(cli.RUN_OPTIONS)
 

@@ -24,7 +24,7 @@ from napari_cutout._method import Param
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
 
-from .cases import settings_of
+from .cases import arrays_of, settings_of
 
 OTSU = Recipe([Step("threshold")])
 
@@ -73,7 +73,8 @@ def steps(draw: st.DrawFn) -> Step:
     entry = catalog.find(draw(st.sampled_from(list(catalog.methods()))))
     optional = draw(st.sets(st.sampled_from([p.name for p in entry.settings])))
     settings = {p.name: draw(values_of(p)) for p in entry.settings if p.required or p.name in optional}
-    inputs = {"mask": draw(st.sampled_from(["mask", "where"]))} if draw(st.booleans()) else {}
+    masked = draw(st.booleans()) and any(p.name == "mask" for p in entry.arrays)
+    inputs = {"mask": draw(st.sampled_from(["mask", "where"]))} if masked else {}
     return Step(entry.name, settings, inputs)
 
 
@@ -204,13 +205,14 @@ def test_a_recipe_gives_what_the_api_gives(name: str, image: np.ndarray) -> None
     entry = catalog.find(name)
     settings = settings_of(entry)
     settings |= {"n_classes": 2} if name == "histogram_segmentation" else {}
-    arrays = {"image": image}
+    arrays = arrays_of(entry, image)
     if entry.needs == "strokes":
         arrays["markers"] = (image > 115).astype(np.uint8)
     for array in arrays.values():
         array.flags.writeable = False
     result = execute(Recipe([Step(name, settings)]), arrays, spacing=(2.0, 1.0))
-    expected = entry(**arrays, **settings, spacing=(2.0, 1.0))
+    lengths = {"spacing": (2.0, 1.0)} if any(p.name == "spacing" for p in entry.settings) else {}
+    expected = entry(**arrays, **settings, **lengths)
     np.testing.assert_array_equal(result.labels, expected)
     assert result.labels.dtype == expected.dtype
     assert result.provenance == json.loads(json.dumps(result.provenance))

@@ -222,12 +222,12 @@ class _Run:
         """Run all steps on these arrays."""
         ran = []
         for number, step in enumerate(self.recipe.steps, start=1):
-            settings = dict(step.settings)
-            if self.spacing is not None:
+            settings, entry = dict(step.settings), catalog.find(step.method)
+            if self.spacing is not None and any(p.name == "spacing" for p in entry.settings):
                 settings.setdefault("spacing", tuple(self.spacing))
             arrays = {name: held[source] for name, source in step.inputs.items()}
             with watch(on_progress, self.is_cancelled) as monitor:
-                labels = held[f"step_{number}"] = catalog.find(step.method)(**arrays, **settings)
+                labels = held[f"step_{number}"] = entry(**arrays, **settings)
             ran.append((step.method, {**step.complete_settings, **settings}, monitor))
         if is_lazy(labels):  # only now do the steps find out what they note
             with watch(on_progress, self.is_cancelled):

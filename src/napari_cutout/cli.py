@@ -175,20 +175,20 @@ def as_options(text: str) -> str:
     str
         The same; names in quotes, such as those of files, stay what they are.
     """
-    names = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *(p.name for entry in catalog.methods().values() for p in entry.params)}
+    known = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *(p.name for entry in catalog.methods().values() for p in entry.params)}
 
     def spelled(found: re.Match[str]) -> str:
         way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
         if way:
             return _WORDS[way]
         if array:
-            return f"--{array} {file}" if array in names else f"--input {array}={file}"
+            return " ".join(input_option(array, file))
         option = f"--{(name or alone or '').replace('_', '-')}"
         return (
             (option if value == "True" else f"{option} {value}")
-            if name in names
+            if name in known
             else option
-            if alone in names
+            if alone in known
             else found.group()
         )
 
@@ -217,7 +217,7 @@ def make_app() -> App:
     for number, row in enumerate(catalog.rows()):
         group = Group(row, sort_key=number)
         for entry in catalog.rows()[row]:
-            app.command(command(entry), name=_names(entry.name), group=group)
+            app.command(command(entry), name=names(entry.name), group=group)
     others = Group("More", sort_key=99)
     for function in (run_recipe(), evaluate, list_methods, demo, doctor):
         app.command(function, name=_NAMES[function.__name__], group=others)
@@ -227,8 +227,8 @@ def make_app() -> App:
 _NAMES = {"run_recipe": "run", "evaluate": "evaluate", "list_methods": "methods", "demo": "demo", "doctor": "doctor"}
 
 
-def _names(name: str) -> list[str]:
-    """Return the names of a command: with hyphens, and as in Python."""
+def names(name: str) -> list[str]:
+    """Return the names of a command or an option: with hyphens, and as in Python."""
     return list(dict.fromkeys((name.replace("_", "-"), name)))
 
 
@@ -512,6 +512,11 @@ def _array_names() -> list[str]:
     """Return what methods call the arrays beside that which they cut."""
     found = dict.fromkeys(p.name for entry in catalog.methods().values() for p in entry.arrays[1:])
     return [name for name in found if name != "image"]
+
+
+def input_option(name: str, file: str) -> list[str]:
+    """Return the words that give a recipe an input under a name."""
+    return [f"--{names(name)[0]}", file] if name in _array_names() else ["--input", f"{name}={file}"]
 
 
 def _named(text: str) -> tuple[str, str]:
