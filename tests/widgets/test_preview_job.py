@@ -126,6 +126,8 @@ def test_statistics_are_kept_until_the_contents_or_the_steps_before_the_cut_chan
     assert not missing({"method": "li"}, ("a", 1))  # the same histogram
     assert not missing({}, ("a", 1), "multi_otsu")
     assert missing({"sigma": 0.5}, ("a", 1))
+    assert missing({"sigma": 0.4}, ("a", 1))
+    assert missing({"sigma": 0.4, "spacing": (1.0, 2.0, 2.0)}, ("a", 1))
     assert missing({}, ("a", 2))
     assert not missing({}, ("a", 1))
     cache.forget("a")
@@ -345,3 +347,13 @@ def test_what_is_not_in_view_is_refused_in_a_sentence():
     beside = View((1, 2), (12, 0, 0), ((12, 13), (0, 30), (0, 32)), "'image' is not in view; move the slider")
     with pytest.raises(ValueError, match="'image' is not in view"):
         PreviewJob(recipe, {"image": image}, beside).run(StatisticsCache(), quiet, never)
+
+
+def test_how_far_steps_look_is_learnt_although_a_sample_is_refused():
+    image = two_humps((60, 64))
+    image[8:20, 20:40] = image.max()  # where the view begins, so that the first step refuses the sample
+    steps = [Step("threshold", {}), Step("threshold_at", {"value": 9000.0, "sigma": 3.0}, {"mask": "step_1"})]
+    recipe = Recipe(steps)
+    answer = answered(PreviewJob(recipe, {"image": image}, plane(image.shape, box=((14, 30), (26, 44)))))
+    assert answer.approximate == ""
+    same_voxels(answer, the_run(recipe, {"image": image}))
