@@ -29,7 +29,7 @@ LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "dask", "zarr", "tifffil
 _TOGETHER = "\N{NO-BREAK SPACE}"
 """A space at which no line of facts is broken."""
 
-_FOLDERS = re.compile(r"""(?<![\w/\\.])(?!//)(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'":]+[/\\])*(?=[^\s/\\'":])""")
+_FOLDERS = re.compile(r"""(?<![\w/\\.])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'":]+[/\\])*(?=[^\s/\\'":])""")
 """The folders before the last part of an absolute path."""
 
 
