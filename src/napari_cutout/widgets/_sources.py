@@ -1,89 +1,83 @@
-"""Where the inputs of a run come from, read off the layers.  No Qt."""
+"""Where the layers of a run came from, for its provenance.  No Qt."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .._chain import Made, made
+from .._array import dtype_name
 from .._sources import Source, fingerprint
-from . import _layers
 
-__all__ = ["parents_of", "source_of", "with_fingerprints"]
+__all__ = ["as_provenance", "source_of", "sources"]
 
 Layer = Any
-"""A napari layer."""
+"""A napari layer, or anything with a name, data and perhaps a source."""
 
 
-def source_of(layer: Layer) -> Source:
-    """Say where the array of a layer comes from; what was painted is not read here.
+def sources(layers: Mapping[str, Layer], painted: Mapping[str, Any]) -> dict[str, Source]:
+    """Return where the inputs of a run came from.
+
+    Parameters
+    ----------
+    layers : mapping of str to napari layer
+        By the name of the method's array.
+    painted : mapping of str to array
+        Those of them that users paint, strokes, masks and labels, as they were when Run was pressed.
+
+    Returns
+    -------
+    dict
+        By the same names. The pixels of what is painted are read once; call it off the event loop.
+    """
+    return {name: source_of(layer, painted.get(name)) for name, layer in layers.items()}
+
+
+def source_of(layer: Layer, painted: Any = None) -> Source:
+    """Return where a layer came from.
 
     Parameters
     ----------
     layer : napari layer
         An Image or Labels layer.
+    painted : array, optional
+        Its pixels as they were when Run was pressed, if it is one that users paint.
 
     Returns
     -------
     Source
-        Without a fingerprint. The path is that of the file that napari read the layer from, empty if there is none.
+        With the fingerprint of `painted`.
     """
-    array = _layers.level_zero(layer)
-    path = getattr(layer.source, "path", None)
+    multiscale = bool(getattr(layer, "multiscale", False))
+    array = layer.data[0] if multiscale else layer.data
     return Source(
-        layer=layer.name,
-        path=os.fspath(path) if path else "",
+        layer=str(layer.name),
+        path=_path(layer),
         shape=tuple(int(n) for n in array.shape),
-        dtype=str(np.dtype(array.dtype)),
-        multiscale=bool(layer.multiscale),
+        dtype=dtype_name(array),
+        sha256="" if painted is None else fingerprint(painted),
+        multiscale=multiscale,
         in_memory=isinstance(array, np.ndarray),
     )
 
 
-def with_fingerprints(sources: Mapping[str, Source], painted: Mapping[str, Any]) -> dict[str, Source]:
-    """Return sources with the fingerprints of what was painted; it reads whole arrays, so call it in a thread.
-
-    Parameters
-    ----------
-    sources : mapping of str to Source
-        By the names of the inputs.
-    painted : mapping of str to integer array
-        Those inputs that are labels.
-
-    Returns
-    -------
-    dict
-        The same, with ``sha256``, shape and dtype of those arrays.
-    """
-    found = dict(sources)
-    for name, array in painted.items():
-        known = found.get(name, Source())
-        kind = str(np.dtype(array.dtype))
-        shape = tuple(int(n) for n in array.shape)
-        found[name] = replace(known, sha256=fingerprint(array), shape=shape, dtype=kind)
-    return found
+def _path(layer: Layer) -> str:
+    """Return the file of a layer, with the key of its array if the reader has kept one."""
+    path = getattr(getattr(layer, "source", None), "path", None)
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        return ""
+    ours = getattr(layer, "metadata", {}).get("napari_cutout", {})
+    key = ours.get("key", "") if isinstance(ours, Mapping) else ""
+    return f"{os.fspath(path)}:{key}" if key else os.fspath(path)
 
 
-def parents_of(layers: Mapping[str, Layer | None]) -> dict[str, Made]:
-    """Return how those layers were made that a run of ours made.
+def as_provenance(found: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
+    """Return sources as the entry ``sources`` of a provenance."""
+    return {name: source.as_dict() for name, source in found.items()}
 
-    Parameters
-    ----------
-    layers : mapping of str to napari layer or None
-        The chosen layer of every array.
 
-    Returns
-    -------
-    dict
-        By the names of the arrays; whether they were edited since shows by their fingerprints.
-    """
-    found = {}
-    for name, layer in layers.items():
-        ours = layer.metadata.get("napari_cutout") if layer is not None else None
-        if isinstance(ours, Mapping) and (how := made(ours)) is not None:
-            found[name] = how
-    return found
+def inherited(layers: Mapping[str, Layer | None]) -> dict[str, Any]:
+    """Return what was painted for these layers, by fingerprint."""
+    return {key: array for layer in layers.values() if layer in PAINTED for key, array in PAINTED[layer].items()}
