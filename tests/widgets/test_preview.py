@@ -283,6 +283,19 @@ def test_it_is_never_saved(viewer, qtbot, preview, asking, blobs, tmp_path, sele
         viewer.layers["preview"].save(str(tmp_path / "itself.tif"))
 
 
+def test_the_file_menu_offers_to_save_what_is_there_without_it(viewer, qtbot, preview, asking, blobs):
+    viewer.add_image(blobs, name="image")
+    with qtbot.waitSignal(preview.answered):
+        preview.set_on(True)
+    menu = viewer.window.file_menu
+    menu.aboutToShow.emit()
+    assert [layer.name for layer in viewer.layers] == ["image"]
+    assert preview.is_on
+    with qtbot.waitSignal(preview.answered):
+        menu.aboutToHide.emit()
+    assert "preview" in viewer.layers
+
+
 def test_saving_is_napari_s_own_where_there_is_no_preview(viewer, qtbot, preview, asking, blobs, tmp_path):
     viewer.add_image(blobs, name="image")
     with qtbot.waitSignal(preview.answered):

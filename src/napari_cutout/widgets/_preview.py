@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,7 +79,8 @@ class _Links:
         """Disconnect all."""
         while self._made:
             event, callback = self._made.pop()
-            event.disconnect(callback)
+            with suppress(RuntimeError):  # a menu may be gone with its window
+                event.disconnect(callback)
 
 
 class Preview(QObject):  # type: ignore[misc]
@@ -283,7 +285,11 @@ class Preview(QObject):  # type: ignore[misc]
                 request.job.gather(one, self.statistics, on_progress, is_cancelled)
             return wanted
 
-        self._work("gather", work, self._gathered, self._gather_failed, self._again)
+        def end() -> None:
+            self._gathering = ()
+            self._again()
+
+        self._work("gather", work, self._gathered, self._gather_failed, end)
 
     def _gathered(self, wanted: tuple[Wanted, ...]) -> None:
         """Remember what was not found after all, so that it is not looked for for ever."""
@@ -295,7 +301,6 @@ class Preview(QObject):  # type: ignore[misc]
 
     def _again(self) -> None:
         """Ask the last question once more, now that more is known."""
-        self._gathering = ()
         if self.is_on and self._pending is None and self._last is not None:
             self._pending = self._last
             self._start()
@@ -353,6 +358,9 @@ class Preview(QObject):  # type: ignore[misc]
         for event in (camera.events.zoom, camera.events.center, viewer.dims.events.order, viewer.dims.events.ndisplay):
             link(event, self._camera_moved)
         link(viewer.layers.events.removed, self._removed)
+        if (menu := getattr(getattr(viewer, "window", None), "file_menu", None)) is not None:
+            link(menu.aboutToShow, self._shown.clear)
+            link(menu.aboutToHide, self._menu_closed)
 
     def _watch(self, layers: Any) -> None:
         """Follow the contents of these layers, and whether they are in sight."""
@@ -369,6 +377,10 @@ class Preview(QObject):  # type: ignore[misc]
     def _dims_moved(self, event: Any = None) -> None:
         if self.is_on:
             self.view_changed.emit()
+
+    def _menu_closed(self) -> None:
+        """Come back after the File menu, whose *Save* offers what can write the layers that there are then."""
+        QTimer.singleShot(0, self._again)
 
     def _camera_moved(self, event: Any = None) -> None:
         self._settle.start()
