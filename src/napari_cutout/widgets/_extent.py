@@ -101,7 +101,7 @@ def _in_layer(corners: NDArray[np.float64], shapes: Layer, layer: Layer) -> NDAr
         world = np.asarray(shapes.data_to_world(corner), dtype=float)
         lacking = max(layer.ndim - world.size, 0)
         found.append(layer.world_to_data(np.concatenate([np.zeros(lacking), world[-layer.ndim :]])))
-    return np.asarray(found, dtype=float)
+    return np.round(np.asarray(found, dtype=float), 6)  # a corner on the edge of a voxel stays there
 
 
 def _upright(corners: NDArray[np.float64]) -> bool:

@@ -27,7 +27,7 @@ from ._preview_job import PreviewAnswer, PreviewJob
 from ._request import Form, Outcome, Problem, estimate, named_fields, preview_inputs, problems, resolve
 from ._result_bar import ResultBar
 from ._results import Finished, Results
-from ._target import Choice, Target
+from ._target import Choice, Target, spatial
 from ._target_rows import TargetRows
 from ._view import view_of
 from ._voxel_size import VoxelSizeFields
@@ -42,6 +42,9 @@ _ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_b
 
 _FROM_THE_LAYER = ("spacing",)
 """Shared options that the image layer answers, or the fields below it."""
+
+_SETTLED = 200
+"""Milliseconds without a move after which the view is looked at again; by then the canvas was drawn."""
 
 _MEMORY_KEPT = 2000
 """Milliseconds after which the free memory is asked for anew."""
@@ -86,6 +89,7 @@ class MethodFrame(Dock):
         self.content.addStretch(1)
         self._build_bar()
         self._connect_preview()
+        self._follow_view()
         self.listen(list(self.boxes.values()))
         self._choose_method()
         self._probe()
@@ -187,13 +191,13 @@ class MethodFrame(Dock):
         self.target_rows = TargetRows(self.viewer.layers)
         self.target_rows.changed.connect(self.refresh)
         layout.addRow(self.target_rows)
-        for name in ("axes", "region"):
+        for name in ("axes", "time", "region"):
             self._lines[name] = problem_line()
             layout.addRow(self._lines[name])
         self._voxel, self.voxel_size, self._lines["spacing"] = QLabel(), VoxelSizeFields(), problem_line()
         self._voxel.setWordWrap(True)
         self.voxel_size.changed.connect(self.refresh)
-        self._sized: Layer | None = None
+        self._sized: tuple[Layer | None, int] = (None, 0)
         for widget in (self._voxel, self.voxel_size, self._lines["spacing"]):
             layout.addRow(widget)
 
@@ -284,8 +288,9 @@ class MethodFrame(Dock):
         """Check the form, mark what is wrong, and show what follows from what it says."""
         if self.closed:
             return
-        self.watch(list(self.layers.values()))
         self.target_rows.show_for(self.source)
+        region = self.target_rows.region
+        self.watch([*self.layers.values(), None if isinstance(region, str) else region])
         self._show_voxel_size()
         changed = [e for e in self._hidden if e.value != e.param.default]
         self.more.setText("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
@@ -320,18 +325,19 @@ class MethodFrame(Dock):
     def _show_voxel_size(self) -> None:
         """Say how large voxels are, ask if the layer does not know, and show lengths in the world."""
         image = self.source
-        asked = image is not None and image.ndim in (2, 3) and not _layers.has_voxel_size(image)
+        axes = spatial(self.target_rows.choice.letters)
+        asked = image is not None and not _layers.has_voxel_size(image, axes)
         self._voxel.setVisible(image is not None)
         self.voxel_size.setVisible(asked)
-        before, self._sized = self._sized, image
+        before, self._sized = self._sized, (image, len(axes))
         if image is None:
             return
-        if image is not before:
-            self.voxel_size.show_for(image.ndim, _layers.length_unit(image))
+        if self._sized != before:
+            self.voxel_size.show_for(len(axes), _layers.length_unit(image, axes))
         given = self.voxel_size.value
-        self._voxel.setText(_layers.voxel_text(image, given))
-        lengths, unit = _layers.spacing(image), _layers.length_unit(image)
-        if given is not None and not _layers.has_voxel_size(image):
+        self._voxel.setText(_layers.voxel_text(image, given, axes))
+        lengths, unit = _layers.spacing(image, axes), _layers.length_unit(image, axes)
+        if given is not None and not _layers.has_voxel_size(image, axes):
             lengths, unit = given.lengths, given.unit
         for editor in self.editors.values():
             editor.show_world(lengths, unit)
@@ -385,6 +391,25 @@ class MethodFrame(Dock):
         layer = self.viewer.add_labels(np.zeros(aim.shape, np.uint8), name=name, **aim.place)
         layer.mode, layer.brush_size = "paint", 10
         self.boxes[name].choose(layer)
+
+    # The view
+
+    def _follow_view(self) -> None:
+        """Look again whether the layer is in view after the view has moved, where that is what is wrong."""
+        self._moved = QTimer(self)
+        self._moved.setSingleShot(True)
+        self._moved.setInterval(_SETTLED)
+        self._moved.timeout.connect(self.refresh)
+        for event in self._view_events():
+            event.connect(self._view_moved)
+
+    def _view_events(self) -> tuple[Any, ...]:
+        dims, camera = self.viewer.dims.events, self.viewer.camera.events
+        return dims.current_step, dims.ndisplay, dims.order, camera.center, camera.zoom
+
+    def _view_moved(self, event: Any = None) -> None:
+        if not self.closed and self._lines["region"].text():
+            self._moved.start()
 
     # Preview
 
@@ -487,6 +512,9 @@ class MethodFrame(Dock):
 
     def let_go(self) -> None:
         """Stop what runs, take the preview away and forget the viewer."""
+        if not self.closed:
+            for event in self._view_events():
+                event.disconnect(self._view_moved)
         super().let_go()
         self.preview.let_go()
         for extra in self.extras.values():

@@ -179,13 +179,15 @@ def corners(place: Mapping[str, Any], shape: Sequence[int]) -> Any:
     return physical(at) @ matrix[:-1, :-1].T + matrix[:-1, -1]
 
 
-def spacing(layer: Layer) -> tuple[float, ...]:
+def spacing(layer: Layer, axes: Sequence[int] | None = None) -> tuple[float, ...]:
     """Return the world length of a voxel of the layer along each axis.
 
     Parameters
     ----------
     layer : napari layer
         An Image or Labels layer.
+    axes : sequence of int, optional
+        Along which axes; all by default.
 
     Returns
     -------
@@ -194,30 +196,35 @@ def spacing(layer: Layer) -> tuple[float, ...]:
     """
     linear = layer.affine.linear_matrix
     if np.array_equal(linear, np.eye(layer.ndim)) and not np.any(layer.shear):
-        return tuple(abs(float(s)) for s in layer.scale)
+        return tuple(abs(float(layer.scale[at])) for at in _axes(layer, axes))
     origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
-    edges = [np.asarray(layer.data_to_world(edge)) - origin for edge in np.eye(layer.ndim)]
+    units = np.eye(layer.ndim)
+    edges = [np.asarray(layer.data_to_world(units[at])) - origin for at in _axes(layer, axes)]
     return tuple(float(f"{np.linalg.norm(edge):.12g}") for edge in edges)
 
 
-def has_voxel_size(layer: Layer) -> bool:
+def has_voxel_size(layer: Layer, axes: Sequence[int] | None = None) -> bool:
     """Tell whether anybody has set the size of a voxel; a scale of 1 along every axis says that nobody has."""
-    return any(length != 1 for length in spacing(layer))
+    return any(length != 1 for length in spacing(layer, axes))
 
 
-def length_unit(layer: Layer) -> str:
+def length_unit(layer: Layer, axes: Sequence[int] | None = None) -> str:
     """Return the symbol of the layer's unit of length, such as ``"µm"``; empty if it is pixels or mixed."""
-    symbols = {f"{unit:~}" for unit in layer.units}
+    symbols = {f"{layer.units[at]:~}" for at in _axes(layer, axes)}
     symbol = symbols.pop() if len(symbols) == 1 else ""
     return "" if symbol in ("pixel", "px") else symbol
 
 
-def voxel_size(layer: Layer) -> VoxelSize | None:
-    """Return how large a voxel of the layer is, or None if nobody has set it."""
-    return VoxelSize(spacing(layer), length_unit(layer)) if has_voxel_size(layer) else None
+def voxel_size(layer: Layer, axes: Sequence[int] | None = None) -> VoxelSize | None:
+    """Return how large a voxel of the layer is along some of its axes or all, or None if nobody has set it."""
+    return VoxelSize(spacing(layer, axes), length_unit(layer, axes)) if has_voxel_size(layer, axes) else None
 
 
-def voxel_text(layer: Layer, given: VoxelSize | None = None) -> str:
+def _axes(layer: Layer, axes: Sequence[int] | None) -> Sequence[int]:
+    return range(layer.ndim) if axes is None else axes
+
+
+def voxel_text(layer: Layer, given: VoxelSize | None = None, axes: Sequence[int] | None = None) -> str:
     """Say how large a voxel is, in a few words.
 
     Parameters
@@ -226,18 +233,21 @@ def voxel_text(layer: Layer, given: VoxelSize | None = None) -> str:
         An Image or Labels layer.
     given : VoxelSize, optional
         What the user gave for a layer that has no size.
+    axes : sequence of int, optional
+        Which axes are lengths in space; all by default.
 
     Returns
     -------
     str
         Such as ``"voxel 0.5 × 0.2 × 0.2 µm"``, or that it is not set.
     """
-    word = "voxel" if layer.ndim > 2 else "pixel"
-    if size := voxel_size(layer):
+    solid = len(_axes(layer, axes)) > 2
+    word = "voxel" if solid else "pixel"
+    if size := voxel_size(layer, axes):
         return f"{word} {size}"
     if given:
         return f"{word} {given} for this run; the layer has no size"
-    return f"{word} size not set" + (" (taken as a cube)" if layer.ndim > 2 else "")
+    return f"{word} size not set" + (" (taken as a cube)" if solid else "")
 
 
 def lies_at(layer: Layer, place: Mapping[str, Any], shape: Sequence[int]) -> bool:

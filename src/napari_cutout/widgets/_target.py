@@ -20,12 +20,14 @@ __all__ = [
     "Extent",
     "Outline",
     "Target",
+    "Unfit",
     "axes_of",
     "factors",
     "levels_of",
     "recalled",
     "remember",
     "smaller_choices",
+    "spatial",
     "target",
 ]
 
@@ -41,6 +43,22 @@ _WORDS = {
     **{axis: axis for axis in "zyx"},
 }
 """What a layer may call its axes."""
+
+
+class Unfit(ValueError):
+    """What was chosen cannot be run on.
+
+    Parameters
+    ----------
+    field : {"axes", "time", "region"}
+        The row that says so.
+    sentence : str
+        What is wrong and what to do.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +236,21 @@ def recalled(layer: Layer) -> Choice:
         The axes as the layer's labels name them, else y and x for the last two axes and z before them; `ASKED` for
         each axis before those, which may be time or channels, and no decision on frames.
     """
-    if layer in _CHOSEN:
+    if layer in _CHOSEN and _fits(_CHOSEN[layer], layer):
         return _CHOSEN[layer]
     colour = "c" if getattr(layer, "rgb", False) else ""
     words = [_WORDS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
     named = all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]
     letters = "".join(words) if named else ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :]
     return Choice(letters + colour, channel="grey" if colour else 0)
+
+
+def _fits(choice: Choice, layer: Layer) -> bool:
+    """Tell whether what was chosen still says something about a layer whose data may have been replaced."""
+    shape = _layers.level_zero(layer).shape
+    if len(choice.letters) != len(shape) or choice.level >= len(levels_of(layer)):
+        return False
+    return choice.channel == "grey" or "c" not in choice.letters or choice.channel < shape[choice.letters.index("c")]
 
 
 def remember(layer: Layer, choice: Choice) -> None:
@@ -237,17 +263,21 @@ def axes_of(letters: str) -> str:
 
     Raises
     ------
-    ValueError
+    Unfit
         If an axis has no name yet, or two have the same.
     """
     if ASKED in letters:
-        raise ValueError(
-            f"axis {letters.index(ASKED)} of {len(letters)} may be time, channels or slices; say which it is"
-        )
+        at = letters.index(ASKED)
+        raise Unfit("axes", f"axis {at} of {len(letters)} may be time, channels or slices; say which it is")
     twice = [axis for axis in letters if letters.count(axis) > 1]
     if twice:
-        raise ValueError(f"two axes are called {twice[0]!r} in {letters!r}; every axis needs a name of its own")
+        raise Unfit("axes", f"two axes are called {twice[0]!r} in {letters!r}; every axis needs a name of its own")
     return letters
+
+
+def spatial(letters: str) -> list[int]:
+    """Return which axes are lengths in space."""
+    return [at for at, axis in enumerate(letters) if axis in "zyx"]
 
 
 # From a choice to a target --------------------------------------------------------------------------------
@@ -291,13 +321,14 @@ def target(layer: Layer, choice: Choice, extent: Extent) -> Target:
 
     Raises
     ------
-    ValueError
+    Unfit
         If an axis is not named yet, frames were not chosen, or the region lies beside the image.
     """
     axes = axes_of(choice.letters)
     if "t" in axes and not choice.time:
-        raise ValueError(
-            "the image is a time series; say whether each frame is cut by itself, or all with the statistics of all"
+        raise Unfit(
+            "time",
+            "the image is a time series; say whether each frame is cut by itself, or all with the statistics of all",
         )
     arrays = levels_of(layer)
     level = min(choice.level, len(arrays) - 1)
@@ -353,7 +384,7 @@ def _box(
             ends.append((max(math.floor(start / f), 0), min(math.ceil(stop / f), n)))
     for axis, (start, stop) in zip(axes, ends, strict=True):
         if stop <= start:
-            raise ValueError(f"the region lies beside the image along {axis!r}; move it onto the image")
+            raise Unfit("region", f"the region lies beside the image along {axis!r}; move it onto the image")
     return tuple(ends)
 
 

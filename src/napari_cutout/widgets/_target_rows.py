@@ -105,7 +105,8 @@ class TargetRows(QWidget):  # type: ignore[misc]
 
     def fields(self) -> dict[str, QWidget]:
         """Return the fields that errors may name."""
-        return {"axes": self, "region": self.region_box, "level": self.level_box, "channel": self.channel_box}
+        boxes = {"region": self.region_box, "level": self.level_box, "channel": self.channel_box}
+        return {"axes": self._axes, "time": self.time_box, **boxes}
 
     def choose_region(self, region: Region) -> None:
         """Choose where to look, as the box offers it."""

@@ -212,6 +212,8 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.progress.setValue(0)
         self.progress.setFormat("starting")
         self.progress.setVisible(True)
+        self._error = None
+        self.details_button.setVisible(False)
         self.say("")
         worker.start()
 
@@ -230,7 +232,6 @@ class RunBar(QWidget):  # type: ignore[misc]
     def say(self, sentence: str, *, problem: bool = False) -> None:
         """Show one line under the button."""
         self._alarmed = problem
-        self.details_button.setVisible(problem and self._error is not None)
         restyle(self.status, ALERT if problem else "")
         self.status.setText(sentence)
 
@@ -259,6 +260,7 @@ class RunBar(QWidget):  # type: ignore[misc]
         expected = isinstance(error, ValueError | TypeError | MemoryError)  # the sentence says all
         log.log(logging.DEBUG if expected else logging.ERROR, "a run failed", exc_info=error)
         self._error = error
+        self.details_button.setVisible(True)
         self.say(sentence, problem=True)
         show_error(sentence)
         self.failed.emit(sentence)
