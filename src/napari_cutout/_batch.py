@@ -20,6 +20,7 @@ from . import io
 from ._array import Array, dtype_name
 from ._device import Asked
 from ._execute import Result, execute
+from ._reading import Source, as_volume, check_one, is_path, read, read_labels
 from ._sources import Source as FileSource
 from ._sources import fingerprint
 from ._stored import Stored, file_name, how_to_pass
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
 
 __all__ = ["Batch", "Row", "run"]
-
-Source = Any
-"""An array, a `Volume` or a path."""
 
 ERRORS = (ValueError, TypeError, OSError, MemoryError)
 """What bad input and a full machine raise, each with one sentence."""
@@ -434,12 +432,12 @@ def _origins(
     found = {name: _origin(given[name], array, recipe.roles[name]) for name, array in arrays.items()}
     known = {"sources": {name: one.as_dict() for name, one in found.items()}, "sha256": fingerprint(labels)}
     source = given[recipe.source]
-    return {**known, **({"source": os.fspath(source)} if _is_path(source) else {})}
+    return {**known, **({"source": os.fspath(source)} if is_path(source) else {})}
 
 
 def _origin(source: Any, array: Array, role: str) -> FileSource:
     source = source.path if isinstance(source, Stored) else source
-    path = os.fspath(source) if _is_path(source) else ""
+    path = os.fspath(source) if is_path(source) else ""
     painted = fingerprint(array) if role != "image" and np.dtype(dtype_name(array)).kind in "biu" else ""
     return FileSource(path=path, shape=tuple(array.shape), dtype=dtype_name(array), sha256=painted)
 
@@ -478,7 +476,7 @@ def _missing(recipe: Recipe, name: str) -> str:
 def _input(recipe: Recipe, name: str, source: Source, image: Fitted) -> Array:
     """Return an input beside the image, with the axes of the selection."""
     selection = image.selection
-    if not (isinstance(source, Volume) or _is_path(source)):
+    if not (isinstance(source, Volume) or is_path(source)):
         return source
     volume = as_volume(source)
     if recipe.roles.get(name) == "image":
@@ -491,7 +489,7 @@ def _truth(source: Source, image: Fitted) -> NDArray[Any]:
     """Return the truth on what is selected; it may be that of the whole image."""
     selection, shape = image.selection, tuple(image.volume.data.shape)
     truth = source
-    if isinstance(source, Volume) or _is_path(source):
+    if isinstance(source, Volume) or is_path(source):
         volume = as_volume(source)
         check_one(volume, "truth", image.recorded.kept_axes)
         truth = image.beside(volume, selection.kept_axes)
@@ -537,22 +535,18 @@ def _check_suffix(path: Path) -> None:
 def _check_place(place: Path, read: Iterable[Source], overwrite: bool) -> None:
     """Refuse, before any work is done, to replace what is there or what is read."""
     for source in read:
-        if _is_path(source) and place.resolve() == io.split_key(os.fspath(source))[0].resolve():
+        if is_path(source) and place.resolve() == io.split_key(os.fspath(source))[0].resolve():
             raise ValueError(f"the labels would replace {str(place)!r}, which is read; choose another name for them")
     for path in (place, recipe_beside(place)):
         if path.exists() and not overwrite:
             raise FileExistsError(f"{str(path)!r} exists already; choose another name, or allow to overwrite it")
 
 
-def _is_path(source: Source) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
 def _stem(source: Source) -> str:
     """Return what a source is called, without folder and ending."""
     if isinstance(source, Volume):
         return source.name
-    if not _is_path(source):
+    if not is_path(source):
         return ""
     path, key = io.split_key(os.fspath(source))
     return key or path.stem.removesuffix(".ome")
@@ -741,125 +735,3 @@ def _distinct(files: Sequence[str]) -> Callable[[str], str]:
 def _some(files: Sequence[str]) -> str:
     names = [_stem(file) for file in files]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-# Reading -----------------------------------------------------------------------------------------------
-
-
-def read_image(source: Source, *, channel: int | str | None = None, frame: int | None = None) -> Volume:
-    """Read an image and take the one grey plane or volume of it that a method can cut.
-
-    Parameters
-    ----------
-    source : array, Volume or path
-        The image.
-    channel : int or "mean", optional
-        Which channel to take where there are several, or the mean of them, without alpha.
-    frame : int, optional
-        Which time point to take where there are several.
-
-    Returns
-    -------
-    Volume
-        With axes ``yx`` or ``zyx``.
-
-    Raises
-    ------
-    ValueError
-        If there are several channels or time points and none was chosen, or not that many.
-    """
-    image = fitted(as_volume(source), None, Wanted(channel=channel, frame=frame))
-    (part,) = image.selection.parts(tuple(image.volume.data.shape))
-    return replace(image.volume, data=image.selection.cut(image.volume.data, part), axes=image.selection.run_axes)
-
-
-def read(source: Source, recipe: Recipe, wanted: Wanted) -> Volume:
-    """Read an image at the level that a recipe runs on.
-
-    Parameters
-    ----------
-    source : array, Volume or path
-        The image; an array is that level.
-    recipe : Recipe
-        What will run on it.
-    wanted : Wanted
-        What was asked for over that.
-
-    Returns
-    -------
-    Volume
-        All of it, under the axes that its file names.
-    """
-    axes = wanted.axes or ("" if recipe.selection is None else recipe.selection.axes)
-    return as_volume(source, wanted.level_for(recipe.selection), axes)
-
-
-def as_volume(source: Source, level: int = 0, axes: str = "") -> Volume:
-    """Return a source as a volume.
-
-    Parameters
-    ----------
-    source : array, Volume or path
-        The image or the labels.
-    level : int
-        Which level of a file to read.
-    axes : str
-        What the axes of an array are, if it has as many.
-
-    Returns
-    -------
-    Volume
-        The same voxels. What no volume can hold is left to the method, which says why.
-    """
-    if isinstance(source, Volume):
-        return source
-    if _is_path(source):
-        return io.read(source, level)
-    if not hasattr(source, "shape"):
-        raise TypeError(f"source must be an array, a Volume or a path, got {source!r} of type {type(source).__name__}")
-    if len(axes) == len(source.shape):
-        return Volume(source, axes)
-    if len(source.shape) not in (2, 3):
-        from ._method import check_image
-
-        check_image(source)
-    return Volume(source, "zyx"[-len(source.shape) :])
-
-
-def check_one(volume: Volume, what: str, axes: str = "yx") -> None:
-    """Raise unless labels have one value per voxel, and time points only where `axes` have them."""
-    several = {a: n for a, n in zip(volume.axes, volume.data.shape, strict=True) if a in "tc" and n > 1}
-    for axis, n in several.items():
-        if axis not in axes:
-            kind = "channels (is it a colour picture?)" if axis == "c" else "time points"
-            raise ValueError(
-                f"{what} {volume.name!r} has {n} {kind}, and labels have one; save it as one grey label image"
-            )
-
-
-def read_labels(source: Source, what: str) -> NDArray[Any]:
-    """Read labels, a mask or markers.
-
-    Parameters
-    ----------
-    source : array, Volume or path
-        One label per voxel.
-    what : str
-        What they are, for messages.
-
-    Returns
-    -------
-    array
-        With axes ``yx`` or ``zyx``.
-
-    Raises
-    ------
-    ValueError
-        If there are several channels or time points.
-    """
-    if not (isinstance(source, Volume) or _is_path(source)):
-        return source  # type: ignore[no-any-return]
-    volume = as_volume(source)
-    check_one(volume, what)
-    labels: NDArray[Any] = volume.data[tuple(0 if axis in "tc" else slice(None) for axis in volume.axes)]
-    return labels

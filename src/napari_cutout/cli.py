@@ -538,7 +538,8 @@ def evaluate(
     overwrite: Annotated[bool, Parameter(help="Replace files that are there.", negative="")] = False,
 ) -> int:
     """Score labels against an annotation: IoU and Dice per class."""
-    from ._batch import how_read, is_many, read_labels, score_many
+    from ._batch import how_read, is_many, score_many
+    from ._reading import read_labels
     from .evaluation import overlap
 
     for path in (csv, json):

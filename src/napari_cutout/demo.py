@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalog, io, recipe
-from ._batch import ERRORS, columns, file_name, how_read, read_image, read_labels, sentence, table_as_csv
+from ._batch import ERRORS, columns, how_read, sentence, table_as_csv
 from ._device import Asked
 from ._execute import Result, execute
 from ._method import Method
+from ._reading import read_image, read_labels
+from ._stored import file_name
 from ._volume import Volume
 from ._writing import scratch_folder, write_text
 from .evaluation._matching import MAX_CLASSES
