@@ -25,8 +25,8 @@ from .methods.histogram import histogram_segmentation as histogram_segmentation
 from .methods.local_threshold import local_mean as local_mean
 from .methods.local_threshold import niblack as niblack
 from .methods.local_threshold import sauvola as sauvola
-from .methods.threshold import classes_at as classes_at
 from .methods.objects import objects as objects
+from .methods.threshold import classes_at as classes_at
 from .methods.threshold import hysteresis as hysteresis
 from .methods.threshold import multi_otsu as multi_otsu
 from .methods.threshold import threshold as threshold

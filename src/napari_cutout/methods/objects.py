@@ -21,7 +21,7 @@ def objects(
     *,
     classes: Classes | None = None,
     connectivity: Connectivity = 1,
-    min_size: Annotated[int, Range(0, 2**40)] = 0,
+    min_size: Annotated[int, Range(0, 2**31 - 1)] = 0,
     clear_border: bool = False,
 ) -> Labels:
     """Give every connected part of a class a number of its own.

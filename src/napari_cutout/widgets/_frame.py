@@ -14,7 +14,7 @@ from superqt import QCollapsible
 from .. import catalog
 from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
 from .._method import Method, Param
-from ..recipe import Recipe, Step
+from ..recipe import Recipe
 from . import _layers
 from ._dock import Dock, form, group, problem_line
 from ._editors import Editor, caption
@@ -361,8 +361,10 @@ class MethodFrame(Dock):
         source = self.source
         try:
             request = resolve(self.says())
-        except (ValueError, TypeError):
-            return  # the form shows why
+        except (ValueError, TypeError) as error:
+            if self.bar.ready:  # else the form shows why
+                self.bar.say(str(error), problem=True)
+            return
         self._facts_of = (self.method.name, self.settings)
         self.bar.start(self.results.work(request, source, update=self.result_bar.updates))
 
@@ -438,10 +440,7 @@ class MethodFrame(Dock):
         """Return what a preview of this form computes, of which layers, and what the run would work on."""
         aim = says.target
         inputs, layers = preview_inputs(says, aim)
-        kept = {name: value for name, value in says.settings.items() if value is not None}
-        if spacing := says.spacing(aim):
-            kept["spacing"] = spacing
-        step = Step(says.method.name, kept, {name: name for name in inputs})
+        step = says.step(aim, inputs)
         view = view_of(self.viewer, says.source)
         return PreviewJob(Recipe((step,), aim.selection), inputs, view), layers, aim
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import catalog
 from .._array import is_lazy, to_numpy
+from .._chain import Made, chained
 from .._device import Asked, gpu_known, gpu_status, size
 from .._execute import execute
 from .._footprint import footprint
 from .._method import Method, Param, check_image, check_labels, check_source_labels
+from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step
 from . import _layers
 from ._preferences import name_of_result
-from ._target import Choice, Extent, Target, smaller_choices, target
+from ._sources import as_provenance, inherited, parents_of, source_of, with_fingerprints
+from ._target import Choice, Extent, Outline, Target, smaller_choices, target
 
 __all__ = [
     "Form",
@@ -107,13 +112,23 @@ class Form:
 
     def spacing(self, aim: Target) -> tuple[float, ...] | None:
         """Return the world length of a voxel along the axes that the method sees, or None if nobody has set it."""
-        if _layers.has_voxel_size(self.source):
-            return aim.run_spacing
+        if all(p.name != "spacing" for p in self.method.settings):
+            return None
         axes = aim.selection.kept_axes.replace("t", "")
+        if _layers.has_voxel_size(self.source, [aim.selection.axes.index(axis) for axis in axes]):
+            return aim.run_spacing
         if self.voxel_size is None or len(self.voxel_size.lengths) != len(axes):
             return None
         given = zip(axes, self.voxel_size.lengths, strict=True)
         return tuple(length for axis, length in given if axis in aim.selection.run_axes)
+
+
+    def step(self, aim: Target, inputs: Collection[str]) -> Step:
+        """Return the step that a run makes of these inputs, with the spacing where it is known."""
+        kept = {name: value for name, value in self.settings.items() if value is not None}
+        if (spacing := self.spacing(aim)) is not None:
+            kept["spacing"] = spacing
+        return Step(self.method.name, kept, {name: name for name in inputs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +145,15 @@ class Outcome:
         One line for the user.
     facts : Mapping
         What the method found out, such as its thresholds.
+    painted : Mapping
+        What users had painted for it, by fingerprint.
     """
 
     labels: NDArray[Any]
     options: Mapping[str, Any]
     summary: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    painted: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,12 @@ class Request:
         The symbol of the unit of the spacing; empty if it is not known.
     whole : bool
         Whether an image that is not in memory fits into it; else it is run in blocks.
+    sources : Mapping
+        Where the inputs come from, by their names.
+    parents : Mapping
+        How those of them were made that a run of ours made.
+    inherited : Mapping
+        What users had painted for the parents, by fingerprint.
     """
 
     recipe: Recipe
@@ -167,6 +191,9 @@ class Request:
     target: Target
     unit: str = ""
     whole: bool = True
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    parents: Mapping[str, Made] = field(default_factory=dict)
+    inherited: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Outcome:
         """Run the recipe; call it in a thread of its own.
@@ -198,11 +225,23 @@ class Request:
             is_cancelled=is_cancelled,
         )
         labels = self.target.as_layer(np.asarray(result.labels))
-        provenance = {**result.provenance, **({"unit": self.unit} if self.unit else {})}
-        ours = {"recipe": self.recipe.to_json(), "provenance": provenance}
+        on_progress("remembering what was run on", 1.0)
+        step = self.recipe.steps[-1]
+        first = catalog.find(step.method).source
+        painted = {name: array for name, array in inputs.items() if name != first.name or _role(first) == "labels"}
+        sources = with_fingerprints(self.sources, painted)
+        chain = chained(step, self.recipe.selection, sources, self.parents)
+        provenance = {
+            **result.provenance,
+            **({"unit": self.unit} if self.unit else {}),
+            "sources": as_provenance(chain.sources),
+            "sha256": fingerprint(result.labels),
+        }
+        ours = {"recipe": chain.recipe.to_json(), "provenance": provenance}
         options = {"name": self.name, "metadata": {"napari_cutout": ours}, **self.target.result_place}
         line = summary(result.labels, self.recipe.steps[-1], result.provenance)
-        return Outcome(labels, options, line, result.provenance["facts"])
+        kept = {**self.inherited, **{sources[name].sha256: array for name, array in painted.items()}}
+        return Outcome(labels, options, line, result.provenance["facts"], kept)
 
     def _readable(self, array: Any) -> Any:
         """Return an array that a method takes: in memory, or where that is too small, in blocks of dask."""
@@ -255,13 +294,24 @@ def _target_problems(form: Form) -> tuple[list[Problem], Target | None]:
             raise ValueError(f"{param.name} '{layer.name}' has channels, and labels have none; choose another layer")
         aim = form.target
     except ValueError as error:
-        return [Problem("axes", str(error))], None
+        return [Problem(getattr(error, "field", "axes"), str(error))], None
     try:
         seen = np.broadcast_to(np.zeros((), _dtype_seen(aim)), aim.part_shape)  # takes no memory
         check_image(seen) if _role(param) == "image" else check_source_labels(param.name, seen)
     except (ValueError, TypeError) as error:
         return [Problem(param.name, str(error))], None
+    if _outline(form) is not None and not _takes_mask(form.method):
+        sentence = f"{form.method.name} takes no mask, so it looks into one upright rectangle only; draw one"
+        return [Problem("region", sentence)], None
     return [], aim
+
+
+def _outline(form: Form) -> Outline | None:
+    return form.extent.outline if form.extent is not None else None
+
+
+def _takes_mask(method: Method) -> bool:
+    return "mask" in {param.name for param in method.arrays}
 
 
 def _dtype_seen(aim: Target) -> Any:
@@ -282,15 +332,28 @@ def _memory_problem(form: Form, aim: Target) -> str:
     if need <= form.free or _in_blocks(form, aim):
         return ""
     n_levels = len(form.source.data) if form.source.multiscale else 1
-    smaller = []
+    fitting = []
     for word, choice in smaller_choices(form.choice, n_levels):
-        fits = target(form.source, choice, form.extent or Extent((0,) * 5))
-        if (less := estimate(form, fits)) <= form.free:
-            smaller.append(f"{word} would fit ({size(less)})")
+        smaller = target(form.source, choice, form.extent or Extent((0,) * 5))
+        if (less := estimate(form, smaller)) <= form.free:
+            fitting.append(f"{word} ({size(less)})")
             break
-    edge = int((form.free / need) ** (1 / len(aim.part_shape)) * min(aim.part_shape))
-    smaller.append(f"or a region of about {' × '.join([f'{max(edge, 1)}'] * len(aim.part_shape))} voxels")  # noqa: RUF001
-    return f"the run needs {size(need)} and {size(form.free)} are free; {', '.join(smaller).removeprefix('or ')}"
+    fitting += _region_that_fits(form, aim, need)
+    way_out = f"{' or '.join(fitting)} would fit" if fitting else "close other layers or programs"
+    return f"the run needs {size(need)} and {size(form.free)} are free; {way_out}"
+
+
+def _region_that_fits(form: Form, aim: Target, need: int) -> list[str]:
+    """Say how much of the plane would fit, with all the slices and frames that were asked for; nothing if none does."""
+    *others, (top, bottom), (left, right) = aim.selection.bounds(tuple(aim.array.shape))
+    share = math.sqrt(form.free / need)
+    while (height := int(share * (bottom - top))) and (width := int(share * (right - left))):
+        box = (*others, (top, top + height), (left, left + width))
+        less = estimate(form, replace(aim, selection=replace(aim.selection, box=box)))
+        if less <= form.free:
+            return [f"a region of {height} × {width} pixels ({size(less)})"]  # noqa: RUF001
+        share *= 0.9
+    return []
 
 
 def _in_blocks(form: Form, aim: Target) -> bool:
@@ -388,12 +451,9 @@ def resolve(form: Form) -> Request:
     if found := problems(form):
         raise ValueError(found[0].sentence)
     aim, source = form.target, form.source
-    kept = {name: value for name, value in form.settings.items() if value is not None}
     size_of_voxel = _layers.voxel_size(source) or form.voxel_size
-    if (spacing := form.spacing(aim)) is not None:
-        kept["spacing"] = spacing
     inputs = _inputs(form, aim)
-    step = Step(form.method.name, kept, {name: name for name in inputs})
+    step = form.step(aim, inputs)
     return Request(
         recipe=Recipe((step,), aim.selection),
         inputs=inputs,
@@ -402,13 +462,24 @@ def resolve(form: Form) -> Request:
         target=aim,
         unit="" if size_of_voxel is None else size_of_voxel.unit,
         whole=estimate(form, aim) <= form.free,
+        sources=_sources(form, inputs),
+        parents=parents_of(form.layers),
+        inherited=inherited(form.layers),
     )
+
+
+def _sources(form: Form, inputs: Mapping[str, Any]) -> dict[str, Source]:
+    """Say where each input comes from; a mask may be drawn with shapes."""
+    found = {name: source_of(layer) for name, layer in form.layers.items() if layer is not None}
+    return {name: found.get(name, Source(layer="shapes")) for name in inputs}
 
 
 def _inputs(form: Form, aim: Target) -> dict[str, Any]:
     """Return the arrays of a run: the image itself, and copies of what can be painted on."""
     inputs = {name: aim.as_input(_layers.copy_of(layer)) for name, layer in _others(form).items()}
-    source = aim.array if _role(form.method.source) == "image" else _layers.copy_of(form.source)
+    source = aim.array
+    if _role(form.method.source) != "image" and isinstance(source, np.ndarray):
+        source = source.copy()
     return _in_outline(form, aim, {form.method.source.name: source, **inputs})
 
 
@@ -443,9 +514,8 @@ def _others(form: Form) -> dict[str, Layer]:
 
 
 def _in_outline(form: Form, aim: Target, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what lies outside the drawn shapes, where the method takes a mask."""
-    outline = form.extent.outline if form.extent is not None else None
-    if outline is None or "mask" not in {p.name for p in form.method.arrays}:
+    """Leave out what lies outside the drawn shapes."""
+    if (outline := _outline(form)) is None:
         return inputs
     shape = tuple(n for axis, n in zip(aim.selection.axes, aim.array.shape, strict=True) if axis != "c")
     inside = outline.mask(shape, aim.factor)

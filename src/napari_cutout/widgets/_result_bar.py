@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
+from .._chain import made
+from .._code import as_command, as_python
+from ..recipe import Recipe
 from ._dock import docks
 from ._request import Outcome
 from ._results import ours
+from ._sources import PAINTED
 
 __all__ = ["ResultBar"]
 
@@ -78,14 +83,14 @@ class ResultBar(QWidget):  # type: ignore[misc]
         """Copy how the result was made to the clipboard, as ``"python"`` or as a ``"command"``."""
         if not self._is_there():
             return
-        from .._code import as_command, as_python
-        from .._sources import sources_in
-
-        metadata = ours(self._layer)
-        from ..recipe import Recipe
-
-        recipe, sources = Recipe.from_json(metadata["recipe"]), sources_in(metadata)
-        text = as_python(recipe, sources) if form == "python" else as_command(recipe, sources)
+        how = made(ours(self._layer))
+        if how is None:
+            self._frame.bar.say("the layer does not say how it was made; run again", problem=True)
+            return
+        if form == "python":
+            text = as_python(how.recipe, how.sources, viewer=not all(one.path for one in how.sources.values()))
+        else:
+            text = as_command(how.recipe, how.sources)
         QGuiApplication.clipboard().setText(text)
         self._frame.bar.say("copied as Python" if form == "python" else "copied as a command")
 
@@ -101,10 +106,8 @@ class ResultBar(QWidget):  # type: ignore[misc]
         """
         if not self._is_there():
             return
-        from ..recipe import Recipe
-
         recipe = Recipe.from_json(ours(self._layer)["recipe"])
-        painted = self._frame.results.painted(self._layer)
+        painted = painted_inputs(ours(self._layer), PAINTED.get(self._layer, {}))
         try:
             written = recipe.save(path, arrays=painted, overwrite=overwrite)
         except (OSError, ValueError) as error:
@@ -151,3 +154,24 @@ class ResultBar(QWidget):  # type: ignore[misc]
                     action = QAction(f"Use as {name} in {title}", self)
                     action.triggered.connect(lambda _=False, box=box: box.choose(self._layer))
                     yield action
+
+
+def painted_inputs(metadata: Mapping[str, Any], painted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was painted for a result, by the names of its recipe's inputs.
+
+    Parameters
+    ----------
+    metadata : mapping
+        What this plugin stored with the layer.
+    painted : mapping of str to array
+        What users had painted, by fingerprint.
+
+    Returns
+    -------
+    dict
+        Only what is still known; the recipe asks for the rest when it is run.
+    """
+    how = made(metadata)
+    if how is None:
+        return {}
+    return {name: painted[one.sha256] for name, one in how.sources.items() if one.sha256 in painted}

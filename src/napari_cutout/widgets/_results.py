@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _layers
 from ._request import Outcome, Request
+from ._sources import PAINTED
 
 __all__ = ["Finished", "Results", "ours"]
 
@@ -85,7 +86,7 @@ class Finished:
     check : int
         The checksum of the labels.
     given : Given, optional
-        The layer of an earlier run that nobody had touched when this one began.
+        The layer of an earlier run that nobody had touched when this one had ended.
     """
 
     outcome: Outcome
@@ -141,8 +142,8 @@ class Results:
         given = self._candidate(request.name, source) if update else None
 
         def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Finished:
-            free = given if given is not None and given.untouched() else None
             outcome = request.run(on_progress, is_cancelled)
+            free = given if given is not None and given.untouched() else None  # now: somebody may have painted
             return Finished(outcome, source, checksum(outcome.labels), free)
 
         return work
@@ -161,7 +162,7 @@ class Results:
             The layer that holds the labels now.
         """
         outcome, given = finished.outcome, finished.given
-        if given is None or not self._is_free(given):
+        if given is None or not self._is_free(given) or given.layer.ndim != np.ndim(outcome.labels):
             layer = self._viewer.add_labels(outcome.labels, **outcome.options)
             given = Given(layer, layer.name, finished.source, layer.data, finished.check)
             layer.events.paint.connect(given.hear)
@@ -169,6 +170,7 @@ class Results:
             self._given.remove(given)
             place = {name: outcome.options[name] for name in _PLACE if name in outcome.options}
             given.fill(State(outcome.labels, outcome.options["metadata"], place), finished.check)
+        PAINTED[given.layer] = dict(outcome.painted)
         self._given = [kept for kept in self._given if kept.layer in self._viewer.layers]
         self._given.append(given)
         return given.layer
@@ -205,11 +207,10 @@ def state_of(layer: Layer) -> State:
 
 
 def fill(layer: Layer, state: State) -> None:
-    """Give a Labels layer other labels, and forget its strokes, which napari would replay into them on undo."""
+    """Give a Labels layer other labels with as many axes, and forget its strokes, which an undo would replay."""
     with layer.events.set_data.blocker():
-        if layer.ndim == np.ndim(state.data):
-            for name, value in state.place.items():
-                setattr(layer, name, value)
+        for name, value in state.place.items():
+            setattr(layer, name, value)
     layer.data = state.data
     layer.metadata = dict(state.metadata)
     layer.n_edit_dimensions = layer.n_edit_dimensions  # the public way to empty the history of strokes

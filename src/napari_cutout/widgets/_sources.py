@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from .._array import dtype_name
+from .._chain import Made, made
 from .._sources import Source, fingerprint
 
-__all__ = ["as_provenance", "source_of", "sources"]
+__all__ = ["PAINTED", "as_provenance", "inherited", "parents_of", "source_of", "with_fingerprints"]
 
 Layer = Any
 """A napari layer, or anything with a name, data and perhaps a source."""
 
-
-def sources(layers: Mapping[str, Layer], painted: Mapping[str, Any]) -> dict[str, Source]:
-    """Return where the inputs of a run came from.
-
-    Parameters
-    ----------
-    layers : mapping of str to napari layer
-        By the name of the method's array.
-    painted : mapping of str to array
-        Those of them that users paint, strokes, masks and labels, as they were when Run was pressed.
-
-    Returns
-    -------
-    dict
-        By the same names. The pixels of what is painted are read once; call it off the event loop.
-    """
-    return {name: source_of(layer, painted.get(name)) for name, layer in layers.items()}
+PAINTED: WeakKeyDictionary[Layer, dict[str, Any]] = WeakKeyDictionary()
+"""What was painted for the labels of a layer and of those that it was made from, by fingerprint, so that it can be
+saved beside the recipe even after the strokes have changed."""
 
 
 def source_of(layer: Layer, painted: Any = None) -> Source:
@@ -78,6 +67,50 @@ def as_provenance(found: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
     return {name: source.as_dict() for name, source in found.items()}
 
 
+def with_fingerprints(sources: Mapping[str, Source], painted: Mapping[str, Any]) -> dict[str, Source]:
+    """Return sources with the fingerprints of what was painted; it reads whole arrays, so call it in a thread.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        By the names of the inputs.
+    painted : mapping of str to integer array
+        Those inputs that are labels, as they were when Run was pressed.
+
+    Returns
+    -------
+    dict
+        The same, with ``sha256``, shape and dtype of those arrays.
+    """
+    found = dict(sources)
+    for name, array in painted.items():
+        known, shape = found.get(name, Source()), tuple(int(n) for n in array.shape)
+        found[name] = replace(known, sha256=fingerprint(array), shape=shape, dtype=dtype_name(array))
+    return found
+
+
+def parents_of(layers: Mapping[str, Layer | None]) -> dict[str, Made]:
+    """Return how those layers were made that a run of ours made.
+
+    Parameters
+    ----------
+    layers : mapping of str to napari layer or None
+        The chosen layer of every array.
+
+    Returns
+    -------
+    dict
+        By the names of the arrays; whether they were edited since shows by their fingerprints.
+    """
+    found = {}
+    for name, layer in layers.items():
+        ours = layer.metadata.get("napari_cutout") if layer is not None else None
+        if isinstance(ours, Mapping) and (how := made(ours)) is not None:
+            found[name] = how
+    return found
+
+
 def inherited(layers: Mapping[str, Layer | None]) -> dict[str, Any]:
     """Return what was painted for these layers, by fingerprint."""
-    return {key: array for layer in layers.values() if layer in PAINTED for key, array in PAINTED[layer].items()}
+    held = [layer for layer in layers.values() if layer is not None and layer in PAINTED]
+    return {key: array for layer in held for key, array in PAINTED[layer].items()}
