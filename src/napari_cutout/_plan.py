@@ -170,7 +170,7 @@ def reduce_passes(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> 
     return _statistics.swept(start, passes, partial(_sweep_over, arrays))
 
 
-def _ask(others: _statistics.Statistics, start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+def _ask(others: _statistics.Asked, start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
     """Return the last state of whoever knows more than these arrays."""
     return others.state(start, passes, partial(_sweep_over, arrays))
 

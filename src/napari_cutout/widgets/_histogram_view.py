@@ -81,7 +81,7 @@ def drawn(histogram: Histogram) -> Bars:
         counts = histogram.counts[::step]
         last = first + step * (len(counts) - 1)
         beyond = min(step / 2, max(0.5, (last - first) / NARROW))
-        borders = first + step * (np.arange(len(counts) + 1) - 0.5)
+        borders = np.asarray(first + step * (np.arange(len(counts) + 1) - 0.5), np.float64)
         return Bars(borders, counts, (first - beyond, last + beyond), whole=True)
     half = float(histogram.edges[0]) - first
     low, high = first - half, float(histogram.edges[-1])
