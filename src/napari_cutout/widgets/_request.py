@@ -23,7 +23,7 @@ from ..recipe import Recipe, Step
 from . import _layers
 from ._preferences import name_of_result
 from ._sources import as_provenance, inherited, parents_of, source_of, with_fingerprints
-from ._target import Choice, Extent, Outline, Target, smaller_choices, target
+from ._target import Choice, Extent, Outline, Target, smaller_choices, spatial, target
 
 __all__ = [
     "Form",
@@ -451,7 +451,7 @@ def resolve(form: Form) -> Request:
     if found := problems(form):
         raise ValueError(found[0].sentence)
     aim, source = form.target, form.source
-    size_of_voxel = _layers.voxel_size(source) or form.voxel_size
+    size_of_voxel = _layers.voxel_size(source, spatial(form.choice.letters)) or form.voxel_size
     inputs = _inputs(form, aim)
     step = form.step(aim, inputs)
     return Request(
