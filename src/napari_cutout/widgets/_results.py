@@ -213,7 +213,14 @@ def fill(layer: Layer, state: State) -> None:
             setattr(layer, name, value)
     layer.data = state.data
     layer.metadata = dict(state.metadata)
-    layer.n_edit_dimensions = layer.n_edit_dimensions  # the public way to empty the history of strokes
+    _forget_strokes(layer)
+
+
+def _forget_strokes(layer: Layer) -> None:
+    """Empty the history of strokes, which napari does when it locks a layer; a locked one has none."""
+    mode, editable = layer.mode, layer.editable
+    layer.editable = False
+    layer.editable, layer.mode = editable, mode
 
 
 def _stem(name: str) -> str:

@@ -1,0 +1,289 @@
+"""Where labels of a run go: to a layer that nobody has touched, else to a new one.  No window."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+import napari_cutout as nc
+from napari_cutout import catalog
+from napari_cutout.widgets import _layers
+from napari_cutout.widgets._extent import extent_of
+from napari_cutout.widgets._request import Form, resolve
+from napari_cutout.widgets._results import Results, checksum, ours
+from napari_cutout.widgets._target import Choice
+
+LEVELS = (20.0, 100.0, 190.0)
+"""Thresholds that give different labels on blobs."""
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def results(viewer):
+    return Results(viewer)
+
+
+@pytest.fixture
+def image(viewer, blobs):
+    return viewer.add_image(blobs, name="blobs", scale=(0.5, 0.25), translate=(3, 4))
+
+
+@pytest.fixture
+def run(viewer, results, image):
+    """Run a method in this thread and show what it gives."""
+
+    def run(
+        value=LEVELS[0], *, method="threshold_at", update=True, choice=None, region="whole", meanwhile=None, on=None
+    ):
+        source = image if on is None else on
+        entry = catalog.find(method)
+        settings = {"value": value} if method == "threshold_at" else {}
+        choice = Choice("yx") if choice is None else choice
+        extent = extent_of(viewer, source, choice.letters, region)
+        form = Form(entry, {"image": source, "mask": None}, settings, choice, extent, "cpu")
+        work = results.work(resolve(form), source, update=update)
+        finished = work(lambda stage, fraction: None, lambda: False)
+        if meanwhile is not None:
+            meanwhile()
+        return results.put(finished)
+
+    return run
+
+
+def named(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def paint(layer):
+    layer.paint((2, 2), 7)
+
+
+def undo(layer):
+    layer.paint((2, 2), 7)
+    layer.undo()
+    layer.redo()
+
+
+def fill(layer):
+    layer.fill((0, 0), 7)
+
+
+def edit_in_place(layer):
+    layer.data[0, 0] = 7
+
+
+def replace_data(layer):
+    layer.data = np.array(layer.data)
+
+
+def rename(layer):
+    layer.name = "mine"
+
+
+def disown(layer):
+    layer.metadata = {}
+
+
+EDITS = [paint, undo, fill, edit_in_place, replace_data, rename, disown]
+
+
+def test_a_second_run_updates_the_layer_of_the_first(viewer, run, blobs):
+    first = run(LEVELS[0])
+    first.opacity, first.visible = 0.3, False
+    second = run(LEVELS[2])
+    assert second is first
+    assert named(viewer) == ["blobs", "blobs threshold at"]
+    np.testing.assert_array_equal(first.data, nc.threshold_at(blobs, value=LEVELS[2]))
+    assert '"value": 190.0' in ours(first)["recipe"], "the recipe is that of the pixels"
+    assert (first.opacity, first.visible) == (0.3, False), "how it is shown is the user's"
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_a_layer_that_somebody_touched_is_never_updated(viewer, run, blobs, edit):
+    first = run(LEVELS[0])
+    edit(first)
+    before = first.data.copy()
+    second = run(LEVELS[2])
+    assert second is not first
+    np.testing.assert_array_equal(first.data, before)
+    np.testing.assert_array_equal(second.data, nc.threshold_at(blobs, value=LEVELS[2]))
+    assert len(set(named(viewer))) == 3
+    third = run(LEVELS[1])
+    assert third is second, "the new one is updated from then on"
+    np.testing.assert_array_equal(first.data, before)
+
+
+@pytest.mark.parametrize("edit", [paint, fill, replace_data, rename, disown], ids=lambda edit: edit.__name__)
+def test_a_layer_that_is_touched_after_the_run_has_looked_is_not_updated(viewer, run, edit):
+    first = run(LEVELS[0])
+    second = run(LEVELS[2], meanwhile=lambda: edit(first))
+    assert second is not first
+    assert len(viewer.layers) == 3
+
+
+def test_pixels_that_change_in_place_while_it_runs_are_not_lost(viewer, run, results, image, monkeypatch):
+    from napari_cutout.widgets._request import Request
+
+    first = run(LEVELS[0])
+    real = Request.run
+
+    def edited_meanwhile(self, *args):
+        outcome = real(self, *args)
+        first.data[0, 0] = 7  # no event tells of it
+        return outcome
+
+    monkeypatch.setattr(Request, "run", edited_meanwhile)
+    assert run(LEVELS[2]) is not first
+    assert first.data[0, 0] == 7
+
+
+def test_a_layer_that_is_gone_is_replaced(viewer, run):
+    first = run(LEVELS[0])
+    viewer.layers.remove(first)
+    second = run(LEVELS[0], meanwhile=None)
+    assert second is not first
+    assert named(viewer) == ["blobs", "blobs threshold at"]
+    third = run(LEVELS[1], meanwhile=lambda: viewer.layers.remove(second))
+    assert third is not second
+    assert named(viewer) == ["blobs", "blobs threshold at"]
+
+
+def test_updates_can_be_switched_off(viewer, run):
+    run(LEVELS[0])
+    run(LEVELS[0], update=False)
+    assert named(viewer) == ["blobs", "blobs threshold at", "blobs threshold at [1]"]
+    run(LEVELS[1])
+    assert len(viewer.layers) == 3, "and on again: the last one is updated"
+    assert '"value": 100.0' in ours(viewer.layers[-1])["recipe"]
+
+
+def test_another_method_and_another_image_have_layers_of_their_own(viewer, run, blobs):
+    first = run(LEVELS[0])
+    other_image = viewer.add_image(blobs.copy(), name="more")
+    second, third = run(method="threshold"), run(on=other_image)
+    assert [layer.name for layer in (first, second, third)] == [
+        "blobs threshold at",
+        "blobs threshold",
+        "more threshold at",
+    ]
+    assert run(LEVELS[1]) is first
+    assert run(method="threshold") is second
+
+
+def test_layers_of_users_are_never_updated_whatever_they_are_called(viewer, run, blobs):
+    users = viewer.add_labels(np.full(blobs.shape, 7), name="blobs threshold at")
+    first = run(LEVELS[0])
+    assert first.name == "blobs threshold at [1]"
+    assert run(LEVELS[1]) is first
+    assert (users.data == 7).all()
+
+
+def test_undo_after_labels_were_put_back_replays_no_strokes_into_them(viewer, run, results, blobs):
+    layer = run(LEVELS[0])
+    run(LEVELS[2])
+    layer.mode = "paint"
+    layer.paint((2, 2), 7)
+    layer.paint((20, 20), 8)
+    layer.undo()
+    results.restore()
+    for replay in (layer.undo, layer.redo, layer.redo):
+        replay()
+        np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[0]))
+    assert layer.mode == "paint", "the brush stays in the hand"
+    assert layer.editable
+
+
+def test_undo_after_an_update_replays_no_strokes_into_it(viewer, run, blobs):
+    first = run(LEVELS[0])
+    with first.events.paint.blocker():  # unseen, and taken back, so that the labels are those of the run
+        first.paint((20, 20), 8)
+    first.undo()
+    assert run(LEVELS[2]) is first
+    first.redo()
+    np.testing.assert_array_equal(first.data, nc.threshold_at(blobs, value=LEVELS[2]))
+
+
+def test_restore_goes_back_and_forth(viewer, run, results, blobs):
+    assert not results.can_restore
+    layer = run(LEVELS[0])
+    assert not results.can_restore, "there was nothing before"
+    run(LEVELS[2])
+    assert results.can_restore
+    for value in (LEVELS[0], LEVELS[2], LEVELS[0]):
+        results.restore()
+        np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=value))
+        assert f'"value": {value}' in ours(layer)["recipe"]
+    assert run(LEVELS[1]) is layer, "restored labels are as untouched as any"
+    results.restore()
+    np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[0]))
+
+
+def test_restore_after_painting_on_an_update_keeps_the_painted(viewer, run, results):
+    layer = run(LEVELS[0])
+    run(LEVELS[2])
+    layer.paint((2, 2), 7)
+    results.restore()
+    assert layer.data[2, 2] != 7
+    results.restore()
+    assert layer.data[2, 2] == 7
+
+
+def test_a_region_moves_the_layer_and_restore_moves_it_back(viewer, run, results, image, blobs):
+    shapes = viewer.add_shapes(
+        [np.array([[15.5, 17.5], [15.5, 35.5], [29.5, 35.5], [29.5, 17.5]])],
+        shape_type="rectangle",
+        scale=image.scale,
+        translate=image.translate,
+    )
+    layer = run(LEVELS[0])
+    assert run(LEVELS[0], region=shapes) is layer
+    np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[0])[16:30, 18:36])
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), image.data_to_world((16, 18)))
+    results.restore()
+    assert layer.data.shape == blobs.shape
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), image.data_to_world((0, 0)))
+
+
+def test_labels_with_other_axes_are_a_layer_of_their_own(viewer, run, results):
+    stack = viewer.add_image(np.arange(4 * 5 * 8 * 9, dtype=np.uint16).reshape(4, 5, 8, 9), scale=(9, 3, 2, 1))
+    frames = run(on=stack, letters="tzyx")
+    channel = run(on=stack, letters="czyx")
+    assert channel is not frames
+    assert (frames.data.shape, channel.data.shape) == ((4, 5, 8, 9), (5, 8, 9))
+    np.testing.assert_array_equal(channel.scale, (3, 2, 1))
+    np.testing.assert_array_equal(frames.scale, (9, 3, 2, 1))
+    assert not results.can_restore
+
+
+def test_a_checksum_sees_every_voxel():
+    labels = np.zeros((3, 4, 5), np.int32)
+    before = checksum(labels)
+    for at in np.ndindex(labels.shape):
+        labels[at] = 1
+        assert checksum(labels) != before
+        labels[at] = 0
+    assert checksum(labels) == before
+    assert checksum(np.asfortranarray(labels)) == before
+
+
+def test_results_hold_no_layer_that_is_gone(viewer, run):
+    gone = weakref.ref(run(LEVELS[0]))
+    viewer.layers.remove(gone())
+    run(method="threshold")
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_place_of_an_image_that_moved_goes_along(viewer, run, image):
+    layer = run(LEVELS[0])
+    image.translate, image.rotate = (30, 40), 30
+    assert run(LEVELS[0]) is layer
+    assert _layers.same_place(layer, image)
