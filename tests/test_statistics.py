@@ -252,3 +252,12 @@ def test_one_part_and_nothing_to_gather() -> None:
     plan = _plan.PerVoxel(lambda a: a * 2, "float64")
     found = list(pooled(lambda i: float(_plan.run_plan(plan, np.array([i * 1.0]))[0]), 3))
     assert found == [0.0, 2.0, 4.0]
+
+
+def test_pooled_frames_share_which_class_holds_the_objects() -> None:
+    frames = np.full((2, 20, 20), 10, np.uint8)
+    frames[0, 5:9, 5:9], frames[:, 12:15, 12:15] = 200, 100
+    chosen = nc.Selection("tyx", each="t", pooled=True)
+    recipe = nc.Recipe([nc.Step("multi_otsu", {"one_per_object": True})], chosen)
+    labels = nc.execute(recipe, {"image": frames}).labels
+    np.testing.assert_array_equal(labels, frames == 200)  # the second frame has no voxel of the brightest class

@@ -159,20 +159,22 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
         case Halo(function, width, dtype):
             return map_blocks(function, arrays, dtype=dtype, width=width)
         case Reduce(start, passes, decide, apply, dtype, width):
-            asked = reduce_passes if others is None else partial(_ask, others)
-            model = decide(asked(start, passes, *arrays))
+            model = decide(gathered(start, passes, *arrays))
             stage("labelling voxels")
             return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width)
+
+
+def gathered(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+    """Return the last state of passes over arrays in memory, or over the whole that they are a part of."""
+    others = _statistics.current()
+    if others is None:
+        return reduce_passes(start, passes, *arrays)
+    return others.state(start, passes, partial(_sweep_over, arrays))
 
 
 def reduce_passes(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
     """Run passes over arrays in memory and return the last state."""
     return _statistics.swept(start, passes, partial(_sweep_over, arrays))
-
-
-def _ask(others: _statistics.Asked, start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
-    """Return the last state of whoever knows more than these arrays."""
-    return others.state(start, passes, partial(_sweep_over, arrays))
 
 
 def _sweep_over(arrays: Sequence[Array | None], sweep: Pass, state: Any) -> Any:

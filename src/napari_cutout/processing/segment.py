@@ -7,10 +7,10 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from .._array import Array, array_namespace, dtype_name, from_numpy
+from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
 from .._method import Default, Image, Labels, Mask, Objects, Range
 from .._monitor import stage
-from .._plan import Plan, run_plan
+from .._plan import Pass, Plan, gathered, run_plan
 from .filters import gaussian, median, subtract_background
 from .labels import fill_holes, select
 
@@ -94,7 +94,7 @@ def class_one(classes: Labels) -> tuple[Array, Array]:
 
 def highest_class(classes: Labels) -> tuple[Array, Array]:
     """Choose the brightest class that occurs; what is removed goes to the one below."""
-    highest = array_namespace(classes).max(classes)
+    highest = _extreme(classes, _HIGHEST)
     return highest, highest - _scalar(1, classes)
 
 
@@ -105,8 +105,39 @@ def lowest_class(classes: Labels) -> tuple[Array, Array]:
 
 def lowest_label(classes: Labels) -> tuple[Array, Array]:
     """Choose the smallest label that occurs; what is removed becomes 0."""
+    return _extreme(classes, _LOWEST), _scalar(0, classes)
+
+
+def _highest(_: Any, classes: Array) -> Any:
+    return array_namespace(classes).max(classes)
+
+
+def _lowest(_: Any, classes: Array) -> Any:
     xp = array_namespace(classes)
-    return xp.min(xp.where(classes == 0, xp.full_like(classes, 255), classes)), _scalar(0, classes)
+    return xp.min(xp.where(classes == 0, xp.full_like(classes, 255), classes))
+
+
+_HIGHEST = Pass(
+    lambda state, classes: int(_highest(state, classes)),
+    max,
+    lambda _, found: found,
+    lambda _: True,
+    "finding the brightest class",
+)
+_LOWEST = Pass(
+    lambda state, classes: int(_lowest(state, classes)),
+    min,
+    lambda _, found: found,
+    lambda _: True,
+    "finding the lowest label",
+)
+
+
+def _extreme(classes: Labels, sweep: Pass) -> Array:
+    """Return a class of the whole as a scalar, which parts of it may not hold."""
+    if is_lazy(classes):
+        return _highest(None, classes) if sweep is _HIGHEST else _lowest(None, classes)
+    return _scalar(gathered(None, [sweep], classes), classes)
 
 
 def _scalar(value: int, like: Labels) -> Array:
