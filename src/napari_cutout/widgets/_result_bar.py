@@ -10,7 +10,6 @@ from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from .._chain import made
-from .._code import as_command, as_python
 from ..recipe import Recipe
 from ._dock import docks
 from ._request import Outcome
@@ -45,6 +44,9 @@ class ResultBar(QWidget):  # type: ignore[misc]
         self.save_button.clicked.connect(lambda _: self._ask_and_save())
         self.more_button = QToolButton()
         self.more_button.setText("⋯")
+        self.more_button.setAccessibleName("more to do with the result")
+        self.more_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.more_button.setFixedWidth(28)
         self.more_button.setToolTip("More to do with the result")
         self.more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self)
@@ -87,6 +89,8 @@ class ResultBar(QWidget):  # type: ignore[misc]
         if how is None:
             self._frame.bar.say("the layer does not say how it was made; run again", problem=True)
             return
+        from .._code import as_command, as_python  # with the command line under it, which takes a while to import
+
         if form == "python":
             text = as_python(how.recipe, how.sources, viewer=not all(one.path for one in how.sources.values()))
         else:
