@@ -40,13 +40,11 @@ def image(viewer, blobs):
 def run(viewer, results, image):
     """Run a method in this thread and show what it gives."""
 
-    def run(
-        value=LEVELS[0], *, method="threshold_at", update=True, choice=None, region="whole", meanwhile=None, on=None
-    ):
-        source = image if on is None else on
-        entry = catalog.find(method)
+    def run(value=LEVELS[0], *, method="threshold_at", on=image, letters="yx", region="whole", **more):
+        update, meanwhile = more.get("update", True), more.get("meanwhile")
+        source, entry = on, catalog.find(method)
         settings = {"value": value} if method == "threshold_at" else {}
-        choice = Choice("yx") if choice is None else choice
+        choice = Choice(letters, time="each", channel=1)
         extent = extent_of(viewer, source, choice.letters, region)
         form = Form(entry, {"image": source, "mask": None}, settings, choice, extent, "cpu")
         work = results.work(resolve(form), source, update=update)
