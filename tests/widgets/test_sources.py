@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from napari_cutout._sources import Source, fingerprint
-from napari_cutout.widgets._sources import as_provenance, source_of, sources
+from napari_cutout.recipe import Recipe, Step
+from napari_cutout.widgets._sources import as_provenance, parents_of, source_of, with_fingerprints
 
 
 def layer(data: Any, name: str = "nuclei", path: Any = None, **more: Any) -> Any:
@@ -41,8 +42,20 @@ def test_levels_and_lazy_arrays_are_said() -> None:
 
 def test_only_what_is_painted_is_fingerprinted_and_all_is_json() -> None:
     strokes = np.array([[0, 1], [2, 0]])
-    found = sources({"image": layer(np.ones((2, 2))), "markers": layer(strokes, "strokes")}, {"markers": strokes})
+    layers = {"image": layer(np.ones((2, 2))), "markers": layer(strokes, "strokes")}
+    found = with_fingerprints({name: source_of(one) for name, one in layers.items()}, {"markers": strokes})
     assert found["image"].sha256 == ""
     assert found["markers"].sha256 == fingerprint(strokes)
     entry = json.loads(json.dumps(as_provenance(found)))
     assert {name: Source.from_dict(one) for name, one in entry.items()} == found
+
+
+def test_only_layers_that_a_run_made_are_parents() -> None:
+    recipe = Recipe([Step("threshold")])
+    provenance = {"sources": {"image": Source("nuclei").as_dict()}, "sha256": "f" * 64}
+    ours = {"recipe": recipe.to_json(), "provenance": provenance}
+    made = layer(np.zeros((2, 2), int), metadata={"napari_cutout": ours})
+    own = layer(np.zeros((2, 2), int), metadata={})
+    found = parents_of({"labels": made, "mask": own, "markers": None})
+    assert list(found) == ["labels"]
+    assert (found["labels"].recipe, found["labels"].sha256) == (recipe, "f" * 64)

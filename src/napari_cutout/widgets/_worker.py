@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
-    QDialog,
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -24,6 +21,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import WorkerBase
 
 from .._monitor import Cancelled
+from ._text_window import TextWindow
 
 __all__ = ["ALERT", "RunBar", "Work", "WorkerSlot", "mark"]
 
@@ -80,8 +78,8 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         """
         self._running = True
         self.signals.started.emit()
-        _warm_up()
         try:
+            _warm_up()
             result = self._work(self._progress, lambda: self.abort_requested)
         except Cancelled as cancelled:
             self.signals.cancelled.emit(str(cancelled))
@@ -268,7 +266,7 @@ class RunBar(QWidget):  # type: ignore[misc]
     def _show_details(self) -> None:
         """Show the traceback of the last error in a window of its own."""
         if self._error is not None:
-            show_text("What went wrong", "".join(traceback.format_exception(self._error)), self)
+            TextWindow("What went wrong", "".join(traceback.format_exception(self._error)), self).show()
 
     def _end(self) -> None:
         self.slot.worker = None
@@ -276,23 +274,6 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.button.setText(self._text)
         self.button.setEnabled(self.ready)
         self.ended.emit()
-
-
-def show_text(title: str, text: str, parent: QWidget) -> QDialog:
-    """Show text that can be selected and copied, in a window that lets the rest go on."""
-    window = QDialog(parent)
-    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    window.setWindowTitle(title)
-    field = QPlainTextEdit(text)
-    field.setReadOnly(True)
-    copy = QPushButton("&Copy")
-    copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
-    layout = QVBoxLayout(window)
-    layout.addWidget(field)
-    layout.addWidget(copy)
-    window.resize(640, 360)
-    window.show()
-    return window
 
 
 def _sentence(error: Exception) -> str:
