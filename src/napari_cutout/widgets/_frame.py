@@ -16,6 +16,7 @@ from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
 from .._method import Method, Param
 from ..recipe import Recipe
 from . import _layers
+from ._access import align, explain, order_tabs
 from ._dock import Dock, form, group, problem_line
 from ._editors import Editor, caption
 from ._extent import extent_of
@@ -24,7 +25,7 @@ from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
 from ._preview import Preview
 from ._preview_job import PreviewAnswer, PreviewJob
-from ._request import Form, Outcome, Problem, estimate, named_fields, preview_inputs, problems, resolve
+from ._request import Form, Outcome, Problem, estimate, levels_found, named_fields, preview_inputs, problems, resolve
 from ._result_bar import ResultBar
 from ._results import Finished, Results
 from ._target import Choice, Target, spatial
@@ -75,6 +76,7 @@ class MethodFrame(Dock):
         self.results = Results(self.viewer)
         self.facts: Mapping[str, Any] = {}
         self._facts_of: Any = None
+        self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings = form()
@@ -219,6 +221,7 @@ class MethodFrame(Dock):
         hidden = QWidget()
         hidden.setLayout(more)
         self.more = QCollapsible("More", expandedIcon="▼", collapsedIcon="▶")
+        explain(self.more.toggleButton(), "More", "Settings that are needed less often.")
         self.more.setDuration(0)
         self.more.setContent(hidden)
         self.more.layout().setContentsMargins(0, 0, 0, 0)
@@ -276,12 +279,15 @@ class MethodFrame(Dock):
             if kept.get(param.name) in param.choices:
                 editor.set_value(kept[param.name])
             _add_row(self._settings, editor)
+        for param in method.arrays:
+            explain(self.boxes[param.name], caption(param.name), method.describe(param.name))
         taken = {p.name for p in method.arrays}
         for name, widgets in self._rows.items():
             for widget in widgets:
                 widget.setVisible(name in taken)
         for name, extra in self.extras.items():
             extra.setVisible(name in method.extras)
+        order_tabs(self)
         self.refresh()
 
     def refresh(self) -> None:
@@ -294,7 +300,7 @@ class MethodFrame(Dock):
         self._show_voxel_size()
         changed = [e for e in self._hidden if e.value != e.param.default]
         self.more.setText("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
-        says, found = self._checked()
+        says, found = self._read = self._checked()
         sentences = {p.field: p.sentence for p in found}
         self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})
         self.bar.calm()
@@ -447,7 +453,8 @@ class MethodFrame(Dock):
     def _show_answer(self, answer: PreviewAnswer) -> None:
         if self._facts_of == (self.method.name, self.settings):
             self.facts = answer.facts
-        self.bar.say(f"preview, approximate: {answer.approximate}" if answer.approximate else "preview")
+        words = ("preview", levels_found(answer.facts), answer.approximate and f"approximate: {answer.approximate}")
+        self.bar.say(" · ".join(word for word in words if word))
         self.show_extras()
 
     def _show_no_answer(self, sentence: str) -> None:
@@ -456,8 +463,8 @@ class MethodFrame(Dock):
     # Extras
 
     def show_extras(self) -> None:
-        """Let the extras show what follows from the form."""
-        says, found = self._checked() if self.extras else (None, ())
+        """Let the extras show what follows from the form as it was last read."""
+        says, found = self._read
         for name, extra in self.extras.items():
             if name in self.method.extras:
                 extra.refresh(says if not any(p.field != "settings" for p in found) else None, self.facts)
@@ -475,7 +482,7 @@ class MethodFrame(Dock):
         method = catalog.find(change.method)
         known = {p.name for p in method.settings}
         settings = {name: value for name, value in self.settings.items() if name in known} | dict(change.settings)
-        says = replace(self.says(), method=method, settings=settings)
+        says = replace(self.says(), method=method, settings=settings, memo={})
         if not problems(says):
             self._ask_preview(says)
 
@@ -528,6 +535,7 @@ class MethodFrame(Dock):
     def showEvent(self, event: Any) -> None:
         """Show the preview again."""
         super().showEvent(event)
+        align([*(label for label, _ in self._rows.values()), *self.target_rows.labels])
         if self.preview.is_on and not self.closed:
             self.refresh()
 

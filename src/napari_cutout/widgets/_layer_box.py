@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 __all__ = ["LayerBox", "LayerField", "LayerListener"]
 
@@ -109,8 +109,9 @@ class LayerField(QWidget):  # type: ignore[misc]
     def __init__(self, box: LayerBox, *, can_add: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.box = box
-        self.add_button = QToolButton()
-        self.add_button.setText("+")
+        self.add_button = QPushButton("+")
+        self.add_button.setFixedWidth(28)
+        self.add_button.setAccessibleName("add an empty Labels layer")
         self.add_button.setToolTip("Add an empty Labels layer that fits on the image, ready to paint")
         self.add_button.setVisible(can_add)
         self.add_button.clicked.connect(self.add_pressed)
@@ -151,8 +152,11 @@ class LayerListener:
 
     def watch(self, layers: list[Layer]) -> None:
         """Watch these layers, and no longer those before."""
+        wanted = [layer for layer in layers if layer is not None]
+        if len(wanted) == len(self._watched) and all(a is b for a, b in zip(wanted, self._watched, strict=True)):
+            return
         self._connect(self._watched, "disconnect")
-        self._watched = [layer for layer in layers if layer is not None]
+        self._watched = wanted
         self._connect(self._watched, "connect")
 
     def close(self) -> None:

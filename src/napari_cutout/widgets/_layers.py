@@ -148,7 +148,7 @@ def placement(layer: Layer, axes: Sequence[int] | None = None) -> dict[str, Any]
     }
 
 
-def shifted(place: Mapping[str, Any], start: Sequence[int], factor: Sequence[float]) -> dict[str, Any]:
+def shifted(place: Mapping[str, Any], start: Sequence[float], factor: Sequence[float]) -> dict[str, Any]:
     """Return the place of a part, at a lower resolution, of what lies at `place`.
 
     Parameters

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -257,11 +257,18 @@ class Preview(QObject):  # type: ignore[misc]
         request, answer = result
         if not self.is_on or self._last is None or request.source not in self.viewer.layers:
             return
-        labels = answer.labels if request.spread is None else np.expand_dims(answer.labels, request.spread)
-        place = lies_on(request.place, answer.start, answer.factor, request.spread)
+        labels, start, factor = thinned(answer, self._voxels_per_pixel(request))
+        if request.spread is not None:
+            labels = np.expand_dims(labels, request.spread)
+        place = lies_on(request.place, start, factor, request.spread)
         self._shown.show(labels, place, request.source)
         self.answered.emit(answer)
         self._gather(request, answer)
+
+    def _voxels_per_pixel(self, request: _Request) -> tuple[float, ...]:
+        """Return how many of the run's voxels lie under a pixel of the canvas, along every axis but c."""
+        scale = [s for axis, s in enumerate(request.place["scale"]) if axis != request.spread]
+        return tuple(1 / max(abs(float(s)) * float(self.viewer.camera.zoom), 1e-9) for s in scale)
 
     def _fail(self, error: Exception) -> None:
         if self._pending is None:
@@ -416,6 +423,36 @@ class Preview(QObject):  # type: ignore[misc]
             self.statistics.forget(str(gone.unique_id))
         if self._last is not None and gone is self._last.source:
             self.clear()
+
+
+def thinned(
+    answer: PreviewAnswer, voxels_per_pixel: Sequence[float]
+) -> tuple[np.ndarray[Any, Any], tuple[float, ...], tuple[float, ...]]:
+    """Leave out labels that no pixel of the canvas has room for; they would only be uploaded, not seen.
+
+    Parameters
+    ----------
+    answer : PreviewAnswer
+        Labels of what is in view.
+    voxels_per_pixel : sequence of float
+        How many voxels of the run lie under a pixel, along every axis.
+
+    Returns
+    -------
+    labels : integer array
+        The middle one of every few.
+    start, factor : tuple of float
+        As in `PreviewAnswer`, for these labels.
+    """
+    steps = [
+        max(1, int(per_pixel / f)) if n > 1 else 1
+        for n, per_pixel, f in zip(answer.labels.shape, voxels_per_pixel, answer.factor, strict=True)
+    ]
+    if all(step == 1 for step in steps):
+        return answer.labels, answer.start, answer.factor
+    labels = answer.labels[tuple(slice((step - 1) // 2, None, step) for step in steps)]
+    start = tuple(first / step for first, step in zip(answer.start, steps, strict=True))
+    return np.ascontiguousarray(labels), start, tuple(f * step for f, step in zip(answer.factor, steps, strict=True))
 
 
 def _real(layer: Layer) -> Layer:

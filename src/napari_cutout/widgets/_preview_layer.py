@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ def never_saved(layers: Any) -> None:
     layers.save = save
 
 
-def lies_on(place: Mapping[str, Any], start: tuple[int, ...], factor: tuple[float, ...], spread: int | None) -> Any:
+def lies_on(place: Mapping[str, Any], start: Sequence[float], factor: Sequence[float], spread: int | None) -> Any:
     """Return the place of labels that begin at `start`, and the axis of all channels where a layer has one."""
     first, span = list(start), list(factor)
     if spread is not None:

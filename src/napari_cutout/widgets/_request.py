@@ -31,6 +31,7 @@ __all__ = [
     "Problem",
     "Request",
     "estimate",
+    "levels_found",
     "named_fields",
     "preview_inputs",
     "problems",
@@ -82,6 +83,8 @@ class Form:
         Bytes that a run may take.
     result_name : str
         What to call results, such as ``"{image} {method}"``.
+    memo : dict
+        What was worked out from the rest; a form is asked often while a slider moves.
     """
 
     method: Method
@@ -93,6 +96,7 @@ class Form:
     voxel_size: _layers.VoxelSize | None = None
     free: int = 2**62
     result_name: str = "{image} {method}"
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def source(self) -> Layer:
@@ -108,7 +112,9 @@ class Form:
         ValueError
             If the axes are not named yet, or the region lies beside the layer.
         """
-        return target(self.source, self.choice, self.extent or Extent((0,) * 5))
+        if "target" not in self.memo:
+            self.memo["target"] = target(self.source, self.choice, self.extent or Extent((0,) * 5))
+        return self.memo["target"]  # type: ignore[no-any-return]
 
     def spacing(self, aim: Target) -> tuple[float, ...] | None:
         """Return the world length of a voxel along the axes that the method sees, or None if nobody has set it."""
@@ -121,7 +127,6 @@ class Form:
             return None
         given = zip(axes, self.voxel_size.lengths, strict=True)
         return tuple(length for axis, length in given if axis in aim.selection.run_axes)
-
 
     def step(self, aim: Target, inputs: Collection[str]) -> Step:
         """Return the step that a run makes of these inputs, with the spacing where it is known."""
@@ -542,13 +547,17 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
     return " · ".join(part for part in (_found(provenance), _came_out(labels, step), _ran_on(provenance)) if part)
 
 
+def levels_found(facts: Mapping[str, Any]) -> str:
+    """Name the grey levels that a method chose, such as ``"thresholds 10, 180"``; empty if there are none."""
+    levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
+    text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
+    return f"threshold{'s' if len(levels) > 1 else ''} {text}" if levels else ""
+
+
 def _found(provenance: Mapping[str, Any]) -> str:
     """Name the grey levels that the method chose, or between which they lie in the parts that it ran on."""
-    facts = provenance["facts"]
-    levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
-    if levels:
-        text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
-        return f"threshold{'s' if len(levels) > 1 else ''} {text}"
+    if levels := levels_found(provenance["facts"]):
+        return levels
     by_part = provenance["steps"][-1].get("by_part", {}).get("threshold")
     if by_part is None or None in by_part:
         return ""
