@@ -81,6 +81,9 @@ class MethodFrame(Dock):
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings = form()
         self._free = (0, QTimer(self))
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.show_extras)
         self.preview = Preview(self.viewer, self, delay=preferences().preview_delay_ms)
         self._build_methods()
         self._build_inputs()
@@ -308,8 +311,8 @@ class MethodFrame(Dock):
         if self._facts_of != (self.method.name, self.settings):
             self.facts, self._facts_of = {}, (self.method.name, self.settings)
         self._show_plan(says, found)
-        self.show_extras()
         self._ask_preview(says if not sentences else None)
+        self._show_extras_soon()
 
     def _checked(self) -> tuple[Form | None, tuple[Problem, ...]]:
         """Return what the form says and what is wrong with it."""
@@ -455,15 +458,24 @@ class MethodFrame(Dock):
             self.facts = answer.facts
         words = ("preview", levels_found(answer.facts), answer.approximate and f"approximate: {answer.approximate}")
         self.bar.say(" · ".join(word for word in words if word))
-        self.show_extras()
+        self._show_extras_soon()
 
     def _show_no_answer(self, sentence: str) -> None:
         self.bar.say(f"no preview: {sentence}")
 
     # Extras
 
+    def _show_extras_soon(self) -> None:
+        """Show the extras at once, or while previews follow a slider, when the window has drawn the preview."""
+        if self.preview.is_on:
+            self._soon.start()
+        else:
+            self.show_extras()
+
     def show_extras(self) -> None:
         """Let the extras show what follows from the form as it was last read."""
+        if self.closed:
+            return
         says, found = self._read
         for name, extra in self.extras.items():
             if name in self.method.extras:
