@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from .._method import Method, Param
+from ._access import explain
 from ._worker import mark
 
 __all__ = ["Editor", "FloatBox", "NumbersBox", "StillUnlessFocused", "caption", "world_size"]
@@ -210,8 +211,10 @@ class Editor(QWidget):  # type: ignore[misc]
         layout.addWidget(self.world)
         if self.automatic is not None:
             layout.addWidget(self.automatic)
+            explain(self.automatic, f"{caption(param.name)} automatic", "Let the method choose.")
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
+        explain(self.field, caption(param.name), self.description)
         self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._still = StillUnlessFocused(self)
         self.field.installEventFilter(self._still)

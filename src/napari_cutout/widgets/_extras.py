@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -88,9 +89,10 @@ class HistogramRow(QWidget):  # type: ignore[misc]
             self.view.show_histogram(None, {}, why="choose an image to see its histogram")
             return
         self._settings = form.settings
-        job, layers, aim = self._frame.preview_job(form)
-        self._count(job, layers, aim)
-        self._count_strokes(form, aim)
+        if (countable := self._countable(form)) is not None:
+            job, layers, aim = self._frame.preview_job(countable)
+            self._count(job, layers, aim)
+            self._count_strokes(countable, aim)
         self.view.show_levels(form.method, form.settings, facts, self._colour_of)
 
     def let_go(self) -> None:
@@ -99,6 +101,19 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         self.view.let_go()
 
     # The histogram of the image
+
+    def _countable(self, form: Form) -> Form | None:
+        """Return a form that asks for the same histogram, which depends on no setting, where those are wrong."""
+        try:
+            form.method.check_settings(form.settings)
+        except (TypeError, ValueError):
+            ready = (m for m in self._frame.methods if not any(p.required for p in (*m.settings, *m.arrays[1:])))
+            if (method := next(ready, None)) is None:
+                return None
+            taken = {param.name for param in method.arrays}
+            layers = {name: layer for name, layer in form.layers.items() if name in taken}
+            return replace(form, method=method, settings={}, layers=layers)
+        return form
 
     def _count(self, job: Any, layers: Mapping[str, Any], aim: Target) -> None:
         """Ask for the histogram, unless that is the question that was asked last."""

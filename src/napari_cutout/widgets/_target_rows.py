@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from . import _layers
+from ._access import explain, order_tabs
 from ._editors import StillUnlessFocused
 from ._extent import Region
 from ._target import ASKED, Choice, levels_of, recalled, remember
@@ -89,6 +90,7 @@ class TargetRows(QWidget):  # type: ignore[misc]
             label = QLabel(text)
             label.setToolTip(field.toolTip())
             label.setBuddy(field)
+            field.setAccessibleName(text)
             self._form.addRow(label, field)
             self._names[field] = label
 
@@ -125,6 +127,11 @@ class TargetRows(QWidget):  # type: ignore[misc]
             self._choice = recalled(layer)
         if layer is not None:
             self._fill(layer)
+
+    @property
+    def labels(self) -> list[QLabel]:
+        """What stands before the rows."""
+        return list(self._names.values())
 
     # Building
 
@@ -192,11 +199,12 @@ class TargetRows(QWidget):  # type: ignore[misc]
             box.setMinimumWidth(40)
             self._axes_layout.insertWidget(len(self.axis_boxes), box)
             self.axis_boxes.append(box)
+            order_tabs(self)
         for axis, (box, letter) in enumerate(zip(self.axis_boxes, leading, strict=True)):
             _refill(box, list(_LETTERS.values()), list(_LETTERS).index(letter))
             if self._layer is not None:
                 n = _layers.level_zero(self._layer).shape[axis]
-                box.setToolTip(f"{_TOOLTIPS['axes']} Axis {axis} has the length {n}.")
+                explain(box, f"axis {axis}", f"{_TOOLTIPS['axes']} Axis {axis} has the length {n}.")
 
     # Reacting
 

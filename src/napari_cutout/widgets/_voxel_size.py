@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from . import _layers
+from ._access import explain
 from ._editors import FloatBox, StillUnlessFocused
 
 __all__ = ["VoxelSizeFields"]
@@ -13,7 +14,7 @@ __all__ = ["VoxelSizeFields"]
 _UNITS = ("µm", "nm", "mm")
 _SHORTEST, _LONGEST = 1e-9, 1e9
 _NARROW = """
-QAbstractSpinBox { padding: 1px 4px; min-width: 36px; }
+QAbstractSpinBox { padding: 1px 4px; min-width: 30px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0px; border: none; }
 QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { width: 0px; height: 0px; image: none; }
 """
@@ -50,6 +51,7 @@ class VoxelSizeFields(QWidget):  # type: ignore[misc]
         for axis, box in self.boxes.items():
             box.setRange(_SHORTEST, _LONGEST)
             box.setStyleSheet(_NARROW)
+            explain(box, f"voxel size along {axis}", _TOOLTIP)
             layout.addWidget(self._names[axis])
             layout.addWidget(box, 1)
             box.valueChanged.connect(lambda _: self.changed.emit())
@@ -58,6 +60,7 @@ class VoxelSizeFields(QWidget):  # type: ignore[misc]
         for field in (*self.boxes.values(), self.unit_box):
             field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             field.installEventFilter(self._still)
+        explain(self.unit_box, "unit of the voxel size", _TOOLTIP)
         self.setToolTip(_TOOLTIP)
         self.show_for(3, "")
 
