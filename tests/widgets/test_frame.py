@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import dask.array as da
 import numpy as np
 import pytest
 
@@ -21,7 +20,7 @@ METHODS = list(catalog.methods().values())
 
 def given(method):
     """Settings that have no default."""
-    return {p.name: 100.0 for p in method.settings if p.required}
+    return {p.name: (60.0, 190.0) if p.name == "values" else 100.0 for p in method.settings if p.required}
 
 
 def pixels(viewer):
@@ -70,6 +69,7 @@ def test_results_get_names_of_their_own_and_nothing_is_overwritten(viewer, dock,
     before = pixels(viewer)
     widget = dock("Threshold")
     press(widget)
+    widget.result_bar.update_action.setChecked(False)
     press(widget)
     assert [layer.name for layer in viewer.layers] == [
         "blobs",
@@ -79,6 +79,55 @@ def test_results_get_names_of_their_own_and_nothing_is_overwritten(viewer, dock,
     ]
     for name, data in before.items():
         np.testing.assert_array_equal(viewer.layers[name].data, data)
+
+
+def test_a_second_run_updates_the_result_until_somebody_paints_on_it(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.choose_method("threshold_at")
+    for value in (20.0, 190.0):
+        widget.set(value=value)
+        press(widget)
+        assert [layer.name for layer in viewer.layers] == ["blobs", "blobs threshold at"]
+        np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold_at(blobs, value=value))
+    painted = viewer.layers[-1]
+    painted.paint((2, 2), 7)
+    before = painted.data.copy()
+    press(widget)
+    assert len(viewer.layers) == 3
+    np.testing.assert_array_equal(painted.data, before)
+
+
+def test_what_is_painted_while_a_run_is_under_way_is_kept(viewer, dock, press, qtbot, gate, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    gate.opened.set()
+    press(widget)
+    gate.opened.clear()
+    gate.reached.clear()
+    result = viewer.layers[-1]
+    widget.bar.button.click()
+    qtbot.waitUntil(gate.reached.is_set)
+    result.paint((2, 2), 7)
+    with qtbot.waitSignal(widget.bar.ended):
+        gate.opened.set()
+    assert len(viewer.layers) == 3
+    assert result.data[2, 2] == 7
+
+
+def test_the_menu_restores_the_run_before_and_offers_that_only_then(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    widget.choose_method("threshold_at")
+    bar = widget.result_bar
+    for value, possible in ((20.0, False), (190.0, True)):
+        widget.set(value=value)
+        press(widget)
+        bar.menu.aboutToShow.emit()
+        assert bar.restore_action.isEnabled() is possible
+    for value in (20.0, 190.0):
+        bar.restore_action.trigger()
+        np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold_at(blobs, value=value))
 
 
 def test_recipe_and_provenance_are_in_the_metadata(viewer, dock, press, blobs):
@@ -104,10 +153,12 @@ def test_every_method_runs_through_its_widget(method, viewer, dock, press, blobs
     widget.choose_method(method.name)
     widget.set(**given(method))
     press(widget)
-    arrays = {p.name: strokes for p in method.arrays if p.role.name == "markers"}
-    expected = method(blobs, **arrays, **given(method))
+    arrays = {p.name: strokes for p in method.arrays if p.role.name in ("markers", "labels")}
+    source = {} if method.source.role.name == "labels" else {method.source.name: blobs}
+    expected = method(**source, **arrays, **given(method))
     result = viewer.layers[-1]
-    assert result.name == f"blobs {method.name.replace('_', ' ')}"
+    on = "strokes" if method.source.role.name == "labels" else "blobs"
+    assert result.name == f"{on} {method.name.replace('_', ' ')}"
     np.testing.assert_array_equal(result.data, expected)
 
 
@@ -166,17 +217,96 @@ def test_a_mask_is_used(viewer, dock, press, blobs):
 
 def test_bad_input_turns_the_field_red_and_run_off_until_it_is_mended(viewer, dock, blobs):
     widget = dock("Threshold")
-    assert not widget.bar.button.isEnabled()
-    assert "no image layer" in widget._lines["image"].text()
-    photo = viewer.add_image(np.zeros((20, 30, 3), np.uint8), rgb=True, name="photo")
-    assert "'photo' is a colour image" in widget._lines["image"].text()
-    assert "border" in widget.boxes["image"].styleSheet()
-    assert not widget.bar.button.isEnabled()
-    viewer.layers.remove(photo)
+    box = widget.boxes["image"]
+    assert_wrong(widget, "image", box, "there is no image layer; open an image")
+    cut = viewer.add_image(blobs > 20, name="cut")
+    assert_wrong(widget, "image", box, "image is boolean, so it is cut already")
+    viewer.layers.remove(cut)
+    assert_wrong(widget, "image", box, "there is no image layer")
     viewer.add_image(blobs, name="blobs")
+    assert_right(widget, "image", box)
+
+
+def assert_wrong(widget, line, field, words):
+    """The field is red, one sentence stands below it, and Run is off."""
+    assert words in widget._lines[line].text()
+    assert not widget._lines[line].isHidden()
+    assert [name for name, other in widget._lines.items() if not other.isHidden()] == [line]
+    assert "border" in field.styleSheet()
+    assert not widget.bar.button.isEnabled()
+
+
+def assert_right(widget, line, field):
+    """Nothing is red, and Run is on."""
+    assert widget._lines[line].isHidden()
+    assert field.styleSheet() == ""
     assert widget.bar.button.isEnabled()
-    assert widget._lines["image"].isHidden()
-    assert widget.boxes["image"].styleSheet() == ""
+
+
+def test_a_mask_that_does_not_fit_is_red_until_it_does(viewer, dock, blobs):
+    viewer.add_image(blobs, name="blobs", scale=(0.5, 0.5))
+    small = viewer.add_labels(np.ones((9, 9), np.uint8), name="small")
+    other = viewer.add_labels(np.ones(blobs.shape, np.uint8), name="elsewhere", scale=(0.5, 0.6))
+    widget = dock("Threshold")
+    box = widget.boxes["mask"]
+    box.choose(small)
+    assert_wrong(widget, "mask", box, "mask must have the shape of image, (32, 40), but has (9, 9)")
+    box.choose(other)
+    assert_wrong(widget, "mask", box, "mask 'elsewhere' has the scale (0.5, 0.6) or lies elsewhere than 'blobs'")
+    other.scale = (0.5, 0.5)
+    assert_right(widget, "mask", box)
+    box.choose(small)
+    viewer.layers.remove(small)
+    assert_right(widget, "mask", box)
+
+
+def test_shapes_without_an_area_are_red_until_one_is_drawn(viewer, dock, press, blobs):
+    viewer.add_image(blobs, name="blobs")
+    widget = dock("Threshold")
+    shapes = viewer.add_shapes(name="cells")
+    shapes.name = "where"
+    widget.target_rows.choose_region(shapes)
+    assert widget.target_rows.region_box.currentText() == "inside 'where'"
+    box = widget.target_rows.region_box
+    assert_wrong(widget, "region", box, "'where' has no rectangle, polygon or ellipse to look into; draw one")
+    shapes.add([np.array([[100.0, 100], [100, 120], [120, 120], [120, 100]])], shape_type="rectangle")
+    assert_wrong(widget, "region", box, "the region lies beside the image along 'y'; move it onto the image")
+    shapes.data = [np.array([[1.5, 2.5], [1.5, 22.5], [14.5, 22.5], [14.5, 2.5]])]
+    assert_right(widget, "region", box)
+    press(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold(blobs[2:15, 3:23]))
+    viewer.layers.remove(shapes)
+    assert widget.target_rows.region == "whole"
+    assert_right(widget, "region", box)
+
+
+def test_nothing_in_view_is_red_until_the_view_is_back(viewer, dock, qtbot, volume):
+    viewer.add_image(volume, name="cells")
+    viewer.add_image(np.zeros((12, 20, 24)), name="longer")
+    widget = dock("Threshold")
+    widget.boxes["image"].choose(viewer.layers["cells"])
+    viewer.dims.set_current_step(0, 11)
+    widget.target_rows.choose_region("view")
+    box = widget.target_rows.region_box
+    assert_wrong(widget, "region", box, "'cells' is not in view: it ends before this slice; move the slider back")
+    viewer.dims.set_current_step(0, 3)
+    qtbot.waitUntil(widget.bar.button.isEnabled)
+    assert_right(widget, "region", box)
+
+
+def test_a_run_that_does_not_fit_into_memory_is_refused_until_it_does(viewer, dock, volume, monkeypatch):
+    from napari_cutout.widgets import _frame
+
+    monkeypatch.setattr(_frame, "free_host_memory", lambda: 8_000)
+    viewer.add_image(volume, name="cells")
+    widget = dock("Threshold")
+    assert "are free; each slice by itself (" in widget._lines["memory"].text()
+    assert not widget.bar.button.isEnabled()
+    assert "needs about" in widget.bar.plan.text()
+    widget.target_rows.choose(depth="each")
+    assert widget._lines["memory"].isHidden()
+    assert widget.bar.button.isEnabled()
+    assert "of 7.8 KiB" in widget.bar.plan.text()
 
 
 def test_a_layer_that_changes_is_checked_again(viewer, dock, blobs):
@@ -202,22 +332,35 @@ def test_lengths_in_voxels_are_shown_in_the_world_for_all_settings_that_are_one(
     assert lengths == ["window", "background_radius", "median_radius", "sigma", "min_size"]
 
 
-def test_an_error_of_the_method_is_one_red_line_and_its_traceback_is_logged(viewer, dock, press, caplog, monkeypatch):
+def test_an_error_of_the_method_is_one_red_line_and_its_traceback_is_at_hand(viewer, dock, press, caplog, monkeypatch):
+    from napari_cutout.widgets._text_window import TextWindow
+
     shown = []
     monkeypatch.setattr("napari.utils.notifications.show_error", shown.append)
     viewer.add_image(np.full((16, 16), 5, np.uint8), name="flat")
     widget = dock("Threshold")
-    with caplog.at_level(logging.ERROR, logger="napari_cutout"):
+    assert widget.bar.details_button.isHidden()
+    with caplog.at_level(logging.DEBUG, logger="napari_cutout"):
         press(widget)
     sentence = "threshold needs at least 2 grey levels in the image, but every voxel is 5"
     assert widget._lines["image"].text().startswith(sentence)
     assert not widget._lines["image"].isHidden()
     assert widget.bar.status.text() == "", "the sentence stands at the field, once"
     assert [text.startswith(sentence) for text in shown] == [True]
-    assert caplog.records[0].exc_info[2] is not None
+    (record,) = (r for r in caplog.records if r.exc_info)
+    assert record.levelno == logging.DEBUG, "it is no fault of the program"
+    assert not widget.bar.details_button.isHidden()
+    widget.bar.details_button.click()
+    (window,) = widget.bar.findChildren(TextWindow)
+    assert "Traceback (most recent call last)" in window.text
+    assert sentence in window.text
+    window.close()
     assert [layer.name for layer in viewer.layers] == ["flat"]
     assert widget.bar.button.text() == "Run"
     assert widget.bar.button.isEnabled()
+    viewer.layers[0].data = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    press(widget)
+    assert widget.bar.details_button.isHidden(), "it belongs to the run that failed"
 
 
 def test_an_error_marks_the_layer_that_it_names_until_it_changes(viewer, dock, press, blobs, monkeypatch):
@@ -303,16 +446,20 @@ def test_the_voxel_size_fields_follow_the_image(viewer, dock, blobs):
     assert widget.voxel_size.isHidden()
 
 
-def test_a_gpu_that_is_not_there_is_an_error_that_says_so(viewer, dock, press, blobs, monkeypatch):
+def test_a_gpu_that_is_not_there_is_red_until_another_device_is_chosen(viewer, dock, blobs, monkeypatch):
     from napari_cutout import _device
+    from napari_cutout.widgets import _frame, _request
 
-    monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
-    monkeypatch.setattr(_device, "gpu_status", lambda: _device.GpuStatus(False, "there is none", "buy one"))
+    missing = _device.GpuStatus(False, "there is none", "buy one")
+    for module in (_frame, _request):
+        monkeypatch.setattr(module, "gpu_known", lambda: True)
+        monkeypatch.setattr(module, "gpu_status", lambda: missing)
     viewer.add_image(blobs, name="blobs")
     widget = dock("Threshold")
     widget.device_box.setCurrentText("gpu")
-    press(widget)
-    assert widget.bar.status.text() == "device='gpu' cannot be used because there is none; buy one, or use 'cpu'"
+    assert_wrong(widget, "device", widget.device_box, "device is gpu, but there is none")
+    widget.device_box.setCurrentText("auto")
+    assert_right(widget, "device", widget.device_box)
 
 
 def test_cancel_leaves_the_layers_as_they_were(viewer, dock, qtbot, gate, blobs):
@@ -418,10 +565,11 @@ def test_layer_boxes_follow_the_layer_list(viewer, dock, blobs):
 def test_markers_show_only_for_the_method_that_takes_them(viewer, dock, blobs):
     viewer.add_image(blobs)
     widget = dock("Histogram")
-    assert widget.boxes["markers"].isHidden()
+    field = widget.fields_of["markers"]
+    assert field.isHidden()
     assert widget.bar.button.isEnabled()
     widget.choose_method("back_projection")
-    assert not widget.boxes["markers"].isHidden()
+    assert not field.isHidden()
     assert "back_projection needs strokes" in widget._lines["markers"].text()
     assert not widget.bar.button.isEnabled()
     viewer.add_labels(np.zeros(blobs.shape, np.uint8))
@@ -434,19 +582,3 @@ def test_more_says_which_hidden_options_are_on(viewer, dock):
     assert widget.more.text() == "More"
     widget.set(background_radius=20.0, median_radius=1)
     assert widget.more.text() == "More · background radius 20 · median radius 1"
-
-
-def test_a_large_lazy_layer_turns_red(viewer, dock, blobs, monkeypatch):
-    monkeypatch.setattr(_layers, "MAX_LAZY_BYTES", 100)
-    viewer.add_image(da.from_array(blobs), name="far", contrast_limits=(0, 255))
-    widget = dock("Threshold")
-    assert "'far' is a dask layer of" in widget._lines["image"].text()
-    assert not widget.bar.button.isEnabled()
-
-
-def test_a_pyramid_is_cut_at_full_resolution(viewer, dock, press, blobs):
-    viewer.add_image([blobs, blobs[::2, ::2]], multiscale=True, name="pyramid", scale=(0.5, 0.5))
-    widget = dock("Threshold")
-    press(widget)
-    np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold(blobs))
-    np.testing.assert_array_equal(viewer.layers[-1].scale, (0.5, 0.5))

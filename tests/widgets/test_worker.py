@@ -81,24 +81,49 @@ def test_one_run_at_a_time(bar, qtbot):
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "sentence", "level"),
     [
-        (ValueError("window must be odd"), "window must be odd"),
-        (MemoryError(), "memory ran out, and nothing was changed; close other layers or programs, or crop the image"),
-        (KeyError("gone"), "KeyError: 'gone'; the log has the details"),
-        (RuntimeError("broken"), "RuntimeError: broken; the log has the details"),
+        (ValueError("window must be odd"), "window must be odd", "DEBUG"),
+        (
+            MemoryError(),
+            "memory ran out, and nothing was changed; close other layers or programs, or crop the image",
+            "DEBUG",
+        ),
+        (KeyError("gone"), "KeyError: 'gone'; the log has the details", "ERROR"),
+        (RuntimeError("broken"), "RuntimeError: broken; the log has the details", "ERROR"),
     ],
+    ids=["value", "memory", "key", "runtime"],
 )
-def test_an_error_is_shown_and_logged(bar, qtbot, error, sentence, monkeypatch, caplog):
+def test_an_error_is_shown_and_logged(bar, qtbot, error, sentence, level, monkeypatch, caplog):
     shown = []
     monkeypatch.setattr("napari.utils.notifications.show_error", shown.append)
 
     def work(report, is_cancelled):
         raise error
 
-    with qtbot.waitSignal(bar.ended):
+    with caplog.at_level("DEBUG", logger="napari_cutout"), qtbot.waitSignal(bar.ended):
         bar.start(work)
     assert bar.status.text() == sentence
     assert shown == [sentence]
-    assert caplog.records[0].exc_info[1] is error
+    (record,) = (r for r in caplog.records if r.name.startswith("napari_cutout"))
+    assert record.exc_info[1] is error
+    assert record.levelname == level, "what users can mend is no error of the program"
     assert bar.button.isEnabled()
+
+
+def test_details_of_an_error_stay_at_hand_until_the_next_run(bar, qtbot, monkeypatch):
+    monkeypatch.setattr("napari.utils.notifications.show_error", lambda _: None)
+
+    def work(report, is_cancelled):
+        raise ValueError("window must be odd")
+
+    assert bar.details_button.isHidden()
+    with qtbot.waitSignal(bar.ended):
+        bar.start(work)
+    bar.calm()  # the form shows the sentence at its field
+    assert (bar.status.text(), bar.details_button.isHidden()) == ("", False)
+    with qtbot.waitSignal(bar.ended):
+        bar.start(lambda report, is_cancelled: None)
+    assert bar.details_button.isHidden()
+    bar.say("the layer of the result is gone", problem=True)
+    assert bar.details_button.isHidden(), "there is no traceback to this sentence"

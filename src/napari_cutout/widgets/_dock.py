@@ -34,8 +34,9 @@ def docks(viewer: Any) -> list[Dock]:
 
 
 def form() -> QFormLayout:
-    """Return an empty form whose fields take the width that there is."""
+    """Return an empty form: its fields take the width that there is, or a line of their own where that is little."""
     layout = QFormLayout()
+    layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
     layout.setContentsMargins(6, 4, 6, 4)
@@ -136,6 +137,9 @@ class Dock(QWidget):  # type: ignore[misc]
         """Bring the form into agreement with the layers."""
         raise NotImplementedError
 
+    def list_changed(self) -> None:
+        """Take note that layers have come, gone, or been renamed; the layer boxes know by then."""
+
     def fields(self) -> Mapping[str, QWidget]:
         """Return the fields that can turn red, by the names that errors call them."""
         raise NotImplementedError
@@ -171,6 +175,7 @@ class Dock(QWidget):  # type: ignore[misc]
         def on_list() -> None:
             for box in boxes:
                 box.refresh()
+            self.list_changed()
 
         self._listener = listener = LayerListener(self.viewer.layers, on_list, self.refresh)
         for box in boxes:

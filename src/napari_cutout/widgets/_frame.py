@@ -403,6 +403,11 @@ class MethodFrame(Dock):
         layer.mode, layer.brush_size = "paint", 10
         self.boxes[name].choose(layer)
 
+    def list_changed(self) -> None:
+        """Offer the Shapes layers that there are now as regions."""
+        if not self.target_rows.offers_all():
+            self.refresh()
+
     # The view
 
     def _follow_view(self) -> None:

@@ -118,6 +118,11 @@ class TargetRows(QWidget):  # type: ignore[misc]
         """Change some of the choice as the user would, such as ``depth="each"``."""
         self._change(replace(self._choice, **chosen))
 
+    def offers_all(self) -> bool:
+        """Tell whether the box offers the Shapes layers that there are now, by their names."""
+        offered = [self.region_box.itemText(at) for at in range(self.region_box.count())]
+        return offered == [_region_text(region) for region in self._regions()]
+
     def show_for(self, layer: Layer | None) -> None:
         """Show the rows that a layer needs, filled in with what was last chosen for it."""
         self.setVisible(layer is not None)
@@ -149,17 +154,20 @@ class TargetRows(QWidget):  # type: ignore[misc]
 
     def _offer_regions(self) -> None:
         """Offer the Shapes layers that there are now, and keep the choice where it is still there."""
-        from napari.layers import Shapes
-
         before = self.region
-        self._offered = [*_REGIONS, *(layer for layer in self._layers if isinstance(layer, Shapes))]
+        self._offered = self._regions()
         self.region_box.blockSignals(True)
         self.region_box.clear()
         for region in self._offered:
-            self.region_box.addItem(_REGIONS[region] if isinstance(region, str) else f"inside '{region.name}'")
+            self.region_box.addItem(_region_text(region))
         at = next((n for n, region in enumerate(self._offered) if region is before), 0)
         self.region_box.setCurrentIndex(at)
         self.region_box.blockSignals(False)
+
+    def _regions(self) -> list[Region]:
+        from napari.layers import Shapes
+
+        return [*_REGIONS, *(layer for layer in self._layers if isinstance(layer, Shapes))]
 
     def _fill(self, layer: Layer) -> None:
         """Bring every row into agreement with the choice."""
@@ -230,6 +238,10 @@ class TargetRows(QWidget):  # type: ignore[misc]
         remember(self._layer, choice)
         self._fill(self._layer)
         self.changed.emit()
+
+
+def _region_text(region: Region) -> str:
+    return _REGIONS[region] if isinstance(region, str) else f"inside '{region.name}'"
 
 
 def _refill(box: QComboBox, texts: list[str], at: int) -> None:
