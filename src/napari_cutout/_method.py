@@ -238,6 +238,8 @@ class Method:
         Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
+    also : tuple of str
+        Other widgets that offer it, after their own methods.
     """
 
     func: Callable[..., Any]
@@ -248,6 +250,7 @@ class Method:
     extras: tuple[str, ...] = ()
     memory: float = 0.0
     working: float = 4.0
+    also: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -309,7 +312,13 @@ class Method:
 
 
 def method(
-    row: str, *, agreement: str = "exact", extras: tuple[str, ...] = (), memory: float = 0.0, working: float = 4.0
+    row: str,
+    *,
+    agreement: str = "exact",
+    extras: tuple[str, ...] = (),
+    memory: float = 0.0,
+    working: float = 4.0,
+    also: tuple[str, ...] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
@@ -328,6 +337,8 @@ def method(
         Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
+    also : tuple of str
+        Other widgets that offer it, after their own methods.
 
     Returns
     -------
@@ -354,7 +365,7 @@ def method(
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
-        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working)  # type: ignore[attr-defined]
+        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working, also)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -52,4 +52,7 @@ def rows() -> dict[str, list[Method]]:
     found: dict[str, list[Method]] = {}
     for entry in methods().values():
         found.setdefault(entry.row, []).append(entry)
+    for entry in methods().values():
+        for row in entry.also:
+            found[row].append(entry)
     return found

@@ -216,7 +216,7 @@ def make_app() -> App:
     )
     for number, row in enumerate(catalog.rows()):
         group = Group(row, sort_key=number)
-        for entry in catalog.rows()[row]:
+        for entry in (m for m in catalog.rows()[row] if m.row == row):
             app.command(command(entry), name=names(entry.name), group=group)
     others = Group("More", sort_key=99)
     for function in (run_recipe(), evaluate, list_methods, demo, doctor):

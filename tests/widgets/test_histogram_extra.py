@@ -18,7 +18,7 @@ from napari_cutout.widgets._histogram_levels import (
 )
 
 THRESHOLDS = catalog.rows()["Threshold"]
-HISTOGRAMS = catalog.rows()["Histogram"]
+HISTOGRAMS = [m for m in catalog.rows()["Histogram"] if m.row == "Histogram"]
 IMAGE = np.arange(100, dtype=np.uint8).repeat(3).reshape(10, 30)
 
 
@@ -247,3 +247,12 @@ def test_it_follows_the_theme_until_it_is_let_go(extra):
     extra.let_go()
     extra.viewer.theme = "dark"
     assert extra.plot.canvas.backgroundBrush().color().name() == plot_colours("light").background
+
+
+def test_valleys_of_the_histogram_widget_can_be_moved_by_hand() -> None:
+    row = catalog.rows()["Histogram"]
+    assert row[0].name == "histogram_segmentation"
+    lines = lines_of(row[0], {}, {"thresholds": [20.0, 40.0]})
+    change = change_for(row[0], row, lines, (25.0, 40.0))
+    assert change is not None
+    assert (change.method, change.settings["values"]) == ("classes_at", (25.0, 40.0))

@@ -200,7 +200,7 @@ def multi_otsu(
     return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
-@method("Threshold", extras=("histogram",))
+@method("Threshold", extras=("histogram",), also=("Histogram",))
 def classes_at(
     image: Image,
     mask: Mask | None = None,
