@@ -578,7 +578,7 @@ def test_markers_show_only_for_the_method_that_takes_them(viewer, dock, blobs):
 
 def test_more_says_which_hidden_options_are_on(viewer, dock):
     widget = dock("Threshold")
-    assert not widget.more.isExpanded()
+    assert not widget.more.is_open
     assert widget.more.text() == "More"
     widget.set(background_radius=20.0, median_radius=1)
     assert widget.more.text() == "More · background radius 20 · median radius 1"

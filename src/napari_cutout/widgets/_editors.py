@@ -263,6 +263,8 @@ def _field(param: Param) -> QWidget:
     if param.choices:
         box = QComboBox()
         box.addItems([str(choice) for choice in param.choices])
+        box.setMinimumContentsLength(8)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         return box
     if param.type is bool:
         return QCheckBox()

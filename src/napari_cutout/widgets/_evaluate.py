@@ -143,6 +143,7 @@ class EvaluateWidget(Dock):
         self._lines = {name: problem_line() for name in self.boxes}
         layout = form()
         for name, box in self.boxes.items():
+            box.setToolTip("The labels that are scored." if name == "predicted" else "The labels that are right.")
             layout.addRow(name, box)
             layout.addRow(self._lines[name])
         layout.addRow("unpainted", self.unpainted_box)
@@ -159,6 +160,7 @@ class EvaluateWidget(Dock):
         self.notice.setStyleSheet(_NOTICE)
         self.notice.setVisible(False)
         self.tabs = QTabWidget()
+        self.tabs.setAccessibleName("scores, slices and history")
         self.tabs.addTab(self._build_classes(), "Classes")
         self.tabs.addTab(self._build_slices(), "Slices")
         self.tabs.addTab(self._build_history(), "History")

@@ -11,6 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from . import _layers
+from ._access import order_tabs
 from ._class_names import class_names
 from ._contents import token_of
 from ._histogram_extra import HistogramExtra
@@ -125,7 +126,10 @@ class HistogramRow(QWidget):  # type: ignore[misc]
             self._frame.preview.count(job, layers)
 
     def _show_counted(self, histogram: Any, approximate: str) -> None:
+        first = self.view.plot.canvas is None
         self.view.show_histogram(histogram, self._settings, about=approximate)
+        if first:
+            order_tabs(self._frame)
 
     # The grey levels under the strokes
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, get_args
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from .. import catalog
 from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
@@ -21,6 +20,7 @@ from ._dock import Dock, form, group, problem_line
 from ._editors import Editor, caption
 from ._extent import extent_of
 from ._extras import Extra, make_extra
+from ._fold import Fold
 from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
 from ._preview import Preview
@@ -223,12 +223,8 @@ class MethodFrame(Dock):
         self._hidden = [e for name, e in self.editors.items() if e.param.option and name not in _ALWAYS_IN_VIEW]
         hidden = QWidget()
         hidden.setLayout(more)
-        self.more = QCollapsible("More", expandedIcon="▼", collapsedIcon="▶")
-        explain(self.more.toggleButton(), "More", "Settings that are needed less often.")
-        self.more.setDuration(0)
-        self.more.setContent(hidden)
-        self.more.layout().setContentsMargins(0, 0, 0, 0)
-        self.more.collapse(animate=False)
+        more.setContentsMargins(0, 4, 0, 0)
+        self.more = Fold("More", hidden, "Settings that are needed less often.")
         self.more.setVisible(bool(self._hidden))
         layout.addRow(self.more)
         if shared:
@@ -247,7 +243,7 @@ class MethodFrame(Dock):
         self.device_box.addItems(get_args(Asked))
         self.device_box.setCurrentText(preferences().device)
         self.device_box.currentIndexChanged.connect(lambda _: self.refresh())
-        self.device_box.setToolTip("Where to run; auto takes the GPU where there is one and it gains time.")
+        explain(self.device_box, "device", "Where to run; auto takes the GPU where there is one and it gains time.")
         self.preview_box = QCheckBox("&preview")
         self.preview_box.setToolTip("Show what the run would give for what is in view, while settings change.")
         self.preview_box.toggled.connect(self._switch_preview)
@@ -302,7 +298,7 @@ class MethodFrame(Dock):
         self.watch([*self.layers.values(), None if isinstance(region, str) else region])
         self._show_voxel_size()
         changed = [e for e in self._hidden if e.value != e.param.default]
-        self.more.setText("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
+        self.more.set_text("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
         says, found = self._read = self._checked()
         sentences = {p.field: p.sentence for p in found}
         self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})

@@ -87,6 +87,7 @@ class MeasureWidget(Dock):
         from napari.layers import Labels
 
         self.labels_box = LayerBox(self.viewer.layers, Labels, optional=False)
+        self.labels_box.setToolTip("The objects to measure, one number each.")
         self.first_axis_box, self.channel_box = QComboBox(), QComboBox()
         self.first_axis_box.addItems(_FIRST_AXIS)
         self.first_axis_box.setToolTip("What the first axis of the labels is.")
@@ -115,6 +116,8 @@ class MeasureWidget(Dock):
         self.headline.setWordWrap(True)
         self.headline.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = Table()
+        self.table.setAccessibleName("measurements")
+        self.table.setToolTip("A row for each object; choose one to see it, double-click a class to rename it.")
         self.table.setMinimumHeight(180)
         self.table.chosen.connect(self._show_object)
         self.table.edited.connect(self._rename)

@@ -70,6 +70,7 @@ class SlicesPlot(QWidget):  # type: ignore[misc]
     def _build(self) -> None:
         row = QHBoxLayout()
         for word, box in (("along", self.axis_box), ("of", self.class_box)):
+            box.setAccessibleName(f"slices {word}")
             box.setMinimumContentsLength(3)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             row.addWidget(QLabel(word))
