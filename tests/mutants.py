@@ -30,6 +30,16 @@ DASK = f"{CONTRACT}::test_dask_gives_the_labels_of_the_whole"
 INTEGERS = f"{CONTRACT}::test_integers_that_floats_cannot_tell_apart_are_refused"
 DTYPES = f"{CONTRACT}::test_any_real_dtype_gives_the_labels_of_the_widest"
 
+SELECTION = "tests/test_selection.py"
+STATISTICS = "tests/test_statistics.py"
+CHAIN = "tests/test_chain.py"
+STORED = "tests/test_stored.py"
+MEASURE = "tests/test_measure.py"
+OBJECTS = "tests/test_objects.py"
+FOOTPRINT = "tests/test_footprint.py"
+JOB = "tests/widgets/test_preview_job.py"
+TARGET = "tests/widgets/test_target.py"
+
 MUTANTS = [
     # the engine
     Mutant("_plan.py", "max(s.start - w, 0)", "max(s.start - w + 1, 0)", PLAN),
@@ -94,4 +104,22 @@ MUTANTS = [
     Mutant("evaluation/slices.py", "kept = np.ones(len(table), bool) if whole.ignore is None else", "kept = np.ones(len(table), bool) if True else", SLICES),
     Mutant("evaluation/slices.py", "there = ~np.isnan(chosen)", "there = chosen >= 0.5", SLICES),
     Mutant("_writing.py", "if not overwrite:", "if False:", EVALUATION),
+    # parts of an image, and the statistics that they share
+    Mutant("_selection.py", "if axis in self.each else [slice(*ends)]", "if axis in self.each else [slice(0, ends[1])]", SELECTION),
+    Mutant("_selection.py", "index - start if isinstance(index, int)", "index if isinstance(index, int)", SELECTION),
+    Mutant("_execute.py", "labels + np.int32(n_before)", "labels", SELECTION),
+    Mutant("_statistics.py", "total = swept_part.summary if i == 0 else", "total = swept_part.summary if True else", STATISTICS),
+    Mutant("_statistics.py", "self.n_questions += 1", "self.n_questions = 1", STATISTICS),
+    Mutant("processing/segment.py", "_scalar(gathered(None, [sweep], classes), classes)", "_scalar(sweep.chunk(None, classes), classes)", STATISTICS),
+    # recipes
+    Mutant("_chain.py", "if source.sha256 != parent.sha256:", "if False:", CHAIN),
+    Mutant("_chain.py", "if step not in self.steps:", "if True:", CHAIN),
+    Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
+    # objects
+    Mutant("methods/objects.py", "chosen = _chosen(labels, _checked(classes))", "chosen = labels", OBJECTS),
+    Mutant("_footprint.py", "return max(catalog.find(step.method).working, FILTERING if filtering else 0.0)", "return 0.0", FOOTPRINT),
+    # what a widget works on
+    Mutant("widgets/_layers.py", "s * f + (f - 1) / 2", "s * f", TARGET),
+    Mutant("widgets/_target.py", "index = min(max(int(extent.point[at] / f), 0), n - 1)", "index = min(max(int(extent.point[at]), 0), n - 1)", TARGET),
+    Mutant("widgets/_preview_job.py", "widened(", "(lambda region, *_: (region.box, True))(", JOB),
 ]  # fmt: skip
