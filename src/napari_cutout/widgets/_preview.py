@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,9 @@ class Preview(QObject):  # type: ignore[misc]
         self._settle = self._timer(SETTLED, self._camera_settled)
         self._compare = self._timer(0, self._contents_compared)
         self._of_viewer, self._of_layers = _Links(), _Links()
+        self._gone = gone = Event()  # the widget is, and no work is started any more
         if parent is not None:
+            parent.destroyed.connect(lambda: gone.set())
             for closing in (self._of_viewer.cut, self._of_layers.cut, *(slot.quit for slot in self._slots.values())):
                 parent.destroyed.connect(closing)
 
@@ -335,12 +338,13 @@ class Preview(QObject):  # type: ignore[misc]
         finished: Callable[[], None],
     ) -> None:
         """Run work in a thread of its own and tell how it ended, unless it was cancelled."""
-        slot = self._slots[name]
+        slot, gone = self._slots[name], self._gone
         slot.worker = worker = _Worker(work)
 
         def end() -> None:
             slot.worker = None
-            finished()
+            if not gone.is_set():
+                finished()
 
         worker.signals.returned.connect(lambda result: None if worker.abort_requested else returned(result))
         worker.signals.errored.connect(lambda error: None if worker.abort_requested else errored(error))
