@@ -25,6 +25,7 @@ from ..evaluation._annotation import Unpainted
 from ..evaluation._error_kinds import ERROR_KINDS
 from ..evaluation._matching import Match
 from . import _history, _layers, _scores
+from ._access import explain
 from ._class_names import class_names
 from ._dock import Dock, form, group, problem_line
 from ._error_layer import show_errors
@@ -160,7 +161,7 @@ class EvaluateWidget(Dock):
         self.notice.setStyleSheet(_NOTICE)
         self.notice.setVisible(False)
         self.tabs = QTabWidget()
-        self.tabs.setAccessibleName("scores, slices and history")
+        explain(self.tabs, "results", "The scores, those of each slice, and what was evaluated before.")
         self.tabs.addTab(self._build_classes(), "Classes")
         self.tabs.addTab(self._build_slices(), "Slices")
         self.tabs.addTab(self._build_history(), "History")
