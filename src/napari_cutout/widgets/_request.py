@@ -96,7 +96,7 @@ class Form:
     voxel_size: _layers.VoxelSize | None = None
     free: int = 2**62
     result_name: str = "{image} {method}"
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def source(self) -> Layer:
@@ -233,7 +233,10 @@ class Request:
         on_progress("remembering what was run on", 1.0)
         step = self.recipe.steps[-1]
         first = catalog.find(step.method).source
-        painted = {name: array for name, array in inputs.items() if name != first.name or _role(first) == "labels"}
+        # What is not in memory and run on in part is not read whole to know it again.
+        whole = self.recipe.selection is None
+        known = {name: array for name, array in inputs.items() if whole or isinstance(array, np.ndarray)}
+        painted = {name: array for name, array in known.items() if name != first.name or _role(first) == "labels"}
         sources = with_fingerprints(self.sources, painted)
         chain = chained(step, self.recipe.selection, sources, self.parents)
         provenance = {
