@@ -357,3 +357,28 @@ def test_how_far_steps_look_is_learnt_although_a_sample_is_refused():
     answer = answered(PreviewJob(recipe, {"image": image}, plane(image.shape, box=((14, 30), (26, 44)))))
     assert answer.approximate == ""
     same_voxels(answer, the_run(recipe, {"image": image}))
+
+
+OTHER_NAMES = [
+    pytest.param(
+        Selection("tcyx", channel=0, each="t", pooled=True),
+        Selection("ctyx", channel=0, each="t", pooled=True),
+        id="axes",
+    ),
+    pytest.param(Selection("tzyx", each="t", pooled=True), Selection("tzyx", each="tz", pooled=True), id="each"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), OTHER_NAMES)
+def test_statistics_are_not_those_of_the_image_cut_otherwise(before, after):
+    image = np.random.default_rng(0).integers(0, 50, (3, 3, 24, 26)).astype(np.uint16)
+    image[:, 1:, 6:18] += 100 * np.arange(1, 10, dtype=np.uint16).reshape(3, 3, 1, 1)[:, 1:]
+    cache = StatisticsCache()
+    view = View((2, 3), (0, 0, 0, 0), ((0, 1), (0, 1), (0, 24), (0, 26)))
+
+    def found(selection, cache):
+        step = Step("threshold", {"sigma": 1.5})
+        return answered(PreviewJob(Recipe([step], selection), {"image": image}, view, {"image": "a"}), cache).facts
+
+    found(before, cache)
+    assert found(after, cache) == found(after, StatisticsCache())

@@ -29,6 +29,10 @@ class Whole:
     ----------
     tokens : tuple of hashable
         What the arrays hold: the layer's identity and how often it has changed, for every input.
+    axes : str
+        The axes of the image: by another name an axis is cut otherwise, such as into channels.
+    each : str
+        The axes that are run one index at a time: pooled statistics depend on what the steps see at a time.
     channel : int, str or None
         Which channel of the image.
     level : int
@@ -42,6 +46,8 @@ class Whole:
     """
 
     tokens: tuple[Hashable, ...]
+    axes: str
+    each: str
     channel: Any
     level: int
     box: tuple[tuple[int, int], ...]

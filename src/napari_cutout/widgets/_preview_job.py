@@ -277,7 +277,8 @@ class PreviewJob:
         chosen = self.selection
         steps = zip(part, factor, strict=True)
         at = () if chosen.pooled else tuple(int(i * f) for i, f in steps if isinstance(i, int))
-        return Whole(self._tokens(self.recipe.inputs), chosen.channel, chosen.level, chosen.box, at, settings)
+        tokens = self._tokens(self.recipe.inputs)
+        return Whole(tokens, chosen.axes, chosen.each, chosen.channel, chosen.level, chosen.box, at, settings)
 
     def counted_whole(self) -> Whole:
         """Return what the histogram is of: the image inside its mask, of the frame in view or of all if pooled."""
