@@ -77,7 +77,7 @@ def look(viewer: Any, widget: str, kind: str, theme: str) -> None:
     if (preview := getattr(opened, "preview_box", None)) is not None:
         truth.visible = widget == "Objects"
         preview.setChecked(True)
-        settle(lambda: opened.preview.layer is not None)
+        settle(lambda: bool(opened.bar.status.text()))
     if opened.bar.ready:
         press(opened)
     show_all(viewer)

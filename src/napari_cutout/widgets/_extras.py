@@ -26,6 +26,9 @@ __all__ = ["EXTRAS", "Extra", "HistogramRow", "make_extra"]
 MAX_STROKES_VOXELS = 2**26
 """Voxels of an image above which the grey levels under strokes are not counted for the plot."""
 
+MAX_HEIGHT = 260
+"""Height beyond which the histogram would push the rest of a form out of view, in pixels."""
+
 COLOURS = ("#009e73", "#d55e00", "#56b4e9", "#e69f00", "#cc79a7", "#f0e442", "#0072b2")
 """Colours of labels as long as no layer shows them."""
 
@@ -72,11 +75,13 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         self.view = HistogramExtra(frame.viewer, frame.methods)
         self._asked: Any = None
         self._strokes_asked: Any = None
+        self._waiting: tuple[Form, Target] | None = None
         self._slot = WorkerSlot()
         self._settings: Mapping[str, Any] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
+        self.setMaximumHeight(MAX_HEIGHT)
         self.view.changed.connect(self.changed)
         self.view.changing.connect(self.changing)
         frame.preview.counted.connect(self._show_counted)
@@ -120,7 +125,7 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         """Ask for the histogram, unless that is the question that was asked last."""
         counted = {name: token_of(layer) for name, layer in layers.items() if name in (job.source, "mask")}
         frame = tuple(job.view.point) if aim.selection.each and not aim.selection.pooled else ()
-        asked = (counted, aim.selection, frame, id(job.inputs.get("mask")))
+        asked = (counted, aim.selection, frame, job.drawn)
         if asked != self._asked:
             self._asked = asked
             self._frame.preview.count(job, layers)
@@ -143,7 +148,10 @@ class HistogramRow(QWidget):  # type: ignore[misc]
                 self.view.show_strokes({}, self._colour_of, str)
             return
         asked = (token_of(strokes), token_of(form.source))
-        if asked == self._strokes_asked or self._slot.worker is not None:
+        if asked == self._strokes_asked:
+            return
+        if self._slot.worker is not None:
+            self._waiting = (form, aim)
             return
         self._strokes_asked = asked
         painted, mask = _layers.copy_of(strokes), form.layers.get("mask")
@@ -171,6 +179,9 @@ class HistogramRow(QWidget):  # type: ignore[misc]
 
         def end() -> None:
             self._slot.worker = None
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None and not worker.abort_requested:
+                self._count_strokes(*waiting)
 
         worker.signals.returned.connect(lambda found: None if worker.abort_requested else show(found))
         worker.signals.finished.connect(end)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, get_args
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from .. import catalog
 from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
@@ -16,6 +16,7 @@ from .._method import Method, Param
 from ..recipe import Recipe
 from . import _layers
 from ._access import align, explain, order_tabs
+from ._contents import token_of
 from ._dock import Dock, form, group, problem_line
 from ._editors import Editor, caption
 from ._extent import extent_of
@@ -47,6 +48,9 @@ _FROM_THE_LAYER = ("spacing",)
 _SETTLED = 200
 """Milliseconds without a move after which the view is looked at again; by then the canvas was drawn."""
 
+_PATIENCE = 300
+"""Milliseconds without an answer after which a preview is said to be computed."""
+
 _MEMORY_KEPT = 2000
 """Milliseconds after which the free memory is asked for anew."""
 
@@ -76,11 +80,18 @@ class MethodFrame(Dock):
         self.results = Results(self.viewer)
         self.facts: Mapping[str, Any] = {}
         self._facts_of: Any = None
+        self._asked: Any = None
+        self._out_of_sight = False
+        self._told: Any = None
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings = form()
         self._free = (0, QTimer(self))
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(_PATIENCE)
+        self._late.timeout.connect(lambda: self.bar.say("preview: computing…"))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.show_extras)
@@ -203,7 +214,10 @@ class MethodFrame(Dock):
         self._voxel.setWordWrap(True)
         self.voxel_size.changed.connect(self.refresh)
         self._sized: tuple[Layer | None, int] = (None, 0)
-        for widget in (self._voxel, self.voxel_size, self._lines["spacing"]):
+        self.keep_size = QPushButton("Set on the layer")
+        self.keep_size.setToolTip("Give the layer this scale and unit, so that results, tables and files have it, too")
+        self.keep_size.clicked.connect(lambda _: self._set_voxel_size())
+        for widget in (self._voxel, self.voxel_size, self.keep_size, self._lines["spacing"]):
             layout.addRow(widget)
 
     def _build_own_settings(self) -> None:
@@ -304,8 +318,8 @@ class MethodFrame(Dock):
         self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})
         self.bar.calm()
         self.bar.set_ready(not sentences)
-        if self._facts_of != (self.method.name, self.settings):
-            self.facts, self._facts_of = {}, (self.method.name, self.settings)
+        if self._facts_of != (now := self._question(says, found)):
+            self.facts, self._facts_of = {}, now
         self._show_plan(says, found)
         self._ask_preview(says if not sentences else None)
         self._show_extras_soon()
@@ -317,6 +331,13 @@ class MethodFrame(Dock):
         except ValueError as error:
             return None, (Problem("region", str(error)),)
         return says, problems(says)
+
+    def _question(self, says: Form | None, found: tuple[Problem, ...]) -> Any:
+        """Return what is equal as long as the form asks the same of the same voxels."""
+        if says is None or found:
+            return None
+        held = {name: token_of(layer) for name, layer in says.layers.items() if layer is not None}
+        return says.method.name, dict(says.settings), held, says.target.selection
 
     def _show_plan(self, says: Form | None, found: tuple[Problem, ...]) -> None:
         """Say where a run would be, and how much memory it would take."""
@@ -334,6 +355,7 @@ class MethodFrame(Dock):
         asked = image is not None and not _layers.has_voxel_size(image, axes)
         self._voxel.setVisible(image is not None)
         self.voxel_size.setVisible(asked)
+        self.keep_size.setVisible(asked and self.voxel_size.value is not None)
         before, self._sized = self._sized, (image, len(axes))
         if image is None:
             return
@@ -346,6 +368,12 @@ class MethodFrame(Dock):
             lengths, unit = given.lengths, given.unit
         for editor in self.editors.values():
             editor.show_world(lengths, unit)
+
+    def _set_voxel_size(self) -> None:
+        """Give the layer the size that the fields say."""
+        given, layer = self.voxel_size.value, self.source
+        if given is not None and layer is not None and len(given.lengths) == layer.ndim:
+            layer.scale, layer.units = given.lengths, (given.unit,) * layer.ndim
 
     def fields(self) -> Mapping[str, QWidget]:
         """Return the fields of the chosen method, and of the voxel size and the device."""
@@ -370,17 +398,19 @@ class MethodFrame(Dock):
             if self.bar.ready:  # else the form shows why
                 self.bar.say(str(error), problem=True)
             return
-        self._facts_of = (self.method.name, self.settings)
-        self.bar.start(self.results.work(request, source, update=self.result_bar.updates))
+        self._asked = self._facts_of = self._question(*self._read)
+        self.bar.start(self.results.work(request, self.layers, source, update=self.result_bar.updates))
 
     def show_result(self, result: Finished) -> None:
         """Show the labels, as a layer of their own or in that of the run before."""
         outcome: Outcome = result.outcome
         self.preview.clear()
+        self._late.stop()
         layer = self.results.put(result)
         self.bar.say(outcome.summary)
-        if self._facts_of == (self.method.name, self.settings):
-            self.facts = outcome.facts
+        self._told = self._facts_of
+        if self._asked == self._question(*self._checked()):
+            self.facts, self._facts_of = outcome.facts, self._asked
         self.result_bar.show_for(layer, outcome)
         self.show_extras()
 
@@ -440,9 +470,14 @@ class MethodFrame(Dock):
     def _ask_preview(self, says: Form | None) -> None:
         if not self.preview.is_on:
             return
-        if says is None:
+        if says is None or self._out_of_sight:
             self.preview.clear()
+            self._late.stop()
+            if not self.bar.running:
+                self.bar.say("")
             return
+        if not self._late.isActive():
+            self._late.start()
         job, layers, aim = self.preview_job(says)
         self.preview.ask(job, layers, aim.place, aim.spread)
 
@@ -455,13 +490,18 @@ class MethodFrame(Dock):
         return PreviewJob(Recipe((step,), aim.selection), inputs, view), layers, aim
 
     def _show_answer(self, answer: PreviewAnswer) -> None:
-        if self._facts_of == (self.method.name, self.settings):
+        self._late.stop()
+        if self._facts_of == self._question(*self._read):
             self.facts = answer.facts
+        self._show_extras_soon()
+        if self._told == self._facts_of:  # what the run has said holds, and says more
+            return
+        self._told = None
         words = ("preview", levels_found(answer.facts), answer.approximate and f"approximate: {answer.approximate}")
         self.bar.say(" · ".join(word for word in words if word))
-        self._show_extras_soon()
 
     def _show_no_answer(self, sentence: str) -> None:
+        self._late.stop()
         self.bar.say(f"no preview: {sentence}")
 
     # Extras
@@ -495,7 +535,7 @@ class MethodFrame(Dock):
         method = catalog.find(change.method)
         known = {p.name for p in method.settings}
         settings = {name: value for name, value in self.settings.items() if name in known} | dict(change.settings)
-        says = replace(self.says(), method=method, settings=settings, memo={})
+        says = replace(self.says(), method=method, settings=settings)
         if not problems(says):
             self._ask_preview(says)
 
@@ -541,12 +581,14 @@ class MethodFrame(Dock):
 
     def hideEvent(self, event: Any) -> None:
         """Take the preview away while the widget is not seen."""
+        self._out_of_sight = True
         if self.preview.is_on and not self.closed:
             self.preview.clear()
         super().hideEvent(event)
 
     def showEvent(self, event: Any) -> None:
         """Show the preview again."""
+        self._out_of_sight = False
         super().showEvent(event)
         align([*(label for label, _ in self._rows.values()), *self.target_rows.labels])
         if self.preview.is_on and not self.closed:
