@@ -256,7 +256,7 @@ def test_an_outline_and_a_mask_are_both_held_to(blobs):
     outline = Outline((np.array([[-1.0, -1], [-1, 40], [16.5, 40], [16.5, -1]]),), (0, 1))
     extent = Extent((0, 0), None, outline)
     mask = np.zeros(blobs.shape, np.uint8)
-    mask[:, 5:] = 3
+    mask[:, 10:] = 3  # through the middle of an object
     inside = np.zeros(blobs.shape, bool)
     inside[:17] = True
     for layer, expected in ((None, inside), (Labels(mask), inside & (mask != 0))):
@@ -331,6 +331,16 @@ def test_the_region_that_is_suggested_fits_and_little_more_would(shape, choice, 
         return estimate(part, part.target)
 
     assert needs(1) <= free < needs(1.4)
+
+
+def test_the_region_that_is_suggested_fits_where_blocks_in_work_weigh_more_than_voxels():
+    far = np.broadcast_to(np.uint16(7), (16, 2048, 2048))  # takes no memory
+    layers = {"image": Image(far, contrast_limits=(0, 9)), "mask": None}
+    says = form("threshold", layers, sigma=2.0)
+    free = estimate(says, says.target) // 4
+    found = re.search(r"a region of (\d+) × (\d+) pixels", memory_sentence(replace(says, free=free)))  # noqa: RUF001
+    ends = ((0, 16), *((0, int(n)) for n in found.groups()))
+    assert problems(replace(says, free=free, extent=Extent((0, 0, 0), ends))) == ()
 
 
 def test_where_nothing_fits_other_programs_are_named():
