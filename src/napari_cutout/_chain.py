@@ -111,13 +111,16 @@ def chained(
         apart[first] = _why_not_on_all(whole, parents[first].recipe.selection)
     if first in apart and not apart[first]:
         shared = parents[first].recipe.selection
-        others = _by_selection(apart, parents, shared)
+        others = _by_image(_by_selection(apart, parents, shared), sources, parents, first)
         alone = [name for name in names if others.get(name, "it is an input") and name != first]
         if alone and shared is not None and shared.box:
             apart[first] = f"it covers a region, and {alone[0]} the whole"
-        else:
+        elif not others[first]:
             return _joined(step, shared, sources, parents, others)
-    return _joined(step, whole, sources, parents, _by_selection(apart, parents, whole))
+        else:
+            apart[first] = others[first]
+    fitting = _by_selection(apart, parents, whole)
+    return _joined(step, whole, sources, parents, _by_image(fitting, sources, parents, first))
 
 
 def _normal(selection: Selection | None) -> Selection | None:
@@ -148,6 +151,21 @@ def _by_selection(apart: Mapping[str, str], parents: Mapping[str, Made], selecti
     """Add to the reasons of those that could be chained that their selection is another."""
     other = "it was made of another part of the image"
     return {name: why or ("" if parents[name].recipe.selection == selection else other) for name, why in apart.items()}
+
+
+def _by_image(
+    apart: Mapping[str, str], sources: Mapping[str, Source], parents: Mapping[str, Made], first: str
+) -> dict[str, str]:
+    """Add to the reasons that an image holds other voxels by now: a layer can be read only as it is."""
+    seen, found = list(sources.values()), dict(apart)
+    for name in sorted(apart, key=lambda name: name != first):  # what is cut has the first say
+        own = list(parents[name].sources.values())
+        changed = [one for one in own if any(one.was_changed(other) for other in seen)]
+        if changed and not found[name]:
+            found[name] = f"{changed[0].layer or changed[0].path} was changed since"
+        if not found[name]:
+            seen += own
+    return found
 
 
 def _joined(

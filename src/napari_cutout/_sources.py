@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ._array import Array, dtype_name, to_numpy
 
-__all__ = ["Source", "fingerprint"]
+__all__ = ["Source", "checksum", "fingerprint"]
 
 RUN_VOXELS = 1 << 20
 """Voxels that are brought to one dtype and hashed at a time; part of what a fingerprint is."""
@@ -42,6 +43,9 @@ class Source:
         Its dtype, such as ``"uint16"``.
     sha256 : str
         The `fingerprint` of what users paint; empty for images.
+    contents : str
+        By what the voxels of an image that were run on are known again: their `checksum`, or what dask calls an array
+        that is not in memory; empty if that is not known.
     multiscale : bool
         True if the layer holds one array per level.
     in_memory : bool
@@ -53,6 +57,7 @@ class Source:
     shape: tuple[int, ...] = ()
     dtype: str = ""
     sha256: str = ""
+    contents: str = ""
     multiscale: bool = False
     in_memory: bool = True
 
@@ -70,10 +75,17 @@ class Source:
     def is_same(self, other: Source) -> bool:
         """Tell whether two inputs held the same voxels, as far as is known of them.
 
-        What users paint is known by its fingerprint, an image by its file and the name of its layer.
+        What users paint is known by its fingerprint, an image by its file, the name of its layer, and its contents.
         """
         if self.sha256 and other.sha256:
             return self.sha256 == other.sha256
+        return self._is_at(other) and not self.was_changed(other)
+
+    def was_changed(self, other: Source) -> bool:
+        """Tell whether two inputs are one image of one layer, which held other voxels the second time."""
+        return self._is_at(other) and bool(self.contents and other.contents) and self.contents != other.contents
+
+    def _is_at(self, other: Source) -> bool:
         named = bool(self.layer or self.path)
         return named and (self.layer, self.path, self.shape, self.dtype) == (
             other.layer,
@@ -114,6 +126,29 @@ def fingerprint(array: Array) -> str:
         digest.update(narrow.dtype.str.encode())
         digest.update(narrow.data)
     return digest.hexdigest()
+
+
+def checksum(array: Array) -> str:
+    """Return by what the voxels of an image are known again, far faster than a `fingerprint`.
+
+    Parameters
+    ----------
+    array : array
+        Of any shape, dtype and library.
+
+    Returns
+    -------
+    str
+        8 hexadecimal digits: the CRC-32 of the values in C order, as they are stored.
+
+    Notes
+    -----
+    It guards against mistakes, not against malice: two images share it by chance once in 4 billion times.
+    """
+    found = 0
+    for slab in _slabs(array):
+        found = zlib.crc32(np.ascontiguousarray(slab).reshape(-1).view(np.uint8), found)
+    return f"{found:08x}"
 
 
 def _slabs(array: Array) -> Iterator[NDArray[Any]]:

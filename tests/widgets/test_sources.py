@@ -11,9 +11,11 @@ import dask.array as da
 import numpy as np
 import pytest
 
+import napari_cutout as nc
+from napari_cutout._selection import Selection
 from napari_cutout._sources import Source, fingerprint
 from napari_cutout.recipe import Recipe, Step
-from napari_cutout.widgets._sources import as_provenance, parents_of, source_of, with_fingerprints
+from napari_cutout.widgets._sources import as_provenance, parents_of, source_of, with_contents, with_fingerprints
 
 
 def layer(data: Any, name: str = "nuclei", path: Any = None, **more: Any) -> Any:
@@ -59,3 +61,42 @@ def test_only_layers_that_a_run_made_are_parents() -> None:
     found = parents_of({"labels": made, "mask": own, "markers": None})
     assert list(found) == ["labels"]
     assert (found["labels"].recipe, found["labels"].sha256) == (recipe, "f" * 64)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_an_image_is_known_again_by_its_voxels(dtype: str) -> None:
+    image = np.arange(60).reshape(3, 4, 5).astype(dtype)
+    sources = {"image": Source("nuclei", shape=(3, 4, 5), dtype=dtype)}
+
+    def contents(array: Any, selection: Selection | None = None) -> str:
+        return with_contents(sources, "image", array, selection)["image"].contents
+
+    rolled = np.roll(image, 1, axis=2)
+    assert contents(image) == contents(image.copy(order="F")) != contents(rolled)
+    box = Selection("cyx", channel=1, box=((0, 2), (1, 3)))
+    elsewhere = image.copy()
+    elsewhere[0] = elsewhere[:, 3] = 9
+    assert contents(elsewhere, box) == contents(image, box) != contents(rolled, box)
+    assert contents(image, Selection("cyx", channel="grey")) == contents(image)
+
+
+def test_dask_tells_what_an_array_is_without_reading_it() -> None:
+    lazy = [da.zeros((4, 4), chunks=2) + n for n in range(2)]
+    found = [with_contents({}, "image", one, None)["image"].contents for one in (*lazy, lazy[0])]
+    assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.qt
+def test_a_layer_whose_data_were_replaced_has_no_file_until_it_is_saved(viewer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    nc.io.write(path, nc.Volume(np.ones((4, 5), np.uint8), "yx"), kind="image")
+    (image,) = viewer.open(str(path), plugin="napari")
+    assert source_of(image).path == str(path)
+    viewer.dims.ndisplay = 3
+    image.visible = False
+    image.visible = True
+    assert source_of(image).path == str(path)  # it was drawn anew and holds the same
+    image.data = np.zeros((4, 5), np.uint8)
+    assert source_of(image).path == ""
+    image._source = image.source.model_copy(update={"path": str(tmp_path / "b.tif")})
+    assert source_of(image).path.endswith("b.tif")

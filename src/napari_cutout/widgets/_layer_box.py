@@ -8,6 +8,8 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from ._sources import watch
+
 __all__ = ["LayerBox", "LayerField", "LayerListener"]
 
 Layer = Any
@@ -66,6 +68,8 @@ class LayerBox(QComboBox):  # type: ignore[misc]
         """Offer what the layer list holds now, and keep the choice where it is still there."""
         before = self.layer
         offered = [layer for layer in self._layers if isinstance(layer, self._kind) and not is_preview(layer)]
+        for layer in offered:
+            watch(layer)
         new: list[Layer | None] = [None, *offered] if self._optional else [*offered]
         self.blockSignals(True)
         self.clear()

@@ -22,7 +22,7 @@ from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step
 from . import _layers
 from ._preferences import name_of_result
-from ._sources import as_provenance, inherited, parents_of, source_of, with_fingerprints
+from ._sources import as_provenance, inherited, parents_of, source_of, with_contents, with_fingerprints
 from ._target import Choice, Extent, Outline, Target, smaller_choices, spatial, target
 
 __all__ = [
@@ -238,6 +238,8 @@ class Request:
         known = {name: array for name, array in inputs.items() if whole or isinstance(array, np.ndarray)}
         painted = {name: array for name, array in known.items() if name != first.name or _role(first) == "labels"}
         sources = with_fingerprints(self.sources, painted)
+        if first.name not in painted:
+            sources = with_contents(sources, first.name, self.inputs[first.name], self.recipe.selection)
         chain = chained(step, self.recipe.selection, sources, self.parents)
         provenance = {
             **result.provenance,

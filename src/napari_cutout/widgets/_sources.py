@@ -6,15 +6,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
-from .._array import dtype_name
+from .._array import dtype_name, is_lazy
 from .._chain import Made, made
-from .._sources import Source, fingerprint
+from .._selection import Selection
+from .._sources import Source, checksum, fingerprint
 
-__all__ = ["PAINTED", "as_provenance", "inherited", "parents_of", "source_of", "with_fingerprints"]
+__all__ = [
+    "PAINTED",
+    "as_provenance",
+    "inherited",
+    "parents_of",
+    "source_of",
+    "watch",
+    "with_contents",
+    "with_fingerprints",
+]
 
 Layer = Any
 """A napari layer, or anything with a name, data and perhaps a source."""
@@ -22,6 +32,34 @@ Layer = Any
 PAINTED: WeakKeyDictionary[Layer, dict[str, Any]] = WeakKeyDictionary()
 """What was painted for the labels of a layer and of those that it was made from, by fingerprint, so that it can be
 saved beside the recipe even after the strokes have changed."""
+
+_WATCHED: WeakSet[Layer] = WeakSet()
+_REPLACED: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()
+"""The files that layers came from, and whose voxels they no longer hold."""
+
+
+def watch(layer: Layer) -> None:
+    """Notice from now on when a layer gets other data, so that its file is no longer taken for where it came from.
+
+    Parameters
+    ----------
+    layer : napari layer
+        Watching it twice is watching it once. An image that is edited in place tells nobody.
+    """
+    layer = getattr(layer, "__wrapped__", layer)  # plugins may get layers behind a proxy
+    if hasattr(layer, "events") and layer not in _WATCHED:
+        _WATCHED.add(layer)
+        layer.events.data.connect(_replaced)
+
+
+def _replaced(event: Any) -> None:
+    _REPLACED[event.source] = _path(event.source) or _REPLACED.get(event.source, "")
+
+
+def _holds_its_file(layer: Layer, path: str) -> bool:
+    """Tell whether a layer holds what is in its file, as far as it was watched; it may have been saved since."""
+    layer = getattr(layer, "__wrapped__", layer)
+    return not hasattr(layer, "events") or _REPLACED.get(layer, "") != path
 
 
 def source_of(layer: Layer, painted: Any = None) -> Source:
@@ -39,11 +77,13 @@ def source_of(layer: Layer, painted: Any = None) -> Source:
     Source
         With the fingerprint of `painted`.
     """
+    watch(layer)
+    path = _path(layer)
     multiscale = bool(getattr(layer, "multiscale", False))
     array = layer.data[0] if multiscale else layer.data
     return Source(
         layer=str(layer.name),
-        path=_path(layer),
+        path=path if not path or _holds_its_file(layer, path) else "",
         shape=tuple(int(n) for n in array.shape),
         dtype=dtype_name(array),
         sha256="" if painted is None else fingerprint(painted),
@@ -87,6 +127,45 @@ def with_fingerprints(sources: Mapping[str, Source], painted: Mapping[str, Any])
         known, shape = found.get(name, Source()), tuple(int(n) for n in array.shape)
         found[name] = replace(known, sha256=fingerprint(array), shape=shape, dtype=dtype_name(array))
     return found
+
+
+def with_contents(
+    sources: Mapping[str, Source], name: str, image: Any, selection: Selection | None
+) -> dict[str, Source]:
+    """Return sources with what an image held; it reads what is run on, so call it in a thread.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        By the names of the inputs.
+    name : str
+        Which of them is the image.
+    image : array
+        As the layer holds it.
+    selection : Selection or None
+        What of it is run on.
+
+    Returns
+    -------
+    dict
+        The same, with the ``contents`` of the image if it is in memory or of dask.
+    """
+    known = sources.get(name, Source())
+    if isinstance(image, np.ndarray):
+        known = replace(known, contents=checksum(_selected(image, selection)))
+    elif is_lazy(image):
+        known = replace(known, contents=str(getattr(image, "name", "")))
+    return {**sources, name: known}
+
+
+def _selected(image: Any, selection: Selection | None) -> Any:
+    """Return the voxels of an image that are run on, with all the channels that are needed for it."""
+    if selection is None:
+        return image
+    along = dict(zip(selection.kept_axes, selection.bounds(tuple(image.shape)), strict=True))
+    if isinstance(selection.channel, int):
+        along["c"] = (selection.channel, selection.channel + 1)
+    return image[tuple(slice(*along.get(axis, (None,))) for axis in selection.axes)]
 
 
 def parents_of(layers: Mapping[str, Layer | None]) -> dict[str, Made]:
