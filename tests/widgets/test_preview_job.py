@@ -14,7 +14,9 @@ from napari_cutout.methods.histogram import histogram
 from napari_cutout.recipe import Recipe, Step
 from napari_cutout.widgets import _preview_arrays, _preview_region
 from napari_cutout.widgets._known_statistics import StatisticsCache
+from napari_cutout.widgets._preview_arrays import DrawnMask
 from napari_cutout.widgets._preview_job import PreviewJob
+from napari_cutout.widgets._target import Outline
 from napari_cutout.widgets._view import View
 
 from ..cases import arrays_of, settings_of, two_humps
@@ -382,3 +384,44 @@ def test_statistics_are_not_those_of_the_image_cut_otherwise(before, after):
 
     found(before, cache)
     assert found(after, cache) == found(after, StatisticsCache())
+
+
+DIAMOND = np.array([[2.0, 15], [15, 28], [28, 15], [15, 2]])
+
+
+def in_outline(image, mask, corners, token="a"):
+    """Return a job that looks into an outline, and into a mask that is painted where there is one."""
+    drawn = DrawnMask(Outline((corners,), (1, 2)), (1.0, 1.0, 1.0), image.shape, mask)
+    recipe = Recipe([Step("threshold", {}, {"image": "image", "mask": "mask"})])
+    tokens = {"image": token} | ({} if mask is None else {"mask": "painted"})
+    return PreviewJob(recipe, {"image": image, "mask": drawn}, plane(image.shape, 4, ((3, 20), (8, 30))), tokens)
+
+
+@pytest.mark.parametrize("painted", [pytest.param(False, id="drawn"), pytest.param(True, id="drawn and painted")])
+def test_a_mask_that_is_drawn_is_that_of_the_run(painted):
+    image = two_humps((9, 30, 32))
+    image[:, :, 20:] += 90
+    mask = (np.indices(image.shape)[2] < 19).astype(np.uint8) if painted else None
+    job, cache = in_outline(image, mask, DIAMOND), StatisticsCache()
+    inside = job.inputs["mask"][:, :, :]
+    far = np.abs(np.indices(image.shape)[1:] - 15).sum(axis=0)  # from the middle of the diamond
+    expected = (far < 13) if mask is None else (far < 13) & (mask != 0)
+    np.testing.assert_array_equal(inside[far != 13], expected[far != 13])  # of an edge, one side belongs to it
+    answer, whole = answered(job, cache), execute(job.recipe, {"image": image, "mask": inside}, device="cpu")
+    assert answer.approximate == ""
+    assert answer.facts == whole.provenance["facts"]
+    same_voxels(answer, whole.labels)
+    np.testing.assert_array_equal(job.count(cache, quiet, never).counts, histogram(image, mask=inside).counts)
+
+
+@pytest.mark.parametrize("painted", [pytest.param(False, id="drawn"), pytest.param(True, id="drawn and painted")])
+def test_another_outline_has_other_statistics_and_the_same_one_is_known_again(painted):
+    image = two_humps((9, 30, 32))
+    image[:, :, 20:] += 90
+    mask, cache = np.ones(image.shape, np.uint8) if painted else None, StatisticsCache()
+    jobs = [in_outline(image, mask, corners) for corners in (DIAMOND, np.add(DIAMOND, (0, 3)), DIAMOND.copy())]
+    first, other, again = (answered(job, cache).facts for job in jobs)
+    assert other == answered(jobs[1]).facts != first == again
+    wholes = [job.counted_whole() for job in jobs]
+    assert wholes[0] == wholes[2] != wholes[1]
+    assert not jobs[2].run(cache, quiet, never).wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .._array import Array, to_numpy
 from .._selection import Box, Selection
-from ._target import factors
+from ._target import Outline, factors
 
-__all__ = ["Sample", "levels", "read", "sample_of"]
+__all__ = ["DrawnMask", "Sample", "levels", "read", "sample_of"]
 
 Index = tuple[slice | int, ...]
 """Where to read, along every axis but c: an index takes the axis away."""
@@ -28,6 +28,39 @@ FILTERED_VOXELS = 1 << 27
 
 MOST_SLABS = 8
 """Slices, or bands of rows, that stand for an image that may not be read whole."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnMask:
+    """A mask that is True inside drawn outlines.  It is cheap to make: only the box that is read of it is drawn.
+
+    Parameters
+    ----------
+    outline : Outline
+        What is drawn.
+    factor : tuple of float
+        How many voxels of full resolution one of its voxels spans, along every axis.
+    shape : tuple of int
+        Its shape.
+    painted : array, optional
+        A mask of that shape; what is 0 in it is False, too.
+    """
+
+    outline: Outline
+    factor: tuple[float, ...]
+    shape: tuple[int, ...]
+    painted: Array | None = None
+
+    @property
+    def token(self) -> Hashable:
+        """What is equal as long as the same is drawn; what is painted is known by its layer."""
+        corners = tuple(tuple(map(tuple, np.asarray(polygon).tolist())) for polygon in self.outline.polygons)
+        return "drawn", corners, self.outline.axes, self.factor, self.shape
+
+    def __getitem__(self, index: Index) -> NDArray[Any]:
+        """Return a box of it, as bool."""
+        inside: NDArray[Any] = self.outline.mask(self.shape, self.factor)[index]
+        return inside if self.painted is None else inside & (to_numpy(self.painted[index]) != 0)
 
 
 def levels(source: Any) -> list[Array]:
@@ -138,9 +171,7 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
     shapes = [_kept(array, selection) for array in pyramid]
     bounds = selection.box or tuple((0, n) for n in shapes[base])
     here = Sample(inputs, selection, base, (1.0,) * len(bounds), _parts(selection, bounds, at, (1.0,) * len(bounds)))
-    in_memory = isinstance(pyramid[base], np.ndarray) and all(
-        isinstance(levels(a)[0], np.ndarray) for a in list(inputs.values())[1:]
-    )
+    in_memory = _in_memory(pyramid[base]) and all(_in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
     if in_memory and (not filtered or _voxels(here.parts[0]) <= FILTERED_VOXELS):
         return here
     for lower in range(base + 1, len(shapes)):
@@ -156,6 +187,12 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
     if sum(map(_voxels, slabs)) == sum(map(_voxels, here.parts)):
         return here
     return Sample(inputs, selection, base, here.factor, slabs, f"{len(slabs)} of its slices or bands of rows")
+
+
+def _in_memory(array: Any) -> bool:
+    if isinstance(array, DrawnMask):
+        return array.painted is None or _in_memory(array.painted)
+    return isinstance(array, np.ndarray)
 
 
 def _kept(array: Array, selection: Selection) -> tuple[int, ...]:

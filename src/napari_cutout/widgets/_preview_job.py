@@ -20,7 +20,7 @@ from .._statistics import Enough, Gathering, Key, Known, current, pooled, swept,
 from ..methods._grey_levels import Histogram, counting
 from ..recipe import Recipe, Step
 from ._known_statistics import Found, StatisticsCache, Whole, settings_before_the_cut
-from ._preview_arrays import levels, read, sample_of
+from ._preview_arrays import DrawnMask, levels, read, sample_of
 from ._preview_region import Region, region_of, widened
 from ._view import View
 
@@ -93,7 +93,8 @@ class PreviewJob:
         What the run would run, with its selection.
     inputs : mapping of str to array or list of arrays
         The whole arrays by the recipe's names: NumPy, dask or zarr. For a pyramid, the image is the list of its
-        levels from full resolution down; all else lies on the level that the selection names.
+        levels from full resolution down; all else lies on the level that the selection names. A mask may be a
+        `DrawnMask`.
     view : View
         What is shown of the image, in voxels of its first level, along all axes of its layer.
     tokens : mapping of str to hashable
@@ -250,6 +251,12 @@ class PreviewJob:
         return self.recipe.inputs[0]
 
     @property
+    def drawn(self) -> Hashable:
+        """What is equal as long as the same outlines are drawn to look into; None if there are none."""
+        mask = self.inputs.get("mask")
+        return mask.token if isinstance(mask, DrawnMask) else None
+
+    @property
     def _ordered(self) -> dict[str, Any]:
         """The inputs, the image first."""
         return {name: self.inputs[name] for name in self.recipe.inputs}
@@ -289,7 +296,9 @@ class PreviewJob:
         return replace(self.whole(part, region.factor, ()), tokens=tokens)
 
     def _tokens(self, names: Sequence[str]) -> tuple[Hashable, ...]:
-        return tuple(self.tokens.get(n, id(self.inputs[n])) for n in names)
+        """Return what is equal as long as the inputs hold the same; a mask that is drawn has no array to know it by."""
+        held = {n: a.painted if isinstance(a := self.inputs[n], DrawnMask) else a for n in names}
+        return (*(self.tokens.get(n, None if a is None else id(a)) for n, a in held.items()), self.drawn)
 
 
 # One part -------------------------------------------------------------------------------------------------

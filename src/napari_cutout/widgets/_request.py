@@ -22,6 +22,7 @@ from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step
 from . import _layers
 from ._preferences import name_of_result
+from ._preview_arrays import DrawnMask
 from ._sources import as_provenance, inherited, parents_of, source_of, with_contents, with_fingerprints
 from ._target import Choice, Extent, Outline, Target, smaller_choices, spatial, target
 
@@ -506,7 +507,8 @@ def preview_inputs(form: Form, aim: Target) -> tuple[dict[str, Any], dict[str, L
     Returns
     -------
     inputs : dict
-        Arrays by the names of the method's parameters, none of them copied; all levels of a pyramid as a list.
+        Arrays by the names of the method's parameters, none of them copied or drawn; all levels of a pyramid as a
+        list.
     layers : dict
         The layers of those arrays.
     """
@@ -514,7 +516,9 @@ def preview_inputs(form: Form, aim: Target) -> tuple[dict[str, Any], dict[str, L
     held = list(source.data) if source.multiscale else source.data
     others = _others(form)
     inputs = {first: held} | {name: aim.as_input(_layers.level_zero(layer)) for name, layer in others.items()}
-    return _in_outline(form, aim, inputs), {first: source, **others}
+    if (outline := _outline(form)) is not None:
+        inputs["mask"] = DrawnMask(outline, aim.factor, _kept_shape(aim), inputs.get("mask"))
+    return inputs, {first: source, **others}
 
 
 def _others(form: Form) -> dict[str, Layer]:
@@ -527,9 +531,13 @@ def _in_outline(form: Form, aim: Target, inputs: dict[str, Any]) -> dict[str, An
     """Leave out what lies outside the drawn shapes."""
     if (outline := _outline(form)) is None:
         return inputs
-    shape = tuple(n for axis, n in zip(aim.selection.axes, aim.array.shape, strict=True) if axis != "c")
-    inside = outline.mask(shape, aim.factor)
+    inside = outline.mask(_kept_shape(aim), aim.factor)
     return {**inputs, "mask": inside if "mask" not in inputs else (inputs["mask"] != 0) & inside}
+
+
+def _kept_shape(aim: Target) -> tuple[int, ...]:
+    """Return the shape of the image at the selected level, along every axis but c."""
+    return tuple(n for axis, n in zip(aim.selection.axes, aim.array.shape, strict=True) if axis != "c")
 
 
 def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
