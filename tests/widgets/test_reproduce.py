@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 
 import numpy as np
 import pytest
 from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QFileDialog
 
 import napari_cutout as nc
 from napari_cutout import catalog, io
@@ -45,10 +47,17 @@ def open_file(viewer, here):
     return save_and_open
 
 
-def copied(widget, form):
+@pytest.fixture
+def copied(qtbot):
     """Return what a press on Copy puts on the clipboard."""
-    widget.result_bar.copy(form)
-    return QGuiApplication.clipboard().text()
+
+    def copy(widget, form):
+        with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000) as told:
+            widget.result_bar.copy(form)
+        assert QGuiApplication.clipboard().text() == told.args[0]
+        return told.args[0]
+
+    return copy
 
 
 def run_python(text):
@@ -67,8 +76,13 @@ def run_command(text):
     return io.read("labels.tif").data
 
 
-def check_all(widget, layer):
+@pytest.fixture
+def check_all(copied):
     """Hold the three ways to the pixels of the layer."""
+    return partial(hold_to, copied)
+
+
+def hold_to(copied, widget, layer):
     expected = np.asarray(layer.data)
     assert expected.any()
     np.testing.assert_array_equal(np.squeeze(run_python(copied(widget, "python"))), np.squeeze(expected))
@@ -77,7 +91,7 @@ def check_all(widget, layer):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
-def test_every_method_is_reproduced(method, viewer, dock, press, open_file):
+def test_every_method_is_reproduced(method, viewer, dock, press, open_file, check_all):
     image = two_humps((40, 52), dtype="uint16")
     strokes = np.zeros(image.shape, np.uint8)
     strokes[image > np.quantile(image, 0.9)], strokes[image < np.quantile(image, 0.2)] = 1, 2
@@ -112,10 +126,11 @@ def test_every_method_is_reproduced(method, viewer, dock, press, open_file):
     ],
     ids=["frames", "pooled", "one frame", "slices", "one slice", "channel", "volumes in time"],
 )
-def test_what_was_run_on_is_reproduced(axes, shape, choice, viewer, dock, press, open_file):
-    image = two_humps(shape, dtype="uint16") + (np.arange(shape[0]) * 900).astype(np.uint16)[
-        (slice(None), *(None,) * (len(shape) - 1))
-    ]
+def test_what_was_run_on_is_reproduced(axes, shape, choice, viewer, dock, press, open_file, check_all):
+    image = (
+        two_humps(shape, dtype="uint16")
+        + (np.arange(shape[0]) * 900).astype(np.uint16)[(slice(None), *(None,) * (len(shape) - 1))]
+    )
     open_file("nuclei", image, axes)
     viewer.dims.set_point(0, 1)
     widget = dock("Threshold")
@@ -125,7 +140,7 @@ def test_what_was_run_on_is_reproduced(axes, shape, choice, viewer, dock, press,
     check_all(widget, widget.results.last)
 
 
-def test_labels_of_labels_are_reproduced_from_the_image(viewer, dock, press, open_file):
+def test_labels_of_labels_are_reproduced_from_the_image(viewer, dock, press, open_file, check_all):
     image = two_humps((40, 52), dtype="uint16")
     open_file("nuclei", image)
     first = dock("Threshold")
@@ -193,3 +208,34 @@ def test_a_saved_layer_brings_its_recipe_back(viewer, dock, press, open_file):
     recipe = Recipe.from_json(ours["recipe"])
     np.testing.assert_array_equal(nc.execute(recipe, {"image": image}).labels, layer.data)
     assert ours["provenance"]["sources"]["image"]["layer"] == "nuclei"
+
+
+def test_labels_that_were_edited_after_opening_are_not_read_from_their_file(viewer, dock, press, open_file, copied):
+    classes = np.zeros((20, 30), np.uint8)
+    classes[2:6, 2:6] = classes[10:15, 4:9] = 1
+    layer = open_file("classes", classes, kind="labels")
+    layer.data[2:6, 20:25] = 1
+    layer.refresh()
+    widget = dock("Objects")
+    widget.boxes["labels"].choose(layer)
+    press(widget)
+    assert widget.results.last.data.max() == 3
+    assert "classes.tif" not in copied(widget, "python")
+    assert "save the layer" in copied(widget, "command")
+
+
+def test_saving_replaces_no_file_that_nobody_was_asked_about(viewer, dock, press, open_file, here, monkeypatch):
+    open_file("nuclei", two_humps((40, 52), dtype="uint16"))
+    mask = open_file("inside", np.ones((40, 52), np.uint8), kind="labels")
+    widget = dock("Threshold")
+    widget.boxes["mask"].choose(mask)
+    press(widget)
+    (here / "new.mask.tif").write_bytes(b"mine")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(here / "new.json"), ""))
+    widget.result_bar.save_button.click()
+    assert (here / "new.mask.tif").read_bytes() == b"mine"
+    assert "new.mask.tif is there already" in widget.bar.status.text()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(here / "other.json"), ""))
+    for _ in range(2):  # again, over what it wrote itself
+        widget.result_bar.save_button.click()
+        assert "saved other.json, and mask beside it" in widget.bar.status.text()

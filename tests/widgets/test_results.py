@@ -47,7 +47,7 @@ def run(viewer, results, image):
         choice = Choice(letters, time="each", channel=1)
         extent = extent_of(viewer, source, choice.letters, region)
         form = Form(entry, {"image": source, "mask": None}, settings, choice, extent, "cpu")
-        work = results.work(resolve(form), source, update=update)
+        work = results.work(resolve(form), form.layers, source, update=update)
         finished = work(lambda stage, fraction: None, lambda: False)
         if meanwhile is not None:
             meanwhile()
@@ -234,20 +234,31 @@ def test_restore_after_painting_on_an_update_keeps_the_painted(viewer, run, resu
     assert layer.data[2, 2] == 7
 
 
-def test_a_region_moves_the_layer_and_restore_moves_it_back(viewer, run, results, image, blobs):
+def test_a_run_on_a_part_is_a_layer_of_its_own_and_a_run_on_that_part_updates_it(viewer, run, results, image, blobs):
     shapes = viewer.add_shapes(
         [np.array([[15.5, 17.5], [15.5, 35.5], [29.5, 35.5], [29.5, 17.5]])],
         shape_type="rectangle",
         scale=image.scale,
         translate=image.translate,
     )
-    layer = run(LEVELS[0])
-    assert run(LEVELS[0], region=shapes) is layer
+    whole = run(LEVELS[0])
+    layer = run(LEVELS[0], region=shapes)
+    assert layer is not whole
+    np.testing.assert_array_equal(whole.data, nc.threshold_at(blobs, value=LEVELS[0]))
     np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[0])[16:30, 18:36])
     np.testing.assert_allclose(layer.data_to_world((0, 0)), image.data_to_world((16, 18)))
-    results.restore()
-    assert layer.data.shape == blobs.shape
+    assert run(LEVELS[2], region=shapes) is layer
+    assert run(LEVELS[2]) is whole
+
+
+def test_restore_brings_the_place_of_the_layer_back(run, results, image):
+    layer = run(LEVELS[0])
+    before = np.asarray(layer.data_to_world((0, 0)))
+    image.translate = (100, 200)
+    assert run(LEVELS[2]) is layer
     np.testing.assert_allclose(layer.data_to_world((0, 0)), image.data_to_world((0, 0)))
+    results.restore()
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), before)
 
 
 def test_labels_with_other_axes_are_a_layer_of_their_own(viewer, run, results):

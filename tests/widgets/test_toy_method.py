@@ -136,12 +136,13 @@ def test_it_previews_what_the_run_then_gives(widget, viewer, press, qtbot, blobs
     assert widget.bar.status.text().startswith(f"{100 * (blobs > 190).mean():.3g} %")
 
 
-def test_its_result_can_be_copied_saved_and_updated(widget, viewer, press, blobs, tmp_path):
+def test_its_result_can_be_copied_saved_and_updated(widget, viewer, press, qtbot, blobs, tmp_path):
     widget.set(level=150.0, one_per_object=True)
     press(widget)
     layer = viewer.layers["blobs toy"]
     assert layer.data.max() == 2
-    widget.result_bar.copy("python")
+    with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000):
+        widget.result_bar.copy("python")
     assert "toy(" in QGuiApplication.clipboard().text()
     assert "level=150.0" in QGuiApplication.clipboard().text()
     widget.result_bar.save(tmp_path / "toy.json")

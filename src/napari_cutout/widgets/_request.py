@@ -409,6 +409,7 @@ def _layer_problem(form: Form, param: Param, aim: Target) -> Problem | None:
                 raise ValueError(_MISSING[_role(param)].format(method=form.method.name))
         else:
             _check_labels_layer(param, layer, form.source, aim)
+            _check_one_use(param, form)
     except (ValueError, TypeError) as error:
         return Problem(param.name, str(error))
     return None
@@ -423,6 +424,18 @@ _MISSING = {
 
 def _role(param: Param) -> str:
     return param.role.name if param.role else ""
+
+
+def _check_one_use(param: Param, form: Form) -> None:
+    """Raise if another field before this one has the same layer."""
+    taken = {p.name for p in form.method.arrays}
+    for name, layer in form.layers.items():
+        if name == param.name:
+            return
+        if name in taken and layer is not None and layer is form.layers[param.name]:
+            raise ValueError(
+                f"{name} and {param.name} are both '{layer.name}'; choose another layer, or press + beside the field"
+            )
 
 
 def _check_labels_layer(param: Param, layer: Layer, image: Layer, aim: Target) -> None:

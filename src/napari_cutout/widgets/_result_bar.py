@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
-from .._chain import made
+from .._chain import Made, made
+from .._sources import fingerprint
+from .._stored import beside
 from ..recipe import Recipe
+from . import _layers
 from ._dock import docks
 from ._request import Outcome
 from ._results import ours
 from ._sources import PAINTED
+from ._worker import WorkerSlot, _Worker
 
 __all__ = ["ResultBar"]
 
@@ -29,10 +34,19 @@ class ResultBar(QWidget):  # type: ignore[misc]
     ----------
     frame : MethodFrame
         The widget whose results these are.
+
+    Attributes
+    ----------
+    copied
+        Emitted with the text once it is on the clipboard.
     """
+
+    copied = Signal(str)
 
     def __init__(self, frame: Any) -> None:
         super().__init__()
+        self._slot = WorkerSlot()
+        self.destroyed.connect(self._slot.quit)
         self._frame = frame
         self._layer: Layer | None = None
         self.python_button, self.save_button = QPushButton("Copy as Python"), QPushButton("Save recipe…")
@@ -89,14 +103,21 @@ class ResultBar(QWidget):  # type: ignore[misc]
         if how is None:
             self._frame.bar.say("the layer does not say how it was made; run again", problem=True)
             return
-        from .._code import as_command, as_python  # with the command line under it, which takes a while to import
+        held = {layer.name: _layers.level_zero(layer) for layer in self._frame.viewer.layers if hasattr(layer, "paint")}
+        self._slot.quit()
+        self._slot.worker = worker = _Worker(
+            lambda *_: written(how, form, held)
+        )  # files are read, to see what they hold
+        worker.signals.returned.connect(lambda text: self._put(text, form))
+        worker.signals.errored.connect(lambda error: self._frame.bar.say(str(error), problem=True))
+        worker.start()
 
-        if form == "python":
-            text = as_python(how.recipe, how.sources, viewer=not all(one.path for one in how.sources.values()))
-        else:
-            text = as_command(how.recipe, how.sources)
+    def _put(self, text: str, form: str) -> None:
+        """Put text on the clipboard and say so."""
+        self._slot.worker = None
         QGuiApplication.clipboard().setText(text)
         self._frame.bar.say("copied as Python" if form == "python" else "copied as a command")
+        self.copied.emit(text)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Save the recipe of the result, and beside it what was painted for it.
@@ -134,8 +155,20 @@ class ResultBar(QWidget):  # type: ignore[misc]
 
     def _ask_and_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save recipe", f"{self._frame.method.name}.json", "*.json")
-        if path:
+        if path and (taken := self._taken(Path(path))):
+            self._frame.bar.say(f"{taken} is there already, and would be replaced; choose another name", problem=True)
+        elif path:
             self.save(path, overwrite=True)
+
+    def _taken(self, path: Path) -> str:
+        """Return the name of a file that saving would replace, though nobody was asked about it; empty if none."""
+        painted = painted_inputs(ours(self._layer), PAINTED.get(self._layer, {})) if self._layer is not None else {}
+        try:
+            known = {stored.path for stored in Recipe.load(path).arrays.values()}
+        except (OSError, ValueError):
+            known = set()
+        there = [file for name in painted if (file := beside(path, name)).exists()]
+        return next((file.name for file in there if file not in known), "")
 
     def _fill_menu(self) -> None:
         """Offer what is possible now."""
@@ -158,6 +191,41 @@ class ResultBar(QWidget):  # type: ignore[misc]
                     action = QAction(f"Use as {name} in {title}", self)
                     action.triggered.connect(lambda _=False, box=box: box.choose(self._layer))
                     yield action
+
+
+def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
+    """Return how labels were made as text; it reads files and layers, so call it in a thread of its own.
+
+    Parameters
+    ----------
+    how : Made
+        How they were made.
+    form : {"python", "command"}
+        What to write.
+    held : mapping of str to array
+        What the Labels layers of the viewer hold now, by their names.
+
+    Returns
+    -------
+    str
+        With a comment for every input that no longer holds what was run on.
+    """
+    from .._code import as_command, as_python, checked  # with the command line under it, which takes a while to import
+
+    sources = checked(how.sources)
+    notes = [
+        f"# the layer {one.layer!r} was painted on since; the recipe, once saved, keeps it as it was\n"
+        for one in sources.values()
+        if one.sha256 and not one.path and not (one.layer in held and fingerprint(held[one.layer]) == one.sha256)
+    ]
+    if form == "command":
+        return "".join(notes) + as_command(how.recipe, sources)
+    in_viewer = not all(one.path for one in sources.values())
+    if in_viewer:
+        notes.insert(
+            0, "# for napari's console, where `viewer` is the window; layers without a file are read from it\n"
+        )
+    return "".join(notes) + as_python(how.recipe, sources, viewer=in_viewer)
 
 
 def painted_inputs(metadata: Mapping[str, Any], painted: Mapping[str, Any]) -> dict[str, Any]:

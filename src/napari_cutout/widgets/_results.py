@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._selection import Selection
 from . import _layers
 from ._request import Outcome, Request
 from ._sources import PAINTED
@@ -39,11 +40,17 @@ class State:
         Its metadata.
     place : mapping
         Where it lay.
+    check : int
+        The checksum of the labels.
+    painted : mapping
+        What users had painted for it, by fingerprint.
     """
 
     data: Any
     metadata: Mapping[str, Any]
     place: Mapping[str, Any]
+    check: int
+    painted: Mapping[str, Any]
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -55,6 +62,7 @@ class Given:
     source: Layer
     data: Any
     check: int
+    selection: Selection | None = None
     before: State | None = None
     painted: bool = False
 
@@ -66,11 +74,11 @@ class Given:
         """Tell whether the layer holds what the run put into it, voxel by voxel; call it in a thread of its own."""
         return self.layer.data is self.data and checksum(self.data) == self.check
 
-    def fill(self, state: State, check: int) -> None:
+    def fill(self, state: State) -> None:
         """Put other labels into the layer."""
-        self.before = state_of(self.layer)
+        self.before = state_of(self.layer, self.check)
         fill(self.layer, state)
-        self.data, self.check, self.painted = self.layer.data, check, False
+        self.data, self.check, self.painted = self.layer.data, state.check, False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,12 +95,15 @@ class Finished:
         The checksum of the labels.
     given : Given, optional
         The layer of an earlier run that nobody had touched when this one had ended.
+    selection : Selection, optional
+        Which part of the source it ran on.
     """
 
     outcome: Outcome
     source: Layer
     check: int
     given: Given | None = None
+    selection: Selection | None = None
 
 
 class Results:
@@ -120,7 +131,7 @@ class Results:
         return self.last is not None and self._given[-1].before is not None
 
     def work(
-        self, request: Request, source: Layer, *, update: bool = True
+        self, request: Request, layers: Mapping[str, Layer | None], source: Layer, *, update: bool = True
     ) -> Callable[[Callable[[str, float], None], Callable[[], bool]], Finished]:
         """Return what a worker is to do for a request.
 
@@ -128,23 +139,29 @@ class Results:
         ----------
         request : Request
             What is to run.
+        layers : mapping of str to napari layer or None
+            What it reads.
         source : napari layer
             What is cut.
         update : bool
             Whether the layer of an earlier run of this widget may be updated: one that was made by the same method
-            from the same layer, and that nobody has renamed or edited since.
+            from the same part of the same layer, that this run does not read, and that nobody has renamed or edited
+            since.
 
         Returns
         -------
         callable
             Takes on_progress and is_cancelled, returns a `Finished`.
         """
-        given = self._candidate(request.name, source) if update else None
+        selection = request.recipe.selection
+        given = self._candidate(request.name, source, selection) if update else None
+        if given is not None and any(layer is given.layer for layer in layers.values()):
+            given = None
 
         def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Finished:
             outcome = request.run(on_progress, is_cancelled)
             free = given if given is not None and given.untouched() else None  # now: somebody may have painted
-            return Finished(outcome, source, checksum(outcome.labels), free)
+            return Finished(outcome, source, checksum(outcome.labels), free, selection)
 
         return work
 
@@ -164,13 +181,13 @@ class Results:
         outcome, given = finished.outcome, finished.given
         if given is None or not self._is_free(given) or given.layer.ndim != np.ndim(outcome.labels):
             layer = self._viewer.add_labels(outcome.labels, **outcome.options)
-            given = Given(layer, layer.name, finished.source, layer.data, finished.check)
+            given = Given(layer, layer.name, finished.source, layer.data, finished.check, finished.selection)
+            PAINTED[layer] = dict(outcome.painted)
             layer.events.paint.connect(given.hear)
         else:
             self._given.remove(given)
             place = {name: outcome.options[name] for name in _PLACE if name in outcome.options}
-            given.fill(State(outcome.labels, outcome.options["metadata"], place), finished.check)
-        PAINTED[given.layer] = dict(outcome.painted)
+            given.fill(State(outcome.labels, outcome.options["metadata"], place, finished.check, outcome.painted))
         self._given = [kept for kept in self._given if kept.layer in self._viewer.layers]
         self._given.append(given)
         return given.layer
@@ -180,12 +197,13 @@ class Results:
         if self.can_restore:
             given = self._given[-1]
             assert given.before is not None
-            given.fill(given.before, checksum(given.before.data))
+            given.fill(given.before)
 
-    def _candidate(self, name: str, source: Layer) -> Given | None:
-        """Return the layer of an earlier run that a run of this name on this layer may update."""
+    def _candidate(self, name: str, source: Layer, selection: Selection | None) -> Given | None:
+        """Return the layer of an earlier run that a run of this name on this part of this layer may update."""
         for given in reversed(self._given):
-            if given.source is source and _stem(given.name) == name and self._is_free(given):
+            same = given.source is source and given.selection == selection
+            if same and _stem(given.name) == name and self._is_free(given):
                 return given
         return None
 
@@ -201,9 +219,10 @@ def checksum(labels: Any) -> int:
     return crc32(np.ascontiguousarray(labels).reshape(-1).view(np.uint8).data)
 
 
-def state_of(layer: Layer) -> State:
-    """Return what a layer holds."""
-    return State(layer.data, dict(layer.metadata), {**_layers.placement(layer), "axis_labels": layer.axis_labels})
+def state_of(layer: Layer, check: int) -> State:
+    """Return what a layer holds, whose checksum is known."""
+    place = {**_layers.placement(layer), "axis_labels": layer.axis_labels}
+    return State(layer.data, dict(layer.metadata), place, check, PAINTED.get(layer, {}))
 
 
 def fill(layer: Layer, state: State) -> None:
@@ -213,6 +232,7 @@ def fill(layer: Layer, state: State) -> None:
             setattr(layer, name, value)
     layer.data = state.data
     layer.metadata = dict(state.metadata)
+    PAINTED[layer] = dict(state.painted)
     _forget_strokes(layer)
 
 
