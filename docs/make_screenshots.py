@@ -73,6 +73,10 @@ def look(viewer: Any, widget: str, kind: str, theme: str) -> None:
     """Show a widget at work on a kind of image."""
     viewer.theme = theme
     truth = open_kind(viewer, kind)
+    if widget == "Evaluate":
+        cut = open_widget(viewer, "Threshold")
+        press(cut)
+        viewer.window.remove_dock_widget(cut)
     opened = open_widget(viewer, widget)
     if (preview := getattr(opened, "preview_box", None)) is not None:
         truth.visible = widget == "Objects"

@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakSet
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QKeySequence
+from qtpy.QtGui import QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
 from ._layer_box import LayerBox, LayerListener
@@ -51,9 +51,27 @@ def group(title: str, layout: Any) -> QGroupBox:
     return box
 
 
+class _Sentence(QLabel):  # type: ignore[misc]
+    """Words that are as high as they need; a form would give those over all of its width too little."""
+
+    def setText(self, text: str) -> None:
+        """Show other words."""
+        super().setText(text)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Take more lines where the form gets narrower."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        if (height := self.heightForWidth(self.width())) != self.minimumHeight():
+            self.setMinimumHeight(height)
+
+
 def problem_line() -> QLabel:
     """Return a hidden line for a sentence on what is wrong."""
-    line = QLabel()
+    line = _Sentence()
     line.setWordWrap(True)
     line.setStyleSheet(ALERT)
     line.setVisible(False)

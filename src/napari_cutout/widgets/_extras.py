@@ -92,7 +92,8 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         """Ask for the histogram of what the form says, and move the lines."""
         if form is None:
             self._asked = None
-            self.view.show_histogram(None, {}, why="choose an image to see its histogram")
+            why = "choose an image" if self._frame.source is None else "set right what is red"
+            self.view.show_histogram(None, {}, why=f"{why} to see the histogram")
             return
         self._settings = form.settings
         if (countable := self._countable(form)) is not None:
