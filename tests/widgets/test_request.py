@@ -380,3 +380,10 @@ def test_the_summary_of_frames_says_between_which_thresholds_they_lie(blobs):
     movie = Image(np.stack([blobs, blobs + 20]))
     outcome = run(form("threshold", {"image": movie}, more={"choice": Choice("tyx", time="each")}))
     assert outcome.summary.startswith("thresholds 10 to 30 over 2 parts · 17.2 % selected")
+
+
+def test_one_layer_in_two_fields_is_refused(image):
+    mask = Labels(np.ones(image.data.shape, np.uint8), name="both", **_layers.placement(image))
+    (problem,) = problems(form("back_projection", {"image": image, "mask": mask, "markers": mask}))
+    assert problem.field in ("mask", "markers")
+    assert "are both 'both'" in problem.sentence

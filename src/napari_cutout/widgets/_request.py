@@ -428,13 +428,13 @@ def _role(param: Param) -> str:
 
 def _check_one_use(param: Param, form: Form) -> None:
     """Raise if another field before this one has the same layer."""
-    taken = {p.name for p in form.method.arrays}
-    for name, layer in form.layers.items():
-        if name == param.name:
-            return
-        if name in taken and layer is not None and layer is form.layers[param.name]:
+    own: Any = form.layers[param.name]
+    names = [p.name for p in form.method.arrays]
+    for name in names[: names.index(param.name)]:
+        shared = own is form.layers.get(name)
+        if shared:
             raise ValueError(
-                f"{name} and {param.name} are both '{layer.name}'; choose another layer, or press + beside the field"
+                f"{name} and {param.name} are both '{own.name}'; choose another layer, or press + beside the field"
             )
 
 

@@ -105,9 +105,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
             return
         held = {layer.name: _layers.level_zero(layer) for layer in self._frame.viewer.layers if hasattr(layer, "paint")}
         self._slot.quit()
-        self._slot.worker = worker = _Worker(
-            lambda *_: written(how, form, held)
-        )  # files are read, to see what they hold
+        self._slot.worker = worker = _Worker(lambda *_: written(how, form, held))
         worker.signals.returned.connect(lambda text: self._put(text, form))
         worker.signals.errored.connect(lambda error: self._frame.bar.say(str(error), problem=True))
         worker.start()

@@ -22,7 +22,8 @@ QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { width: 0px; height: 0
 `QAbstractSpinBox.setButtonSymbols` would take the text away with the buttons.)"""
 
 _TOOLTIP = (
-    "How large a voxel is along each axis. It is used for the run; *Set on the layer* gives it to the layer, so that results and files have it, too. "
+    "How large a voxel is along each axis. It is used for the run; *Set on the layer* gives it to the layer, so that "
+    "results and files have it, too. "
     "1 along every axis means that it is not set."
 )
 
