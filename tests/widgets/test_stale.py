@@ -6,8 +6,13 @@ import threading
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QWidget
 
-from napari_cutout.widgets import _request, _target
+from napari_cutout.recipe import Recipe, Step
+from napari_cutout.widgets import _extras, _request, _target
+from napari_cutout.widgets._preview import Preview
+from napari_cutout.widgets._preview_job import PreviewJob
+from napari_cutout.widgets._view import view_of
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
@@ -68,3 +73,96 @@ def test_outlines_are_drawn_off_the_event_loop(viewer, dock, qtbot, ramps, monke
         widget.set(min_size=7)
     assert threads
     assert threading.main_thread() not in threads
+
+
+@pytest.fixture
+def thresholding(viewer, dock, blobs, qtbot):
+    """The form of thresholds with a mask of ones, once its plot shows the whole image."""
+    image, mask = viewer.add_image(blobs, name="blobs"), viewer.add_labels(np.ones(blobs.shape, np.uint8), name="mask")
+    widget = dock("Threshold")
+    widget.boxes["image"].choose(image)
+    widget.boxes["mask"].choose(mask)
+    plot = widget.extras["histogram"].view.plot
+    qtbot.waitUntil(lambda: f"{blobs.size:,} voxels" in plot.line.text(), timeout=20_000)
+    return widget
+
+
+def test_where_nothing_can_be_counted_the_plot_is_empty_and_says_why(viewer, thresholding, qtbot, blobs):
+    plot = thresholding.extras["histogram"].view.plot
+    with qtbot.waitSignal(thresholding.preview.count_failed, timeout=20_000) as failed:
+        viewer.layers["mask"].data = np.zeros(blobs.shape, np.uint8)
+    (sentence,) = failed.args
+    assert "mask" in sentence
+    assert plot.empty.text() == sentence
+    assert "voxels" not in plot.line.text()
+    viewer.layers["mask"].data = np.ones(blobs.shape, np.uint8)
+    qtbot.waitUntil(lambda: f"{blobs.size:,} voxels" in plot.line.text(), timeout=20_000)
+
+
+@pytest.fixture
+def strokes(viewer, dock, blobs, qtbot, monkeypatch):
+    """The form of a method with strokes of two labels and a mask, and what is shown of the strokes."""
+    painted = np.zeros(blobs.shape, np.uint8)
+    painted[5:8, 6:9], painted[20:22, 22:24] = 1, 2
+    image, mask = viewer.add_image(blobs, name="blobs"), viewer.add_labels(np.ones(blobs.shape, np.uint8), name="mask")
+    layer = viewer.add_labels(painted, name="strokes")
+    widget, shown = dock("Histogram"), []
+    view = widget.extras["histogram"].view
+    monkeypatch.setattr(view, "show_strokes", lambda found, *_: shown.append({n: h.total for n, h in found.items()}))
+    widget.choose_method("back_projection")
+    for name, chosen in (("image", image), ("markers", layer), ("mask", mask)):
+        widget.boxes[name].choose(chosen)
+    qtbot.waitUntil(lambda: shown[-1:] == [{1: 9, 2: 4}], timeout=20_000)
+    return layer, shown
+
+
+def test_strokes_are_counted_anew_where_the_mask_changes(viewer, strokes, qtbot, blobs):
+    _, shown = strokes
+    viewer.layers["mask"].data = (np.indices(blobs.shape)[0] < 7).astype(np.uint8)
+    qtbot.waitUntil(lambda: shown[-1] == {1: 6}, timeout=20_000)
+
+
+def test_the_newest_strokes_are_counted_although_others_were_on_their_way(strokes, qtbot, monkeypatch):
+    layer, shown = strokes
+    reached, opened, real = threading.Event(), threading.Event(), _extras.stroke_histograms
+
+    def held(*arrays):
+        reached.set()
+        assert opened.wait(60), "the test never opened it"
+        return real(*arrays)
+
+    monkeypatch.setattr(_extras, "stroke_histograms", held)
+    layer.data_setitem((np.array([15]), np.array([25])), 2)
+    qtbot.waitUntil(reached.is_set, timeout=20_000)
+    asked = len(shown)
+    layer.data_setitem((np.array([15]), np.array([26])), 2)
+    layer.data_setitem((np.array([16, 16]), np.array([25, 26])), 3)
+    qtbot.wait(1)
+    opened.set()
+    qtbot.waitUntil(lambda: shown[-1] == {1: 9, 2: 6, 3: 2}, timeout=20_000)
+    assert len(shown) == asked + 1, "what was stale by then is not shown"
+
+
+@pytest.mark.parametrize("fails", [pytest.param(False, id="returns"), pytest.param(True, id="fails")])
+def test_work_that_ends_after_its_widget_is_gone_tells_nobody(viewer, qtbot, blobs, monkeypatch, fails):
+    image, parent = viewer.add_image(blobs, name="blobs"), QWidget()
+    preview = Preview(viewer, parent)
+    opened, ended = threading.Event(), []
+
+    def held(*_):
+        assert opened.wait(60), "the test never opened it"
+        if fails:
+            raise ValueError("no voxel can be counted")
+
+    monkeypatch.setattr(PreviewJob, "count", held)
+    job = PreviewJob(Recipe([Step("threshold", {})]), {"image": blobs}, view_of(viewer, image))
+    preview.count(job, {"image": image})
+    worker = preview._slots["count"].worker
+    worker.quit = lambda: None  # it was too late to ask it to stop
+    worker.signals.finished.connect(lambda: ended.append(True))
+    with qtbot.captureExceptions() as caught:
+        parent.deleteLater()
+        qtbot.waitUntil(preview._gone.is_set)
+        opened.set()
+        qtbot.waitUntil(lambda: bool(ended), timeout=20_000)
+    assert not caught

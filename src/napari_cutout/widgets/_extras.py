@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -75,8 +75,8 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         self.view = HistogramExtra(frame.viewer, frame.methods)
         self._asked: Any = None
         self._strokes_asked: Any = None
-        self._waiting: tuple[Form, Target] | None = None
-        self._slot = WorkerSlot()
+        self._strokes = _Newest()
+        self._loading = WorkerSlot()
         self._settings: Mapping[str, Any] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -85,7 +85,8 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         self.view.changed.connect(self.changed)
         self.view.changing.connect(self.changing)
         frame.preview.counted.connect(self._show_counted)
-        self.destroyed.connect(self._slot.quit)
+        frame.preview.count_failed.connect(self._show_no_histogram)
+        self.destroyed.connect(self._strokes.stop)
         self._preload()
 
     def refresh(self, form: Form | None, facts: Mapping[str, Any]) -> None:
@@ -104,7 +105,8 @@ class HistogramRow(QWidget):  # type: ignore[misc]
 
     def let_go(self) -> None:
         """Stop what runs and forget the viewer."""
-        self._slot.quit()
+        self._strokes.stop()
+        self._loading.quit()
         self.view.let_go()
 
     # The histogram of the image
@@ -132,66 +134,91 @@ class HistogramRow(QWidget):  # type: ignore[misc]
             self._frame.preview.count(job, layers)
 
     def _show_counted(self, histogram: Any, approximate: str) -> None:
+        if self._asked is None:  # the image was let go while it was counted
+            return
         first = self.view.plot.canvas is None
         self.view.show_histogram(histogram, self._settings, about=approximate)
         if first:
             order_tabs(self._frame)
 
+    def _show_no_histogram(self, sentence: str) -> None:
+        if self._asked is not None:
+            self.view.show_histogram(None, {}, why=sentence)
+
     # The grey levels under the strokes
 
     def _count_strokes(self, form: Form, aim: Target) -> None:
         """Count in a thread of its own what the strokes cover, where there are some and the image is in memory."""
-        strokes = form.layers.get("markers")
+        strokes, mask = form.layers.get("markers"), form.layers.get("mask")
         small = isinstance(aim.array, np.ndarray) and aim.array.size <= MAX_STROKES_VOXELS
         if strokes is None or not small or not aim.selection.is_whole:
             if self._strokes_asked is not None:
                 self._strokes_asked = None
+                self._strokes.drop()
                 self.view.show_strokes({}, self._colour_of, str)
             return
-        asked = (token_of(strokes), token_of(form.source))
+        asked = tuple(None if layer is None else token_of(layer) for layer in (form.source, strokes, mask))
         if asked == self._strokes_asked:
             return
-        if self._slot.worker is not None:
-            self._waiting = (form, aim)
-            return
         self._strokes_asked = asked
-        painted, mask = _layers.copy_of(strokes), form.layers.get("mask")
-        inside = None if mask is None else _layers.copy_of(mask)
         names = class_names(self._frame.viewer)
 
-        def work(*_: Any) -> Any:
-            return stroke_histograms(aim.array, painted, inside)
+        def make() -> Work:
+            """Copy what can be painted on, once its turn has come."""
+            painted, inside = _layers.copy_of(strokes), None if mask is None else _layers.copy_of(mask)
+            return lambda *_: stroke_histograms(aim.array, painted, inside)
 
         def show(found: Any) -> None:
             self.view.show_strokes(found, lambda label: _colour(strokes, label), names.name_of)
 
-        self._work(work, show)
+        self._strokes.ask(make, show)
 
     def _preload(self) -> None:
         """Import the plotting library in a thread, so that the first plot does not hold up the window."""
-
-        def work(*_: Any) -> None:
-            preload()
-
-        self._work(work, lambda _: None)
-
-    def _work(self, work: Work, show: Any) -> None:
-        self._slot.worker = worker = _Worker(work)
-
-        def end() -> None:
-            self._slot.worker = None
-            waiting, self._waiting = self._waiting, None
-            if waiting is not None and not worker.abort_requested:
-                self._count_strokes(*waiting)
-
-        worker.signals.returned.connect(lambda found: None if worker.abort_requested else show(found))
-        worker.signals.finished.connect(end)
+        self._loading.worker = worker = _Worker(lambda *_: preload())
         worker.start()
 
     def _colour_of(self, label: int) -> str:
         """Return the colour that a label has in the preview or the last result, or will have."""
         shown = self._frame.preview.layer or self._frame.results.last
         return COLOURS[(label - 1) % len(COLOURS)] if shown is None else _colour(shown, label)
+
+
+class _Newest:
+    """Work in threads, one at a time, of which only the newest counts; no Qt object, so that it outlives the widget."""
+
+    def __init__(self) -> None:
+        self.slot = WorkerSlot()
+        self._pending: tuple[Callable[[], Work], Callable[[Any], None]] | None = None
+        self._stopped = False
+
+    def ask(self, make: Callable[[], Work], show: Callable[[Any], None]) -> None:
+        """Make work and start it, now or once what runs has ended, and show what it returns unless it is stale."""
+        self._pending = make, show
+        if self.slot.worker is None:
+            self._start()
+        else:
+            self.slot.quit()
+
+    def drop(self) -> None:
+        """Show nothing of what was asked so far."""
+        self._pending = None
+        self.slot.quit()
+
+    def stop(self, _: Any = None) -> None:
+        """Drop it and start nothing any more."""
+        self._stopped = True
+        self.drop()
+
+    def _start(self) -> None:
+        self.slot.worker = None
+        if self._pending is None or self._stopped:
+            return
+        (make, show), self._pending = self._pending, None
+        self.slot.worker = worker = _Worker(make())
+        worker.signals.returned.connect(lambda found: None if worker.abort_requested else show(found))
+        worker.signals.finished.connect(lambda: self._start())  # it holds this until then
+        worker.start()
 
 
 def _colour(layer: Any, label: int) -> str:

@@ -110,6 +110,8 @@ class Preview(QObject):  # type: ignore[misc]
         Emitted when the user has taken the layer away by hand.
     counted
         Emitted with the histogram of the whole that `count` asked for, and what it was taken from if not the whole.
+    count_failed
+        Emitted with the sentence of why there is no such histogram, such as that the mask is empty.
     """
 
     answered = Signal(object)
@@ -117,6 +119,7 @@ class Preview(QObject):  # type: ignore[misc]
     view_changed = Signal()
     switched_off = Signal()
     counted = Signal(object, str)
+    count_failed = Signal(str)
 
     def __init__(
         self,
@@ -328,6 +331,7 @@ class Preview(QObject):  # type: ignore[misc]
 
     def _count_failed(self, error: Exception) -> None:
         log.debug("a histogram could not be counted", exc_info=error)
+        self.count_failed.emit(_sentence(error))
 
     def _work(
         self,
@@ -337,7 +341,7 @@ class Preview(QObject):  # type: ignore[misc]
         errored: Callable[[Exception], None],
         finished: Callable[[], None],
     ) -> None:
-        """Run work in a thread of its own and tell how it ended, unless it was cancelled."""
+        """Run work in a thread of its own and tell how it ended, unless it was cancelled or nobody is left to hear."""
         slot, gone = self._slots[name], self._gone
         slot.worker = worker = _Worker(work)
 
@@ -346,8 +350,11 @@ class Preview(QObject):  # type: ignore[misc]
             if not gone.is_set():
                 finished()
 
-        worker.signals.returned.connect(lambda result: None if worker.abort_requested else returned(result))
-        worker.signals.errored.connect(lambda error: None if worker.abort_requested else errored(error))
+        def unless_stale(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda found: None if worker.abort_requested or gone.is_set() else tell(found)
+
+        worker.signals.returned.connect(unless_stale(returned))
+        worker.signals.errored.connect(unless_stale(errored))
         worker.signals.finished.connect(end)
         worker.start()
 
