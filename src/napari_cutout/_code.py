@@ -71,9 +71,10 @@ def as_python(
         It binds ``labels``. An input without a file is read from one of its layer's name, and a comment says so.
     """
     lines = ["import napari_cutout as nc", ""]
+    sources = _with_files(recipe, sources)
     if viewer and any(not one.in_memory for one in sources.values()):
         lines.insert(0, "import numpy as np")
-    if recipe.selection is None:
+    if recipe.selection is None and (viewer or sources.get(recipe.source, Source()).channel is None):
         lines += [*_reading(recipe, sources, viewer), *_calls(recipe, viewer)]
         if not viewer:
             image = _variable(recipe.source)
@@ -151,7 +152,8 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
             parts.pop()
         yield f"        nc.Step({', '.join(parts)}),"
     yield "    ],"
-    yield f"    {_selection(recipe.selection)},"
+    if recipe.selection is not None:
+        yield f"    {_selection(recipe.selection)},"
     yield ")"
 
 
@@ -161,9 +163,9 @@ def _optional(step: Step) -> bool:
     return bool(set(step.inputs) - required)
 
 
-def _selection(selection: Selection | None) -> str:
-    entries = {} if selection is None else selection.as_dict()
-    axes = entries.pop("axes", "yx")
+def _selection(selection: Selection) -> str:
+    entries = selection.as_dict()
+    axes = entries.pop("axes")
     return f"nc.Selection({', '.join([repr(axes), *(f'{name}={value!r}' for name, value in entries.items())])})"
 
 
@@ -187,12 +189,29 @@ def _running(recipe: Recipe, sources: Mapping[str, Source], viewer: bool, target
     yield f"result = nc.run({', '.join(words)})"
 
 
+def _with_files(recipe: Recipe, sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Return sources without the files that cannot be named: of the image only can a channel be asked for."""
+    taken = recipe.selection is not None and recipe.selection.channel is not None
+    return {
+        name: one
+        if one.channel is None or (name == recipe.source and not taken)
+        else replace(one, path="", channel=None, axes="")
+        for name, one in sources.items()
+    }
+
+
 def _beyond(recipe: Recipe, source: Source) -> dict[str, Any]:
     """Return what must be said of a file whose axes or voxels may not be what ran."""
     said: dict[str, Any] = {}
     selection = recipe.selection
     axes = selection.axes if selection is not None else "zyx"[-len(source.shape) :]
-    if source.shape and guess_axes(source.shape) != axes:
+    if source.channel is not None:
+        said["channel"] = source.channel
+        at = source.axes.index("c")
+        named = f"{axes[:at]}c{axes[at:]}"
+        if named != source.axes:
+            said["axes"] = named
+    elif source.shape and guess_axes(source.shape) != axes:
         said["axes"] = axes
     if any(_lacks_spacing(step) for step in recipe.steps):  # it ran as if voxels were cubes
         n = len(selection.run_axes) if selection else len(source.shape) or 2
@@ -230,6 +249,7 @@ def as_command(
         Quoted for a shell; comments say what must be saved first.
     """
     options = _step_options(recipe)
+    sources = _with_files(recipe, sources)
     source = sources.get(recipe.source, Source())
     notes = list(_notes(recipe, sources))
     if options is None:

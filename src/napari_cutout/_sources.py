@@ -46,6 +46,10 @@ class Source:
     contents : str
         By what the voxels of an image that were run on are known again: their `checksum`, or what dask calls an array
         that is not in memory; empty if that is not known.
+    channel : int, optional
+        Which channel of the file it is, if it is one of several.
+    axes : str
+        The axes of the file with the channels, such as ``"czyx"``; empty unless it is one of several.
     multiscale : bool
         True if the layer holds one array per level.
     in_memory : bool
@@ -58,6 +62,8 @@ class Source:
     dtype: str = ""
     sha256: str = ""
     contents: str = ""
+    channel: int | None = None
+    axes: str = ""
     multiscale: bool = False
     in_memory: bool = True
 
@@ -87,9 +93,10 @@ class Source:
 
     def _is_at(self, other: Source) -> bool:
         named = bool(self.layer or self.path)
-        return named and (self.layer, self.path, self.shape, self.dtype) == (
+        return named and (self.layer, self.path, self.channel, self.shape, self.dtype) == (
             other.layer,
             other.path,
+            other.channel,
             other.shape,
             other.dtype,
         )

@@ -200,6 +200,9 @@ def fitted(volume: Volume, selection: Selection | None, wanted: Wanted) -> Fitte
     """
     if wanted.axes is not None:
         volume = named(volume, wanted.axes)
+    if selection is not None and "c" in volume.axes and "c" not in selection.axes and isinstance(wanted.channel, int):
+        chosen = _channel(volume, None, wanted)  # the recipe was made on one channel by itself
+        volume, wanted = _without(volume, "c", chosen), replace(wanted, channel=None)
     if selection is not None:
         volume = _arranged(volume, selection.axes)
     sizes = dict(zip(volume.axes, volume.data.shape, strict=True))

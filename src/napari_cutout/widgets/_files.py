@@ -337,9 +337,15 @@ def _image(levels: Sequence[Volume], channels: Sequence[str]) -> LayerData:
         options["rgb"] = True
     elif at >= 0:
         options["channel_axis"] = at
+        options["metadata"] = [_of_channel(finest, number) for number in range(finest.data.shape[at])]
         if len(channels) == finest.data.shape[at] and all(channels):
             options["name"] = [f"{finest.name} {channel}" for channel in channels]
     return data, options, "image"
+
+
+def _of_channel(volume: Volume, number: int) -> dict[str, Any]:
+    """Return the metadata of a layer that is one channel of a file: it says which, so that it can be read again."""
+    return {**volume.metadata, _OURS: {"channel": number, "axes": volume.axes}}
 
 
 def _placement(volume: Volume, axes: str) -> dict[str, Any]:

@@ -79,14 +79,18 @@ def source_of(layer: Layer, painted: Any = None) -> Source:
     """
     watch(layer)
     path = _path(layer)
+    path = path if not path or _holds_its_file(layer, path) else ""
+    channel, axes = _channel(layer) if path else (None, "")
     multiscale = bool(getattr(layer, "multiscale", False))
     array = layer.data[0] if multiscale else layer.data
     return Source(
         layer=str(layer.name),
-        path=path if not path or _holds_its_file(layer, path) else "",
+        path=path,
         shape=tuple(int(n) for n in array.shape),
         dtype=dtype_name(array),
         sha256="" if painted is None else fingerprint(painted),
+        channel=channel,
+        axes=axes,
         multiscale=multiscale,
         in_memory=isinstance(array, np.ndarray),
     )
@@ -97,9 +101,21 @@ def _path(layer: Layer) -> str:
     path = getattr(getattr(layer, "source", None), "path", None)
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         return ""
-    ours = getattr(layer, "metadata", {}).get("napari_cutout", {})
-    key = ours.get("key", "") if isinstance(ours, Mapping) else ""
+    key = _said(layer).get("key", "")
     return f"{os.fspath(path)}:{key}" if key else os.fspath(path)
+
+
+def _channel(layer: Layer) -> tuple[int | None, str]:
+    """Return which channel of its file a layer is, and the axes of the file, as our reader has kept them."""
+    number, axes = _said(layer).get("channel"), _said(layer).get("axes")
+    known = isinstance(number, int) and isinstance(axes, str) and "c" in axes
+    return (number, axes) if known else (None, "")
+
+
+def _said(layer: Layer) -> Mapping[str, Any]:
+    """Return what this program keeps in the metadata of a layer."""
+    ours = getattr(layer, "metadata", {}).get("napari_cutout", {})
+    return ours if isinstance(ours, Mapping) else {}
 
 
 def as_provenance(found: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
