@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -27,13 +28,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def measured(recipe: nc.Recipe, image: np.ndarray) -> int:
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make blocks small, so that an image of a few MB has many."""
+    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 1 << 16)
+    monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 16)
+
+
+def measured(recipe: nc.Recipe, image: Any) -> int:
     """Return the peak of what Python and NumPy allocate."""
-    nc.execute(recipe, {"image": image}, device="cpu")
+    nc.execute(recipe, {recipe.source: image}, device="cpu")
     gc.collect()
     tracemalloc.start()
     try:
-        nc.execute(recipe, {"image": image}, device="cpu")
+        nc.execute(recipe, {recipe.source: image}, device="cpu")
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -41,9 +49,7 @@ def measured(recipe: nc.Recipe, image: np.ndarray) -> int:
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 @pytest.mark.parametrize("case", CASES)
-def test_the_footprint_is_what_a_run_takes(case: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 1 << 16)
-    monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 16)
+def test_the_footprint_is_what_a_run_takes(case: str, dtype: str, small_blocks: None) -> None:
     image = np.random.default_rng(0).integers(0, 100, SHAPE).astype(dtype)
     method, settings = CASES[case]
     recipe = nc.Recipe([nc.Step(method, settings)])
@@ -64,3 +70,49 @@ def test_what_is_not_in_memory_is_read() -> None:
     recipe = nc.Recipe([nc.Step("threshold")])
     apart = footprint(recipe, (64, 512, 512), 2, in_memory=False) - footprint(recipe, (64, 512, 512), 2)
     assert apart == 2 * 64 * 512 * 512
+
+
+def test_each_copy_of_another_input_counts_whatever_is_selected() -> None:
+    recipe = nc.Recipe([nc.Step("threshold")], nc.Selection("czyx", channel=1, box=((0, 8), (0, 64), (0, 64))))
+    plain = footprint(recipe, (3, 64, 128, 128), 2)
+    assert footprint(recipe, (3, 64, 128, 128), 2, others=(8, 1)) - plain == 9 * 64 * 128 * 128
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "n_bytes"),
+    [("multi_otsu", {}, 1), ("threshold", {}, 1), ("threshold", {"one_per_object": True}, 4)],
+    ids=["classes", "cut in two", "numbers"],
+)
+def test_labels_of_frames_take_what_their_dtype_says(method: str, settings: dict[str, Any], n_bytes: int) -> None:
+    recipe = nc.Recipe([nc.Step(method, settings)], nc.Selection("tzyx", each="t"))
+    two, ten = (footprint(recipe, (n, 16, 256, 256), 2) for n in (2, 10))
+    assert ten - two == 8 * n_bytes * 16 * 256 * 256
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["numpy", "dask"])
+@pytest.mark.parametrize("n_channels", [2, 3, 4])
+def test_the_brightness_of_colours_takes_all_channels_at_once(
+    n_channels: int, in_memory: bool, small_blocks: None
+) -> None:
+    image = np.random.default_rng(0).integers(0, 100, (n_channels, *SHAPE)).astype("uint16")
+    recipe = nc.Recipe([nc.Step("threshold")], nc.Selection("czyx", channel="grey"))
+    said = footprint(recipe, image.shape, 2, in_memory=in_memory)
+    held = image if in_memory else da.from_array(image, chunks=(1, 32, 160, 160))
+    assert 0.75 <= said / measured(recipe, held) <= 1.6
+
+
+@pytest.mark.parametrize("min_size", [0, 10])
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_objects_of_labels_and_the_copy_of_them(dtype: str, min_size: int, small_blocks: None) -> None:
+    labels = (np.random.default_rng(0).random(SHAPE) < 0.2).astype(dtype)
+    recipe = nc.Recipe([nc.Step("objects", {"min_size": min_size})])
+    said = footprint(recipe, SHAPE, labels.itemsize, others=[labels.itemsize])
+    assert 0.75 <= said / (measured(recipe, labels) + labels.nbytes) <= 1.6
+
+
+@pytest.mark.parametrize("axes", ["tyx", "tzyx"])
+def test_objects_numbered_on_from_frame_to_frame(axes: str, small_blocks: None) -> None:
+    image = np.random.default_rng(0).integers(0, 100, (3, 32, 160, 320)[-len(axes) :] if len(axes) == 4 else SHAPE)
+    recipe = nc.Recipe([nc.Step("threshold", {"one_per_object": True})], nc.Selection(axes, each="t"))
+    said = footprint(recipe, image.shape, 2)
+    assert 0.75 <= said / measured(recipe, image.astype("uint16")) <= 1.6

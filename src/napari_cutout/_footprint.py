@@ -18,8 +18,16 @@ __all__ = ["footprint"]
 FILTERING = 32.0
 """Bytes per voxel of the blocks in work of a filter, one block per thread. Measured; a test holds it."""
 
+NUMBER = np.dtype("int32").itemsize
+"""Bytes of the number of an object."""
 
-def footprint(recipe: Recipe, image: Sequence[int], itemsize: int, *, in_memory: bool = True) -> int:
+RENUMBERING = 13.0
+"""Bytes per voxel of a part whose objects are numbered on: its numbers, a mask, and two copies."""
+
+
+def footprint(
+    recipe: Recipe, image: Sequence[int], itemsize: int, *, in_memory: bool = True, others: Sequence[int] = ()
+) -> int:
     """Return how many bytes a run on the CPU will need at its peak, beyond what is in memory already.
 
     Parameters
@@ -32,6 +40,8 @@ def footprint(recipe: Recipe, image: Sequence[int], itemsize: int, *, in_memory:
         Bytes of a voxel of the image.
     in_memory : bool
         Whether the image is in memory; else what is run at a time is read into it.
+    others : sequence of int
+        Bytes of a voxel of the inputs that are copied whole for the run, such as a mask and markers.
 
     Returns
     -------
@@ -48,7 +58,13 @@ def footprint(recipe: Recipe, image: Sequence[int], itemsize: int, *, in_memory:
     n_part = math.prod(part)
     greyed = selection is not None and selection.channel == "grey"
     read = 0.0 if in_memory else float(itemsize)
+    n_channels = image[selection.axes.index("c")] if selection is not None and "c" in selection.axes else 1
+    brightening = 0.0
     if greyed:
+        read *= n_channels
+        brightening = read + 4.0 * (
+            1 + (3 if n_channels == 4 else n_channels)
+        )  # all channels as float32, and their mean
         read, itemsize = read + 4.0, 4
     per_voxel = max(
         bytes_per_voxel(step.settings, itemsize, cut=catalog.find(step.method).memory) for step in recipe.steps
@@ -56,8 +72,12 @@ def footprint(recipe: Recipe, image: Sequence[int], itemsize: int, *, in_memory:
     kept = sum(_label_bytes(step) for step in recipe.steps[:-1])
     working = max(_working(step) for step in recipe.steps)
     blocks = working * min(BLOCK_VOXELS * n_threads(), n_part)
-    in_parts = _label_bytes(recipe.steps[-1]) * math.prod(result) if n_part < math.prod(result) else 0
-    return int((per_voxel + read + kept) * n_part + in_parts + blocks)
+    copied = sum(others) * math.prod(image) // n_channels  # whole, whatever is selected
+    label = _label_bytes(recipe.steps[-1])
+    in_parts = label * math.prod(result) if n_part < math.prod(result) else 0
+    renumbering = RENUMBERING * n_part if in_parts and label == NUMBER else 0.0
+    at_peak = max((per_voxel + read + kept) * n_part + blocks, brightening * n_part, renumbering)
+    return int(at_peak + in_parts + copied)
 
 
 def _working(step: Step) -> float:
@@ -68,5 +88,6 @@ def _working(step: Step) -> float:
 
 def _label_bytes(step: Step) -> int:
     """Return the bytes of a label: numbers of objects are int32, classes uint8."""
-    numbered = step.settings.get("one_per_object", True)  # a method without the choice always numbers
-    return np.dtype("int32" if numbered else "uint8").itemsize
+    choice = next((p for p in catalog.find(step.method).settings if p.name == "one_per_object"), None)
+    numbered = True if choice is None else step.settings.get(choice.name, choice.default)
+    return NUMBER if numbered else 1  # a method without the choice always numbers

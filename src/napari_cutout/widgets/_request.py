@@ -334,7 +334,14 @@ def estimate(form: Form, aim: Target) -> int:
     step = Step(form.method.name, {k: v for k, v in form.settings.items() if v is not None})
     recipe = Recipe((step,), aim.selection)
     itemsize = np.dtype(aim.array.dtype).itemsize
-    return footprint(recipe, tuple(aim.array.shape), itemsize, in_memory=isinstance(aim.array, np.ndarray))
+    in_memory = isinstance(aim.array, np.ndarray)
+    held = [_layers.level_zero(layer) for layer in _others(form).values()]
+    if _role(form.method.source) != "image":
+        held.append(aim.array)
+    copied = [np.dtype(array.dtype).itemsize for array in held if isinstance(array, np.ndarray)]
+    if _outline(form) is not None:
+        copied.append(1)  # what lies inside of it
+    return footprint(recipe, tuple(aim.array.shape), itemsize, in_memory=in_memory, others=copied)
 
 
 def _memory_problem(form: Form, aim: Target) -> str:
