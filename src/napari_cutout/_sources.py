@@ -154,7 +154,7 @@ def checksum(array: Array) -> str:
     """
     found = 0
     for slab in _slabs(array):
-        found = zlib.crc32(np.ascontiguousarray(slab).reshape(-1).view(np.uint8), found)
+        found = zlib.crc32(np.ascontiguousarray(slab).reshape(-1).view(np.uint8).data, found)
     return f"{found:08x}"
 
 

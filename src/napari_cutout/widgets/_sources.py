@@ -108,8 +108,9 @@ def _path(layer: Layer) -> str:
 def _channel(layer: Layer) -> tuple[int | None, str]:
     """Return which channel of its file a layer is, and the axes of the file, as our reader has kept them."""
     number, axes = _said(layer).get("channel"), _said(layer).get("axes")
-    known = isinstance(number, int) and isinstance(axes, str) and "c" in axes
-    return (number, axes) if known else (None, "")
+    if isinstance(number, int) and isinstance(axes, str) and "c" in axes:
+        return number, axes
+    return None, ""
 
 
 def _said(layer: Layer) -> Mapping[str, Any]:
