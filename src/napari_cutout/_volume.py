@@ -18,6 +18,31 @@ AXES = "tczyx"
 SPATIAL = "zyx"
 """The axes that have a spacing."""
 
+AXIS_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("t", "time", "frame", "frames"), "t"),
+    **dict.fromkeys(("c", "channel", "channels"), "c"),
+    **dict.fromkeys(("z", "depth", "plane"), "z"),
+    **dict.fromkeys(("y", "row", "height"), "y"),
+    **dict.fromkeys(("x", "column", "width"), "x"),
+}
+
+
+def axis_letter(word: object) -> str:
+    """Return the letter of an axis that a program calls by a word.
+
+    Parameters
+    ----------
+    word : str
+        Such as ``"Time"``, ``"channel"`` or ``"y"``.
+
+    Returns
+    -------
+    str
+        One of ``tczyx``; empty where the word is none for an axis.
+    """
+    return AXIS_WORDS.get(str(word).strip().lower(), "")
+
+
 # OME-Zarr's name of a unit: OME-TIFF's symbol for it, and its length in metres.
 UNITS: Mapping[str, tuple[str, float]] = {
     "angstrom": ("Å", 1e-10),

@@ -76,7 +76,7 @@ def assert_same_place(labels, at, image, there):
         ((6, 7, 8, 9), {"axis_labels": ("time", "channel", "y", "x")}, "tcyx"),
         ((6, 7, 8, 9), {"axis_labels": ("t", "t", "y", "x")}, f"{ASKED}zyx"),
         ((6, 7, 8, 9), {"axis_labels": ("t", "z", "x", "y")}, f"{ASKED}zyx"),
-        ((6, 7, 8, 9), {"axis_labels": ("t", "depth", "y", "x")}, f"{ASKED}zyx"),
+        ((6, 7, 8, 9), {"axis_labels": ("t", "angle", "y", "x")}, f"{ASKED}zyx"),
         ((8, 9, 3), {"rgb": True}, "yxc"),
         ((7, 8, 9, 3), {"rgb": True}, "zyxc"),
         ((5, 8, 9, 3), {"rgb": True, "axis_labels": ("t", "y", "x")}, "tyxc"),

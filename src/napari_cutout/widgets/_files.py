@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from .. import _ome_zarr, io
-from .._volume import SPATIAL, Volume, as_json, common_spacing
+from .._volume import SPATIAL, Volume, as_json, axis_letter, common_spacing
 from ._layers import MAX_LAZY_BYTES
 
 __all__ = ["get_reader", "read_layers", "write_ome_tiff", "write_ome_zarr"]
@@ -54,13 +54,6 @@ _OTHERS = "others"
 _TIFF_ENDINGS = (".ome.tif", ".ome.tiff")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AXES_BY_NDIM = {2: "yx", 3: "zyx", 4: "tzyx", 5: "tczyx"}
-_WORDS = {
-    **dict.fromkeys(("t", "time", "frame"), "t"),
-    **dict.fromkeys(("c", "channel"), "c"),
-    **dict.fromkeys(("z", "depth", "plane"), "z"),
-    **dict.fromkeys(("y", "row", "height"), "y"),
-    **dict.fromkeys(("x", "column", "width"), "x"),
-}
 
 
 # Writing -----------------------------------------------------------------------------------------------
@@ -166,7 +159,7 @@ def _axes(ndim: int, axis_labels: Sequence[str]) -> str:
     """Name the axes by the layer's own labels where these are words for axes, and else by their number."""
     if ndim not in _AXES_BY_NDIM:
         raise ValueError(f"labels of 2 to 5 axes can be saved, but these have {ndim}; take a part of them")
-    letters = "".join(_WORDS.get(label.strip().lower(), "?") for label in axis_labels)
+    letters = "".join(axis_letter(label) or "?" for label in axis_labels)
     spatial = "".join(letter for letter in letters if letter in SPATIAL)
     named = len(letters) == ndim and len(set(letters)) == ndim and "?" not in letters
     return letters if named and spatial in ("yx", "zyx") else _AXES_BY_NDIM[ndim]

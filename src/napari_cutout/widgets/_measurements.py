@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._array import is_lazy
 from .._monitor import watch
+from .._volume import axis_letter
 from ..processing.measure import GREY, Measurements, measure
 from . import _layers
 from ._columns import Column
@@ -182,7 +183,7 @@ def problems(labels: Layer | None) -> tuple[Problem, ...]:
 
 def begins_with_time(labels: Layer) -> bool:
     """Tell whether a layer says that its first axis is time."""
-    return str(labels.axis_labels[0]).strip().lower() in ("t", "time", "frame", "frames")
+    return axis_letter(labels.axis_labels[0]) == "t"
 
 
 def channel_axes(labels: Layer, image: Layer) -> tuple[int, ...]:

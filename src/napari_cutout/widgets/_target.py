@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .._selection import Selection
+from .._volume import axis_letter
 from . import _layers
 
 __all__ = [
@@ -36,13 +37,6 @@ Layer = Any
 
 ASKED = "?"
 """The letter of an axis that nobody has named yet."""
-
-_WORDS = {
-    **dict.fromkeys(("t", "time", "frame", "frames"), "t"),
-    **dict.fromkeys(("c", "channel", "channels"), "c"),
-    **{axis: axis for axis in "zyx"},
-}
-"""What a layer may call its axes."""
 
 
 class Unfit(ValueError):
@@ -239,7 +233,7 @@ def recalled(layer: Layer) -> Choice:
     if layer in _CHOSEN and _fits(_CHOSEN[layer], layer):
         return _CHOSEN[layer]
     colour = "c" if getattr(layer, "rgb", False) else ""
-    words = [_WORDS.get(str(label).strip().lower(), "") for label in layer.axis_labels]
+    words = [axis_letter(label) for label in layer.axis_labels]
     named = all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]
     letters = "".join(words) if named else ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :]
     return Choice(letters + colour, channel="grey" if colour else 0)
