@@ -66,7 +66,7 @@ class _Sentence(QLabel):  # type: ignore[misc]
 
     def _fit(self) -> None:
         if (height := self.heightForWidth(self.width())) != self.minimumHeight():
-            self.setMinimumHeight(height)
+            self.setMinimumHeight(max(height, 0))
 
 
 def problem_line() -> QLabel:
