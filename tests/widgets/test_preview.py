@@ -9,10 +9,9 @@ import pytest
 
 from napari_cutout.recipe import Recipe, Step
 from napari_cutout.widgets._known_statistics import StatisticsCache
-from napari_cutout.widgets._layers import placement
+from napari_cutout.widgets._layers import is_preview, placement
 from napari_cutout.widgets._preview import Preview
 from napari_cutout.widgets._preview_job import PreviewJob
-from napari_cutout.widgets._preview_layer import is_preview
 from napari_cutout.widgets._view import view_of
 
 pytestmark = pytest.mark.qt

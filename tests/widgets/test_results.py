@@ -13,8 +13,9 @@ import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout.widgets import _layers
 from napari_cutout.widgets._extent import extent_of
+from napari_cutout.widgets._layers import ours
 from napari_cutout.widgets._request import Form, resolve
-from napari_cutout.widgets._results import Results, checksum, ours
+from napari_cutout.widgets._results import Results, checksum
 from napari_cutout.widgets._target import Choice
 
 LEVELS = (20.0, 100.0, 190.0)

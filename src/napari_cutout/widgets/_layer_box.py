@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from ._layers import is_preview
 from ._sources import watch
 
 __all__ = ["LayerBox", "LayerField", "LayerListener"]
@@ -124,12 +125,6 @@ class LayerField(QWidget):  # type: ignore[misc]
         layout.setSpacing(4)
         layout.addWidget(box, 1)
         layout.addWidget(self.add_button)
-
-
-def is_preview(layer: Layer) -> bool:
-    """Tell whether a layer is a preview, which nothing may use."""
-    ours = layer.metadata.get("napari_cutout")
-    return isinstance(ours, Mapping) and bool(ours.get("preview"))
 
 
 class LayerListener:

@@ -17,9 +17,11 @@ __all__ = [
     "corners",
     "data_problem",
     "has_voxel_size",
+    "is_preview",
     "length_unit",
     "lies_at",
     "level_zero",
+    "ours",
     "placement",
     "same_place",
     "shifted",
@@ -69,6 +71,17 @@ def level_zero(layer: Layer) -> Any:
         NumPy, dask or zarr; the first level of a multiscale layer.
     """
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def ours(layer: Layer) -> Mapping[str, Any]:
+    """Return what this plugin has stored with a layer; empty if it is none of its layers."""
+    found = getattr(layer, "metadata", {}).get("napari_cutout")
+    return found if isinstance(found, Mapping) else {}
+
+
+def is_preview(layer: Layer) -> bool:
+    """Tell whether a layer is a preview, which goes away by itself and which nothing may use."""
+    return bool(ours(layer).get("preview"))
 
 
 def data_problem(layer: Layer) -> str:

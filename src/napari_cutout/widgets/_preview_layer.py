@@ -10,20 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _layers
+from ._layers import is_preview
 
-__all__ = ["PreviewLayer", "is_preview"]
+__all__ = ["PreviewLayer"]
 
 Layer = Any
 """A napari layer."""
 
 NAME = "preview"
 OPACITY = 0.7
-
-
-def is_preview(layer: Layer) -> bool:
-    """Tell whether a layer is a preview, which goes away by itself."""
-    ours = layer.metadata.get("napari_cutout")
-    return isinstance(ours, Mapping) and bool(ours.get("preview"))
 
 
 class PreviewLayer:

@@ -16,8 +16,8 @@ from .._stored import beside
 from ..recipe import Recipe
 from . import _layers
 from ._dock import docks
+from ._layers import ours
 from ._request import Outcome
-from ._results import ours
 from ._sources import PAINTED
 from ._worker import WorkerSlot, _Worker
 

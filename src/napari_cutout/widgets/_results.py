@@ -10,6 +10,7 @@ import numpy as np
 
 from .._selection import Selection
 from . import _layers
+from ._layers import ours
 from ._request import Outcome, Request
 from ._sources import PAINTED
 
@@ -20,12 +21,6 @@ Layer = Any
 
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 """What says where a layer lies."""
-
-
-def ours(layer: Layer) -> Mapping[str, Any]:
-    """Return what this plugin has stored with a layer; empty if it is none of its layers."""
-    found = layer.metadata.get("napari_cutout", {})
-    return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from .._array import dtype_name, is_lazy
 from .._chain import Made, made
 from .._selection import Selection
 from .._sources import Source, checksum, fingerprint
+from ._layers import ours
 
 __all__ = [
     "PAINTED",
@@ -101,22 +102,16 @@ def _path(layer: Layer) -> str:
     path = getattr(getattr(layer, "source", None), "path", None)
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         return ""
-    key = _said(layer).get("key", "")
+    key = ours(layer).get("key", "")
     return f"{os.fspath(path)}:{key}" if key else os.fspath(path)
 
 
 def _channel(layer: Layer) -> tuple[int | None, str]:
     """Return which channel of its file a layer is, and the axes of the file, as our reader has kept them."""
-    number, axes = _said(layer).get("channel"), _said(layer).get("axes")
+    number, axes = ours(layer).get("channel"), ours(layer).get("axes")
     if isinstance(number, int) and isinstance(axes, str) and "c" in axes:
         return number, axes
     return None, ""
-
-
-def _said(layer: Layer) -> Mapping[str, Any]:
-    """Return what this program keeps in the metadata of a layer."""
-    ours = getattr(layer, "metadata", {}).get("napari_cutout", {})
-    return ours if isinstance(ours, Mapping) else {}
 
 
 def as_provenance(found: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
@@ -200,8 +195,7 @@ def parents_of(layers: Mapping[str, Layer | None]) -> dict[str, Made]:
     """
     found = {}
     for name, layer in layers.items():
-        ours = layer.metadata.get("napari_cutout") if layer is not None else None
-        if isinstance(ours, Mapping) and (how := made(ours)) is not None:
+        if layer is not None and (how := made(ours(layer))) is not None:
             found[name] = how
     return found
 
