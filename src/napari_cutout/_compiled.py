@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_building = threading.Lock()
+_building = threading.RLock()  # a loop that calls another builds it on the way
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -23,7 +24,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Parameters
     ----------
     function : callable
-        A module-level function in the subset of Python that Numba compiles.
+        A module-level function in the subset of Python that Numba compiles. It may call others that are
+        compiled.
 
     Returns
     -------
@@ -37,7 +39,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
             if not built:
                 import numba
 
-                built.append(numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+                built.append(numba.njit(nogil=True, cache=True, error_model="numpy")(_linked(function)))
         return built[0]
 
     @functools.wraps(function)
@@ -46,6 +48,18 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     call.dispatcher = build  # type: ignore[attr-defined]  # for compiled functions that call this one
     return call
+
+
+def _linked(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function` with the compiled functions that it names as Numba knows them."""
+    plain = cast("FunctionType", function)
+    named: dict[str, Any] = {name: plain.__globals__.get(name) for name in plain.__code__.co_names}
+    parts = {name: value.dispatcher() for name, value in named.items() if hasattr(value, "dispatcher")}
+    if not parts:
+        return function
+    linked = FunctionType(plain.__code__, plain.__globals__ | parts, plain.__name__, plain.__defaults__)
+    linked.__module__, linked.__qualname__ = plain.__module__, plain.__qualname__
+    return linked
 
 
 def n_threads() -> int:

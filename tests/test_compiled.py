@@ -1,0 +1,61 @@
+"""Compiled loops: linked to one another, and built once however many threads call them first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from napari_cutout._compiled import compiled
+
+
+@compiled
+def _squared(value: int) -> int:
+    return value * value
+
+
+@compiled
+def _sum_of_squares(values: np.ndarray, bonus: int = 1) -> int:
+    total = bonus
+    for i in range(values.size):
+        total += _squared(values[i])
+    return total
+
+
+def test_a_compiled_loop_calls_another_and_keeps_its_defaults() -> None:
+    assert _sum_of_squares(np.arange(4)) == 15
+    assert _sum_of_squares(np.arange(4), 0) == 14
+
+
+def test_threads_that_call_first_share_one_build() -> None:
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(_sum_of_squares(np.arange(3)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [6] * 4
+    assert _sum_of_squares.dispatcher() is _sum_of_squares.dispatcher()
+
+
+def test_a_second_process_finds_linked_loops_in_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "loops.py").write_text(
+        "import numpy as np\n"
+        "from napari_cutout._compiled import compiled\n"
+        "@compiled\n"
+        "def part(value):\n    return 2 * value\n"
+        "@compiled\n"
+        "def whole(values):\n"
+        "    total = 0\n"
+        "    for i in range(values.size):\n        total += part(values[i])\n"
+        "    return total\n"
+        "print(whole(np.arange(5)), len(whole.dispatcher().stats.cache_hits))\n"
+    )
+    runs = [
+        subprocess.run([sys.executable, "loops.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert [run.split() for run in runs] == [["20", "0"], ["20", "1"]]
