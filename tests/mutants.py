@@ -22,6 +22,7 @@ PLAN = "tests/test_plan.py"
 CONTRACT = "tests/test_contract.py"
 EVALUATION = "tests/test_evaluation.py"
 SLICES = "tests/test_evaluation_slices.py"
+OBJECT_SCORES = "tests/test_evaluation_objects.py"
 ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
 RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
@@ -103,6 +104,11 @@ MUTANTS = [
     Mutant("evaluation/slices.py", "if (high - low + 1) * n > MAX_LABEL:", "if False:", SLICES),
     Mutant("evaluation/slices.py", "kept = np.ones(len(table), bool) if whole.ignore is None else", "kept = np.ones(len(table), bool) if True else", SLICES),
     Mutant("evaluation/slices.py", "there = ~np.isnan(chosen)", "there = chosen >= 0.5", SLICES),
+    Mutant("evaluation/objects.py", "ratio(2 * self.matched_iou, 2 * self.tp + self.fp + self.fn)", "ratio(2 * self.matched_iou, 2 * self.tp + self.fp)", OBJECT_SCORES),
+    Mutant("evaluation/_pairing.py", "good = np.flatnonzero(iou >= threshold)", "good = np.flatnonzero(iou > threshold)", OBJECT_SCORES),
+    Mutant("evaluation/_pairing.py", "covers = 2 * self.shared > self", "covers = 2 * self.shared >= self", OBJECT_SCORES),
+    Mutant("evaluation/_pairing.py", "len(rows) + 2 + scores", "1 + scores", OBJECT_SCORES),
+    Mutant("evaluation/_pairing.py", "np.lexsort((other, other == 0, -counts, own))", "np.lexsort((other, -counts, own))", OBJECT_SCORES),
     Mutant("_writing.py", "if not overwrite:", "if False:", EVALUATION),
     # parts of an image, and the statistics that they share
     Mutant("_selection.py", "if axis in self.each else [slice(*ends)]", "if axis in self.each else [slice(0, ends[1])]", SELECTION),

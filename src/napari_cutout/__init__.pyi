@@ -9,6 +9,8 @@ from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
 from ._selection import Selection as Selection
+from .evaluation.objects import ObjectEvaluation as ObjectEvaluation
+from .evaluation.objects import evaluate_objects as evaluate_objects
 from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
 from .evaluation.overlap import evaluate as evaluate

@@ -76,6 +76,28 @@ def matched(table: Contingency, match: Match, ignore: int | None) -> Matching:
     return Matching(used, reason + warning, labels, _most_overlapped(table))
 
 
+def number_objects(table: Contingency, ignore: int | None) -> bool:
+    """Tell whether the labels of both sides number objects, by the same rule that keeps them from naming classes.
+
+    Parameters
+    ----------
+    table : Contingency
+        The pairs of labels that are scored.
+    ignore : int or None
+        The label of truth that is left out; 0 means that truth holds strokes, whose labels are classes.
+
+    Returns
+    -------
+    bool
+        True if `truth` holds several object labels that do not agree with those of `predicted`, or more than 32. One
+        predicted label alone is that of a mask; none is taken for nothing found if `truth` holds more than 32.
+    """
+    ours, theirs = (len(np.setdiff1d(labels, [0])) for labels in (table.predicted, table.truth))
+    if ours == 1 or theirs < 2:
+        return False
+    return _chosen(table, ignore)[0] == "binary" and (ours > 0 or theirs > MAX_CLASSES)
+
+
 def _most_overlapped(table: Contingency) -> Counts:
     """Return, for each predicted label, the true class that it meets most often; of equals the smallest."""
     order = np.lexsort((table.truth, -table.counts, table.predicted))

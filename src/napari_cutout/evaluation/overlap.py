@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,16 @@ from .._method import Labels
 from .._plan import PerVoxel, run_plan
 from .._writing import write_text
 from ._contingency import Contingency, Counts, check_pair, contingency, sum_blocks
-from ._matching import Match, Matching, matched
+from ._matching import Match, Matching, matched, number_objects
+
+if TYPE_CHECKING:
+    from .objects import ObjectEvaluation
 
 __all__ = ["Contingency", "Evaluation", "contingency", "error_map", "evaluate", "soft_dice_loss"]
 
 Scores = NDArray[np.float64]
+
+Frozen = TypeVar("Frozen", Counts, Scores)
 
 SCORES = ("iou", "dice", "precision", "recall", "accuracy", "prevalence")
 COUNTS = ("tp", "fp", "fn", "tn")
@@ -58,6 +63,8 @@ class Evaluation:
         Why, in a sentence.
     mapping : dict
         The class that each predicted label counts as.
+    pairs : Contingency
+        How many voxels hold each pair of labels: what all scores are made of.
     ignore : int or None
         The label of truth that means *not annotated*.
     """
@@ -73,6 +80,7 @@ class Evaluation:
     match: str
     match_reason: str
     mapping: Mapping[int, int]
+    pairs: Contingency
     ignore: int | None = None
 
     @property
@@ -134,6 +142,18 @@ class Evaluation:
             dict(zip(columns, values, strict=True))
             for values in zip(*(c.tolist() for c in columns.values()), strict=True)
         ]
+
+    @property
+    def numbers_objects(self) -> bool:
+        """Whether labels number objects on both sides, as far as they tell, so that `objects` means something."""
+        return number_objects(self.pairs, self.ignore)
+
+    @property
+    def objects(self) -> ObjectEvaluation:
+        """What `evaluate_objects` gives for the same labels, at the default thresholds; each label is an object."""
+        from .objects import objects_of
+
+        return objects_of(self.pairs, self.ignore)
 
     @property
     def _occurs(self) -> NDArray[np.bool_]:
@@ -201,7 +221,9 @@ class Evaluation:
         return write_text(path, text.getvalue(), overwrite=overwrite)
 
     def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write the table, the means, and how the labels were matched; NaN becomes null.
+        """Write the table, the means, how the labels were matched, and where they number objects, object scores.
+
+        NaN becomes null.
 
         Parameters
         ----------
@@ -222,19 +244,22 @@ class Evaluation:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        content: dict[str, Any] = {name: _or_null(getattr(self, name)) for name in MEANS + ORIGIN}
+        content: dict[str, Any] = {name: or_null(getattr(self, name)) for name in MEANS + ORIGIN}
         content["mapping"] = {str(label): found for label, found in self.mapping.items()}
-        content["classes"] = [{name: _or_null(value) for name, value in row.items()} for row in self.table]
+        content["classes"] = [{name: or_null(value) for name, value in row.items()} for row in self.table]
+        if self.numbers_objects:
+            content["objects"] = self.objects.as_dict()
         return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
 
-def ratio(part: Counts, whole: Counts) -> Scores:
+def ratio(part: Counts | Scores, whole: Counts) -> Scores:
     """Return part / whole; NaN where there is nothing."""
     ratios: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
     return ratios
 
 
-def _or_null(value: Any) -> Any:
+def or_null(value: Any) -> Any:
+    """Return None for NaN, which JSON does not have, and anything else as it is."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -354,6 +379,7 @@ def scored(table: Contingency, matching: Matching, asked: Counts | None, ignore:
         match=matching.match,
         match_reason=matching.reason,
         mapping=dict(zip(matching.labels.tolist(), matching.classes.tolist(), strict=True)),
+        pairs=table,
         ignore=None if ignore is None else int(ignore),
     )
 
@@ -367,7 +393,7 @@ def _sums(labels: Counts, counts: Counts, classes: Counts) -> Counts:
     return sums
 
 
-def frozen(array: Counts) -> Counts:
+def frozen(array: Frozen) -> Frozen:
     """Forbid writing to an array that a result hands out."""
     array.setflags(write=False)
     return array
