@@ -40,6 +40,8 @@ OBJECTS = "tests/test_objects.py"
 FOOTPRINT = "tests/test_footprint.py"
 JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
+DISTANCE = "tests/test_distance.py"
+DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
 
 MUTANTS = [
     # the engine
@@ -76,13 +78,25 @@ MUTANTS = [
     # processing
     Mutant("processing/filters.py", "TRUNCATE = 4.0", "TRUNCATE = 3.0", PROCESSING),
     Mutant("processing/filters.py", "period - 1 - at if edge", "period - at if edge", PROCESSING),
-    Mutant("processing/filters.py", "(round(s / smallest * 1024) / 1024)", "s", PROCESSING),
+    Mutant("processing/filters.py", "round(min(s / smallest, MAX_RATIO) * 1024)", "round(s * 1024)", PROCESSING),
     Mutant("processing/filters.py", "(second, first) if closing", "(first, second) if closing", PROCESSING),
     Mutant("processing/labels.py", "~touching_border(holes, n), holes", "touching_border(holes, n), holes", PROCESSING),
     Mutant("processing/labels.py", "bincount(labels, n + 1) >= min_size\n", "bincount(labels, n + 1) > min_size\n", PROCESSING),
     Mutant("processing/labels.py", "for at in (0, size - 1):", "for at in (0,):", PROCESSING),
     Mutant("processing/segment.py", "else fill_holes(cut) & known", "else fill_holes(cut)", PROCESSING),
     Mutant("processing/segment.py", "where(cut & ~kept, next_class, classes)", "where(cut & ~kept, classes, classes)", HISTOGRAM),
+    # distance
+    Mutant("processing/distance.py", 'if largest < FAR["int32"]', "if largest <= MAX_SQUARED", DISTANCE),
+    Mutant("processing/distance.py", "math.gcd(*steps)", "1", DISTANCE),
+    Mutant("processing/_envelope.py", "steps = min(x - left, right - x)", "steps = x - left", DISTANCE),
+    Mutant("processing/_envelope.py", "begins = rise // (2 * square * (at - site[top])) + 1", "begins = rise // (2 * square * (at - site[top]))", DISTANCE),
+    Mutant("processing/_envelope.py", "while end < n and labels[end] == label:", "while end < n and labels[end] != 0:", DISTANCE),
+    Mutant("blockwise/_distance.py", "squared = squared.copy()", "pass", DISTANCE),
+    Mutant("blockwise/_distance.py", "-1 if a == axis", "-1 if a == axis - 1", DISTANCE),
+    Mutant("kernels/distance.cu", "if (labels[voxel] != object) return 0;", "if (labels[voxel] == 0) return 0;", DISTANCE_KERNEL),
+    Mutant("kernels/distance.cu", "ahead = length - 1 - behind", "ahead = length - 2 - behind", DISTANCE_KERNEL),
+    Mutant("kernels/distance.cu", "apart = square * steps * steps", "apart = square * steps", DISTANCE_KERNEL),
+    Mutant("kernels/distance.cu", "if (apart >= best) break;", "if (apart >= best - 1) break;", DISTANCE_KERNEL),
     # dask
     Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
     Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),

@@ -33,6 +33,7 @@ from .methods.threshold import hysteresis as hysteresis
 from .methods.threshold import multi_otsu as multi_otsu
 from .methods.threshold import threshold as threshold
 from .methods.threshold import threshold_at as threshold_at
+from .processing.distance import distance as distance
 from .processing.filters import gaussian as gaussian
 from .processing.filters import grey as grey
 from .processing.filters import median as median

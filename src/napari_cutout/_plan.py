@@ -185,7 +185,7 @@ def _sweep_over(arrays: Sequence[Array | None], sweep: Pass, state: Any) -> Any:
 def reduce_blocks(sweep: Pass, state: Any, arrays: Sequence[Array | None]) -> Any:
     """Combine the summaries of all blocks, in the order of the blocks."""
     regions = blocks_of(arrays[0])
-    summaries = _each(lambda region: sweep.chunk(state, *_cut(arrays, region)), regions, arrays[0])
+    summaries = each(lambda region: sweep.chunk(state, *_cut(arrays, region)), regions, arrays[0])
     total = next(summaries)
     for summary in summaries:
         total = sweep.combine(total, summary)
@@ -208,7 +208,7 @@ def map_blocks(
         out[region] = function(*_cut(arrays, read))[keep]
 
     regions = blocks_of(first) if width is None else boxes_of(first, width)
-    for _ in _each(fill, regions, first):
+    for _ in each(fill, regions, first):
         pass
     return out
 
@@ -270,10 +270,11 @@ def _cut(arrays: Sequence[Array | None], region: Slices) -> list[Array | None]:
     return [None if a is None else a[region] for a in arrays]
 
 
-def _each(work: Callable[[Slices], Any], regions: list[Slices], like: Array) -> Iterator[Any]:
+def each(work: Callable[[Slices], Any], regions: list[Slices], like: Array) -> Iterator[Any]:
     """Yield ``work(region)`` in order, on all processors where the array is in host memory.
 
-    Only a few results wait to be taken, so that they do not add up over many blocks.
+    Only a few results wait to be taken, so that they do not add up over many blocks. Between two of them progress is
+    reported, and a caller that wants to cancel is heard.
     """
     threads = min(n_threads(), len(regions)) if is_host(like) else 1
     if threads == 1:

@@ -7,6 +7,7 @@ the result waits for; nothing is computed while the graph is made.
 from __future__ import annotations
 
 from ._components import lazy_components, lazy_fill_holes
+from ._distance import lazy_squared_distance
 from ._plans import compute, run_lazy, watched
 
-__all__ = ["compute", "lazy_components", "lazy_fill_holes", "run_lazy", "watched"]
+__all__ = ["compute", "lazy_components", "lazy_fill_holes", "lazy_squared_distance", "run_lazy", "watched"]

@@ -22,6 +22,9 @@ __all__ = ["gaussian", "median", "subtract_background", "grey"]
 TRUNCATE = 4.0
 """A Gaussian is cut off at this many standard deviations."""
 
+MAX_RATIO = 2.0**40
+"""Edges of a voxel more unequal than this are taken as this: no method can tell the difference."""
+
 
 def gaussian(image: Image, *, sigma: Annotated[float, Range(0, 1000)], spacing: Sequence[float] | None = None) -> Array:
     """Smooth an image with a Gaussian.
@@ -183,9 +186,14 @@ def per_axis(length: float, spacing: Sequence[float] | None, ndim: int) -> tuple
 
     The ratio of the voxel's edges is rounded to 1/1024, so that the unit of `spacing` cannot show.
     """
+    return tuple(length / (edge / 1024) for edge in edges(spacing, ndim))
+
+
+def edges(spacing: Sequence[float] | None, ndim: int) -> tuple[int, ...]:
+    """Return the edges of a voxel in 1/1024 of the smallest one; all 1024 without `spacing`."""
     lengths = check_spacing(spacing if spacing is not None else (1.0,) * ndim, ndim)
     smallest = min(lengths)
-    return tuple(length / (round(s / smallest * 1024) / 1024) for s in lengths)
+    return tuple(round(min(s / smallest, MAX_RATIO) * 1024) for s in lengths)
 
 
 def gaussian_weights(sigma: float) -> list[float]:
