@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -258,6 +259,84 @@ def test_evaluate_over_folders(image: np.ndarray, capsys: pytest.CaptureFixture[
     assert main(["evaluate", "p", "t"]) == cli.SOME_FAILED
     assert "no truth is named like it" in capsys.readouterr().err
     assert "--json holds the scores of one pair" in fails(capsys, "evaluate", "p", "t", "--json", "s.json")
+
+
+@pytest.fixture
+def numbered(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and a truth that number objects, each in its own order: one is split, two are merged. Written to files."""
+    truth, labels = np.zeros((2, 12, 20), np.uint8)
+    for number, (row, column) in enumerate([(0, 0), (0, 8), (0, 13), (7, 0), (7, 8)], start=1):
+        truth[row : row + 5, column : column + 5] = number
+    labels[:] = np.choose(truth, [0, 4, 3, 3, 2, 1])
+    labels[0:2, 0:5] = 9
+    for name, array in (("labels", labels), ("truth", truth)):
+        Path(name).mkdir()
+        io.write(f"{name}/a.tif", Volume(array, "yx"))
+        io.write(f"{name}/b.tif", Volume(array * (name == "truth"), "yx"))  # nothing was found
+    return labels, truth
+
+
+def test_objects_are_scored_where_labels_number_them(
+    numbered: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = nc.evaluate_objects(*numbered)
+    assert (expected.split, expected.merged, expected.count_error) == ((1,), (3,), 0)
+    words = ["evaluate", "labels/a.tif", "truth/a.tif", "--json", "s.json", "--objects", "o.csv"]
+    assert main(words) == 0
+    assert expected.summary() in capsys.readouterr().out
+    assert json.loads(Path("s.json").read_text())["objects"] == json.loads(json.dumps(expected.as_dict()))
+    assert Path("o.csv").read_text().splitlines()[:2] == [
+        "kind,true,predicted,iou,true_size,predicted_size",
+        "matched,1,4,0.6,25,15",
+    ]
+    assert "'o.csv' exists already" in fails(capsys, *words[:3], "--objects", "o.csv")
+    assert "--objects holds the scores of one pair" in fails(
+        capsys, "evaluate", "labels", "truth", "--objects", "x.csv"
+    )
+
+
+def test_a_table_of_images_has_objects_where_one_of_them_numbers_them(
+    numbered: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = nc.evaluate_objects(*numbered).at(0.5)
+    assert main(["evaluate", "labels", "truth", "--csv", "s.csv"]) == 0
+    found = f"{expected['ap'] / 2:.4f}, F1@0.5 {expected['f1'] / 2:.4f}, PQ@0.5 {expected['pq'] / 2:.4f}"
+    assert f"objects: AP@0.5 {found}; count error -5, 1 split, 1 merged" in capsys.readouterr().out
+    with Path("s.csv").open(newline="") as file:
+        a, b = csv.DictReader(file)
+    assert (float(a["AP@0.5"]), float(a["F1@0.5"]), float(a["PQ@0.5"])) == (
+        expected["ap"],
+        expected["f1"],
+        expected["pq"],
+    )
+    assert (a["count_error"], a["split"], a["merged"]) == ("0", "1", "1")
+    assert (b["AP@0.5"], b["count_error"], b["split"]) == ("0.0", "-5", "0"), "an image where nothing was found counts"
+    masks = ["evaluate", "truth", "truth", "--match", "value", "--csv", "m.csv"]
+    assert main(masks) == 0
+    assert "AP@0.5" not in Path("m.csv").read_text()
+
+
+def test_a_run_scores_the_objects_that_it_numbers(
+    numbered: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, truth = numbered
+    Path("in").mkdir()
+    for name in "ab":
+        io.write(f"in/{name}.tif", Volume((labels > 0).astype(np.uint16), "yx"), kind="image")
+    assert main(["threshold", "in", "out", "--truth", "truth", "--one-per-object"]) == 0
+    expected = nc.evaluate_objects(nc.components(labels > 0), truth.astype(np.int32)).at(0.5)
+    assert f"objects: AP@0.5 {expected['ap']:.4f}, " in capsys.readouterr().out
+    with Path("out/scores.csv").open(newline="") as file:
+        assert [float(row["AP@0.5"]) for row in csv.DictReader(file)] == [expected["ap"]] * 2
+    assert main(["threshold", "in/a.tif", "a.tif", "--truth", "truth/a.tif", "--one-per-object"]) == 0
+    assert f"objects: AP@0.5 {expected['ap']:.4f}, " in capsys.readouterr().out
+    assert main(["threshold", "in/a.tif", "b.tif", "--truth", "truth/a.tif"]) == 0
+    assert "objects: " not in capsys.readouterr().out, "a mask numbers nothing"
+    io.write("same.tif", Volume(nc.components(labels > 0), "yx"))
+    assert main(["threshold", "in/a.tif", "c.tif", "--truth", "same.tif", "--one-per-object"]) == 0
+    said = capsys.readouterr().out
+    assert "labels matched: value" in said, "numbers that agree could be classes"
+    assert "objects: AP@0.5 1.0000, " in said, "but it is known that they are not"
 
 
 @pytest.mark.usefixtures("folder")

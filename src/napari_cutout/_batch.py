@@ -58,6 +58,8 @@ class Row:
         The scores, where there is a truth.
     error : str
         Why the image failed; empty where all went well.
+    numbered : bool
+        True if labels and truth number objects, so that their scores mean something.
     """
 
     source: str
@@ -66,9 +68,10 @@ class Row:
     target: Path | None = None
     evaluation: Evaluation | None = None
     error: str = ""
+    numbered: bool = False
 
-    def record(self) -> dict[str, Any]:
-        """Return the row as a flat dict: one line of the table."""
+    def record(self, *, objects: bool = False) -> dict[str, Any]:
+        """Return the row as a flat dict: one line of the table, with the scores of objects or without them."""
         device = self.provenance.get("device", {})
         flat = {
             "image": self.source,
@@ -76,16 +79,70 @@ class Row:
             "seconds": self.provenance.get("seconds", ""),
             "backend": device.get("used", ""),
         }
-        return {**flat, **_scores(self.evaluation), "error": self.error}
+        return {**flat, **_scores(self.evaluation, objects), "error": self.error}
 
 
-def _scores(evaluation: Evaluation | None) -> dict[str, Any]:
+def _scores(evaluation: Evaluation | None, objects: bool) -> dict[str, Any]:
     if evaluation is None:
         return {}
     flat = {"mean_iou": float(evaluation.mean_iou), "mean_dice": float(evaluation.mean_dice)}
     for name, iou, dice in zip(evaluation.classes, evaluation.iou, evaluation.dice, strict=True):
         flat |= {f"iou_{name}": float(iou), f"dice_{name}": float(dice)}
-    return {**flat, "match": evaluation.match}
+    return {**flat, "match": evaluation.match, **(object_scores(evaluation) if objects else {})}
+
+
+def object_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the scores of objects that a table of images has a column for.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The scores of one image whose labels number objects.
+
+    Returns
+    -------
+    dict
+        AP, F1 and PQ at an IoU of 0.5, predicted minus true objects, and how many of them are split and merged.
+    """
+    found = evaluation.objects
+    at = found.at(0.5)
+    return {
+        "AP@0.5": at["ap"],
+        "F1@0.5": at["f1"],
+        "PQ@0.5": at["pq"],
+        "count_error": found.count_error,
+        "split": len(found.split),
+        "merged": len(found.merged),
+    }
+
+
+def run_numbers_objects(result: Result) -> bool:
+    """Tell whether the labels of a run and their truth number objects.
+
+    Parameters
+    ----------
+    result : Result
+        What a recipe gave.
+
+    Returns
+    -------
+    bool
+        False without a truth. Methods number objects in int32 and classes in uint8; this is asked as well because
+        few objects that are numbered alike on both sides look like classes.
+    """
+    found = result.evaluation
+    if found is None:
+        return False
+    several = len(np.setdiff1d(found.pairs.truth, [0])) > 1
+    return found.numbers_objects or (several and found.ignore != 0 and result.labels.dtype == np.int32)
+
+
+def said_of_objects(scores: Mapping[str, Any]) -> str:
+    """Return what `object_scores` gave, of one image or of several, in a line."""
+    ratios = ", ".join(f"{name} {scores[name]:.4f}" for name in ("AP@0.5", "F1@0.5", "PQ@0.5"))
+    return (
+        f"objects: {ratios}; count error {scores['count_error']:+d}, {scores['split']} split, {scores['merged']} merged"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +163,28 @@ class Batch:
         return tuple(row for row in self.rows if row.error)
 
     @property
+    def objects(self) -> dict[str, Any]:
+        """What `object_scores` gives, as means and sums of all scored images; empty where no labels number objects."""
+        if not self._number_objects:
+            return {}
+        found = [object_scores(row.evaluation) for row in self.rows if row.evaluation is not None]
+        ratios, counts = ("AP@0.5", "F1@0.5", "PQ@0.5"), ("count_error", "split", "merged")
+        means = {name: float(np.nanmean([scores[name] for scores in found])) for name in ratios}
+        return means | {name: sum(scores[name] for scores in found) for name in counts}
+
+    @property
+    def _number_objects(self) -> bool:
+        return any(row.numbered for row in self.rows)
+
+    @property
     def table(self) -> list[dict[str, Any]]:
-        """One flat dict per image; all have the same keys, the scores of each class among them."""
-        records = [row.record() for row in self.rows]
+        """One flat dict per image; all have the same keys, the scores of each class among them.
+
+        Where the labels of an image number objects there are scores of objects for every image, so that one in which
+        none was found counts as well.
+        """
+        objects = self._number_objects
+        records = [row.record(objects=objects) for row in self.rows]
         names = list(dict.fromkeys(name for record in records for name in record if name != "error"))
         return [{name: record.get(name, "") for name in (*names, "error")} for record in records]
 
@@ -602,6 +678,7 @@ def _row(
         result.target,
         result.evaluation,
         "no truth is named like it, so it was cut but not scored; add one or take it out" if unscored else "",
+        run_numbers_objects(result),
     )
 
 
@@ -643,7 +720,8 @@ def score_many(
             if (partner := truths[file]) is None:
                 raise ValueError("no truth is named like it, so it was not scored; add one or take it out")
             labels, annotation = read_labels(file, "predicted"), read_labels(partner, "truth")
-            rows.append(Row(file, evaluation=evaluate(labels, annotation, ignore=ignore, match=match)))
+            found = evaluate(labels, annotation, ignore=ignore, match=match)
+            rows.append(Row(file, evaluation=found, numbered=found.numbers_objects))
         except ERRORS as error:
             rows.append(Row(file, error=sentence(error)))
     return Batch(tuple(rows))

@@ -372,6 +372,8 @@ def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, 
         if result.evaluation is not None:
             scores = result.evaluation
             print(f"IoU {scores.mean_iou:.4f}, Dice {scores.mean_dice:.4f} (labels matched: {scores.match})")
+            if _batch.run_numbers_objects(result):
+                print(_batch.said_of_objects(_batch.object_scores(scores)))
             print(_batch.how_read([result.evaluation], options["ignore"]))
         return 0
     return _report_many(name, result)
@@ -438,7 +440,7 @@ def what_was_found(result: Result) -> str:
 def _report_many(name: str, batch: Batch) -> int:
     import numpy as np
 
-    from ._batch import how_read, rules_taken
+    from ._batch import how_read, rules_taken, said_of_objects
 
     for row in batch.rows:
         if row.error:
@@ -450,6 +452,8 @@ def _report_many(name: str, batch: Batch) -> int:
     if scored:
         iou, dice = np.nanmean([e.mean_iou for e in scored]), np.nanmean([e.mean_dice for e in scored])
         print(f"mean of {len(scored)} scored images: IoU {iou:.4f}, Dice {dice:.4f}")
+        if objects := batch.objects:
+            print(said_of_objects(objects))
         print(how_read(scored, scored[0].ignore))
         if different := rules_taken(scored):
             print(different)
@@ -535,19 +539,24 @@ def evaluate(
     match: Annotated[Match, Parameter(help="How labels are matched to the classes of truth.")] = "auto",
     csv: Annotated[Path | None, Parameter(help="Write the table to this file, too.")] = None,
     json: Annotated[Path | None, Parameter(help="Write the scores to this file, too; for one pair only.")] = None,
+    objects: Annotated[
+        Path | None,
+        Parameter(help="Score each label as an object, and write what became of it to this file; for one pair only."),
+    ] = None,
     overwrite: Annotated[bool, Parameter(help="Replace files that are there.", negative="")] = False,
 ) -> int:
-    """Score labels against an annotation: IoU and Dice per class."""
+    """Score labels against an annotation: IoU and Dice per class, and where labels number objects, each object."""
     from ._batch import how_read, is_many, score_many
     from ._reading import read_labels
     from .evaluation import overlap
 
-    for path in (csv, json):
+    for path in (csv, json, objects):
         if path is not None:
             _check_free(path, overwrite)
     if is_many(predicted):
-        if json is not None:
-            raise ValueError("--json holds the scores of one pair; for a folder give --csv")
+        if json is not None or objects is not None:
+            name = "json" if json is not None else "objects"
+            raise ValueError(f"--{name} holds the scores of one pair; for a folder give --csv")
         batch = score_many(predicted, truth, ignore=ignore, match=match)
         if csv is not None:
             batch.to_csv(csv, overwrite=overwrite)
@@ -556,11 +565,15 @@ def evaluate(
         read_labels(predicted, "predicted"), read_labels(truth, "truth"), ignore=ignore, match=match
     )
     print(found.summary())
+    if found.numbers_objects or objects is not None:
+        print(f"\n{found.objects.summary()}\n")
     print(how_read([found], ignore))
     if csv is not None:
         found.to_csv(csv, overwrite=overwrite)
     if json is not None:
         found.to_json(json, overwrite=overwrite)
+    if objects is not None:
+        found.objects.objects_to_csv(objects, overwrite=overwrite)
     return 0
 
 
