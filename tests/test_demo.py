@@ -72,6 +72,20 @@ def test_scores_are_those_of_the_labels_in_the_files(made: Made) -> None:
         assert row["found"].split()[0] == str(len(np.unique(tiff.data[tiff.data != 0])))
 
 
+def test_objects_are_scored_where_run_and_truth_number_them(made: Made) -> None:
+    folder, table, _ = made
+    numbered = [row for row in table if not math.isnan(row["AP@0.5"])]
+    assert {row["sample"] for row in numbered} == set(SHAPES)
+    assert {row["found"].split()[1].rstrip("s") for row in numbered} == {"object"}
+    assert {row["found"].split()[1] for row in table if row["IoU"] == row["IoU"] and row not in numbered} == {"classes"}
+    for row in numbered[::9]:
+        sample = folder / row["sample"]
+        labels = io.read(sample / "labels" / f"{row['run']}.tif").data
+        scores = nc.evaluate_objects(labels, io.read(sample / "truth.tif").data.astype(labels.dtype)).at(0.5)
+        assert (row["F1@0.5"], row["AP@0.5"]) == (scores["f1"], scores["ap"])
+    assert max(row["AP@0.5"] for row in numbered) > 0.5
+
+
 def test_recipes_run_again(made: Made, tmp_path: Path) -> None:
     folder, table, _ = made
     for method in ("sauvola", "back_projection", "threshold_at"):
@@ -93,7 +107,7 @@ def test_the_table_is_sorted_and_on_screen_and_in_a_file(made: Made) -> None:
         assert scores[0] > 0.8
     lines = "\n".join(said).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("sample "))
-    assert lines[at].split()[:6] == ["sample", "method", "clean-up", "IoU", "Dice", "found"]
+    assert lines[at].split()[:8] == ["sample", "method", "clean-up", "IoU", "Dice", "F1@0.5", "AP@0.5", "found"]
     assert f"{table[0]['IoU']:.4f}" in lines[at + 1]
     assert [line.split()[0] for line in lines[at + 1 : at + 1 + len(table)]] == [row["sample"] for row in table]
     assert lines[-1].endswith("README.txt there says what is what.")

@@ -22,6 +22,7 @@ from ._stored import file_name
 from ._volume import Volume
 from ._writing import scratch_folder, write_text
 from .evaluation._matching import MAX_CLASSES
+from .evaluation.objects import ObjectEvaluation, evaluate_objects
 from .evaluation.overlap import Evaluation, error_map, evaluate
 from .recipe import Recipe, Step
 from .samples import coins, nuclei_2d, nuclei_3d
@@ -44,7 +45,9 @@ _README = """\
 What napari-cutout's demo wrote. The next demo with the same folder replaces these files,
 and keeps all others.
 
-scores.csv                   one line per run: sample, method, clean-up, IoU, Dice, objects, seconds, backend
+scores.csv                   one line per run: sample, method, clean-up, IoU, Dice, objects, seconds, backend;
+                             F1@0.5 and AP@0.5 count objects found with an IoU of 0.5 or more, where the truth and
+                             the run number them
 <sample>/picture.png         the best run of each method: image, truth, labels, errors
 <sample>/pictures/           the same for all runs of a method
 <sample>/labels/<run>.tif    the labels of each run as OME-TIFF, and as OME-Zarr (<run>.zarr)
@@ -156,6 +159,8 @@ class Run:
         What it gave, of its labels one plane only; None where it failed.
     evaluation : Evaluation, optional
         Its scores, where there is a truth.
+    object_scores : ObjectEvaluation, optional
+        The scores of its objects, where it numbers them and the truth does so as well.
     objects : int
         How many objects (or classes, where the truth has classes) it found.
     plane, errors : 2-D array, optional
@@ -170,6 +175,7 @@ class Run:
     recipe: Recipe | None = None
     result: Result | None = None
     evaluation: Evaluation | None = None
+    object_scores: ObjectEvaluation | None = None
     objects: int = 0
     plane: NDArray[Any] | None = None
     errors: NDArray[np.uint8] | None = None
@@ -192,10 +198,18 @@ class Run:
         return self.evaluation.mean_dice if self.evaluation else float("nan")
 
     @property
+    def one_each(self) -> bool:
+        """True if its labels number objects: it was asked to, or has no choice; those of strokes are their classes."""
+        if self.recipe is None:
+            return False
+        last = self.recipe.steps[-1]
+        has_choice = any(p.name == "one_per_object" for p in catalog.find(last.method).settings)
+        return bool(last.settings.get("one_per_object", not (has_choice or self.cut.strokes)))
+
+    @property
     def found(self) -> str:
         """How many objects it found that have a number each, or how many classes."""
-        one_each = self.recipe is not None and self.recipe.steps[-1].settings.get("one_per_object", False)
-        one, more = ("object", "objects") if one_each else ("class", "classes")
+        one, more = ("object", "objects") if self.one_each else ("class", "classes")
         return f"{self.objects} {one if self.objects == 1 else more}"
 
     @property
@@ -212,12 +226,15 @@ class Run:
     def record(self) -> dict[str, Any]:
         """Return the line of the table as a flat dict."""
         ran = self.result.provenance if self.result else None
+        at = self.object_scores.at(0.5) if self.object_scores else {}
         return {
             "sample": self.case.name,
             "method": self.cut.title,
             "clean-up": self.clean_up.title,
             "IoU": self.iou,
             "Dice": self.dice,
+            "F1@0.5": at.get("f1", float("nan")),
+            "AP@0.5": at.get("ap", float("nan")),
             "found": self.found if self.result else "",
             "seconds": ran["seconds"] if ran else float("nan"),
             "backend": ran["device"]["used"] if ran else "",
@@ -523,7 +540,9 @@ def _scored(run: Run, folder: Path) -> Run:
     truth = (case.truth != 0).astype(np.uint8) if alike else case.truth
     scores = evaluate(labels, truth, ignore=case.ignore)
     errors = error_map(labels, truth, ignore=case.ignore)[at].copy()
-    return replace(run, evaluation=scores, errors=errors)
+    numbered = alike and run.one_each and len(np.unique(case.truth[case.truth != 0])) > 1
+    found_objects = evaluate_objects(labels, case.truth) if numbered else None
+    return replace(run, evaluation=scores, object_scores=found_objects, errors=errors)
 
 
 def _write_inputs(case: Case, strokes: NDArray[np.uint8] | None, folder: Path) -> None:
@@ -588,7 +607,7 @@ def as_text(table: Sequence[Mapping[str, Any]]) -> list[str]:
         The heading, and one line per run.
     """
     names = [name for name in table[0] if name != "run"]
-    digits = {"IoU": ".4f", "Dice": ".4f", "seconds": ".3f"}
+    digits = {"IoU": ".4f", "Dice": ".4f", "F1@0.5": ".4f", "AP@0.5": ".4f", "seconds": ".3f"}
 
     def word(name: str, value: Any) -> str:
         if name not in digits:
