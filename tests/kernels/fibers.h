@@ -61,7 +61,7 @@ inline void run_block(dim3 block) {
 }
 
 template <class Body> void run_grid(dim3 grid, dim3 block, Body body) {
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (count(grid) > 1)
     for (unsigned long long b = 0; b < count(grid); ++b) {
         gridDim = grid, blockDim = block, blockIdx = position(b, grid);
         current.call = [](void* at) { (*static_cast<Body*>(at))(); };

@@ -13,11 +13,18 @@
 // A word that another thread may write at the same time: never cached in a register, never torn. Reading an older
 // value is harmless wherever these are used.
 #ifndef RELAXED_LOAD
-template <class T> __device__ __forceinline__ T relaxed_load(const T* at) { return *static_cast<const volatile T*>(at); }
-template <class T> __device__ __forceinline__ void relaxed_store(T* at, T value) { *static_cast<volatile T*>(at) = value; }
+template <class T> __device__ __forceinline__ T relaxed_load(const T* at) {
+    return *static_cast<const volatile T*>(at);
+}
+template <class T> __device__ __forceinline__ void relaxed_store(T* at, T value) {
+    *static_cast<volatile T*>(at) = value;
+}
 #define RELAXED_LOAD(at) relaxed_load(at)
 #define RELAXED_STORE(at, value) relaxed_store(at, value)
 #endif
+
+// Above every key and level: the level of what is never reached, the key of what is outside.
+#define NEVER 0xFFFFFFFFu
 
 // The item of this thread. 64-bit, because the last block may reach beyond the largest INDEX.
 __device__ __forceinline__ long long thread_index() {
