@@ -33,7 +33,8 @@ __device__ __forceinline__ long long height_of(const LABEL* labels, const SQUARE
     return before == nullptr ? FAR : before[voxel];
 }
 
-// `before` is null in the first sweep. `length` voxels of a line lie `stride` apart; `square` is that of a voxel's edge.
+// `before` is null in the first sweep. `length` voxels of a line lie `stride` apart; `square` is that of a voxel's
+// edge.
 extern "C" __global__ void distance_sweep(const LABEL* labels, const SQUARED* before, SQUARED* after, INDEX n_voxels,
                                           INDEX length, INDEX stride, long long square) {
     if (thread_index() >= n_voxels) return;
