@@ -119,10 +119,3 @@ def _read_off(heights: NDArray[Any], end: int, square: int, top: int, parabolas:
             heights[at] = height + square * (at - site) ** 2
         end = begin
         top -= 1
-
-
-@compiled
-def take_roots(squared: NDArray[Any], found: NDArray[np.float32], unit: float) -> None:
-    """Write the roots of a flat array in multiples of `unit`, rounded to float32 at the end."""
-    for i in range(squared.size):
-        found[i] = np.sqrt(np.float64(squared[i])) / unit

@@ -17,17 +17,19 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import kernels
 from .._array import Array, array_namespace, dtype_name, empty, is_host, is_lazy
 from .._method import Labels, check_source_labels
 from .._monitor import stage
 from .._plan import BLOCK_VOXELS, PerVoxel, Slices, blocks_of, each, run_plan
-from ._envelope import lower_envelopes, nearest_in_rows, take_roots
+from ._envelope import lower_envelopes, nearest_in_rows
 from .filters import edges
 
 __all__ = ["distance"]
@@ -69,9 +71,9 @@ def distance(labels: Labels, *, spacing: Sequence[float] | None = None) -> Array
     Notes
     -----
     Exact: squared distances are integers, and the root is rounded once, to the nearest float32. Every device and
-    tiling gives the same bits. Time on the host: linear in the voxels. Memory beyond the result: 4 bytes per
-    voxel, 8 where squared distances need int64, as on most anisotropic volumes; a GPU needs twice that. A dask
-    array is read once per axis.
+    tiling gives the same bits. Time on the host: linear in the voxels. Memory beyond the result: a few blocks, and
+    8 bytes per voxel where squared distances need int64, as on most anisotropic volumes. On a GPU 4 bytes per voxel,
+    or 12. A dask array is read once per axis.
 
     Examples
     --------
@@ -88,7 +90,8 @@ def distance(labels: Labels, *, spacing: Sequence[float] | None = None) -> Array
     weights = weights_of(spacing, labels.ndim)
     squared = squared_distance(labels, weights)
     stage("taking roots")
-    return run_plan(PerVoxel(partial(_root, unit=min(weights)), "float32"), squared)
+    roots = partial(_roots, unit=min(weights))
+    return _in_place(roots, squared) if is_host(squared) else run_plan(PerVoxel(roots, "float32"), squared)
 
 
 def weights_of(spacing: Sequence[float] | None, ndim: int) -> tuple[int, ...]:
@@ -224,8 +227,21 @@ def _swept_on_device(labels: Array, squared: Array | None, axis: int, weight: in
     return after
 
 
-def _root(squared: Array, unit: int) -> Array:
-    """Return roots in multiples of `unit`, a power of two, so that dividing rounds nothing.
+def _in_place(roots: Callable[[Array], Array], squared: NDArray[Any]) -> NDArray[np.float32]:
+    """Take roots block by block, into the memory of the squares where a root is as wide."""
+    flat = squared.reshape(-1)
+    found = flat.view(np.float32) if flat.dtype == np.int32 else np.empty(flat.size, np.float32)
+
+    def fill(region: Slices) -> None:
+        found[region] = roots(flat[region])
+
+    for _ in each(fill, blocks_of(flat, BLOCK_VOXELS // 8), flat):
+        pass
+    return found.reshape(squared.shape)
+
+
+def _roots(squared: Array, unit: int) -> Array:
+    """Return the roots of a block in multiples of `unit`, a power of two, so that dividing rounds nothing.
 
     One voxel tells whether all of the image is one object: as soon as there are two values, every voxel has a
     nearest one that differs from it.
@@ -233,8 +249,4 @@ def _root(squared: Array, unit: int) -> Array:
     xp = array_namespace(squared)
     if int(squared[(0,) * squared.ndim]) == FAR[dtype_name(squared)]:
         return xp.full_like(squared, math.inf, dtype=xp.float32)
-    if is_host(squared):
-        found = np.empty(squared.shape, np.float32)
-        take_roots(np.ascontiguousarray(squared).reshape(-1), found.reshape(-1), float(unit))
-        return found
     return xp.astype(xp.sqrt(xp.astype(squared, xp.float64)) / unit, xp.float32)
