@@ -26,7 +26,7 @@ lint: .venv/dev.stamp ## style, types, docstrings, and that generated files are 
 	$(BIN)/python docs/make_pages.py --check
 	$(BIN)/python -m pytest --quiet tests/test_docstrings.py
 
-bench: .venv/dev.stamp ## ours and the peers, interleaved, as ratios
+bench: .venv/bench.stamp ## ours and the peers, interleaved, as ratios
 	$(BIN)/python benchmarks/run.py
 
 docs: .venv/dev.stamp ## the pages that are made from the catalog
@@ -54,4 +54,8 @@ system-libraries:
 
 .venv/dev.stamp: .venv/base.stamp
 	$(INSTALL) --editable ".[app,test,lint,cluster]"
+	touch $@
+
+.venv/bench.stamp: .venv/dev.stamp
+	$(INSTALL) --editable ".[bench]"
 	touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import statistics
@@ -21,6 +22,9 @@ import numpy as np
 Arrays = tuple[np.ndarray, ...]
 
 PACKAGES = ("napari-cutout", "numpy", "scipy", "numba", "scikit-image", "scikit-learn")
+
+PEERS = ("edt", "SimpleITK")
+"""What the `bench` extra installs; a case whose peer is not there is left out."""
 
 QUICK_ROUNDS = 2
 
@@ -79,6 +83,8 @@ class Case:
         What must be reached.
     rounds : int
         How often each side runs; the median counts.
+    needs : str
+        The package of `PEERS` that the peer is made of; empty if it is among the others.
     """
 
     name: str
@@ -88,6 +94,13 @@ class Case:
     same: Callable[[Any, Any], float] | None = None
     target: Target = Target()
     rounds: int = 7
+    needs: str = ""
+
+    def why_not(self) -> str:
+        """Say why the case cannot be measured here; empty if it can."""
+        if not self.needs or importlib.util.find_spec(self.needs) is not None:
+            return ""
+        return f"{self.needs} is not installed; the extra `bench` has it"
 
 
 def sample(arrays: Sequence[np.ndarray]) -> Arrays:
@@ -205,6 +218,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **{name: importlib.metadata.version(name) for name in PEERS if importlib.util.find_spec(name) is not None},
     }
 
 
@@ -268,8 +282,9 @@ def markdown(report: dict[str, Any]) -> str:
     facts = "\n".join(f"- {name}: {value}" for name, value in report["machine"].items())
     rows = [COLUMNS, ["---"] * len(COLUMNS), *table(report["results"])]
     lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    left_out = "".join(f"Not measured: {case}, since {reason}.\n\n" for case, reason in report["left_out"].items())
     return (
-        f"# {' x '.join(map(str, report['shape']))} voxels\n\n{lines}\n\n"
+        f"# {' x '.join(map(str, report['shape']))} voxels\n\n{lines}\n\n{left_out}"
         "Seconds are medians; B/voxel is the peak memory beyond input and output; agreement is the fraction of\n"
         f"elements on which both give the same.\n\n{facts}\n"
     )

@@ -51,7 +51,7 @@ def array(name: str, side: int) -> np.ndarray:
         case "predicted":
             return np.roll(classes(image, objects), (1, 2, 2), (0, 1, 2)).astype(dtype)
         case "objects":
-            return objects
+            return {"": objects, "mask": objects > 0, "background": objects == 0}[dtype]
         case "moved-objects":
             return np.roll(objects, (1, 2, 2), (0, 1, 2))
     raise ValueError(f"there is no array {name!r}")

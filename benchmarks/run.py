@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import data
+import distance
 import event_loop
 import filters
 import overlap
@@ -22,7 +23,7 @@ SIDE, QUICK_SIDE = 256, 32
 EVENT_LOOP = "event loop"
 """What `--only` calls what is measured in napari."""
 
-CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES]
+CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES, *distance.CASES]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,11 +66,17 @@ def run(cases: list[Case], *, quick: bool, looped: bool = False) -> dict[str, An
     Returns
     -------
     dict
-        The machine, the shape of the arrays, one row per case, and the rows of the event loop.
+        The machine, the shape of the arrays, one row per case, the cases that were left out and why, and the rows of
+        the event loop.
     """
     side = QUICK_SIDE if quick else SIDE
-    report: dict[str, Any] = {"machine": machine(), "shape": [side] * 3, "quick": quick, "results": []}
+    left_out = {case.name: reason for case in cases if (reason := case.why_not())}
+    report: dict[str, Any] = {
+        "machine": machine(), "shape": [side] * 3, "quick": quick, "results": [], "left_out": left_out
+    }  # fmt: skip
     print("\n".join(f"{name}: {value}" for name, value in report["machine"].items()))
+    print("".join(f"{name}: not measured, since {reason}\n" for name, reason in left_out.items()), end="")
+    cases = [case for case in cases if case.name not in left_out]
     for case in cases:
         arrays = tuple(data.array(name, side) for name in case.arrays)
         peaks = (None, None) if quick and case is not cases[0] else peaks_of(case, arrays)

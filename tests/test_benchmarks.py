@@ -52,6 +52,24 @@ def test_unknown_cases_are_answered_with_those_there_are() -> None:
     assert "no case holds 'nothing like it'; there are: threshold otsu" in done.stderr
 
 
+def test_a_case_without_its_peer_is_left_out_and_named(tmp_path: Path) -> None:
+    code = (
+        "import importlib.util, sys\n"
+        f"sys.path.insert(0, {str(FOLDER)!r})\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'edt' else found(name, *rest)\n"
+        "import run\n"
+        f"run.main(['--quick', '--only', 'distance', '--out', {str(tmp_path / 'quick.json')!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    report = json.loads((tmp_path / "quick.json").read_text())
+    assert "edt" not in report["machine"]
+    assert [row["case"] for row in report["results"]] == ["distance, inside objects, SciPy"]
+    assert "distance, spacing" in report["left_out"]
+    assert "distance, spacing: not measured, since edt is not installed; the extra `bench` has it" in done.stdout
+    assert "Not measured: distance, spacing, since edt is not installed" in (tmp_path / "quick.md").read_text()
+
+
 def test_targets(harness: ModuleType) -> None:
     both = harness.Target(ratio=5, bytes_per_voxel=1)
     assert str(both) == ">= 5x, < 1 B/voxel"

@@ -57,7 +57,13 @@ def test_public_names_load_and_are_sorted() -> None:
 
 
 def test_every_public_function_of_the_library_is_exported() -> None:
-    for module in ("methods.threshold", "methods.local_threshold", "methods.histogram", "processing.filters"):
+    for module in (
+        "methods.threshold",
+        "methods.local_threshold",
+        "methods.histogram",
+        "processing.filters",
+        "processing.distance",
+    ):
         namespace = import_module(f"napari_cutout.{module}")
         assert set(namespace.__all__) <= set(nc.__all__)
 
