@@ -24,13 +24,20 @@ HERE = Path(__file__).parent
 CACHE = Path(tempfile.gettempdir()) / f"napari-cutout-kernels-{os.environ.get('USER', 'tests')}"
 KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 MIN_GCC = 11
+SANITIZER = "NAPARI_CUTOUT_SANITIZER"
+"""The environment variable that names the sanitizer of all modules of a process."""
 FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
+REAL_THREADS = ("-O1", "-g", "-pthread", "-ftls-model=initial-exec")
 BUILDS = {
     "": ("-O2", "-fopenmp"),
-    "thread": ("-O1", "-g", "-pthread", "-fsanitize=thread"),
-    "address,undefined": ("-O1", "-g", "-pthread", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    "thread": (*REAL_THREADS, "-fsanitize=thread"),
+    "address,undefined": (*REAL_THREADS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 }
-"""Compiler flags by sanitizer; none is the fast build."""
+"""Compiler flags by sanitizer; none is the fast build.
+
+Thread-local storage that is allocated when a thread first asks for it, as in any other shared library, looks to
+ThreadSanitizer like a race inside the loader.
+"""
 
 
 def why_no_compiler() -> str:
@@ -50,13 +57,14 @@ class CpuModule:
         The ``.cu`` file.
     options : sequence of str
         ``-I`` and ``-D`` as CUDA's compilers take them.
-    sanitizer : str
-        A key of `BUILDS`. With one, every CUDA thread is a real thread, and Python must have been started with the
-        sanitizer's library preloaded.
+    sanitizer : str, optional
+        A key of `BUILDS`; by default what the environment says. With one, every CUDA thread is a real thread, and
+        Python must have been started with the sanitizer's library preloaded.
     """
 
-    def __init__(self, source: Path, options: tuple[str, ...] = (), *, sanitizer: str = "") -> None:
-        self._library = ctypes.CDLL(str(_built(source, options, sanitizer)))
+    def __init__(self, source: Path, options: tuple[str, ...] = (), *, sanitizer: str | None = None) -> None:
+        wanted = os.environ.get(SANITIZER, "") if sanitizer is None else sanitizer
+        self._library = ctypes.CDLL(str(_built(source, options, wanted)))
 
     def get_function(self, name: str) -> Callable[[tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None]:
         launch = getattr(self._library, f"{name}__launch")

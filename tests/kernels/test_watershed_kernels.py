@@ -136,6 +136,18 @@ def test_small_images_follow_the_definition(image: str, move: Callable[[Any], An
         check(_basins.regional_minima(key, territory, connectivity), minima, case)
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_racing_threads_change_nothing(image: str, move: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sanitizers run this one: small enough for a CPU thread to each of the GPU's."""
+    monkeypatch.setattr(kernels, "THREADS", 13)
+    case = random_case(image, (4, 5, 6), 2)
+    key, markers, territory, connectivity = case.moved(move)
+    check(_basins.flood(key, markers, territory, connectivity), reference.flood(*case), case)
+    check(
+        _basins.regional_minima(key, None, connectivity), reference.regional_minima(case.key, None, connectivity), case
+    )
+
+
 @pytest.mark.kernels
 @pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize("image", IMAGES)

@@ -31,6 +31,7 @@ template <class Body> void run_grid(dim3 grid, dim3 block, Body body) {
         }
     };
     std::vector<std::thread> threads;
+    threads.reserve(n);
     for (std::ptrdiff_t t = 0; t < n; ++t) threads.emplace_back(walk, t);
     for (std::thread& thread : threads) thread.join();
 }
