@@ -33,8 +33,14 @@ from .methods.threshold import hysteresis as hysteresis
 from .methods.threshold import multi_otsu as multi_otsu
 from .methods.threshold import threshold as threshold
 from .methods.threshold import threshold_at as threshold_at
+from .methods.watershed import markers_from_distance as markers_from_distance
+from .methods.watershed import markers_from_minima as markers_from_minima
+from .methods.watershed import split_touching as split_touching
+from .methods.watershed import watershed as watershed
+from .methods.watershed import watershed_from_minima as watershed_from_minima
 from .processing.distance import distance as distance
 from .processing.filters import gaussian as gaussian
+from .processing.filters import gradient_magnitude as gradient_magnitude
 from .processing.filters import grey as grey
 from .processing.filters import median as median
 from .processing.filters import subtract_background as subtract_background
@@ -45,6 +51,7 @@ from .processing.labels import remove_small as remove_small
 from .processing.measure import Measurements as Measurements
 from .processing.measure import measure as measure
 from .processing.segment import Options as Options
+from .processing.segment import RegionOptions as RegionOptions
 from .recipe import Recipe as Recipe
 from .recipe import Step as Step
 

@@ -104,6 +104,17 @@ def empty(shape: tuple[int, ...], dtype: str, like: Array) -> Array:
     return xp.empty(shape, dtype=getattr(xp, dtype), device=compat.device(like))
 
 
+def contiguous(array: Array) -> Array:
+    """Return `array` in C order, which kernels and compiled loops walk through; a copy only where it is not."""
+    if is_host(array):
+        return np.ascontiguousarray(array)
+    if compat.is_cupy_array(array) and array.flags.c_contiguous:
+        return array
+    ordered = empty(array.shape, dtype_name(array), like=array)
+    ordered[...] = array
+    return ordered
+
+
 def dtype_name(array: Array) -> str:
     """Return the dtype of `array` as NumPy spells it, such as ``"uint16"``."""
     return getattr(array.dtype, "name", None) or str(array.dtype).rpartition(".")[2]

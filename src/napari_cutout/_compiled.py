@@ -32,14 +32,36 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     callable
         A function with the signature of `function`.
     """
+    return _compiled_with(function)
+
+
+def bare(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a loop that makes no array, without counting references.
+
+    Numba counts a reference whenever an array gets a second name, as in every call that it inlines; in a loop that
+    does little else this takes half of the time. Such a loop cannot make arrays, and Numba refuses one that does.
+    """
+    return _compiled_with(function, counting=False)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a part of a `bare` loop into every loop that calls it, where handing on its arrays would cost."""
+    return _compiled_with(function, counting=False, inline="always")
+
+
+def _compiled_with(function: Callable[P, R], *, counting: bool = True, inline: str = "never") -> Callable[P, R]:
     built: list[Callable[P, R]] = []
 
     def build() -> Callable[P, R]:
         with _building:
             if not built:
                 import numba
+                from numba.core.options import DefaultOptions
 
-                built.append(numba.njit(nogil=True, cache=True, error_model="numpy")(_linked(function)))
+                options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "inline": inline}
+                if not counting and hasattr(DefaultOptions, "_nrt"):  # not public: without it, loops are only slower
+                    options["_nrt"] = False
+                built.append(numba.njit(**options)(_linked(function)))
         return built[0]
 
     @functools.wraps(function)

@@ -629,8 +629,13 @@ def _with_options(func: Callable[..., Any], hints: Mapping[str, Any]) -> str:
         return text + "\n"
     head, _, tail = text.partition("**options")
     end = tail.index("\n\n")
-    entries = _section(inspect.getdoc(shared) or "", "Attributes")
+    entries = "\n".join(_section(inspect.getdoc(part) or "", "Attributes") for part in (*_parents(shared), shared))
     return head + entries + tail[end:] + "\n"
+
+
+def _parents(options: Any) -> tuple[Any, ...]:
+    """Return the TypedDicts whose entries a TypedDict begins with."""
+    return tuple(base for base in getattr(options, "__orig_bases__", ()) if hasattr(base, "__annotations__"))
 
 
 def _is_options(hint: Any) -> bool:

@@ -7,7 +7,13 @@ from importlib import import_module
 
 from ._method import Method
 
-MODULES = ("methods.threshold", "methods.local_threshold", "methods.histogram", "methods.objects")
+MODULES = (
+    "methods.threshold",
+    "methods.local_threshold",
+    "methods.histogram",
+    "methods.watershed",
+    "methods.objects",
+)
 """Where methods are; the order of the menus."""
 
 

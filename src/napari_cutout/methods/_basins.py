@@ -7,6 +7,7 @@ papers stand at the top of the kernels: ``basins.cu``, ``passes.cu``, ``zones.cu
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,11 +188,20 @@ def _basins(key: Array, volume: _Volume) -> Array:
 def _jump(pointer: Array, volume: _Volume) -> None:
     """Point every voxel straight at the root that it leads to."""
     module = load("pointers", pointer, **volume.module)
-    is_unfinished = True
-    while is_unfinished:
+    for _ in _rounds(volume):
         unfinished = volume.counter("int32")
         launch(module, "pointer_jump", volume.size, pointer, unfinished, volume.n)
-        is_unfinished = _count(unfinished) > 0
+        if _count(unfinished) == 0:
+            return
+
+
+def _rounds(volume: _Volume) -> Iterator[int]:
+    """Count rounds that each halve at least what is left, such as a chain or the number of components."""
+    yield from range(volume.size.bit_length() + 2)
+    raise RuntimeError(
+        f"a flood of {volume.size} voxels goes round in a circle; this is a bug of its kernels or of the GPU's driver, "
+        "please report it, and flood in host memory meanwhile"
+    )
 
 
 def _passes(key: Array, start: Array, component: Array, volume: _Volume) -> Array:
@@ -199,11 +209,11 @@ def _passes(key: Array, start: Array, component: Array, volume: _Volume) -> Arra
     module = load("passes", key, **volume.module)
     level = array_namespace(key).asarray(key, copy=True)
     weight, crossed = volume.array("uint32"), volume.array("int64")
-    done, most = 0, volume.size.bit_length()
-    while _round(module, level, weight, crossed, component, (key, start), volume):
+    for done in _rounds(volume):
+        tick(done, volume.size.bit_length() + 2)
+        if not _round(module, level, weight, crossed, component, (key, start), volume):
+            break
         _jump(component, volume)
-        done += 1
-        tick(done, most + 1)
     launch(module, "level_settle", volume.size, level, component, volume.n)
     return level
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, i
 from .._compiled import compiled
 from .._method import Labels, Mask, Range, check_labels
 from .._monitor import stage
+from .._plan import Pass, Reduce, run_plan
 
 __all__ = ["components", "fill_holes", "remove_small", "clear_border"]
 
@@ -202,6 +204,102 @@ def select_by_value(labels: Labels, *, connectivity: int, min_size: int = 0, ins
     if inside:
         keep &= ~touching_border(found, n)
     return _looked_up(_numbers(_first_voxels(found, n), keep), found)
+
+
+def select_regions(labels: Labels, *, min_size: int = 0, inside: bool = False) -> Labels:
+    """Keep the regions that are large enough and, if asked, touch no edge of the image; labels keep their numbers.
+
+    Parameters
+    ----------
+    labels : int32 array of shape ([Z,] Y, X)
+        One label per region, connected or not; 0 is background.
+    min_size : int
+        Regions of fewer voxels become 0.
+    inside : bool
+        True makes regions that touch an edge of the image 0; an axis of one voxel has no edges.
+
+    Returns
+    -------
+    int32 array
+        The regions that are kept.
+    """
+    xp = array_namespace(labels)
+    rim = _rim(labels) if inside else None
+    plan = Reduce(Found(min_size), (_REGIONS,), _unwanted, _without, "int32")
+    return run_plan(plan, labels, rim) if min_size > 1 or inside else xp.astype(labels, xp.int32, copy=False)
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The regions that were found so far.
+
+    Parameters
+    ----------
+    min_size : int
+        Fewest voxels of a region that is kept.
+    values, sizes, touching : arrays of shape (n,)
+        The labels that occur, how many voxels each has, and how many of them lie on an edge of the image.
+    """
+
+    min_size: int
+    values: NDArray[np.int64] = field(default_factory=_none)
+    sizes: NDArray[np.int64] = field(default_factory=_none)
+    touching: NDArray[np.int64] = field(default_factory=_none)
+
+
+def _rim(labels: Labels) -> Array:
+    """Return where the edges of an image are."""
+    xp = array_namespace(labels)
+    rim = xp.zeros(labels.shape, dtype=xp.uint8, **({} if is_lazy(labels) else {"device": labels.device}))
+    for axis, n in enumerate(labels.shape):
+        if n > 1:
+            for at in (0, n - 1):
+                rim[tuple(at if a == axis else slice(None) for a in range(labels.ndim))] = 1
+    return rim
+
+
+def _count_regions(state: Found, labels: Array, rim: Array | None) -> Found:
+    xp = array_namespace(labels)
+    flat = xp.reshape(labels, (-1,))
+    values, sizes = (to_numpy(a).astype(np.int64) for a in xp.unique_counts(flat))
+    touching = np.zeros_like(sizes)
+    if rim is not None:
+        there, n = (to_numpy(a).astype(np.int64) for a in xp.unique_counts(flat[xp.reshape(rim, (-1,)) != 0]))
+        order = np.argsort(values)
+        touching[order[np.searchsorted(values, there, sorter=order)]] = n
+    return Found(state.min_size, values, sizes, touching)
+
+
+def _added_regions(a: Found, b: Found) -> Found:
+    values, at = np.unique(np.concatenate([a.values, b.values]), return_inverse=True)
+    sizes, touching = np.zeros((2, len(values)), np.int64)
+    np.add.at(sizes, at, np.concatenate([a.sizes, b.sizes]))
+    np.add.at(touching, at, np.concatenate([a.touching, b.touching]))
+    return Found(a.min_size, values, sizes, touching)
+
+
+_REGIONS = Pass(_count_regions, _added_regions, lambda _, found: found, lambda _: True, "measuring regions")
+
+
+def _unwanted(found: Found) -> NDArray[np.int64]:
+    """Return the labels of the regions that are too small or touch an edge."""
+    return np.asarray(found.values[(found.sizes < found.min_size) | (found.touching > 0)])
+
+
+def _without(unwanted: NDArray[np.int64], labels: Array, _: Array | None) -> Array:
+    xp = array_namespace(labels)
+    table = from_numpy(np.sort(unwanted), like=labels)
+    if not unwanted.size:
+        return labels
+    flat = xp.astype(xp.reshape(labels, (-1,)), xp.int64)
+    at = xp.searchsorted(table, flat)
+    at = xp.where(at < table.shape[0], at, xp.zeros_like(at))
+    out = xp.reshape(xp.take(table, at) == flat, labels.shape)
+    return xp.where(out, xp.zeros_like(labels), labels)
 
 
 def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:

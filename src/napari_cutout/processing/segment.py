@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 import numpy as np
+from typing_extensions import TypedDict  # that of Python 3.11 forgets what it was made from
 
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
 from .._method import Default, Image, Labels, Mask, Objects, Range
 from .._monitor import stage
 from .._plan import Pass, Plan, gathered, run_plan
 from .filters import gaussian, median, subtract_background
-from .labels import fill_holes, select
+from .labels import fill_holes, select, select_regions
 
-__all__ = ["Options", "bytes_per_voxel", "prepare", "segment", "tidy"]
+__all__ = ["Options", "RegionOptions", "bytes_per_voxel", "prepare", "segment", "tidy", "tidy_regions"]
 
 
-class Options(TypedDict, total=False):
-    """What may be done before a cut and after it, in this order; everything is off by default.
+class Smoothing(TypedDict, total=False):
+    """What may be done to an image before it is cut or flooded, in this order; everything is off by default.
 
     Attributes
     ----------
@@ -28,6 +29,18 @@ class Options(TypedDict, total=False):
         Take the median of the box this far around every voxel, in edges of the smallest voxel; 0 is off.
     sigma : float
         Smooth with a Gaussian of this standard deviation, in edges of the smallest voxel; 0 is off.
+    """
+
+    background_radius: Annotated[float, Range(0, 1000), Default(0.0)]
+    median_radius: Annotated[int, Range(0, 50), Default(0)]
+    sigma: Annotated[float, Range(0, 1000, 0.5), Default(0.0)]
+
+
+class Options(Smoothing, total=False):
+    """What may be done before a cut and after it, in this order; everything is off by default.
+
+    Attributes
+    ----------
     fill_holes : bool
         Fill what an object encloses on all sides.
     clear_border : bool
@@ -42,9 +55,6 @@ class Options(TypedDict, total=False):
         World length of a voxel along each axis, in the order of the axes.
     """
 
-    background_radius: Annotated[float, Range(0, 1000), Default(0.0)]
-    median_radius: Annotated[int, Range(0, 50), Default(0)]
-    sigma: Annotated[float, Range(0, 1000, 0.5), Default(0.0)]
     fill_holes: Annotated[bool, Default(False)]
     clear_border: Annotated[bool, Default(False)]
     min_size: Annotated[int, Range(0, 2**31 - 1), Default(0)]
@@ -53,7 +63,25 @@ class Options(TypedDict, total=False):
     spacing: Annotated[tuple[float, ...] | None, Default(None)]
 
 
-def prepare(image: Image, objects: Objects, options: Options) -> Image:
+class RegionOptions(Smoothing, total=False):
+    """What may be done before a method that numbers regions, and after it; everything is off by default.
+
+    Attributes
+    ----------
+    clear_border : bool
+        Remove regions that touch an edge of the image.
+    min_size : int
+        Remove regions of fewer voxels; 0 is off.
+    spacing : tuple of float, optional
+        World length of a voxel along each axis, in the order of the axes.
+    """
+
+    clear_border: Annotated[bool, Default(False)]
+    min_size: Annotated[int, Range(0, 2**31 - 1), Default(0)]
+    spacing: Annotated[tuple[float, ...] | None, Default(None)]
+
+
+def prepare(image: Image, objects: Objects, options: Mapping[str, Any]) -> Image:
     """Run the steps before the cut that `options` ask for.
 
     Parameters
@@ -62,7 +90,7 @@ def prepare(image: Image, objects: Objects, options: Options) -> Image:
         Grey-level image.
     objects : {"bright", "dark"}
         Which side of the background the objects are on.
-    options : Options
+    options : Options or RegionOptions
         All of them.
 
     Returns
@@ -191,6 +219,28 @@ def tidy(
     stage("writing objects back")
     where = array_namespace(classes).where
     return where(kept, object_class, where(cut & ~kept, next_class, classes))
+
+
+def tidy_regions(regions: Labels, options: Mapping[str, Any]) -> Labels:
+    """Run the steps after a method that numbers regions; labels keep their numbers.
+
+    Parameters
+    ----------
+    regions : int32 array
+        One label per region.
+    options : RegionOptions
+        Those that are missing are off.
+
+    Returns
+    -------
+    int32 array
+        The regions that are kept, and 0.
+    """
+    min_size, inside = options.get("min_size", 0), options.get("clear_border", False)
+    if min_size <= 1 and not inside:
+        return regions
+    stage("removing regions")
+    return select_regions(regions, min_size=min_size, inside=inside)
 
 
 def segment(

@@ -1,0 +1,429 @@
+"""Floods of an image in host memory: voxel by voxel in the order of their levels, from a queue of integer buckets.
+
+The twins that flood on a device, which find the same labels in parallel, stand in `_basins`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._compiled import bare
+from .._monitor import stage, tick
+from ._bucket_queue import Queue, new_queue, next_level, push
+from ._keys import OUTSIDE
+from ._voxel_grid import Grid, fill, grid_of, neighbour_steps, place_of, precedes, taken
+
+__all__ = ["flood", "levels", "regional_minima"]
+
+KEY, LABEL = 0, 1
+"""The fields of a voxel's record. A voxel that is reached needs its key no longer and keeps its turn there."""
+
+BEYOND = np.uint32(0xFFFFFFFF)
+"""The label of the border and of voxels outside the mask: never entered."""
+
+SEED = np.uint32(0x7FFFFFFF)
+"""The turn in which markers were reached; no voxel is ever passed in it."""
+
+PASSED = np.uint32(0x80000000)
+"""Added to the turn in which a voxel was passed."""
+
+UNREACHED = np.uint32(0xFFFFFFFF)
+"""The level of voxels that no source reaches."""
+
+STEP = 1 << 22
+"""Voxels between two looks at whether to go on."""
+
+
+def flood(
+    key: NDArray[Any], markers: NDArray[Any], territory: NDArray[Any] | None, connectivity: int
+) -> NDArray[np.int32]:
+    """Flood an image from markers.
+
+    Parameters
+    ----------
+    key : array of uint8, uint16 or uint32, 2-D or 3-D
+        The order of the grey levels; in uint32 4294967295 is outside.
+    markers : integer array of the same shape
+        Labels from 1 to 2147483647, and 0 where there is none.
+    territory : integer or bool array of the same shape, or None
+        0 is outside; a step leads to a voxel of the same territory only.
+    connectivity : int
+        How many axes a step may cross.
+
+    Returns
+    -------
+    int32 array
+        Labels as `watershed` defines them.
+
+    Notes
+    -----
+    Voxels are passed in turns: one flood level, and one distance from the nearest entry to their zone. A voxel gets
+    its label from the neighbour that reaches it first, and where several do in one turn, from the first of them in
+    scan order. Memory: 8 bytes per voxel, 4 for each voxel of the largest zone of one level, and 6 to 8 for each
+    that waits in the queue.
+    """
+    grid, records, walls = _laid_out(key, territory)
+    seeds = _planted(records, _volume(markers), grid)
+    queue = new_queue(grid.size, _largest(key))
+    _push_seeds(queue, records, seeds)
+    steps, voxels, turn = neighbour_steps(grid, connectivity), np.empty(grid.size, np.int32), np.zeros(1, np.uint32)
+    stage("flooding")
+    passed = 0
+    while (n := _flood_on(queue, records, walls, grid, steps, voxels, turn, STEP)) > 0:
+        passed += n
+        tick(passed, key.size)
+    del queue, voxels, walls
+    labels = np.empty((grid.nz, grid.ny, grid.nx), np.int32)
+    taken(records, LABEL, grid, labels)
+    labels[labels < 0] = 0
+    return labels.reshape(key.shape)
+
+
+def levels(
+    key: NDArray[Any], start: NDArray[np.uint32], territory: NDArray[Any] | None, connectivity: int
+) -> NDArray[np.uint32]:
+    """Return how high a flood from sources stands when it reaches each voxel.
+
+    Parameters
+    ----------
+    key : array of uint8, uint16 or uint32, 2-D or 3-D
+        The order of the grey levels; in uint32 4294967295 is outside.
+    start : uint32 array of the same shape
+        The level at which each source begins, not below its own key; 4294967295 where there is none.
+    territory : integer or bool array of the same shape, or None
+        0 is outside; a step leads to a voxel of the same territory only.
+    connectivity : int
+        How many axes a step may cross.
+
+    Returns
+    -------
+    uint32 array
+        The lowest possible highest key on a path from a source, or its start if that is higher; 4294967295 where
+        no source reaches.
+
+    Notes
+    -----
+    Memory: as `flood`.
+    """
+    grid, records, walls = _laid_out(key, territory)
+    queue = new_queue(2 * grid.size, OUTSIDE - 1)  # a source waits for its start, and may be reached meanwhile
+    steps, voxels = neighbour_steps(grid, connectivity), np.empty(2 * grid.size, np.int32)
+    _push_sources(queue, records, _volume(start), grid, steps)
+    passed = 0
+    while (n := _rise_on(queue, records, walls, steps, voxels, STEP)) > 0:
+        passed += n
+        tick(min(passed, key.size), key.size)
+    del queue, voxels, walls
+    found = np.empty((grid.nz, grid.ny, grid.nx), np.uint32)
+    _read_levels(records, grid, found)
+    return found.reshape(key.shape)
+
+
+def regional_minima(level: NDArray[np.uint32], territory: NDArray[Any] | None, connectivity: int) -> NDArray[np.int32]:
+    """Give a number to each connected zone of equal level that has no lower neighbour.
+
+    Parameters
+    ----------
+    level : uint32 array, 2-D or 3-D
+        Levels; 4294967295 is outside.
+    territory : integer or bool array of the same shape, or None
+        0 is outside; neighbours of other territories are none.
+    connectivity : int
+        How many axes a step may cross.
+
+    Returns
+    -------
+    int32 array
+        Minima from 1 by their first voxel in scan order; 0 elsewhere.
+
+    Notes
+    -----
+    Memory: 8 bytes per voxel, and 4 for each voxel of the largest zone.
+    """
+    grid, records, walls = _laid_out(level, territory)
+    found = np.zeros((grid.nz, grid.ny, grid.nx), np.int32)
+    _number_minima(records, walls, grid, neighbour_steps(grid, connectivity), np.empty(grid.size, np.int32))
+    taken(records, LABEL, grid, found)
+    found[found < 0] = 0
+    return found.reshape(level.shape)
+
+
+# Records -----------------------------------------------------------------------------------------------
+
+
+def _volume(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as a volume in the machine's byte order."""
+    native = image.astype(image.dtype.newbyteorder("="), copy=False)
+    return native[None] if native.ndim == 2 else native
+
+
+def _laid_out(key: NDArray[Any], territory: NDArray[Any] | None) -> tuple[Grid, NDArray[np.uint32], NDArray[np.int32]]:
+    """Return the grid of an image, the records of its places, and the territory of each, if they differ."""
+    grid = grid_of(key.shape)
+    records = np.empty((grid.size, 2), np.uint32)
+    records[:] = SEED, BEYOND
+    walls = np.zeros((0, 1), np.int32)
+    inside = np.zeros((0, 0, 0), np.bool_)
+    if territory is not None:
+        inside = _volume(territory)
+        if territory.dtype != bool:
+            walls = np.zeros((grid.size, 1), np.int32)
+            fill(walls, 0, inside, grid)
+    _fill_keys(records, _volume(key), inside, grid)
+    return grid, records, walls
+
+
+@bare
+def _fill_keys(records: NDArray[np.uint32], key: NDArray[Any], inside: NDArray[Any], grid: Grid) -> None:
+    """Write keys, and label 0 where there is one; without `inside` that is everywhere but at OUTSIDE."""
+    masked = inside.size > 0
+    for z in range(grid.nz):
+        for y in range(grid.ny):
+            for x in range(grid.nx):
+                level = np.uint32(key[z, y, x])
+                if level != UNREACHED and not (masked and inside[z, y, x] == 0):
+                    p = place_of(grid, z, y, x)
+                    records[p, KEY], records[p, LABEL] = level, 0
+
+
+def _largest(key: NDArray[Any]) -> int:
+    """Return the largest key that a queue may meet."""
+    return int(key.max()) if key.dtype.itemsize < 4 else OUTSIDE - 1
+
+
+# Labels ------------------------------------------------------------------------------------------------
+
+
+def _planted(records: NDArray[np.uint32], markers: NDArray[Any], grid: Grid) -> NDArray[np.int32]:
+    """Write the markers that are inside into the records, and return their places."""
+    z, y, x = np.nonzero(markers)
+    seeds = np.empty(len(z), np.int32)
+    _plant(records, markers, z, y, x, grid, seeds)
+    return seeds[seeds >= 0]
+
+
+@bare
+def _plant(
+    records: NDArray[np.uint32],
+    markers: NDArray[Any],
+    z: NDArray[np.int64],
+    y: NDArray[np.int64],
+    x: NDArray[np.int64],
+    grid: Grid,
+    seeds: NDArray[np.int32],
+) -> None:
+    for i in range(z.size):
+        p = place_of(grid, z[i], y[i], x[i])
+        if records[p, LABEL] == 0:
+            records[p, LABEL] = markers[z[i], y[i], x[i]]
+            seeds[i] = p
+        else:
+            seeds[i] = -1
+
+
+@bare
+def _push_seeds(queue: Queue, records: NDArray[np.uint32], seeds: NDArray[np.int32]) -> None:
+    state, bits, coarse, waiting, lows, links, fine, nodes = queue
+    for i in range(seeds.size):
+        p = seeds[i]
+        push(p, records[p, KEY], state, bits, coarse, waiting, lows, links, fine, nodes)
+        records[p, KEY] = SEED
+
+
+@bare
+def _flood_on(
+    queue: Queue,
+    records: NDArray[np.uint32],
+    walls: NDArray[np.int32],
+    grid: Grid,
+    steps: NDArray[np.int32],
+    voxels: NDArray[np.int32],
+    turn: NDArray[np.uint32],
+    enough: int,
+) -> int:
+    """Pass whole levels until that are `enough` voxels, and return how many; 0 when the flood is over."""
+    state, bits, coarse, waiting, lows, links, fine, nodes = queue
+    passed = 0
+    while passed < enough:
+        level, n = next_level(voxels, state, bits, coarse, waiting, lows, links, fine, nodes)
+        if n == 0:
+            break
+        begin = 0
+        while begin < n:
+            now = turn[0] + np.uint32(1)
+            turn[0] = now
+            end = n
+            for i in range(begin, end):
+                p = voxels[i]
+                label = records[p, LABEL]
+                records[p, KEY] = now | PASSED
+                for k in range(steps.shape[1]):
+                    q = p + steps[p & 63, k]
+                    there = records[q, LABEL]
+                    if there == 0:
+                        if walls.size > 0 and walls[q, 0] != walls[p, 0]:
+                            continue
+                        key = records[q, KEY]
+                        records[q, KEY], records[q, LABEL] = now, label
+                        if key <= level:
+                            voxels[n] = q
+                            n += 1
+                        else:
+                            push(q, key, state, bits, coarse, waiting, lows, links, fine, nodes)
+                    elif there != label and records[q, KEY] == now:
+                        records[q, LABEL] = _first_to_reach(records, walls, grid, steps, q, now | PASSED)
+            begin = end
+        passed += n
+    return passed
+
+
+@bare
+def _first_to_reach(
+    records: NDArray[np.uint32], walls: NDArray[np.int32], grid: Grid, steps: NDArray[np.int32], q: int, passed: int
+) -> Any:
+    """Return the label of the first neighbour in scan order among those passed in this turn."""
+    first = -1
+    for k in range(steps.shape[1]):
+        r = q + steps[q & 63, k]
+        if records[r, KEY] != passed or (walls.size > 0 and walls[r, 0] != walls[q, 0]):
+            continue
+        if first < 0 or precedes(grid, r, first):
+            first = r
+    return records[first, LABEL]
+
+
+# Levels ------------------------------------------------------------------------------------------------
+
+WAITING, SETTLED = np.uint32(1), np.uint32(2)
+"""What `levels` keeps in place of a label: reached by a neighbour, and of known level."""
+
+
+def _push_sources(queue: Queue, records: NDArray[np.uint32], start: NDArray[np.uint32], grid: Grid, steps: Any) -> None:
+    """Push the sources, but for those that a neighbour with a lower start reaches sooner."""
+    starts = np.full((grid.size, 1), UNREACHED, np.uint32)
+    fill(starts, 0, start, grid)
+    _push_lowest(queue, records, starts, steps)
+
+
+@bare
+def _push_lowest(
+    queue: Queue, records: NDArray[np.uint32], starts: NDArray[np.uint32], steps: NDArray[np.int32]
+) -> None:
+    state, bits, coarse, waiting, lows, links, fine, nodes = queue
+    for p in range(starts.shape[0]):
+        level = starts[p, 0]
+        if records[p, LABEL] != 0 or level == UNREACHED:
+            continue
+        lowest = True
+        for k in range(steps.shape[1]):
+            if starts[p + steps[p & 63, k], 0] < level:
+                lowest = False
+                break
+        if lowest:
+            push(p, level, state, bits, coarse, waiting, lows, links, fine, nodes)
+
+
+@bare
+def _rise_on(
+    queue: Queue,
+    records: NDArray[np.uint32],
+    walls: NDArray[np.int32],
+    steps: NDArray[np.int32],
+    voxels: NDArray[np.int32],
+    enough: int,
+) -> int:
+    """Settle whole levels until that are `enough` voxels, and return how many; 0 when no source is left."""
+    state, bits, coarse, waiting, lows, links, fine, nodes = queue
+    settled = 0
+    while settled < enough:
+        level, n = next_level(voxels, state, bits, coarse, waiting, lows, links, fine, nodes)
+        if n == 0:
+            break
+        i = 0
+        while i < n:
+            p = voxels[i]
+            i += 1
+            if records[p, LABEL] == SETTLED:
+                continue
+            records[p, LABEL], records[p, KEY] = SETTLED, level
+            for k in range(steps.shape[1]):
+                q = p + steps[p & 63, k]
+                if records[q, LABEL] != 0 or (walls.size > 0 and walls[q, 0] != walls[p, 0]):
+                    continue
+                records[q, LABEL] = WAITING
+                if records[q, KEY] <= level:
+                    voxels[n] = q
+                    n += 1
+                else:
+                    push(q, records[q, KEY], state, bits, coarse, waiting, lows, links, fine, nodes)
+        settled += n
+    return settled
+
+
+@bare
+def _read_levels(records: NDArray[np.uint32], grid: Grid, found: NDArray[np.uint32]) -> None:
+    for z in range(grid.nz):
+        for y in range(grid.ny):
+            for x in range(grid.nx):
+                p = place_of(grid, z, y, x)
+                found[z, y, x] = records[p, KEY] if records[p, LABEL] == SETTLED else UNREACHED
+
+
+# Minima ------------------------------------------------------------------------------------------------
+
+LOOKED_AT = np.uint32(0xFFFFFFFE)
+"""The label of a zone that is being looked at, or is no minimum."""
+
+
+@bare
+def _number_minima(
+    records: NDArray[np.uint32],
+    walls: NDArray[np.int32],
+    grid: Grid,
+    steps: NDArray[np.int32],
+    voxels: NDArray[np.int32],
+) -> None:
+    n_minima = 0
+    for z in range(grid.nz):
+        for y in range(grid.ny):
+            for x in range(grid.nx):
+                p = place_of(grid, z, y, x)
+                if records[p, LABEL] != 0:
+                    continue
+                n = _zone_of(records, walls, steps, voxels, p)
+                if n > 0:
+                    n_minima += 1
+                    for i in range(n):
+                        records[voxels[i], LABEL] = n_minima
+
+
+@bare
+def _zone_of(
+    records: NDArray[np.uint32],
+    walls: NDArray[np.int32],
+    steps: NDArray[np.int32],
+    voxels: NDArray[np.int32],
+    start: int,
+) -> int:
+    """Gather the zone of equal level around a voxel, and return its size; 0 if it has a lower neighbour."""
+    level, lowest = records[start, KEY], True
+    records[start, LABEL] = LOOKED_AT
+    voxels[0] = start
+    i, n = 0, 1
+    while i < n:
+        p = voxels[i]
+        i += 1
+        for k in range(steps.shape[1]):
+            q = p + steps[p & 63, k]
+            if records[q, LABEL] == BEYOND or (walls.size > 0 and walls[q, 0] != walls[p, 0]):
+                continue
+            if records[q, KEY] < level:
+                lowest = False
+            elif records[q, KEY] == level and records[q, LABEL] == 0:
+                records[q, LABEL] = LOOKED_AT
+                voxels[n] = q
+                n += 1
+    return n if lowest else 0

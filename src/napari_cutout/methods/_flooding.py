@@ -1,0 +1,168 @@
+"""What a watershed is made of, for arrays of every library: markers that are checked, minima, and the flood itself.
+
+Each step runs whole on arrays in memory, on the host (`_flood`) or on a device (`_basins`), and in tiles on dask
+arrays (`blockwise`); the labels are the same.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from .._array import Array, array_namespace, dtype_name, is_host, is_lazy
+from .._method import Image, Labels, Markers, Mask
+from .._monitor import note, stage
+from .._plan import gathered
+from . import _basins, _flood
+from ._grey_levels import Bins, counting, quantile_bins
+from ._keys import OUTSIDE, keys_of, raised_keys
+
+__all__ = ["deep_minima", "flooded", "usual_depth"]
+
+MAX_LABEL = 2**31 - 1
+"""Largest label that a marker may have, since labels are int32."""
+
+DEFAULT_SHARE = 0.1
+"""How deep a minimum must be if nothing else is said, as a share of the range of grey levels."""
+
+
+def flooded(surface: Image, markers: Markers, territory: Array | None, connectivity: int) -> Labels:
+    """Flood a surface from markers.
+
+    Parameters
+    ----------
+    surface : array of shape ([Z,] Y, X)
+        Any real dtype; NaN is outside.
+    markers : integer or bool array of the same shape
+        Labels, 0 is not marked.
+    territory : integer or bool array of the same shape, or None
+        0 is outside; a step leads to a voxel of the same territory only.
+    connectivity : int
+        How many axes a step may cross.
+
+    Returns
+    -------
+    int32 array
+        Labels as `watershed` defines them.
+
+    Raises
+    ------
+    ValueError
+        If a marker is negative or above 2147483647, or none lies inside.
+    """
+    if is_lazy(surface):
+        from ..blockwise import lazy_flood
+
+        return lazy_flood(surface, markers, territory, connectivity)
+    check_marker_values(_extent(markers))
+    stage("ordering grey levels")
+    key = keys_of(surface)
+    planted = _planted(markers, key, territory)
+    note(n_markers=_count(planted))
+    return _floods(key).flood(key, planted, _territory(territory, key), connectivity)
+
+
+def deep_minima(surface: Image, territory: Array | None, depth: float, connectivity: int) -> Labels:
+    """Give a number to every minimum of a surface that is deeper than `depth`.
+
+    Parameters
+    ----------
+    surface : array of shape ([Z,] Y, X)
+        Any real dtype; NaN is outside.
+    territory : integer or bool array of the same shape, or None
+        0 is outside; a step leads to a voxel of the same territory only.
+    depth : float
+        How high, above its lowest voxel, the way out of a minimum to a lower one must lead.
+    connectivity : int
+        How many axes a step may cross.
+
+    Returns
+    -------
+    int32 array
+        From 1 by first voxel in scan order: all voxels of a minimum that lie up to `depth` above its lowest one.
+    """
+    if is_lazy(surface):
+        from ..blockwise import lazy_minima
+
+        return lazy_minima(surface, territory, depth, connectivity)
+    stage("looking for minima")
+    key, start = raised_keys(surface, depth)
+    inside, floods = _territory(territory, key), _floods(key)
+    filled = floods.levels(key, start, inside, connectivity)
+    del key, start
+    minima: Labels = floods.regional_minima(filled, inside, connectivity)
+    return minima
+
+
+def usual_depth(surface: Image, mask: Mask | None) -> float:
+    """Return a tenth of the range of grey levels, without the 0.01 % of voxels at either end."""
+    start, passes = counting(surface)
+    bins: Bins = gathered(start, passes, surface, mask)
+    histogram = bins.histogram()
+    first, last = quantile_bins(histogram.counts)
+    return DEFAULT_SHARE * float(histogram.values[last] - histogram.values[first])
+
+
+def check_marker_values(extent: tuple[int, int]) -> None:
+    """Raise unless the smallest and the largest marker are labels that a result can hold.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    low, high = extent
+    if low < 0 or high > MAX_LABEL:
+        raise ValueError(f"markers must be labels from 0 to {MAX_LABEL}, got {low if low < 0 else high}; renumber them")
+
+
+def no_markers(inside: bool) -> ValueError:
+    """Return the error that says why there is nothing to flood from."""
+    if inside:
+        return ValueError(
+            "markers lie outside mask, or where image is NaN, with every voxel; paint at least one inside, "
+            "or widen the mask"
+        )
+    return ValueError("markers have no painted voxel, all are 0; paint at least one, or use watershed_from_minima")
+
+
+def _floods(like: Array) -> ModuleType:
+    return _flood if is_host(like) else _basins
+
+
+def _territory(territory: Array | None, key: Array) -> Array | None:
+    """Return the territory as the floods take it: kernels know int32 only."""
+    if territory is None or is_host(key):
+        return territory
+    xp = array_namespace(key)
+    return xp.astype(territory, xp.int32)
+
+
+def _extent(markers: Markers) -> tuple[int, int]:
+    xp = array_namespace(markers)
+    if dtype_name(markers) == "bool":
+        return 0, 1
+    return int(xp.min(markers)), int(xp.max(markers))
+
+
+def _planted(markers: Markers, key: Array, territory: Array | None) -> Array:
+    """Return the markers that lie inside, as int32, or raise if there is none."""
+    xp = array_namespace(markers)
+    painted = markers != 0
+    if not bool(xp.any(painted)):
+        raise no_markers(inside=False)
+    inside = painted & (key != xp.asarray(OUTSIDE, dtype=key.dtype, device=key.device)) if _has_nan(key) else painted
+    if territory is not None:
+        inside = inside & (territory != 0)
+    if not bool(xp.any(inside)):
+        raise no_markers(inside=True)
+    return xp.where(inside, xp.astype(markers, xp.int32), xp.zeros(markers.shape, dtype=xp.int32, device=key.device))
+
+
+def _has_nan(key: Array) -> bool:
+    return dtype_name(key) == "uint32"
+
+
+def _count(planted: Array) -> int:
+    """Return how many labels the markers have."""
+    xp = array_namespace(planted)
+    return int(xp.unique_values(planted[planted != 0]).shape[0])
