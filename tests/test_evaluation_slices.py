@@ -14,11 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import Cancelled, watch
 from napari_cutout.evaluation.overlap import Evaluation, evaluate
-from napari_cutout.evaluation.slices import SliceEvaluation, evaluate_slices, slices_along
+from napari_cutout.evaluation.slices import (
+    SliceEvaluation,
+    centres_of,
+    evaluate_slices,
+    slices_along,
+    tables_along,
+)
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -106,6 +113,19 @@ def test_each_slice_scores_as_evaluate_scores_it(axis: int, match: Any, ignore: 
         assert_array_equal(result.dice[at], alone.dice)
         assert_allclose([result.mean_iou[at], result.mean_dice[at]], [alone.mean_iou, alone.mean_dice])
         assert result.n_voxels[at] == alone.n_voxels
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 3, 4)])
+def test_centres_of_labels_come_from_the_same_counts(chunks: Any) -> None:
+    predicted, truth = pair(3, 50)
+    arrays = [predicted, truth] if chunks is None else [da.from_array(a, chunks) for a in (predicted, truth)]
+    tables = tables_along(*arrays, range(3))
+    for side, labels in (("predicted", predicted), ("truth", truth)):
+        names = np.unique(labels)
+        expected = ndimage.center_of_mass(np.ones_like(labels), labels, names)
+        found = centres_of(tables, side)  # type: ignore[arg-type]
+        assert list(found) == names.tolist()
+        assert_allclose(list(found.values()), expected, rtol=1e-12)
 
 
 DTYPES = ["bool", "uint8", "int16", "int32", "int64", "uint64"]

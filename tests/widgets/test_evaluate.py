@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_cutout.evaluation.objects import evaluate_objects
 from napari_cutout.evaluation.overlap import error_map, evaluate
 from napari_cutout.evaluation.slices import evaluate_slices
 from napari_cutout.widgets import _layers
@@ -58,7 +59,7 @@ def test_the_table_is_that_of_evaluate(opened, press, pair):
         assert column(opened.table, name) == [row[name] for row in expected.table]
     assert f"mean IoU {expected.mean_iou:.4f}" in opened.headline.text()
     assert f"Matched by {expected.match}" in opened.headline.text()
-    assert not opened.tabs.isTabVisible(1), "a picture has no slices"
+    assert not opened.tabs.isTabVisible(2), "a picture has no slices"
 
 
 def test_the_table_sorts_by_any_column_as_numbers(opened, press):
@@ -70,9 +71,11 @@ def test_the_table_sorts_by_any_column_as_numbers(opened, press):
     assert shown != column(opened.table, "tp")
 
 
-def test_it_is_narrow(opened_on_volume, press):
-    press(opened_on_volume)
-    inner = opened_on_volume._column.widget()
+@pytest.mark.parametrize("layers", ["opened_on_volume", "opened_on_objects"])
+def test_it_is_narrow(layers, request, press):
+    opened = request.getfixturevalue(layers)
+    press(opened)
+    inner = opened._column.widget()
     assert inner.minimumSizeHint().width() <= 300, "what stands around it takes 20 of 320"
 
 
@@ -181,14 +184,14 @@ def test_cancel_leaves_no_score(viewer, opened, qtbot, monkeypatch):
     from napari_cutout.widgets import _scores
 
     reached, go_on = threading.Event(), threading.Event()
-    real = _scores.slices_along
+    real = _scores.tables_along
 
     def held(*args, **options):
         reached.set()
         assert go_on.wait(60)
         return real(*args, **options)
 
-    monkeypatch.setattr(_scores, "slices_along", held)
+    monkeypatch.setattr(_scores, "tables_along", held)
     opened.bar.button.click()
     qtbot.waitUntil(reached.is_set)
     with qtbot.waitSignal(opened.bar.ended):
@@ -206,7 +209,7 @@ def test_cancel_leaves_no_score(viewer, opened, qtbot, monkeypatch):
 def test_a_volume_is_plotted_slice_by_slice(viewer, opened_on_volume, press, volume):
     press(opened_on_volume)
     plot = opened_on_volume.plot
-    assert opened_on_volume.tabs.isTabVisible(1)
+    assert opened_on_volume.tabs.isTabVisible(2)
     assert [plot.axis_box.itemText(at) for at in range(3)] == ["z", "y", "x"]
     truth = (volume > 400).astype(np.uint8)
     expected = evaluate_slices(viewer.layers["cut"].data, truth, axis=0)
@@ -255,6 +258,157 @@ def test_layers_on_disk_are_counted_in_chunks(viewer, dock, press, monkeypatch):
     assert widget.score.evaluation.table == evaluate(np.roll(truth, 1, 2), truth).table
     widget.error_button.click()
     assert isinstance(viewer.layers["cut errors"].data, da.Array)
+
+
+# Objects -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened_on_objects(viewer, dock):
+    """The widget on numbered boxes: 3 is split, 1 and 2 are merged, 5 is missed, 9 is invented, 4 is found."""
+    truth, cut = np.zeros((2, 6, 20, 24), np.int32)
+    for label, (y, x, width) in enumerate([(0, 0, 3), (0, 5, 3), (0, 12, 4), (8, 0, 4), (8, 12, 4)], start=1):
+        truth[1:4, y : y + 4, x : x + width] = label
+    cut[1:4, 0:4, 0:8] = 2
+    cut[1:4, 0:4, 12:15], cut[1:4, 0:4, 15:16] = 5, 6
+    cut[1:4, 8:12, 0:4] = 1
+    cut[4, 15:18, 20:24] = 9
+    for name, data in (("cut", cut), ("by hand", truth)):
+        viewer.add_labels(data, name=name, scale=(2, 1, 1), translate=(10, 0, 0), axis_labels=("z", "y", "x"))
+    return dock("Evaluate")
+
+
+def objects(widget):
+    return {name: column(widget.objects.table, name) for name in ("kind", "true", "predicted")}
+
+
+def test_objects_are_those_of_evaluate_objects(viewer, opened_on_objects, press):
+    opened_on_objects.boxes["predicted"].choose(viewer.layers["cut"])
+    press(opened_on_objects)
+    page = opened_on_objects.objects
+    assert opened_on_objects.tabs.isTabVisible(opened_on_objects.tabs.indexOf(opened_on_objects.pages["Objects"]))
+    expected = evaluate_objects(viewer.layers["cut"].data, viewer.layers["by hand"].data)
+    assert str(page.score.found) == str(expected)
+    kinds = ["merged", "merged", "matched", "matched", "missed", "merged", "split", "invented"]
+    assert objects(opened_on_objects)["kind"] == kinds == expected.object_table(0.5)["kind"]
+    assert [row[1:4] for row in page.table.texts()][-2:] == [["3", "6", "0.250"], ["-", "9", "-"]]
+    text = page.sentence.text()
+    assert f"F1 {expected.f1[0]:.3f}   AP {expected.ap[0]:.3f}   PQ {expected.pq[0]:.3f}" in text
+    assert "5 predicted, 5 true: count error +0\n1 split, 1 merged, 1 missed, 1 invented" in text
+    assert page.note.isHidden()
+    line = f"objects from an IoU of 0.5: F1 {expected.f1[0]:.3f}   AP {expected.ap[0]:.3f}\n"
+    assert line in opened_on_objects.headline.text()
+    assert column(opened_on_objects.past, "object_f1") == [expected.f1[0]]
+
+
+def test_the_threshold_decides_what_is_matched(opened_on_objects, press):
+    press(opened_on_objects)
+    page = opened_on_objects.objects
+    page.threshold_box.setValue(0.8)
+    assert objects(opened_on_objects)["kind"].count("matched") == 1
+    assert f"AP {page.score.found.at(0.8)['ap']:.3f}" in page.sentence.text()
+    page.threshold_box.setValue(0.25)
+    assert objects(opened_on_objects)["kind"].count("matched") == 3, "one of the two that are merged is matched"
+
+
+def test_a_row_selects_its_labels_and_moves_the_view_to_the_object(viewer, opened_on_objects, press):
+    press(opened_on_objects)
+    table = opened_on_objects.objects.table
+    viewer.dims.set_point(0, 20)
+    table.selectRow(3)
+    assert (viewer.layers["by hand"].selected_label, viewer.layers["cut"].selected_label) == (4, 1)
+    assert viewer.dims.point[0] == 14, "slice 2 of the box, that is 2 x 2 beyond 10"
+    assert viewer.scene.camera.center[1:] == pytest.approx((9.5, 1.5))
+    table.selectRow(7)  # invented: only predicted has it
+    assert (viewer.layers["by hand"].selected_label, viewer.layers["cut"].selected_label) == (4, 9)
+    assert viewer.dims.point[0] == 18
+    assert viewer.scene.camera.center[1:] == pytest.approx((16, 21.5))
+    table.selectRow(6)  # the smaller half: the view goes to it, and not to the whole
+    assert viewer.scene.camera.center[1:] == pytest.approx((1.5, 15))
+    assert table.selected == [6]
+
+
+def test_a_row_of_a_picture_moves_the_view(viewer, dock, press):
+    truth = np.zeros((20, 24), np.int32)
+    truth[2:6, 3:9], truth[10:18, 12:20] = 1, 2
+    for name, data in (("cut", truth % 2 * 2 + truth // 2), ("by hand", truth)):
+        viewer.add_labels(data, name=name)
+    widget = dock("Evaluate")
+    press(widget)
+    assert not widget.tabs.isTabVisible(widget.tabs.indexOf(widget.pages["Slices"]))
+    widget.objects.table.selectRow(1)
+    assert viewer.scene.camera.center[1:] == (13.5, 15.5)
+
+
+def test_a_label_that_is_picked_in_the_viewer_selects_its_row(viewer, opened_on_objects, press):
+    press(opened_on_objects)
+    table = opened_on_objects.objects.table
+    viewer.layers["by hand"].selected_label = 5
+    assert table.selected == [4]
+    viewer.layers["cut"].selected_label = 6
+    assert table.selected == [6]
+    viewer.layers["cut"].selected_label = 1  # matched with 4
+    assert table.selected == [3]
+    viewer.layers["cut"].selected_label = 77
+    assert table.selected == []
+    opened_on_objects.let_go()
+    viewer.layers["cut"].selected_label = 6
+    assert table.selected == []
+
+
+def test_objects_are_exported_at_the_threshold(opened_on_objects, press, tmp_path, monkeypatch):
+    assert not opened_on_objects.objects_button.isEnabled()
+    press(opened_on_objects)
+    opened_on_objects.objects.threshold_box.setValue(0.8)
+    target = tmp_path / "asked.csv"
+    monkeypatch.setattr("napari_cutout.widgets._evaluate.QFileDialog.getSaveFileName", lambda *_: (str(target), ""))
+    opened_on_objects.objects_button.click()
+    with target.open(newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == objects(opened_on_objects)["kind"]
+
+
+def test_a_mask_and_classes_are_named_before_their_scores_as_objects(viewer, opened_on_objects, press):
+    press(opened_on_objects)
+    layer = viewer.layers["cut"]
+    layer.data = (layer.data > 0).astype(np.int32)
+    press(opened_on_objects)
+    assert opened_on_objects.objects.note.text().startswith("Predicted has one label only.")
+    assert "objects from an IoU" not in opened_on_objects.headline.text()
+    assert np.isnan(column(opened_on_objects.past, "object_f1")).tolist() == [False, True]
+    layer.data = viewer.layers["by hand"].data.copy()
+    press(opened_on_objects)
+    assert opened_on_objects.objects.note.text().startswith("Labels agree on both sides")
+    assert set(objects(opened_on_objects)["kind"]) == {"matched"}
+
+
+def test_strokes_and_two_masks_have_no_page_of_objects(viewer, opened_on_objects, press):
+    page = opened_on_objects.tabs.indexOf(opened_on_objects.pages["Objects"])
+    opened_on_objects.unpainted_box.setCurrentText("not annotated")
+    press(opened_on_objects)
+    assert not opened_on_objects.tabs.isTabVisible(page)
+    assert opened_on_objects.objects.table.n_rows == 0
+    opened_on_objects.unpainted_box.setCurrentText("background")
+    for layer in viewer.layers:
+        layer.data = (layer.data > 0).astype(np.int32)
+    press(opened_on_objects)
+    assert not opened_on_objects.tabs.isTabVisible(page)
+    assert not opened_on_objects.score.objects
+
+
+def test_objects_of_an_earlier_evaluation_are_shown_again_and_faded(viewer, opened_on_objects, press):
+    press(opened_on_objects)
+    first = objects(opened_on_objects)
+    viewer.layers["cut"].data = np.zeros_like(viewer.layers["cut"].data)
+    assert "#808080" in opened_on_objects.objects.table.styleSheet()
+    press(opened_on_objects)
+    assert objects(opened_on_objects)["kind"] == ["missed"] * 5
+    assert opened_on_objects.objects.table.styleSheet() == ""
+    opened_on_objects.past.selectRow(0)
+    assert str(objects(opened_on_objects)) == str(first)  # as text, where nan equals nan
+    viewer.layers.remove("by hand")
+    before = viewer.dims.point
+    opened_on_objects.objects.table.selectRow(4)  # its layer is gone
+    assert viewer.dims.point == before
 
 
 # Names -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,11 +224,21 @@ def slices_along(
     """Do what `evaluate_slices` does for one axis or more, counted in one pass; return the matching as well."""
     asked = None if classes is None else checked_classes(classes)
     check_pair(predicted, truth, ignore)
-    tables = _tables(predicted, truth, axes)
+    return sliced(tables_along(predicted, truth, axes), axes, predicted.shape, ignore, match, asked)
+
+
+def sliced(
+    tables: Sequence[SliceTable],
+    axes: Sequence[int],
+    shape: tuple[int, ...],
+    ignore: int | None,
+    match: Match,
+    asked: Counts | None = None,
+) -> tuple[tuple[SliceEvaluation, ...], Matching]:
+    """Score what `tables_along` counted in labels of this shape along these axes."""
     pairs = checked(tables[0].pairs.without(ignore), ignore)
     matching = matched(pairs, match, ignore)
     whole = scored(pairs, matching, asked, ignore)
-    shape = predicted.shape
     found = (_sliced(t, matching, whole, shape[axis], axis) for axis, t in zip(axes, tables, strict=True))
     return tuple(found), matching
 
@@ -280,8 +290,18 @@ class SliceTable:
         return tabulated(self.predicted, self.truth, self.counts)
 
 
-def _tables(predicted: Array, truth: Array, axes: Sequence[int]) -> list[SliceTable]:
-    """Count along several axes in one pass."""
+def centres_of(tables: Sequence[SliceTable], side: Literal["predicted", "truth"]) -> dict[int, tuple[float, ...]]:
+    """Return the mean index of the voxels of each label of one side, from the tables of all axes."""
+    labels = np.unique(getattr(tables[0], side))
+    sums = np.zeros((len(tables), len(labels)))
+    for total, table in zip(sums, tables, strict=True):
+        at = np.searchsorted(labels, getattr(table, side))
+        total += np.bincount(at, table.slices * table.counts, len(labels)) / np.bincount(at, table.counts, len(labels))
+    return dict(zip(labels.tolist(), map(tuple, sums.T.tolist()), strict=True))
+
+
+def tables_along(predicted: Array, truth: Array, axes: Sequence[int]) -> list[SliceTable]:
+    """Count along several axes in one pass over labels that `check_pair` has seen."""
     positions = [_positions(predicted, axis) for axis in axes]
     parts: list[tuple[SliceTable, ...]] = sum_blocks(
         partial(_count_along_axes, axes), _gathered_by_axis, predicted, truth, *positions

@@ -31,6 +31,7 @@ from ._dock import Dock, form, group, problem_line
 from ._error_layer import show_errors
 from ._histogram_plot import preload
 from ._layer_box import LayerBox
+from ._objects_page import ObjectsPage
 from ._scores import Asked, Question, Score, headline, painted, problems, rows, standing
 from ._slices import axis_names
 from ._slices_plot import SlicesPlot
@@ -95,7 +96,7 @@ class _Run:
 
 
 class EvaluateWidget(Dock):
-    """Scores predicted labels against an annotation: per class, per slice, where they are wrong, and all so far.
+    """Scores predicted labels against an annotation: per class, object and slice, where they are wrong, and all so far.
 
     Parameters
     ----------
@@ -161,11 +162,17 @@ class EvaluateWidget(Dock):
         self.notice.setStyleSheet(_NOTICE)
         self.notice.setVisible(False)
         self.tabs = QTabWidget()
-        explain(self.tabs, "results", "The scores, those of each slice, and what was evaluated before.")
-        self.tabs.addTab(self._build_classes(), "Classes")
-        self.tabs.addTab(self._build_slices(), "Slices")
-        self.tabs.addTab(self._build_history(), "History")
-        self.tabs.setTabVisible(1, False)
+        explain(self.tabs, "results", "The scores of classes, objects and slices, and what was evaluated before.")
+        self.pages = {
+            "Classes": self._build_classes(),
+            "Objects": self._build_objects(),
+            "Slices": self._build_slices(),
+            "History": self._build_history(),
+        }
+        for name, page in self.pages.items():
+            self.tabs.addTab(page, name)
+        self._show_page("Objects", False)
+        self._show_page("Slices", False)
         self.content.addWidget(self.tabs, 1)
         self.error_button = _button("Add error layer", self.add_error_layer)
         self.error_button.setToolTip("Show where labels were found, in excess, missed or of the wrong class.")
@@ -179,6 +186,13 @@ class EvaluateWidget(Dock):
         self.csv_button = _button("Export CSV…", partial(self._ask_and_export, "csv"))
         self.json_button = _button("Export JSON…", partial(self._ask_and_export, "json"))
         return _page(self.table, [self.csv_button, self.json_button])
+
+    def _build_objects(self) -> QWidget:
+        self.objects = ObjectsPage(self.viewer)
+        self.objects.table.setMinimumHeight(_TABLE_HEIGHT)
+        self.objects_button = _button("Export CSV…", self._ask_and_export_objects)
+        self.objects_button.setToolTip("Write the table of objects at this threshold.")
+        return _page(self.objects, [self.objects_button])
 
     def _build_slices(self) -> QWidget:
         self.plot = SlicesPlot(self.viewer, self.names.name_of)
@@ -195,6 +209,9 @@ class EvaluateWidget(Dock):
         self.clear_button = _button("Clear", self.clear_history)
         self.clear_button.setToolTip("Forget all evaluations of this session of work.")
         return _page(self.past, [self.history_button, self.clear_button])
+
+    def _show_page(self, name: str, shown: bool) -> None:
+        self.tabs.setTabVisible(self.tabs.indexOf(self.pages[name]), shown)
 
     def _guess_layers(self) -> None:
         """Choose the newest of our results as predicted, and the topmost other layer as truth."""
@@ -239,6 +256,7 @@ class EvaluateWidget(Dock):
             if run is not None:
                 run.witness.close()
         self.plot.let_go()
+        self.objects.let_go()
 
     def _guess_unpainted(self) -> None:
         found = None if self._truth is None else painted(self._truth)
@@ -295,15 +313,19 @@ class EvaluateWidget(Dock):
     def _show(self, past: _history.Past) -> None:
         self.shown = past
         evaluation = past.score.evaluation
-        self.headline.setText(headline(past.asked, evaluation))
+        self.headline.setText(headline(past.asked, evaluation, past.score.objects))
         self.table.set_data(rows(evaluation, self.names.name_of))
-        self.tabs.setTabVisible(1, bool(past.score.slices))
-        self.plot.show_slices(past.score.slices, past.axes, self._layer_of(past))
+        predicted, truth = self._layers_of(past)
+        self._show_page("Slices", bool(past.score.slices))
+        self._show_page("Objects", past.score.objects is not None)
+        self.plot.show_slices(past.score.slices, past.axes, predicted)
+        self.objects.show_objects(past.score.objects, {"predicted": predicted, "truth": truth})
         self._show_standing()
 
-    def _layer_of(self, past: _history.Past) -> Any:
-        """Return the layer that was scored, if it is still there."""
-        return next((layer for layer in self.viewer.layers if id(layer) == past.asked.layers[0]), None)
+    def _layers_of(self, past: _history.Past) -> list[Any]:
+        """Return the layers of predicted and truth, each None if it is no longer there."""
+        there = {id(layer): layer for layer in self.viewer.layers}
+        return [there.get(known) for known in past.asked.layers]
 
     def _show_standing(self, _: int = 0) -> None:
         """Say whether the scores are those of the layers and settings as they are now."""
@@ -312,10 +334,11 @@ class EvaluateWidget(Dock):
         self.notice.setVisible(bool(sentence))
         for widget in (self.headline, self.table):
             widget.setStyleSheet(_FADED if sentence else "")
+        self.objects.set_style(_FADED if sentence else "")
         self.plot.set_faded(bool(sentence))
-        if self.shown is not None and self._layer_of(self.shown) is None:
+        if self.shown is not None and self._layers_of(self.shown)[0] is None:
             self.plot.forget_layer()
-        for button in (self.csv_button, self.json_button, self.slices_button):
+        for button in (self.csv_button, self.json_button, self.slices_button, self.objects_button):
             button.setEnabled(self.shown is not None)
         for button in (self.history_button, self.clear_button):
             button.setEnabled(bool(self.history.entries))
@@ -387,6 +410,11 @@ class EvaluateWidget(Dock):
     def _ask_and_export(self, kind: Literal["csv", "json"], _: bool = False) -> None:
         if path := self._asked_path("Export scores", f"scores.{kind}"):
             self.export(kind, path, overwrite=True)
+
+    def _ask_and_export_objects(self, _: bool = False) -> None:
+        score = self.objects.score
+        if score is not None and (path := self._asked_path("Export objects", "objects.csv")):
+            self._write(partial(score.found.objects_to_csv, threshold=self.objects.threshold), path, overwrite=True)
 
     def _ask_and_export_slices(self, _: bool = False) -> None:
         found = self.plot.found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ COLUMNS = (
     Column("time", tooltip="when it was scored"),
     Column("mean_iou", "mean IoU", "mean of the classes, background left out", format=".4f"),
     Column("mean_dice", "mean Dice", "mean of the classes, background left out", format=".4f"),
+    Column(
+        "object_f1", "object F1", "objects found with an IoU of 0.5 or more, where labels number them", format=".4f"
+    ),
     Column("predicted", tooltip="the labels that were scored"),
     Column("truth", tooltip="the annotation"),
     Column("method", tooltip="what made the labels, where it is known"),
@@ -62,11 +66,12 @@ class Past:
 
     def row(self) -> dict[str, Any]:
         """Return the values of `COLUMNS`."""
-        evaluation = self.score.evaluation
+        evaluation, objects = self.score.evaluation, self.score.objects
         return {
             "time": f"{self.time:%Y-%m-%d %H:%M:%S}",
             "mean_iou": evaluation.mean_iou,
             "mean_dice": evaluation.mean_dice,
+            "object_f1": math.nan if objects is None or objects.note else objects.f1,
             "predicted": self.asked.predicted,
             "truth": self.asked.truth,
             "method": self.method,

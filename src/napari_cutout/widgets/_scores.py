@@ -13,11 +13,13 @@ from .._array import is_lazy, to_numpy
 from .._monitor import watch
 from ..evaluation import overlap
 from ..evaluation._annotation import Unpainted, how_read, unpainted_guess
+from ..evaluation._contingency import check_pair
 from ..evaluation._error_kinds import ERROR_KINDS
 from ..evaluation._matching import Match
-from ..evaluation.slices import SliceEvaluation, slices_along
+from ..evaluation.slices import SliceEvaluation, sliced, tables_along
 from . import _layers
 from ._columns import Column
+from ._objects import ObjectScore, object_score
 from ._request import Problem
 
 __all__ = [
@@ -124,11 +126,14 @@ class Score:
     errors : uint8 array or None
         Where labels are right and wrong, as `error_map` gives it; a dask array where the labels are too large for
         memory, and None once it is not kept any more.
+    objects : ObjectScore or None
+        The scores of objects; None where there are none to tell from each other.
     """
 
     evaluation: overlap.Evaluation
     slices: tuple[SliceEvaluation, ...]
     errors: Any
+    objects: ObjectScore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +182,14 @@ class Question:
         on_progress("reading", 0.0)
         predicted, truth = _side_by_side(self.predicted, self.truth)
         ignore = 0 if self.unpainted == "not annotated" else None
-        axes = range(predicted.ndim) if predicted.ndim > 2 else [0]
+        axes = range(predicted.ndim)
+        check_pair(predicted, truth, ignore)
         with watch(on_progress, is_cancelled):
-            slices, matching = slices_along(predicted, truth, axes, ignore, self.match)
+            tables = tables_along(predicted, truth, axes)
+            slices, matching = sliced(tables, axes, predicted.shape, ignore, self.match)
             errors = overlap.errors_by(matching, predicted, truth, ignore)
-        return Score(slices[0].whole, slices if predicted.ndim > 2 else (), errors)
+        whole = slices[0].whole
+        return Score(whole, slices if predicted.ndim > 2 else (), errors, object_score(whole, tables))
 
 
 def _side_by_side(predicted: Any, truth: Any) -> tuple[Any, Any]:
@@ -285,8 +293,8 @@ def _pair_problem(predicted: Layer, truth: Layer) -> tuple[Problem, ...]:
     return ()
 
 
-def headline(asked: Asked, evaluation: overlap.Evaluation) -> str:
-    """Say the means, how labels were matched, and what unpainted meant.
+def headline(asked: Asked, evaluation: overlap.Evaluation, objects: ObjectScore | None = None) -> str:
+    """Say the means, how objects were found, how labels were matched, and what unpainted meant.
 
     Parameters
     ----------
@@ -294,6 +302,8 @@ def headline(asked: Asked, evaluation: overlap.Evaluation) -> str:
         What was scored.
     evaluation : Evaluation
         The scores.
+    objects : ObjectScore, optional
+        The scores of objects; they are left out if there is something to know before one reads them.
 
     Returns
     -------
@@ -305,6 +315,7 @@ def headline(asked: Asked, evaluation: overlap.Evaluation) -> str:
         f"mean IoU {evaluation.mean_iou:.4f}   mean Dice {evaluation.mean_dice:.4f}\n"
         f"by frequency IoU {evaluation.frequency_weighted_iou:.4f}   "
         f"Dice {evaluation.frequency_weighted_dice:.4f}\n"
+        f"{'' if objects is None or objects.note else objects.line}"
         f"Matched by {evaluation.match}: {evaluation.match_reason}\n"
         f"{how_read([evaluation], evaluation.ignore)}; {evaluation.n_voxels:,} voxels scored"
     )
