@@ -229,6 +229,27 @@ def evaluate(viewer: Any) -> None:
     show_all(viewer)
 
 
+def evaluate_objects(viewer: Any) -> None:
+    """Show what became of each nucleus, and one of those that were joined."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    cut = open_widget(viewer, "Threshold")
+    cut.set(sigma=1.0, min_size=40, one_per_object=True)
+    press(cut)
+    viewer.window.remove_dock_widget(cut)
+    widget = open_widget(viewer, "Evaluate")
+    press(widget)
+    widget.tabs.setCurrentWidget(widget.pages["Objects"])
+    resize(widget, width=TABLE_WIDTH)
+    show_all(viewer)
+    viewer.layers["nuclei_2d_truth"].contour = 1
+    viewer.scene.camera.zoom *= 2.5
+    table = widget.objects.table
+    kinds, sizes = ([table.value(row, name) for row in range(table.n_rows)] for name in ("kind", "predicted_size"))
+    table.selectRow(
+        max((size, row) for row, (kind, size) in enumerate(zip(kinds, sizes, strict=True)) if kind == "merged")[1]
+    )
+
+
 def evaluate_slices(viewer: Any) -> None:
     """Scores of every slice of a volume, and the errors of one of the worst."""
     viewer.open_sample("napari-cutout", "nuclei_3d")
@@ -241,7 +262,7 @@ def evaluate_slices(viewer: Any) -> None:
     widget.add_error_layer()
     for layer in viewer.layers[1:-1]:
         layer.visible = False
-    widget.tabs.setCurrentIndex(1)
+    widget.tabs.setCurrentWidget(widget.pages["Slices"])
     widget.plot.show_slice(widget.plot.canvas.curves.worst[0])
     show_all(viewer)
 
@@ -325,6 +346,7 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "threshold-3d": threshold_3d,
     "histogram": histogram,
     "evaluate": evaluate,
+    "evaluate-objects": evaluate_objects,
     "evaluate-slices": evaluate_slices,
     "napari-cutout": napari_cutout,
     "walk-preview": walk_preview,
