@@ -200,8 +200,10 @@ def swept(
         else:
             lower_envelopes(of, to, weight**2, FAR[dtype], outer, inner)
 
-    at_once = max(BLOCK_VOXELS // 2 // lines[1], 1) if on_all_processors else labels.size
-    for _ in each(sweep, blocks_of(to[:, :1], at_once), to):
+    if not on_all_processors:
+        sweep(tuple(slice(0, n) for n in lines))
+        return values
+    for _ in each(sweep, blocks_of(to[:, :1], max(BLOCK_VOXELS // 2 // lines[1], 1)), to):
         pass
     return values
 
