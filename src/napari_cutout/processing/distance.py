@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import kernels
-from .._array import Array, array_namespace, dtype_name, empty, is_host, is_lazy
+from .._array import Array, array_namespace, contiguous, dtype_name, empty, is_host, is_lazy
 from .._method import Labels, check_source_labels
 from .._monitor import stage
 from .._plan import BLOCK_VOXELS, PerVoxel, Slices, blocks_of, each, run_plan
@@ -154,10 +154,8 @@ def swept_axes(shape: tuple[int, ...]) -> list[int]:
 
 def comparable(labels: Labels) -> Array:
     """Return labels in C order; on the host as unsigned integers, since only whether two are equal counts."""
-    if is_host(labels):
-        return np.ascontiguousarray(labels).view(f"u{labels.dtype.itemsize}")
-    xp = array_namespace(labels)
-    return xp.reshape(xp.reshape(labels, (-1,)), labels.shape)
+    ordered = contiguous(labels)
+    return ordered.view(f"u{labels.dtype.itemsize}") if is_host(labels) else ordered
 
 
 def swept(
