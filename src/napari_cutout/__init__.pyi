@@ -27,6 +27,7 @@ from .methods.histogram import histogram_segmentation as histogram_segmentation
 from .methods.local_threshold import local_mean as local_mean
 from .methods.local_threshold import niblack as niblack
 from .methods.local_threshold import sauvola as sauvola
+from .methods.objects import draw_lines as draw_lines
 from .methods.objects import objects as objects
 from .methods.threshold import classes_at as classes_at
 from .methods.threshold import hysteresis as hysteresis
@@ -50,6 +51,7 @@ from .processing.labels import fill_holes as fill_holes
 from .processing.labels import remove_small as remove_small
 from .processing.measure import Measurements as Measurements
 from .processing.measure import measure as measure
+from .processing.points import markers_from_points as markers_from_points
 from .processing.segment import Options as Options
 from .processing.segment import RegionOptions as RegionOptions
 from .recipe import Recipe as Recipe

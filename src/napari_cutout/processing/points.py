@@ -1,0 +1,93 @@
+"""Points as markers: a list of places is what a click gives, an array of labels is what a method takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._method import Markers
+
+__all__ = ["markers_from_points"]
+
+MAX_LABEL = 2**31 - 1
+"""Largest label of a marker, since labels are int32."""
+
+
+def markers_from_points(
+    points: ArrayLike, shape: Sequence[int], *, labels: Sequence[int] | NDArray[Any] | None = None
+) -> Markers:
+    """Mark the voxel under every point.
+
+    Parameters
+    ----------
+    points : array of shape (n, len(shape))
+        Where the points are, as indices: voxel i reaches from i - 0.5 up to i + 0.5.
+    shape : tuple of int
+        The shape of the image that they lie on.
+    labels : int array of shape (n,), optional
+        The label of each point, from 1; points of one object share theirs. By default 1 to n, in their order.
+
+    Returns
+    -------
+    array of `shape`, of the smallest unsigned dtype that holds the labels
+        The labels, and 0 where there is no point. Points beyond `shape` are left out; of several in one voxel the
+        first is kept.
+
+    Raises
+    ------
+    ValueError
+        If no point lies inside, a point is not one finite number per axis, or labels are not one per point, from 1.
+
+    Notes
+    -----
+    Exact. Memory: the result, which takes a byte per voxel for up to 255 labels.
+
+    Examples
+    --------
+    >>> markers_from_points([(0, 1), (1.4, 3.5)], shape=(3, 5)).tolist()
+    [[0, 1, 0, 0, 0], [0, 0, 0, 0, 2], [0, 0, 0, 0, 0]]
+    """
+    size = tuple(int(n) for n in shape)
+    at = np.asarray(points, dtype=float)
+    if at.ndim != 2 or at.shape[1] != len(size) or not np.isfinite(at).all():
+        raise ValueError(
+            f"points must be rows of {len(size)} finite numbers for the shape {size}, got an array of shape {at.shape}"
+        )
+    numbers = _checked(labels, len(at))
+    index = voxels_of(at)
+    inside = lies_inside(index, size)
+    if not inside.any():
+        raise ValueError(f"all {len(at)} points lie outside the shape {size}; place at least one inside")
+    marked = np.zeros(size, np.min_scalar_type(int(numbers.max())))
+    at_voxel, first = np.unique(np.ravel_multi_index(tuple(index[inside].T), size), return_index=True)
+    marked.reshape(-1)[at_voxel] = numbers[inside][first]
+    return marked
+
+
+def voxels_of(points: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the indices of the voxels in which points lie, also of those beyond any image."""
+    return np.floor(np.clip(points, -(2.0**52), 2.0**52) + 0.5).astype(np.int64)
+
+
+def lies_inside(index: NDArray[np.int64], shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Tell which of these voxels an array of this shape has."""
+    inside: NDArray[np.bool_] = ((index >= 0) & (index < np.asarray(shape, np.int64))).all(axis=1)
+    return inside
+
+
+def _checked(labels: Sequence[int] | NDArray[Any] | None, n: int) -> NDArray[np.int64]:
+    if labels is None:
+        return np.arange(1, n + 1, dtype=np.int64)
+    numbers = np.asarray(labels)
+    if numbers.shape != (n,) or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be {n} integers, one per point, got {numbers.dtype} of shape {numbers.shape}; leave them "
+            "out to number the points in their order"
+        )
+    if n and not 1 <= int(numbers.min()) <= int(numbers.max()) <= MAX_LABEL:
+        wrong = int(numbers.min()) if int(numbers.min()) < 1 else int(numbers.max())
+        raise ValueError(f"labels must be from 1 to {MAX_LABEL}, got {wrong}; 0 is not marked")
+    return numbers.astype(np.int64)
