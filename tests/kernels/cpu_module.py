@@ -108,8 +108,10 @@ def _built(source: Path, options: tuple[str, ...], sanitizer: str) -> Path:
     shim = "threads.h" if sanitizer else "fibers.h" if barriers else "loops.h"
     unit = f'#include "{shim}"\n#include "{source}"\n' + "".join(f"EXPORT_KERNEL({k})\n" for k in KERNEL.findall(text))
     flags = (*FLAGS, *BUILDS[sanitizer], f"-I{HERE}", *options, *["-DHAS_BARRIERS"] * barriers)
-    read = [path.read_text() for folder in (HERE, source.parent) for path in sorted(folder.glob("*.*h"))]
-    digest = hashlib.sha256("\0".join([unit, text, *flags, *read]).encode()).hexdigest()[:16]
+    folders = [HERE, source.parent, *(Path(flag.removeprefix("-I")) for flag in options if flag.startswith("-I"))]
+    read = [path.read_text() for folder in folders for path in sorted(folder.glob("*.*h"))]
+    same = [shim, text, *read, *(flag for flag in flags if not flag.startswith("-I"))]  # wherever the files lie
+    digest = hashlib.sha256("\0".join(same).encode()).hexdigest()[:16]
     library = CACHE / f"{source.stem}-{digest}.so"
     if not library.exists():
         CACHE.mkdir(parents=True, exist_ok=True)

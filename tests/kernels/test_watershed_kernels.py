@@ -230,6 +230,13 @@ def test_arrays_in_any_order_of_axes(move: Callable[[Any], Any]) -> None:
     np.testing.assert_array_equal(to_numpy(got), reference.flood(*case))
 
 
+def test_a_circle_of_pointers_is_an_error_and_not_a_hang(move: Callable[[Any], Any]) -> None:
+    key = move(np.zeros((1, 12), np.uint32))
+    circle = move(np.array([[*range(1, 12), 0]], np.int32)) + 0  # a copy that may be written to
+    with pytest.raises(RuntimeError, match="a flood of 12 voxels goes round in a circle"):
+        _basins._jump(circle, _basins._volume(key, None, 1))
+
+
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_no_voxels(move: Callable[[Any], Any], ndim: int) -> None:
     shape = (0, 4, 5)[:ndim]
