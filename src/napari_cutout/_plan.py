@@ -1,9 +1,9 @@
 """What a method does to the blocks of an image, as data, and the engine that runs it on a whole array.
 
 A plan never touches an array by itself. `PerVoxel` and `Halo` map blocks to blocks, `Reduce` first
-gathers statistics of the whole in one or more passes, decides once on the host, and then maps. The
-engine here walks an array in memory block by block, so that temporaries stay small whatever the size of
-the array; `napari_cutout.blockwise` runs the same plans on dask arrays.
+gathers statistics of the whole in one or more passes, decides once on the host, and then maps; `Stitch` lets
+tiles agree on what crosses their borders. The engine here walks an array in memory block by block, so that temporaries
+stay small whatever the size of the array; `napari_cutout.blockwise` runs the same plans on dask arrays.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from . import _statistics
 from ._array import Array, empty, is_host, is_lazy
@@ -123,7 +126,97 @@ class Reduce:
     width: tuple[int, ...] | None = None
 
 
-Plan = PerVoxel | Halo | Reduce
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One part of an image, with the outermost voxels of its neighbours.
+
+    Parameters
+    ----------
+    number : int
+        Its place among the tiles, in scan order.
+    origin : tuple of int
+        Index in the whole of the first voxel, the neighbours' included.
+    shape : tuple of int
+        Voxels along each axis, the neighbours' included.
+    own : tuple of slice
+        What is its own.
+    whole : tuple of int
+        Shape of the whole.
+    """
+
+    number: int
+    origin: tuple[int, ...]
+    shape: tuple[int, ...]
+    own: Slices
+    whole: tuple[int, ...]
+
+    def index(self, local: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the linear indices in the whole of linear indices in the tile."""
+        at = np.unravel_index(local, self.shape)
+        moved = tuple(a.astype(np.int64) + o for a, o in zip(at, self.origin, strict=True))
+        return np.asarray(np.ravel_multi_index(moved, self.whole), np.int64)
+
+    def shared(self) -> NDArray[np.bool_]:
+        """Tell which voxels another tile has as well: the neighbours', and the own ones beside them."""
+        found = np.zeros(self.shape, bool)
+        for axis, (own, n) in enumerate(zip(self.own, self.shape, strict=True)):
+            for outside, plane in ((own.start > 0, slice(0, 2)), (own.stop < n, slice(n - 2, n))):
+                if outside:
+                    found[tuple(plane if a == axis else slice(None) for a in range(found.ndim))] = True
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One thing that tiles find out together, by looking each at itself and comparing their outermost voxels.
+
+    Parameters
+    ----------
+    look : callable
+        ``look(tile, known, *blocks) -> summary``; the blocks hold the neighbours' outermost voxels.
+    join : callable
+        ``join(state, summaries) -> state``; the summaries are those of the tiles that looked, by tile number.
+    again : callable
+        ``again(old, new, tiles) -> numbers``: the tiles that must look again, because what they know has changed.
+    name : str
+        What the user reads while it runs.
+    """
+
+    look: Callable[..., Any]
+    join: Callable[[Any, dict[int, Any]], Any]
+    again: Callable[[Any, Any, Sequence[Tile]], Sequence[int]]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stitch:
+    """Labels that cross tiles: whole on arrays in memory, and in tiles that agree before they label.
+
+    Parameters
+    ----------
+    whole : callable
+        ``whole(*arrays) -> array`` for arrays in memory.
+    start : object
+        The state before the first exchange; it may be a delayed value.
+    exchanges : sequence of Exchange
+        What the tiles find out together, in order.
+    known : callable
+        ``known(state, tile) -> known``: the part of the state that a tile needs.
+    apply : callable
+        ``apply(tile, known, *blocks) -> block`` of the tile's own voxels.
+    dtype : str
+        The dtype of the result.
+    """
+
+    whole: Callable[..., Array]
+    start: Any
+    exchanges: Sequence[Exchange]
+    known: Callable[[Any, Tile], Any]
+    apply: Callable[..., Array]
+    dtype: str
+
+
+Plan = PerVoxel | Halo | Reduce | Stitch
 
 
 def run_plan(plan: Plan, *arrays: Array | None) -> Array:
@@ -131,7 +224,7 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
 
     Parameters
     ----------
-    plan : PerVoxel, Halo or Reduce
+    plan : PerVoxel, Halo, Reduce or Stitch
         What to do.
     *arrays : arrays of one shape, or None
         The image first; None stands for an optional input that was not given.
@@ -151,7 +244,7 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
 
         return run_lazy(plan, *arrays)
     others = _statistics.current()
-    if others is not None and not isinstance(plan, PerVoxel) and plan.width is not None:
+    if others is not None and isinstance(plan, Halo | Reduce) and plan.width is not None:
         others.reaches(plan.width)
     match plan:
         case PerVoxel(function, dtype):
@@ -162,6 +255,8 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
             model = decide(gathered(start, passes, *arrays))
             stage("labelling voxels")
             return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width)
+        case Stitch():
+            return plan.whole(*arrays)
 
 
 def gathered(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:

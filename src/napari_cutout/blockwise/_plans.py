@@ -11,7 +11,8 @@ import numpy as np
 
 from .._array import Array
 from .._monitor import resumed, stage, tick, ticket
-from .._plan import Halo, Pass, PerVoxel, Plan, Reduce
+from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Stitch
+from ._stitch import run_stitched
 
 
 def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
@@ -19,7 +20,7 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
 
     Parameters
     ----------
-    plan : PerVoxel, Halo or Reduce
+    plan : PerVoxel, Halo, Reduce or Stitch
         What to do.
     *arrays : dask arrays of one shape, or None
         The image first; the others are given its chunks.
@@ -41,6 +42,8 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
 
             model = dask.delayed(_decided)(decide, reduce_passes(start, passes, arrays), ticket())
             return map_blocks(apply, arrays, dtype, model, width=width)
+        case Stitch():
+            return run_stitched(plan, arrays)
 
 
 def map_blocks(

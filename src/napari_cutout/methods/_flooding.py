@@ -6,20 +6,20 @@ arrays (`blockwise`); the labels are the same.
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 from .._array import Array, array_namespace, dtype_name, is_host, is_lazy
 from .._method import Image, Labels, Markers, Mask
 from .._monitor import note, stage
-from .._plan import gathered
+from .._plan import gathered, run_plan
 from . import _basins, _flood
 from ._grey_levels import Bins, counting, quantile_bins
 from ._keys import OUTSIDE, keys_of, raised_keys
+from ._markers import check_marker_values, no_markers
+from ._tiles import flood_plan
 
 __all__ = ["deep_minima", "flooded", "usual_depth"]
-
-MAX_LABEL = 2**31 - 1
-"""Largest label that a marker may have, since labels are int32."""
 
 DEFAULT_SHARE = 0.1
 """How deep a minimum must be if nothing else is said, as a share of the range of grey levels."""
@@ -49,10 +49,11 @@ def flooded(surface: Image, markers: Markers, territory: Array | None, connectiv
     ValueError
         If a marker is negative or above 2147483647, or none lies inside.
     """
-    if is_lazy(surface):
-        from ..blockwise import lazy_flood
+    plan = flood_plan(partial(_flooded_whole, connectivity=connectivity), connectivity)
+    return run_plan(plan, surface, markers, territory)
 
-        return lazy_flood(surface, markers, territory, connectivity)
+
+def _flooded_whole(surface: Image, markers: Markers, territory: Array | None, *, connectivity: int) -> Labels:
     check_marker_values(_extent(markers))
     stage("ordering grey levels")
     key = keys_of(surface)
@@ -100,29 +101,6 @@ def usual_depth(surface: Image, mask: Mask | None) -> float:
     histogram = bins.histogram()
     first, last = quantile_bins(histogram.counts)
     return DEFAULT_SHARE * float(histogram.values[last] - histogram.values[first])
-
-
-def check_marker_values(extent: tuple[int, int]) -> None:
-    """Raise unless the smallest and the largest marker are labels that a result can hold.
-
-    Raises
-    ------
-    ValueError
-        If they are not.
-    """
-    low, high = extent
-    if low < 0 or high > MAX_LABEL:
-        raise ValueError(f"markers must be labels from 0 to {MAX_LABEL}, got {low if low < 0 else high}; renumber them")
-
-
-def no_markers(inside: bool) -> ValueError:
-    """Return the error that says why there is nothing to flood from."""
-    if inside:
-        return ValueError(
-            "markers lie outside mask, or where image is NaN, with every voxel; paint at least one inside, "
-            "or widen the mask"
-        )
-    return ValueError("markers have no painted voxel, all are 0; paint at least one, or use watershed_from_minima")
 
 
 def _floods(like: Array) -> ModuleType:

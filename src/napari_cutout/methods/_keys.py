@@ -19,7 +19,7 @@ from .._array import Array, array_namespace, contiguous, dtype_name, empty, is_h
 from .._compiled import compiled
 from .._plan import PerVoxel, run_plan
 
-__all__ = ["OUTSIDE", "WIDE_OUTSIDE", "keys_of", "narrowed", "raised_keys", "wide_keys"]
+__all__ = ["OUTSIDE", "WIDE_OUTSIDE", "keys_of", "narrowed", "raised_keys", "wide_keys", "wide_raised_keys"]
 
 OUTSIDE = 2**32 - 1
 """The key of NaN, which is outside every mask. No grey level has it."""
@@ -179,9 +179,39 @@ def wide_keys(block: NDArray[Any]) -> NDArray[np.uint64]:
         keys = np.where(bits >> np.uint64(63), ~bits, bits | np.uint64(1 << 63))
         keys[np.isnan(levels)] = WIDE_OUTSIDE
         return keys
-    if name.startswith("int"):
-        return block.astype(np.int64).view(np.uint64) ^ np.uint64(1 << 63)
-    return block.astype(np.uint64)
+    return _wide_integers(block, 0)
+
+
+def wide_raised_keys(block: NDArray[Any], height: float) -> NDArray[np.uint64]:
+    """Return the `wide_keys` of an image plus `height`, added as `raised_keys` adds it.
+
+    Parameters
+    ----------
+    block : host array
+        Any real dtype.
+    height : float
+        Not negative.
+
+    Returns
+    -------
+    uint64 array, same shape
+        `WIDE_OUTSIDE` at NaN.
+    """
+    name = dtype_name(block)
+    if name in ("float16", "float32"):
+        return wide_keys(block.astype(np.float32) + np.float32(height))
+    if name == "float64":
+        return wide_keys(block + height)
+    return _wide_integers(block, math.floor(height))
+
+
+def _wide_integers(block: NDArray[Any], rise: int) -> NDArray[np.uint64]:
+    """Return integers plus `rise`, counted from the smallest of their dtype; at most the largest but one of uint64."""
+    low = int(np.iinfo(block.dtype).min)
+    wide = block.astype(np.uint64) if low == 0 else block.astype(np.int64).view(np.uint64) + np.uint64(-low)
+    top = np.uint64(WIDE_OUTSIDE - 1)
+    wide = np.minimum(wide, top)
+    return np.minimum(wide, top - np.uint64(min(rise, WIDE_OUTSIDE - 1))) + np.uint64(min(rise, WIDE_OUTSIDE - 1))
 
 
 def narrowed(*wide: NDArray[np.uint64]) -> tuple[list[NDArray[np.uint32]], NDArray[np.uint64] | None]:

@@ -14,7 +14,8 @@ from ..processing.distance import distance
 from ..processing.filters import gaussian, gradient_magnitude
 from ..processing.labels import Connectivity
 from ..processing.segment import RegionOptions, prepare, tidy_regions
-from ._flooding import MAX_LABEL, deep_minima, flooded, usual_depth
+from ._flooding import deep_minima, flooded, usual_depth
+from ._markers import MAX_LABEL
 from ._separation import apart
 
 __all__ = ["watershed", "watershed_from_minima", "markers_from_minima", "split_touching", "markers_from_distance"]

@@ -1,0 +1,134 @@
+"""Plans whose tiles agree on what crosses their borders, as dask graphs.
+
+How often tiles must look at each other is only known while they do, so one task of the graph is the driver: it runs
+graphs of its own over the tiles, on the scheduler that runs it, and keeps nothing but what the tiles tell of their
+outermost voxels. Every block of the result waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._array import Array, from_numpy
+from .._monitor import resumed, stage, ticket
+from .._plan import Exchange, Stitch, Tile
+from ._components import _block_shape, _origins
+
+__all__ = ["run_stitched"]
+
+
+def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
+    """Run a plan of tiles on dask arrays.
+
+    Parameters
+    ----------
+    plan : Stitch
+        What to do.
+    arrays : sequence of dask array or None
+        Of one shape and in the same chunks; a chunk is a tile.
+
+    Returns
+    -------
+    dask array
+        With the shape and chunks of the first.
+
+    Notes
+    -----
+    The chunks are read once for every exchange, again where one is repeated, and once for the result.
+    """
+    import dask
+    import dask.array as da
+
+    image: Array = arrays[0]
+    tiles = list(_tiles(image))
+    blocks = _Blocks([_extended(a) for a in arrays], len(tiles))
+    known = dask.delayed(_solved, nout=len(tiles), pure=False)(plan, plan.start, blocks, tiles, ticket())
+    parts = np.empty(len(tiles), object)
+    for tile in tiles:
+        part = dask.delayed(_applied)(plan.apply, tile, known[tile.number], *blocks.of(tile))
+        shape = _block_shape(image.chunks, np.unravel_index(tile.number, image.numblocks))
+        parts[tile.number] = da.from_delayed(part, shape, meta=np.empty((0,) * image.ndim, plan.dtype))
+    return da.block(parts.reshape(image.numblocks).tolist())
+
+
+class _Blocks:
+    """The blocks of all tiles, not yet computed; dask does not look inside, so the driver's task waits for none."""
+
+    def __init__(self, arrays: list[list[Any] | None], n: int) -> None:
+        self._arrays = arrays
+        self._n = n
+
+    def of(self, tile: Tile) -> list[Any]:
+        """Return the delayed blocks of a tile, None for an array that was not given."""
+        return [None if blocks is None else blocks[tile.number] for blocks in self._arrays]
+
+
+def _extended(array: Array | None) -> list[Any] | None:
+    """Return the delayed blocks of an array with the outermost voxels of their neighbours."""
+    from dask.array.overlap import overlap
+
+    if array is None:
+        return None
+    depth = {axis: int(n > 1) for axis, n in enumerate(array.numblocks)}
+    return list(overlap(array, depth, boundary="none", allow_rechunk=False).to_delayed().ravel())
+
+
+def _tiles(image: Array) -> Iterator[Tile]:
+    for number, start in enumerate(_origins(image.chunks)):
+        at = np.unravel_index(number, image.numblocks)
+        sizes = _block_shape(image.chunks, at)
+        before = tuple(int(s > 0) for s in start)
+        after = tuple(int(s + n < whole) for s, n, whole in zip(start, sizes, image.shape, strict=True))
+        yield Tile(
+            number,
+            tuple(s - b for s, b in zip(start, before, strict=True)),
+            tuple(b + n + a for b, n, a in zip(before, sizes, after, strict=True)),
+            tuple(slice(b, b + n) for b, n in zip(before, sizes, strict=True)),
+            tuple(map(int, image.shape)),
+        )
+
+
+def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> list[Any]:
+    """Run the exchanges, and return what each tile needs to know for its result."""
+    state = start
+    with resumed(watcher):
+        for exchange in plan.exchanges:
+            stage(exchange.name)
+            wanted = [tile.number for tile in tiles]
+            while wanted:
+                before = state
+                told = _looked(exchange, plan, before, blocks, [tiles[number] for number in wanted])
+                state = exchange.join(before, dict(zip(wanted, told, strict=True)))
+                wanted = list(exchange.again(before, state, tiles))
+        return [plan.known(state, tile) for tile in tiles]
+
+
+def _looked(exchange: Exchange, plan: Stitch, state: Any, blocks: _Blocks, tiles: list[Tile]) -> list[Any]:
+    """Let tiles look, and return what they tell."""
+    import dask
+
+    look = dask.delayed(exchange.look, pure=False)
+    return _computed([look(tile, plan.known(state, tile), *blocks.of(tile)) for tile in tiles])
+
+
+def _computed(tasks: list[Any]) -> list[Any]:
+    """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process."""
+    import dask
+
+    try:
+        from distributed import worker_client
+        from distributed.worker import get_worker
+
+        get_worker()
+    except (ImportError, ValueError):  # no cluster, or not inside one
+        return list(dask.compute(*tasks))
+    with worker_client() as client:
+        return list(client.gather(client.compute(tasks)))
+
+
+def _applied(apply: Callable[..., Array], tile: Tile, known: Any, *blocks: Array | None) -> Array:
+    """Return the result of a tile in the library of its blocks."""
+    return from_numpy(apply(tile, known, *blocks), like=blocks[0])
