@@ -61,13 +61,12 @@ def references(text: str) -> Iterator[str]:
 def example(entry: Method) -> tuple[str, str]:
     """Return the call in Python and on the command line."""
     needed = [p for p in entry.settings if p.required]
-    arrays = ["image", *(p.name for p in entry.arrays if p.required and p.name != "image")]
+    arrays = [p.name for p in entry.arrays if p.required]
     levels = {p.name: ("(50.0, 100.0)", "50 100") if p.type is tuple else ("100.0", "100") for p in needed}
     python = ", ".join([*arrays, *(f"{name}={value}" for name, (value, _) in levels.items())])
     command = [f"--{name} strokes.tif" for name in arrays[1:]] + [f"--{n} {words}" for n, (_, words) in levels.items()]
-    return f"nc.{entry.name}({python})", " ".join(
-        [f"napari-cutout {dashed(entry.name)} image.tif labels.tif", *command]
-    )
+    files = "image.tif labels.tif" if arrays[0] == "image" else "mask.tif labels.tif"
+    return f"nc.{entry.name}({python})", " ".join([f"napari-cutout {dashed(entry.name)} {files}", *command])
 
 
 def dashed(name: str) -> str:
@@ -80,7 +79,8 @@ def page(entry: Method) -> str:
     parts = sections(entry)
     summary, _, prose = parts[""].partition("\n")
     python, command = example(entry)
-    own = [p for p in entry.settings if not p.option]
+    own, shared = ([p for p in entry.settings if p.option is option] for option in (False, True))
+    around = "Before and after the cut, the same for every method, all off unless asked for:"
     lines = [
         f"# {entry.name}",
         "",
@@ -102,10 +102,7 @@ def page(entry: Method) -> str:
         "",
         *settings_table(own, entry),
         "",
-        "Before and after the cut, the same for every method, all off unless asked for:",
-        "",
-        *settings_table([p for p in entry.settings if p.option], entry),
-        "",
+        *([around, "", *settings_table(shared, entry), ""] if shared else []),
         "## Result",
         "",
         " ".join(parts["Returns"].split()).replace("`image` ", "`image`: ", 1),

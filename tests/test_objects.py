@@ -1,4 +1,4 @@
-"""Objects of classes: by hand, against scikit-image, and the same for every tiling and library."""
+"""Objects of classes, and lines between labels: by hand, against slow twins, the same for every tiling and library."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from scipy import ndimage
 from skimage.measure import label as skimage_label
 
 import napari_cutout as nc
-from napari_cutout import _array
+from napari_cutout import _array, _plan
 
 from .cases import same_partition
+from .reference.watershed import touching
 
 
 def class_map(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -123,3 +124,108 @@ def test_nothing_gives_nothing() -> None:
 def test_bad_input_is_refused(labels: np.ndarray, more: dict[str, Any], sentence: str) -> None:
     with pytest.raises((ValueError, TypeError), match=sentence):
         nc.objects(labels, **more)
+
+
+# Lines -------------------------------------------------------------------------------------------------
+
+
+def lines_by_definition(labels: np.ndarray, connectivity: int) -> np.ndarray:
+    """Return the labels with 0 at the first voxel of every touching pair that differs, pair by pair."""
+    values, out = labels.ravel().tolist(), labels.ravel().copy()
+    for p, around in enumerate(touching(labels.shape, None, connectivity)):
+        if any(q > p and values[q] != values[p] and values[q] and values[p] for q in around):
+            out[p] = 0
+    return out.reshape(labels.shape)
+
+
+def test_a_line_lies_on_the_side_of_the_lower_indices() -> None:
+    labels = np.array([
+        [1, 1, 1, 2, 2],
+        [1, 1, 1, 2, 2],
+        [3, 3, 0, 2, 2],
+        [3, 3, 3, 0, 2],
+    ])  # fmt: skip
+    assert nc.draw_lines(labels).tolist() == [[1, 1, 0, 2, 2], [0, 0, 0, 2, 2], [3, 3, 0, 2, 2], [3, 3, 3, 0, 2]]
+    full = nc.draw_lines(labels, connectivity=2)
+    assert full.tolist() == [[1, 1, 0, 0, 2], [0, 0, 0, 2, 2], [3, 3, 0, 0, 2], [3, 3, 3, 0, 2]]
+    np.testing.assert_array_equal(nc.draw_lines(labels, connectivity=3), full)
+
+
+@pytest.mark.parametrize("shape", [(7, 8), (1, 6), (4, 5, 4), (3, 1, 5)], ids=str)
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+def test_lines_follow_their_definition(shape: tuple[int, ...], connectivity: int) -> None:
+    for seed in range(4):
+        labels = np.random.default_rng(seed).integers(0, 4, shape)
+        found = nc.draw_lines(labels, connectivity=connectivity)
+        np.testing.assert_array_equal(found, lines_by_definition(labels, connectivity))
+        np.testing.assert_array_equal(nc.draw_lines(found, connectivity=connectivity), found)
+
+
+def test_lines_part_what_a_watershed_has_found() -> None:
+    image = ndimage.gaussian_filter(np.random.default_rng(4).standard_normal((12, 30, 33)), 2).astype(np.float32)
+    regions = nc.watershed_from_minima(image)
+    assert (regions > 0).all()
+    for connectivity in (1, 2, 3):
+        parted = nc.draw_lines(regions, connectivity=connectivity)
+        parts = nc.components(parted > 0, connectivity=connectivity)
+        assert parts.max() >= regions.max() > 3
+        pairs = np.unique(np.stack([parts.ravel(), parted.ravel()]), axis=1)
+        assert pairs.shape[1] == parts.max() + 1  # no part holds two labels
+
+
+@pytest.mark.parametrize("chunks", [(9, 21, 26), (4, 7, 5), (1, 21, 3), (1, 1, 1)], ids=str)
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+def test_blocks_do_not_show_in_lines(
+    chunks: tuple[int, ...], connectivity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = class_map((9, 21, 26), seed=2)[: chunks[0] * 3, : chunks[1] * 4, : chunks[2] * 4].astype(np.int32) * 1000
+    whole = nc.draw_lines(labels, connectivity=connectivity)
+    lazy = nc.draw_lines(da.from_array(labels, chunks), connectivity=connectivity)
+    assert isinstance(lazy, da.Array)
+    assert lazy.dtype == whole.dtype == np.int32
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), whole)
+    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 64)
+    np.testing.assert_array_equal(nc.draw_lines(labels, connectivity=connectivity), whole)
+
+
+def test_other_names_of_labels_draw_the_same_lines() -> None:
+    labels = class_map((31, 44))
+    names = np.array([0, 9, 4, 0, 0, 0, 0, 2])
+    lines = nc.draw_lines(labels, connectivity=2)
+    np.testing.assert_array_equal(nc.draw_lines(names[labels], connectivity=2), names[lines])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "uint16", "int32", "int64", "uint64", ">i4"])
+def test_lines_in_every_library_and_dtype(dtype: str, to_library: Any) -> None:
+    labels = class_map((9, 21, 26)).astype(dtype)
+    if np.dtype(dtype).newbyteorder("=") != dtype and to_library.__name__ != "read_only":
+        labels = labels.astype(np.int32)  # only NumPy knows two byte orders
+    given = to_library(labels)
+    found = nc.draw_lines(given, connectivity=2)
+    assert type(found) is type(given)
+    assert found.device == given.device
+    assert _array.dtype_name(found) == ("uint8" if dtype == "bool" else _array.dtype_name(given))
+    np.testing.assert_array_equal(_array.to_numpy(found), nc.draw_lines(labels.astype(int), connectivity=2))
+    np.testing.assert_array_equal(_array.to_numpy(given), labels)
+    strided = np.asfortranarray(labels)[::-1, :, 3::2]
+    np.testing.assert_array_equal(nc.draw_lines(strided), nc.draw_lines(np.ascontiguousarray(strided)))
+
+
+def test_labels_beyond_32_bits_keep_their_names() -> None:
+    labels = np.array([[2**63 - 1, 2**63 - 1, 2**62], [5, 5, 2**62]])
+    assert nc.draw_lines(labels).tolist() == [[0, 0, 2**62], [5, 0, 2**62]]
+    assert nc.draw_lines(np.array([[-3, -3, 2]])).tolist() == [[-3, 0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "sentence"),
+    [
+        pytest.param(np.ones((3, 3)), {}, "labels must hold integers, got dtype float64", id="floats"),
+        pytest.param(np.ones((2, 3, 3, 3), int), {}, r"2-D \(Y, X\) or 3-D .* got shape \(2, 3, 3, 3\)", id="4-D"),
+        pytest.param(np.ones((0, 3), int), {}, r"shape \(0, 3\) and so no voxels", id="empty"),
+        pytest.param(np.eye(3, dtype=int), {"connectivity": 0}, "connectivity must be between 1 and 3", id="steps"),
+    ],
+)
+def test_no_lines_in_bad_input(labels: np.ndarray, more: dict[str, Any], sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        nc.draw_lines(labels, **more)

@@ -1,16 +1,17 @@
-"""From a map of classes to objects: the connected parts of each class, numbered."""
+"""From a map of classes to objects: the connected parts of each class, numbered, and lines between them."""
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import Annotated
 
 from .._array import Array, array_namespace, dtype_name
 from .._method import Items, Labels, Range, method
-from .._plan import PerVoxel, run_plan
+from .._plan import Halo, PerVoxel, run_plan
 from ..processing.labels import MAX_VALUES, Connectivity, select_by_value
 
-__all__ = ["objects"]
+__all__ = ["objects", "draw_lines"]
 
 Classes = Annotated[tuple[int, ...], Items(MAX_VALUES)]
 
@@ -69,6 +70,63 @@ def objects(
     """
     chosen = _chosen(labels, _checked(classes))
     return select_by_value(chosen, connectivity=connectivity, min_size=min_size, inside=clear_border)
+
+
+@method("Objects", working=12.0)
+def draw_lines(labels: Labels, *, connectivity: Connectivity = 1) -> Labels:
+    """Draw a line of background between labels that touch.
+
+    Parameters
+    ----------
+    labels : array of int or bool, of shape ([Z,] Y, X)
+        Objects or classes that touch, such as `watershed` gives; 0 is background.
+    connectivity : int
+        How many axes a step across a line may cross: 1 draws lines that part faces, the number of axes lines that
+        part edges and corners too.
+
+    Returns
+    -------
+    array of the dtype of `labels` (uint8 for bool), same shape and library
+        The labels, and 0 on the lines.
+
+    Raises
+    ------
+    TypeError
+        If `labels` are neither integers nor booleans.
+    ValueError
+        If `labels` are empty or neither 2-D nor 3-D, or `connectivity` is not 1, 2 or 3; 3 means 2 on a 2-D image.
+
+    Notes
+    -----
+    Exact. Of every two voxels that touch and hold different labels, the one that comes first in scan order becomes 0,
+    so no two labels touch any more. A line lies on the side of the lower indices, one voxel thick where it parts
+    faces. It is drawn from the finished labels, however they were found; other names of the labels change nothing. An
+    object of one voxel may vanish. Memory beyond the result: a few blocks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draw_lines(np.array([[1, 1, 2, 2, 0, 3], [1, 1, 1, 2, 2, 0]])).tolist()
+    [[1, 0, 0, 2, 0, 3], [1, 1, 0, 2, 2, 0]]
+    """
+    dtype = "uint8" if dtype_name(labels) == "bool" else dtype_name(labels)
+    lines = partial(_with_lines, connectivity=connectivity, dtype=dtype)
+    return run_plan(Halo(lines, (1,) * labels.ndim, dtype), labels)
+
+
+def _with_lines(block: Array, *, connectivity: int, dtype: str) -> Array:
+    """Compare every voxel with its neighbours further on in scan order; those before it do so by themselves."""
+    xp = array_namespace(block)
+    values = xp.astype(block, getattr(xp, dtype), copy=False)
+    on_line = xp.zeros(block.shape, dtype=xp.bool, device=block.device)
+    for step in itertools.product((-1, 0, 1), repeat=block.ndim):
+        if step > (0,) * block.ndim and sum(map(abs, step)) <= connectivity:
+            sides = list(zip(step, block.shape, strict=True))
+            here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in sides)
+            there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in sides)
+            a, b = values[here], values[there]
+            on_line[here] = on_line[here] | ((a != b) & (a != 0) & (b != 0))
+    return xp.where(on_line, xp.zeros_like(values), values)
 
 
 def _checked(classes: tuple[int, ...] | None) -> tuple[int, ...] | None:
