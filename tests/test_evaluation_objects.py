@@ -357,6 +357,15 @@ def test_any_library_gives_the_same(to_library: Callable[[Any], Any]) -> None:
     assert result.object_table() == expected.object_table()
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("n", [9, 3000])  # pairs that are counted in a table, and by sorting
+def test_the_gpu_gives_the_same(n: int, to_gpu: Callable[[Any], Any]) -> None:
+    predicted, truth = pair(3, (60, 120, 140), n)
+    result, expected = evaluate_objects(to_gpu(predicted), to_gpu(truth)), evaluate_objects(predicted, truth)
+    assert_array_equal(numbers(result), numbers(expected))
+    assert whole(result) == whole(expected)
+
+
 @given(st.integers(0, 50), st.tuples(*[st.integers(1, 12)] * 2))
 def test_chunks_give_what_the_whole_gives(seed: int, chunks: tuple[int, int]) -> None:
     predicted, truth = pair(seed)

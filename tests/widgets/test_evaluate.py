@@ -381,6 +381,21 @@ def test_a_mask_and_classes_are_named_before_their_scores_as_objects(viewer, ope
     assert set(objects(opened_on_objects)["kind"]) == {"matched"}
 
 
+@pytest.mark.parametrize("one_per_object", [True, False])
+def test_objects_that_we_numbered_are_known_to_be_no_classes(viewer, dock, press, blobs, one_per_object):
+    viewer.add_image(blobs, name="blobs")
+    threshold = dock("Threshold")
+    threshold.set(one_per_object=one_per_object)
+    press(threshold)
+    viewer.add_labels((blobs > 100).astype(int) + (blobs == 180), name="by hand")
+    widget = dock("Evaluate")
+    press(widget)
+    if one_per_object:
+        assert widget.score.evaluation.match == "value", "few numbers that agree look like classes"
+        assert "objects from an IoU of 0.5: F1 1.000   AP 1.000" in widget.headline.text()
+    assert widget.objects.note.isHidden() is one_per_object
+
+
 def test_strokes_and_two_masks_have_no_page_of_objects(viewer, opened_on_objects, press):
     page = opened_on_objects.tabs.indexOf(opened_on_objects.pages["Objects"])
     opened_on_objects.unpainted_box.setCurrentText("not annotated")

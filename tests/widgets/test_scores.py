@@ -9,10 +9,12 @@ from napari.layers import Labels
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_cutout import _pictures
+from napari_cutout.evaluation import objects
 from napari_cutout.evaluation._error_kinds import ERROR_KINDS
+from napari_cutout.evaluation.objects import KINDS
 from napari_cutout.evaluation.overlap import error_map, evaluate
 from napari_cutout.evaluation.slices import evaluate_slices
-from napari_cutout.widgets import _layers, _scores
+from napari_cutout.widgets import _layers, _objects, _scores
 
 PREDICTED = np.array([[0, 1, 1, 0], [0, 1, 0, 0]])
 TRUTH = np.array([[0, 1, 0, 0], [0, 1, 1, 0]])
@@ -221,3 +223,10 @@ def test_colours_of_errors_are_told_apart_by_every_colour_vision(kind):
     lab = rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
     apart = deltaE_ciede2000(lab[:, None], lab[None])[np.triu_indices(len(lab), 1)]
     assert apart.min() > 10, "a difference of 2 is just seen"
+
+
+def test_every_kind_of_object_has_a_colour_and_is_explained():
+    assert tuple(_objects._COLOURS) == KINDS
+    assert len(set(_objects._COLOURS.values())) == len(KINDS)
+    assert [line.partition(":")[0] for line in _objects._KIND.splitlines()] == list(KINDS)
+    assert [column.name for column in _objects.COLUMNS] == list(objects.COLUMNS)

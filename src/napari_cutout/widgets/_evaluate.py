@@ -32,7 +32,7 @@ from ._error_layer import show_errors
 from ._histogram_plot import preload
 from ._layer_box import LayerBox
 from ._objects_page import ObjectsPage
-from ._scores import Asked, Question, Score, headline, painted, problems, rows, standing
+from ._scores import Asked, Question, Score, headline, is_numbered, painted, problems, rows, standing
 from ._slices import axis_names
 from ._slices_plot import SlicesPlot
 from ._table import Table
@@ -291,7 +291,8 @@ class EvaluateWidget(Dock):
             self._run.witness.close()
         witness = Witness(self.viewer.layers, (predicted, truth), self._show_standing)
         self._run = _Run(asked, (predicted, truth), _layers.placement(predicted), witness)
-        question = Question(_layers.copy_of(predicted), _layers.copy_of(truth), asked.unpainted, asked.match)
+        arrays = _layers.copy_of(predicted), _layers.copy_of(truth)
+        question = Question(*arrays, asked.unpainted, asked.match, is_numbered(predicted))
         self.bar.start(partial(_answer, question))
 
     def show_result(self, result: Score) -> None:

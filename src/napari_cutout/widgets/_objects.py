@@ -85,7 +85,7 @@ class ObjectScore:
         )
 
 
-def object_score(evaluation: Evaluation, tables: Sequence[SliceTable]) -> ObjectScore | None:
+def object_score(evaluation: Evaluation, tables: Sequence[SliceTable], numbered: bool = False) -> ObjectScore | None:
     """Score the objects of what was counted.
 
     Parameters
@@ -94,6 +94,8 @@ def object_score(evaluation: Evaluation, tables: Sequence[SliceTable]) -> Object
         The scores of classes.
     tables : sequence of SliceTable
         What they were counted by, one table for each axis.
+    numbered : bool
+        True if predicted is known to number objects.
 
     Returns
     -------
@@ -104,15 +106,16 @@ def object_score(evaluation: Evaluation, tables: Sequence[SliceTable]) -> Object
     if evaluation.ignore == 0 or max(found.n_true, found.n_predicted) < 2:
         return None
     places = {side: centres_of(tables, side) for side in get_args(Side)}
-    return ObjectScore(found, places, _note(evaluation, found))
+    return ObjectScore(found, places, _note(evaluation, found, numbered))
 
 
-def _note(evaluation: Evaluation, found: ObjectEvaluation) -> str:
+def _note(evaluation: Evaluation, found: ObjectEvaluation, numbered: bool) -> str:
     if evaluation.numbers_objects or 0 in (found.n_true, found.n_predicted):
         return ""
     if 1 in (found.n_true, found.n_predicted):
-        return _ONE_LABEL.format("Predicted" if found.n_predicted == 1 else "Truth")
-    return _CLASSES
+        one = "Predicted" if found.n_predicted == 1 else "Truth"
+        return "" if numbered and one == "Predicted" else _ONE_LABEL.format(one)
+    return "" if numbered else _CLASSES
 
 
 def sentence(found: ObjectEvaluation, threshold: float) -> str:

@@ -136,6 +136,12 @@ class Score:
     objects: ObjectScore | None = None
 
 
+def is_numbered(layer: Layer) -> bool:
+    """Tell whether a method of ours made the labels of a layer, and numbered objects: it gives classes in uint8."""
+    ours = layer.metadata.get("napari_cutout", {})
+    return "recipe" in ours and np.dtype(_layers.level_zero(layer).dtype) == np.int32
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a press on Evaluate asks: layers were read when it was pressed.
@@ -148,12 +154,15 @@ class Question:
         What label 0 of the truth means.
     match : {"auto", "binary", "value", "overlap"}
         How predicted labels are matched to classes.
+    numbered : bool
+        True if predicted is known to number objects, which its labels alone may not tell.
     """
 
     predicted: Any
     truth: Any
     unpainted: Unpainted
     match: Match
+    numbered: bool = False
 
     def answer(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Score:
         """Count and compare; call it in a thread of its own.
@@ -189,7 +198,7 @@ class Question:
             slices, matching = sliced(tables, axes, predicted.shape, ignore, self.match)
             errors = overlap.errors_by(matching, predicted, truth, ignore)
         whole = slices[0].whole
-        return Score(whole, slices if predicted.ndim > 2 else (), errors, object_score(whole, tables))
+        return Score(whole, slices if predicted.ndim > 2 else (), errors, object_score(whole, tables, self.numbered))
 
 
 def _side_by_side(predicted: Any, truth: Any) -> tuple[Any, Any]:
