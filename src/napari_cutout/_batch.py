@@ -164,7 +164,10 @@ class Batch:
 
     @property
     def objects(self) -> dict[str, Any]:
-        """What `object_scores` gives, as means and sums of all scored images; empty where no labels number objects."""
+        """Scores of objects over all scored images, AP, F1 and PQ at an IoU of 0.5 as means and counts as sums.
+
+        Empty where no labels number objects.
+        """
         if not self._number_objects:
             return {}
         found = [object_scores(row.evaluation) for row in self.rows if row.evaluation is not None]
