@@ -71,9 +71,9 @@ def distance(labels: Labels, *, spacing: Sequence[float] | None = None) -> Array
     Notes
     -----
     Exact: squared distances are integers; their root is taken in float64 and rounded to float32, the nearest one as
-    long as squares stay below 2**53. Every device and tiling gives the same bits. Time on the host: linear in the voxels. Memory beyond the result: a few blocks, and
-    8 bytes per voxel where squared distances need int64, as on most anisotropic volumes. On a GPU 4 bytes per voxel,
-    or 12. A dask array is read once per axis.
+    long as squares stay below 2**53. Every device and tiling gives the same bits. Time on the host: linear in the
+    voxels. Memory beyond the result: a few blocks, and 8 bytes per voxel where squared distances need int64, as on
+    most anisotropic volumes. On a GPU 4 bytes per voxel, or 12. A dask array is read once per axis.
 
     Examples
     --------
