@@ -117,7 +117,8 @@ def _built(source: Path, options: tuple[str, ...], sanitizer: str) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         partial = library.with_suffix(f".{os.getpid()}")
         command = ["g++", "-x", "c++", "-", "-o", str(partial), *flags]
-        made = subprocess.run(command, input=unit, text=True, capture_output=True, check=False)
+        plain = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}  # no sanitized compiler
+        made = subprocess.run(command, input=unit, text=True, capture_output=True, check=False, env=plain)
         if made.returncode:
             raise RuntimeError(f"{source.name} does not compile for the CPU:\n{made.stderr}")
         partial.replace(library)

@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 
 from napari_cutout import kernels
 from napari_cutout._array import dtype_name, to_numpy
-from napari_cutout.methods import _basins
+from napari_cutout.methods import _basins, _flood
 
 from .. import strict
 from ..conftest import read_only
@@ -196,6 +196,25 @@ def test_larger_images_with_ties(move: Callable[[Any], Any]) -> None:
         key = (tie_free(shape, seed) // 150).astype(np.uint32)
         case = Case(key, scattered(shape, 12, seed), None, 1)
         np.testing.assert_array_equal(to_numpy(_basins.flood(*case.moved(move))), reference.flood(*case))
+
+
+@pytest.mark.parametrize("n_levels", [4, 60, 5000])
+def test_host_and_kernels_find_the_same(n_levels: int, move: Callable[[Any], Any]) -> None:
+    shape, connectivity = (40, 64, 70), 1 + n_levels % 3
+    noise = tie_free(shape, n_levels)
+    key = (noise // (noise.size // n_levels)).astype(np.uint32)
+    territory = (ndimage.zoom(scattered((4, 8, 7), 40, 0), (10, 8, 10), order=0) % 4).astype(np.int32)
+    case = Case(key, np.where(territory > 0, scattered(shape, 900, 1), 0).astype(np.int32), territory, connectivity)
+    moved = case.moved(move)
+    check(_basins.flood(*moved), _flood.flood(*case), case)
+    raised = key + np.uint32(n_levels // 20 + 1)
+    level = _basins.levels(moved[0], move(raised), moved[2], connectivity)
+    check(level, _flood.levels(key, raised, territory, connectivity), case)
+    check(
+        _basins.regional_minima(level, moved[2], connectivity),
+        _flood.regional_minima(to_numpy(level), territory, connectivity),
+        case,
+    )
 
 
 def test_a_flat_image_is_divided_by_distance(move: Callable[[Any], Any]) -> None:
