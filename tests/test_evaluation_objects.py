@@ -147,6 +147,16 @@ def test_what_became_of_each_object_by_hand() -> None:
     assert strict["predicted"] == [7, 6, 6, 0, 3, 3, 6, 7, 8, 9]
 
 
+def test_an_object_has_its_own_error_before_that_of_the_other_side() -> None:
+    # 1 is cut into 7 and 8, and lies mostly on 8, which has taken 2 in as well.
+    truth = np.array([1, 1, 1, 1, 1, 1, 1, 2, 2, 2])
+    predicted = np.array([7, 7, 7, 8, 8, 8, 8, 8, 8, 8])
+    result = evaluate_objects(predicted, truth)
+    assert (result.split, result.merged) == ((1,), (8,))
+    assert result.object_table(0.9)["kind"] == ["split", "merged", "split", "merged"]
+    assert evaluate_objects(truth, predicted).object_table(0.9)["kind"] == ["merged", "split", "merged", "split"]
+
+
 def test_an_iou_of_exactly_the_threshold_is_enough() -> None:
     for part, threshold in itertools.product(range(10, 20), THRESHOLDS):
         truth = np.ones(20, np.uint8)
@@ -440,13 +450,17 @@ def test_the_summary_says_it_all() -> None:
     lines = text.splitlines()
     assert lines[0].split() == ["IoU", "from", "precision", "recall", "f1", "ap", "mean", "IoU", "pq", "tp", "fp", "fn"]
     assert lines[1].split() == ["0.50", "0.6000", "0.6000", "0.6000", "0.4286", "0.6500", "0.3900", "3", "2", "2"]
-    assert lines[-5:] == [
+    assert lines[-6:] == [
+        "mean AP 0.1619, SEG 0.4700; 21 voxels scored",  # (3 x 3/7 + 3 x 1/9) / 10
         "5 objects predicted, 5 true: count error +0",
         "split: 1 (1)",
         "merged: 1 (6)",
         "missed: 1 (4)",
         "invented: 1 (9)",
     ]
+    assert "; 19 voxels scored, 2 not annotated (label 4 of truth)\n" in str(
+        evaluate_objects(PREDICTED, TRUTH, ignore=4)
+    )
     missed = str(evaluate_objects(np.zeros(40, int), MANY)).splitlines()[-2]
     assert missed == "missed: 39 (1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 29 more)"
 

@@ -197,9 +197,9 @@ class ObjectEvaluation:
             that was not matched. An object that was not matched stands beside the one that it lies on mostly; 0 is
             the background. Its kind is the first of these that holds:
 
-            - split: it is in `split`, or it is a predicted object that lies mostly on one that is
-            - merged: it is in `merged`, or it is a true object that lies mostly on one that is
-            - missed, invented: it is in the list of that name
+            - split or merged: it is in the list of that name, `split` for true objects, `merged` for predicted ones
+            - merged or split: it lies mostly on an object of the other side that is in its list
+            - missed or invented: it is in the list of that name
             - inexact: it lies mostly on an object, but their IoU is too small for this threshold
         """
         (limit,) = checked_thresholds([threshold])
@@ -241,10 +241,11 @@ class ObjectEvaluation:
             + _counts_line(row[n] for n in COUNTS)
             for row in self.table
         ]
+        without = "" if not self.n_ignored else f", {self.n_ignored} not annotated (label {self.ignore} of truth)"
         return "\n".join(
             [
                 *lines,
-                f"mean AP {self.mean_ap:.4f}, SEG {self.seg:.4f}",
+                f"mean AP {self.mean_ap:.4f}, SEG {self.seg:.4f}; {self.n_voxels} voxels scored{without}",
                 f"{self.n_predicted} objects predicted, {self.n_true} true: count error {self.count_error:+d}",
                 *(f"{name}: {_listed(getattr(self, name))}" for name in ERRORS),
             ]
