@@ -46,14 +46,17 @@ def array(name: str, side: int) -> np.ndarray:
             return full_range(image)
         case "float":
             return ndimage.gaussian_filter(image.astype(np.float32), 1.0)
-        case "truth":
-            return classes(image, objects).astype(dtype)
-        case "predicted":
-            return np.roll(classes(image, objects), (1, 2, 2), (0, 1, 2)).astype(dtype)
+        case "truth" | "predicted":
+            moved = (1, 2, 2) if kind == "predicted" else (0, 0, 0)
+            return np.roll(classes(image, objects), moved, (0, 1, 2)).astype(dtype)
         case "objects":
             return {"": objects, "mask": objects > 0, "background": objects == 0}[dtype]
         case "moved-objects":
             return np.roll(objects, (1, 2, 2), (0, 1, 2))
+        case "valleys":
+            return (image.max() - image) if dtype == "uint16" else -array("float", side)
+        case "cores":
+            return cores(objects, int(dtype) if dtype else None)
     raise ValueError(f"there is no array {name!r}")
 
 
@@ -63,6 +66,18 @@ def full_range(image: np.ndarray) -> np.ndarray:
     low, high = int(image.min()), int(image.max())
     fine = (image - np.float32(low) + rng.random(image.shape, np.float32)) / (high - low + 1)
     return np.minimum(fine * 65536, 65535).astype(np.uint16)
+
+
+def cores(objects: np.ndarray, most: int | None) -> np.ndarray:
+    """Return markers such as a user would paint: the middle of every nucleus, or of so many of them, spread evenly.
+
+    The middle is what lies at least two thirds as deep as the deepest voxel, which stays in one piece.
+    """
+    depth = ndimage.distance_transform_edt(np.pad(objects, 1) > 0)[(slice(1, -1),) * objects.ndim]
+    deepest = np.concatenate(([0], ndimage.maximum(depth, objects, np.arange(1, objects.max() + 1))))
+    step = 1 if most is None else -(-int(objects.max()) // most)
+    kept = (3 * depth >= 2 * deepest[objects]) & (objects % step == 1 % step)
+    return np.where(kept, objects, 0)
 
 
 def classes(image: np.ndarray, objects: np.ndarray) -> np.ndarray:

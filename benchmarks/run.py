@@ -16,6 +16,8 @@ import event_loop
 import filters
 import overlap
 import thresholds
+import watershed
+import watershed_gpu
 from _harness import COLUMNS, Case, aligned, machine, markdown, peak_here, peaks_of, result_of, table
 
 SIDE, QUICK_SIDE = 256, 32
@@ -23,7 +25,7 @@ SIDE, QUICK_SIDE = 256, 32
 EVENT_LOOP = "event loop"
 """What `--only` calls what is measured in napari."""
 
-CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES, *distance.CASES]
+CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES, *distance.CASES, *watershed.CASES]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,19 +41,19 @@ def main(arguments: list[str] | None = None) -> None:
         print(peak_here(getattr(next(case for case in CASES if case.name == name), side), paths))
         return
     chosen = [case for case in CASES if options.only in case.name]
-    looped = options.only in EVENT_LOOP
-    if not chosen and not looped:
-        parser.error(
-            f"no case holds {options.only!r}; there are: {'; '.join([*(case.name for case in CASES), EVENT_LOOP])}"
-        )
-    report = run(chosen, quick=options.quick, looped=looped)
+    looped, on_gpu = (options.only in name for name in (EVENT_LOOP, watershed_gpu.NAME))
+    if not (chosen or looped or on_gpu):
+        names = [*(case.name for case in CASES), EVENT_LOOP, watershed_gpu.NAME]
+        parser.error(f"no case holds {options.only!r}; there are: {'; '.join(names)}")
+    report = run(chosen, quick=options.quick, looped=looped, on_gpu=on_gpu)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(markdown(report) + event_loop.markdown(report["event_loop"]))
+        ends = event_loop.markdown(report["event_loop"]), watershed_gpu.markdown(report["gpu"])
+        options.out.with_suffix(".md").write_text("".join([markdown(report), *ends]))
 
 
-def run(cases: list[Case], *, quick: bool, looped: bool = False) -> dict[str, Any]:
+def run(cases: list[Case], *, quick: bool, looped: bool = False, on_gpu: bool = False) -> dict[str, Any]:
     """Measure cases one after another and print their rows as they come.
 
     Parameters
@@ -62,12 +64,14 @@ def run(cases: list[Case], *, quick: bool, looped: bool = False) -> dict[str, An
         True takes tiny arrays and two rounds, measures the memory of the first case only, and judges no target.
     looped : bool
         Whether the event loop is measured as well.
+    on_gpu : bool
+        Whether the watershed is measured on a GPU as well, if there is one.
 
     Returns
     -------
     dict
-        The machine, the shape of the arrays, one row per case, the cases that were left out and why, and the rows of
-        the event loop.
+        The machine, the shape of the arrays, one row per case, the cases that were left out and why, the rows of the
+        event loop, and what `watershed_gpu.measured` returned.
     """
     side = QUICK_SIDE if quick else SIDE
     left_out = {case.name: reason for case in cases if (reason := case.why_not())}
@@ -89,6 +93,9 @@ def run(cases: list[Case], *, quick: bool, looped: bool = False) -> dict[str, An
         print(aligned([event_loop.COLUMNS, *event_loop.table(report["event_loop"])]))
     elif looped:
         print(f"{EVENT_LOOP}: not measured, since there is no screen and no Xvfb")
+    report["gpu"] = watershed_gpu.measured(quick=quick) if on_gpu else {}
+    if on_gpu:
+        print(watershed_gpu.report_text(report["gpu"]))
     return report
 
 
