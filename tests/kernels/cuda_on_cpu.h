@@ -5,6 +5,7 @@
 // of cuLaunchKernel.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <climits>
 #include <cmath>
 #include <cstdlib>
@@ -17,6 +18,7 @@ struct dim3 {
 };
 static thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 using std::abs, std::max, std::min;
+inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
 
 #define __global__
 #define __device__
