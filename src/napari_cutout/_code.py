@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -75,7 +75,8 @@ def as_python(
     if viewer and any(not one.in_memory for one in sources.values()):
         lines.insert(0, "import numpy as np")
     if recipe.selection is None and (viewer or sources.get(recipe.source, Source()).channel is None):
-        lines += [*_reading(recipe, sources, viewer), *_calls(recipe, viewer)]
+        plain = {name for name in recipe.inputs if viewer or sources.get(name, Source()).points}
+        lines += [*_reading(recipe, sources, viewer), *_calls(recipe, plain)]
         if not viewer:
             image = _variable(recipe.source)
             written = f"nc.Volume(labels, {image}.axes, {image}.spacing, {image}.units)"
@@ -93,8 +94,17 @@ def _variable(name: str) -> str:
 
 def _expression(source: Source, level: int) -> str:
     """Return the array of a layer as an expression."""
+    if source.points:
+        return _planted(source)
     array = f"viewer.layers[{source.layer!r}].data" + (f"[{level}]" if source.multiscale else "")
     return array if source.in_memory else f"np.asarray({array})"
+
+
+def _planted(source: Source) -> str:
+    """Return markers that were placed as points as an expression."""
+    labels, at = [label for label, *_ in source.points], [tuple(at) for _, *at in source.points]
+    named = "" if labels == list(range(1, len(labels) + 1)) else f", labels={labels}"
+    return f"nc.markers_from_points({at}, {source.shape}{named})"
 
 
 def _file(name: str, source: Source) -> str:
@@ -105,7 +115,7 @@ def _notes(recipe: Recipe, sources: Mapping[str, Source]) -> Iterator[str]:
     """Yield which layers must be saved first."""
     for name in recipe.inputs:
         source = sources.get(name, Source())
-        if not source.path:
+        if not source.path and not source.points:
             what = f"the layer {source.layer!r}" if source.layer else f"what the recipe reads as {name!r}"
             yield f"# save {what} as {_file(name, source)!r} first"
 
@@ -115,16 +125,16 @@ def _reading(recipe: Recipe, sources: Mapping[str, Source], viewer: bool) -> Ite
         yield from _notes(recipe, sources)
     for name in recipe.inputs:
         source = sources.get(name, Source())
-        value = _expression(source, 0) if viewer else f"nc.read({_file(name, source)!r})"
+        value = _expression(source, 0) if viewer or source.points else f"nc.read({_file(name, source)!r})"
         yield f"{_variable(name)} = {value}"
 
 
-def _calls(recipe: Recipe, viewer: bool) -> Iterator[str]:
-    """Yield one call per step, with the settings that are not the defaults."""
+def _calls(recipe: Recipe, plain: Collection[str]) -> Iterator[str]:
+    """Yield one call per step, with the settings that are not the defaults; `plain` inputs are arrays, others files."""
     for number, step in enumerate(recipe.steps, start=1):
         arrays: list[str] = []
         for array, name in step.inputs.items():
-            value = name if output_number(name) else _variable(name) + ("" if viewer else ".data")
+            value = name if output_number(name) else _variable(name) + ("" if name in plain else ".data")
             arrays.append(value if catalog.find(step.method).arrays[len(arrays)].name == array else f"{array}={value}")
         settings = [f"{name}={value!r}" for name, value in changed(step).items()]
         result = "labels" if number == len(recipe.steps) else f"step_{number}"
@@ -183,10 +193,14 @@ def _running(recipe: Recipe, sources: Mapping[str, Source], viewer: bool, target
     yield from _notes(recipe, sources)
     words = [f"recipe, {_file(recipe.source, source)!r}, {target!r}"]
     if others:
-        files = ", ".join(f"{name!r}: {_file(name, sources.get(name, Source()))!r}" for name in others)
-        words.append(f"inputs={{{files}}}")
+        words.append(f"inputs={{{', '.join(_given(name, sources.get(name, Source())) for name in others)}}}")
     words += [f"{name}={value!r}" for name, value in _beyond(recipe, source).items()]
     yield f"result = nc.run({', '.join(words)})"
+
+
+def _given(name: str, source: Source) -> str:
+    """Return an entry of ``inputs``."""
+    return f"{name!r}: {_planted(source) if source.points else repr(_file(name, source))}"
 
 
 def _with_files(recipe: Recipe, sources: Mapping[str, Source]) -> dict[str, Source]:
@@ -248,12 +262,14 @@ def as_command(
     str
         Quoted for a shell; comments say what must be saved first.
     """
-    options = _step_options(recipe)
+    placed = {name for name in recipe.inputs if sources.get(name, Source()).points}
+    options = None if placed else _step_options(recipe)
     sources = _with_files(recipe, sources)
     source = sources.get(recipe.source, Source())
     notes = list(_notes(recipe, sources))
     if options is None:
-        notes.append(f"# save the recipe as {saved!r} first")
+        beside = f", with {' and '.join(sorted(placed))} beside it" if placed else ""
+        notes.append(f"# save the recipe as {saved!r} first{beside}")
         words = ["napari-cutout", "run", saved]
         options = []
         said = _beyond(recipe, source)
@@ -263,7 +279,7 @@ def as_command(
         said = _beyond(recipe, source)
     words += [_path(_file(recipe.source, source)), _path(target), *options]
     for name in recipe.inputs:
-        if name != recipe.source:
+        if name != recipe.source and name not in placed:
             words.append("=".join(cli.input_option(name, _file(name, sources.get(name, Source())))))
     words += [_option(name, value) for name, value in said.items()]
     return "\n".join([*notes, shlex.join(words)]) + "\n"

@@ -54,6 +54,8 @@ class Source:
         True if the layer holds one array per level.
     in_memory : bool
         False for dask and Zarr arrays.
+    points : tuple of tuple of int
+        Of markers that were placed as points: the label of each, and its voxel. They say all that the array held.
     """
 
     layer: str = ""
@@ -66,6 +68,7 @@ class Source:
     axes: str = ""
     multiscale: bool = False
     in_memory: bool = True
+    points: tuple[tuple[int, ...], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, without what is as it would be anyway."""
@@ -76,7 +79,8 @@ class Source:
     def from_dict(cls, entry: Mapping[str, Any]) -> Source:
         """Read what `as_dict` returned; entries of a later version are left out."""
         known = {name: entry[name] for name in asdict(Source()) if name in entry}
-        return cls(**{**known, "shape": tuple(known.get("shape", ()))})
+        points = tuple(tuple(point) for point in known.get("points", ()))
+        return cls(**{**known, "shape": tuple(known.get("shape", ())), "points": points})
 
     def is_same(self, other: Source) -> bool:
         """Tell whether two inputs held the same voxels, as far as is known of them.

@@ -61,20 +61,27 @@ def markers_from_points(
     inside = lies_inside(index, size)
     if not inside.any():
         raise ValueError(f"all {len(at)} points lie outside the shape {size}; place at least one inside")
-    marked = np.zeros(size, np.min_scalar_type(int(numbers.max())))
-    at_voxel, first = np.unique(np.ravel_multi_index(tuple(index[inside].T), size), return_index=True)
-    marked.reshape(-1)[at_voxel] = numbers[inside][first]
+    return planted(index, numbers, size)
+
+
+def planted(index: NDArray[np.int64], labels: NDArray[np.int64], shape: Sequence[int]) -> NDArray[Any]:
+    """Return an array with labels at these voxels, of several in one the first; those beyond it are left out."""
+    marked = np.zeros(tuple(shape), np.min_scalar_type(int(labels.max(initial=0))))
+    inside = lies_inside(index, shape)
+    at_voxel, first = np.unique(np.ravel_multi_index(tuple(index[inside].T), marked.shape), return_index=True)
+    marked.reshape(-1)[at_voxel] = labels[inside][first]
     return marked
 
 
 def voxels_of(points: NDArray[Any]) -> NDArray[np.int64]:
     """Return the indices of the voxels in which points lie, also of those beyond any image."""
-    return np.floor(np.clip(points, -(2.0**52), 2.0**52) + 0.5).astype(np.int64)
+    index: NDArray[np.int64] = np.floor(np.clip(points, -(2.0**52), 2.0**52) + 0.5).astype(np.int64)
+    return index
 
 
 def lies_inside(index: NDArray[np.int64], shape: Sequence[int]) -> NDArray[np.bool_]:
     """Tell which of these voxels an array of this shape has."""
-    inside: NDArray[np.bool_] = ((index >= 0) & (index < np.asarray(shape, np.int64))).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((index >= 0) & (index < np.asarray(shape, np.int64)), axis=1)
     return inside
 
 

@@ -11,7 +11,7 @@ __all__ = ["CHANGES", "token_of"]
 Layer = Any
 """A napari layer."""
 
-CHANGES = ("data", "paint", "labels_update", "set_data")
+CHANGES = ("data", "paint", "labels_update", "features", "set_data")
 """Events of a layer by which its contents may have changed."""
 
 

@@ -14,7 +14,7 @@ from ._layer_box import LayerBox, LayerListener
 from ._request import named_fields
 from ._worker import ALERT, RunBar, mark
 
-__all__ = ["Dock", "docks", "form", "group", "problem_line", "show_sentence"]
+__all__ = ["Dock", "docks", "form", "group", "problem_line", "sentence_line", "show_sentence"]
 
 Layer = Any
 """A napari layer."""
@@ -69,12 +69,18 @@ class _Sentence(QLabel):  # type: ignore[misc]
             self.setMinimumHeight(max(height, 0))
 
 
-def problem_line() -> QLabel:
-    """Return a hidden line for a sentence on what is wrong."""
+def sentence_line() -> QLabel:
+    """Return a hidden line for a sentence on what is worth knowing."""
     line = _Sentence()
     line.setWordWrap(True)
-    line.setStyleSheet(ALERT)
     line.setVisible(False)
+    return line
+
+
+def problem_line() -> QLabel:
+    """Return a hidden line for a sentence on what is wrong."""
+    line = sentence_line()
+    line.setStyleSheet(ALERT)
     return line
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from . import _layers
 from ._access import order_tabs
 from ._class_names import class_names
 from ._contents import token_of
 from ._histogram_extra import HistogramExtra
 from ._histogram_levels import stroke_histograms
 from ._histogram_plot import preload
+from ._points import copy_of_labels
 from ._request import Form
 from ._target import Target
 from ._worker import Work, WorkerSlot, _Worker
@@ -165,7 +165,7 @@ class HistogramRow(QWidget):  # type: ignore[misc]
 
         def make() -> Work:
             """Copy what can be painted on, once its turn has come."""
-            painted, inside = _layers.copy_of(strokes), None if mask is None else _layers.copy_of(mask)
+            painted, inside = copy_of_labels(strokes, aim), None if mask is None else copy_of_labels(mask, aim)
             return lambda *_: stroke_histograms(aim.array, painted, inside)
 
         def show(found: Any) -> None:
@@ -222,7 +222,7 @@ class _Newest:
 
 
 def _colour(layer: Any, label: int) -> str:
-    found = layer.get_color(label)
+    found = layer.get_color(label) if hasattr(layer, "get_color") else None  # points have none by their label
     if found is None:
         return COLOURS[(label - 1) % len(COLOURS)]
     return "#" + "".join(f"{round(255 * float(part)):02x}" for part in found[:3])

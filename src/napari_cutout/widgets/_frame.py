@@ -17,16 +17,27 @@ from ..recipe import Recipe
 from . import _layers
 from ._access import align, explain, order_tabs
 from ._contents import token_of
-from ._dock import Dock, form, group, problem_line
+from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
 from ._editors import Editor, caption
 from ._extent import extent_of
 from ._extras import Extra, make_extra
 from ._fold import Fold
+from ._found import levels_found
 from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
 from ._preview import Preview
 from ._preview_job import PreviewAnswer, PreviewJob
-from ._request import Form, Outcome, Problem, estimate, levels_found, named_fields, preview_inputs, problems, resolve
+from ._request import (
+    Form,
+    Outcome,
+    Problem,
+    estimate,
+    named_fields,
+    preview_inputs,
+    problems,
+    remarks,
+    resolve,
+)
 from ._result_bar import ResultBar
 from ._results import Finished, Results
 from ._target import Choice, Target, spatial
@@ -85,6 +96,7 @@ class MethodFrame(Dock):
         self._told: Any = None
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
+        self._remarks: dict[str, QLabel] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings = form()
         self._free = (0, QTimer(self))
@@ -193,12 +205,13 @@ class MethodFrame(Dock):
             box = LayerBox(self.viewer.layers, _kind(param), optional=not param.required)
             field = LayerField(box, can_add=param.name != first)
             field.add_pressed.connect(lambda name=param.name: self.add_layer(name))
-            label, line = QLabel(caption(param.name)), problem_line()
+            label, line, remark = QLabel(caption(param.name)), problem_line(), sentence_line()
             label.setBuddy(box)
             layout.addRow(label, field)
             self.boxes[param.name], self.fields_of[param.name], self._lines[param.name] = box, field, line
-            self._rows[param.name] = (label, field)
+            self._rows[param.name], self._remarks[param.name] = (label, field), remark
             layout.addRow(line)
+            layout.addRow(remark)
             if param.name == first:
                 self._build_target(layout)
         self.content.addWidget(group("Layers", layout))
@@ -318,6 +331,9 @@ class MethodFrame(Dock):
         self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})
         self.bar.calm()
         self.bar.set_ready(not sentences)
+        said = remarks(says) if says is not None and not sentences else {}
+        for name, line in self._remarks.items():
+            show_sentence(line, said.get(name, ""))
         if self._facts_of != (now := self._question(says, found)):
             self.facts, self._facts_of = {}, now
         self._show_plan(says, found)
@@ -497,7 +513,8 @@ class MethodFrame(Dock):
         if self._told == self._facts_of:  # what the run has said holds, and says more
             return
         self._told = None
-        words = ("preview", levels_found(answer.facts), answer.approximate and f"approximate: {answer.approximate}")
+        approximate = answer.approximate and f"approximate: {answer.approximate}"
+        words = ("preview", levels_found(answer.facts), answer.count, approximate)
         self.bar.say(" · ".join(word for word in words if word))
 
     def _show_no_answer(self, sentence: str) -> None:
@@ -599,11 +616,12 @@ def _gpu_there() -> bool:
     return gpu_known() and gpu_status().usable
 
 
-def _kind(param: Param) -> type:
-    from napari.layers import Image, Labels
+def _kind(param: Param) -> tuple[type, ...]:
+    """Return which layers an array may come from."""
+    from napari.layers import Image, Labels, Points
 
-    kind: type = Image if param.role is not None and param.role.name == "image" else Labels
-    return kind
+    role = param.role.name if param.role is not None else ""
+    return {"image": (Image,), "markers": (Labels, Points)}.get(role, (Labels,))
 
 
 def _add_row(layout: QFormLayout, editor: Editor) -> None:

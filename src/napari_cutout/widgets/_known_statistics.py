@@ -12,7 +12,7 @@ from .._statistics import Key
 from ..methods._grey_levels import Bins, Histogram
 from ..recipe import Recipe
 
-__all__ = ["StatisticsCache", "Whole", "Found", "settings_before_the_cut"]
+__all__ = ["Reach", "StatisticsCache", "Whole", "Found", "settings_before_the_cut"]
 
 MOST = 48
 """How many wholes are remembered; the grey levels of each take up to half a megabyte."""
@@ -71,6 +71,26 @@ class Found:
     approximate: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the steps of a recipe look.
+
+    Parameters
+    ----------
+    width : tuple of int
+        Voxels beyond the one that is labelled, along each axis that they see.
+    floods : bool
+        Whether they also flood, or measure distances, which lead as far as there is anything.
+    """
+
+    width: tuple[int, ...]
+    floods: bool = False
+
+    def within(self, other: Reach) -> bool:
+        """Tell whether the other looks as far."""
+        return self.floods <= other.floods and all(a <= b for a, b in zip(self.width, other.width, strict=True))
+
+
 @dataclass(slots=True)
 class StatisticsCache:
     """What is known of whole images, the most recently used; threads may share it.
@@ -83,7 +103,7 @@ class StatisticsCache:
 
     most: int = MOST
     _found: OrderedDict[Whole, Found] = field(default_factory=OrderedDict)
-    _reaches: OrderedDict[Hashable, tuple[int, ...]] = field(default_factory=OrderedDict)
+    _reaches: OrderedDict[Hashable, Reach] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, whole: Whole) -> Found:
@@ -117,12 +137,12 @@ class StatisticsCache:
                 return state.histogram()
         return None
 
-    def reach(self, settings: Hashable) -> tuple[int, ...]:
-        """Return how far the steps with these settings look, as far as it was found out; empty if it was not."""
+    def reach(self, settings: Hashable) -> Reach | None:
+        """Return how far the steps with these settings look, as far as it was found out; None if it was not."""
         with self._lock:
-            return self._reaches.get(settings, ())
+            return self._reaches.get(settings)
 
-    def keep_reach(self, settings: Hashable, reach: tuple[int, ...]) -> None:
+    def keep_reach(self, settings: Hashable, reach: Reach) -> None:
         """Remember how far the steps with these settings look."""
         with self._lock:
             self._reaches[settings] = reach

@@ -16,7 +16,7 @@ __all__ = ["LayerBox", "LayerField", "LayerListener"]
 Layer = Any
 """A napari layer."""
 
-_WATCHED = ("data", "paint", "scale", "translate", "rotate", "shear", "affine", "units")
+_WATCHED = ("data", "paint", "features", "scale", "translate", "rotate", "shear", "affine", "units")
 """Events of a layer after which it is checked again."""
 
 
@@ -27,7 +27,7 @@ class LayerBox(QComboBox):  # type: ignore[misc]
     ----------
     layers : napari layer list
         The layers of the viewer.
-    kind : type
+    kind : type or tuple of type
         Which layers to offer, such as ``napari.layers.Image``.
     optional : bool
         Whether *none* may be chosen; it is the first choice then.
@@ -44,7 +44,9 @@ class LayerBox(QComboBox):  # type: ignore[misc]
 
     changed = Signal()
 
-    def __init__(self, layers: Any, kind: type, *, optional: bool, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, layers: Any, kind: type | tuple[type, ...], *, optional: bool, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # names may be long
         self.setMinimumWidth(80)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from .._array import Array, to_numpy
 from .._selection import Box, Selection
+from ._points import PlantedPoints
 from ._target import Outline, factors
 
-__all__ = ["DrawnMask", "Sample", "levels", "read", "sample_of"]
+__all__ = ["DrawnMask", "Sample", "in_memory", "levels", "read", "sample_of"]
 
 Index = tuple[slice | int, ...]
 """Where to read, along every axis but c: an index takes the axis away."""
@@ -96,6 +97,9 @@ def read(
         pyramid = levels(source)
         if number == 0:
             held[name] = to_numpy(selection.cut(pyramid[min(level, len(pyramid) - 1)], index))
+        elif isinstance(source, PlantedPoints) and any(f != 1 for f in factor):
+            shape = tuple(max(math.ceil(n / f), 1) for n, f in zip(source.shape, factor, strict=True))
+            held[name] = source.lowered(factor, shape)[index]
         elif all(f == 1 for f in factor):
             held[name] = to_numpy(pyramid[0][index])
         else:
@@ -171,8 +175,8 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
     shapes = [_kept(array, selection) for array in pyramid]
     bounds = selection.box or tuple((0, n) for n in shapes[base])
     here = Sample(inputs, selection, base, (1.0,) * len(bounds), _parts(selection, bounds, at, (1.0,) * len(bounds)))
-    in_memory = _in_memory(pyramid[base]) and all(_in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
-    if in_memory and (not filtered or _voxels(here.parts[0]) <= FILTERED_VOXELS):
+    held = in_memory(pyramid[base]) and all(in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
+    if held and (not filtered or _voxels(here.parts[0]) <= FILTERED_VOXELS):
         return here
     for lower in range(base + 1, len(shapes)):
         factor = factors(shapes[base], shapes[lower])
@@ -189,10 +193,11 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
     return Sample(inputs, selection, base, here.factor, slabs, f"{len(slabs)} of its slices or bands of rows")
 
 
-def _in_memory(array: Any) -> bool:
+def in_memory(array: Any) -> bool:
+    """Tell whether an input of a preview is in memory, or cheap to make."""
     if isinstance(array, DrawnMask):
-        return array.painted is None or _in_memory(array.painted)
-    return isinstance(array, np.ndarray)
+        return array.painted is None or in_memory(array.painted)
+    return isinstance(array, np.ndarray | PlantedPoints)
 
 
 def _kept(array: Array, selection: Selection) -> tuple[int, ...]:

@@ -19,8 +19,9 @@ from .._selection import Box, Selection
 from .._statistics import Enough, Gathering, Key, Known, current, pooled, swept, using
 from ..methods._grey_levels import Histogram, counting
 from ..recipe import Recipe, Step
-from ._known_statistics import Found, StatisticsCache, Whole, settings_before_the_cut
-from ._preview_arrays import DrawnMask, levels, read, sample_of
+from ._found import counted, n_labels
+from ._known_statistics import Found, Reach, StatisticsCache, Whole, settings_before_the_cut
+from ._preview_arrays import DrawnMask, in_memory, levels, read, sample_of
 from ._preview_region import Region, region_of, widened
 from ._view import View
 
@@ -31,6 +32,12 @@ IsCancelled = Callable[[], bool]
 
 CONNECTING = frozenset({"filling holes", "numbering objects", "connecting voxels"})
 """Stages that look as far as an object reaches, so that a part of an image may give other labels than the whole."""
+
+FLOODING = frozenset({"ordering grey levels", "looking for minima", "measuring distances"})
+"""Stages that look as far as there is anything, so that a part of an image gives other labels than the whole."""
+
+FLOODED_VOXELS = 1 << 21
+"""Voxels in memory that are flooded whole, though only a part of them is in view; it takes some tenths of a second."""
 
 TINY = 4
 """Edge of the sample on which steps are tried to learn how far they look."""
@@ -72,6 +79,8 @@ class PreviewAnswer:
         Why the labels may differ from those of the run, in a few words; empty if they cannot.
     wanted : tuple of Wanted
         Statistics that would make it exact; `PreviewJob.gather` finds them.
+    count : str
+        How many objects, minima or markers there are, for a method that counts them.
     """
 
     labels: NDArray[Any]
@@ -81,6 +90,7 @@ class PreviewAnswer:
     facts: Mapping[str, Any] = field(default_factory=dict)
     approximate: str = ""
     wanted: tuple[Wanted, ...] = ()
+    count: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +158,10 @@ class PreviewJob:
         notes = dict.fromkeys(note for one in found for note in (region.approximate, *one.notes) if note)
         wanted = tuple(one.wanted for one in found if one.wanted is not None)
         start = tuple(a for a, _ in region.box)
-        return PreviewAnswer(
-            labels, start, region.level, region.factor, found[0].facts, "; ".join(notes), tuple(dict.fromkeys(wanted))
-        )
+        whole = len(found) == 1 and found[0].whole
+        count = counted(found[0].facts, n_labels(labels), in_view(region, self.selection), whole=whole)
+        approximate, wanted = "; ".join(notes), tuple(dict.fromkeys(wanted))
+        return PreviewAnswer(labels, start, region.level, region.factor, found[0].facts, approximate, wanted, count)
 
     def gather(
         self, wanted: Wanted, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled
@@ -312,6 +323,7 @@ class _Labelled:
     facts: Mapping[str, Any]
     notes: tuple[str, ...]
     wanted: Wanted | None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,17 +339,54 @@ class _Part:
         """Label it, with as much around it as the steps look at."""
         reach = self._reach(cache, is_cancelled)
         while True:
-            box, fits = widened(self._here, _by_axis(reach, self.job.selection))
+            box, fits = widened(self._here, _by_axis(reach.width, self.job.selection))
+            if reach.floods:
+                if self._can_be_whole():
+                    box, fits = self._all, True
+                elif self._lacks_markers(box):
+                    return self._blank(f"no markers {in_view(self.region, self.job.selection)}")
             found, seen = self._label(box, cache, on_progress, is_cancelled)
-            if all(a <= b for a, b in zip(seen, reach, strict=False)):
+            if seen.within(reach):
                 break
             reach = seen  # the sample was refused before all steps had said how far they look
             cache.keep_reach(self._settings, reach)
         return found if fits else replace(found, notes=(*found.notes, "a smaller neighbourhood than in the run"))
 
+    def _blank(self, note: str, wanted: Wanted | None = None) -> _Labelled:
+        """Return no labels, and why."""
+        seen = [stop - start for (start, stop), axis in self._along_axes if axis not in self.job.selection.each]
+        return _Labelled(np.zeros(seen, np.uint8), {}, (note,), wanted)
+
+    @property
+    def _along_axes(self) -> list[tuple[tuple[int, int], str]]:
+        return list(zip(self._here.box, self.job.selection.kept_axes, strict=True))
+
+    @property
+    def _all(self) -> Box:
+        """All that the run sees at a time, on the level that is computed."""
+        each, ends = self.job.selection.each, zip(self._along_axes, self.region.bounds, strict=True)
+        return tuple(here if axis in each else outer for (here, axis), outer in ends)
+
+    def _can_be_whole(self) -> bool:
+        """Tell whether all that the run sees at a time may be flooded for what is in view of it."""
+        level = self.region.level
+        held = [levels(array) for array in self.job._ordered.values()]
+        small = math.prod(stop - start for start, stop in self._all) <= FLOODED_VOXELS
+        return small and all(in_memory(pyramid[min(level, len(pyramid) - 1)]) for pyramid in held)
+
+    def _lacks_markers(self, box: Box) -> bool:
+        """Tell whether a part of what the run sees holds no markers, though the whole may."""
+        roles = self.job.recipe.roles
+        names = [name for name, role in roles.items() if role == "markers"]
+        if not names or self._covers(box):
+            return False
+        held = {name: array for name, array in self._read(box).items() if roles[name] in ("markers", "mask")}
+        inside = [held[name] != 0 for name in held if roles[name] == "mask"]
+        return not all(np.all([held[name] != 0, *inside], axis=0).any() for name in names)
+
     def _label(
         self, box: Box, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled
-    ) -> tuple[_Labelled, tuple[int, ...]]:
+    ) -> tuple[_Labelled, Reach]:
         """Return the labels of what is in view, from what lies in a box, and how far the steps have looked."""
         whole = self.job.whole(self.part, self.region.factor, settings_before_the_cut(self.job.recipe))
         complete, known = self._complete(box), cache.get(whole)
@@ -359,12 +408,13 @@ class _Part:
             if exact or not asked.missing:
                 raise
             # A slice may be too plain by itself, such as one without objects, where the whole is not.
-            blank = np.zeros(next(iter(arrays.values())).shape, np.uint8)[inner]
             wanted = Wanted(whole, frozenset(asked.missing))
-            return _Labelled(blank, {}, ("what is in view is too plain by itself",), wanted), asked.reach
+            return self._blank("what is in view is too plain by itself", wanted), self._looked(asked, stages)
         notes, missing = self._judge(cache, whole, asked, complete, stages)
-        labels = np.ascontiguousarray(result.labels[inner])
-        return _Labelled(labels, result.provenance["facts"], notes, missing), asked.reach
+        if stages & FLOODING and not self._covers(box):
+            notes = (*notes, self._by_itself(box))
+        labels, facts = np.ascontiguousarray(result.labels[inner]), result.provenance["facts"]
+        return _Labelled(labels, facts, notes, missing, self._covers(box)), self._looked(asked, stages)
 
     @property
     def _here(self) -> Region:
@@ -379,9 +429,19 @@ class _Part:
 
     def _complete(self, box: Box) -> bool:
         """Tell whether a box holds all that the run sees at a time."""
-        chosen = self.job.selection
-        ends = zip(box, self.region.bounds, chosen.kept_axes, strict=True)
-        return not self.region.scaled and all(here == outer or axis in chosen.each for here, outer, axis in ends)
+        return not self.region.scaled and self._covers(box)
+
+    def _covers(self, box: Box) -> bool:
+        """Tell whether a box holds all that the run sees at a time, on the level that is computed."""
+        return tuple(box) == tuple(self._all)
+
+    def _by_itself(self, box: Box) -> str:
+        """Say what is flooded that is not all that the run floods."""
+        hidden, shown = _hidden(self.region, self.job.selection)
+        if not hidden or any(box[at] != self._all[at] for at in shown):
+            return "what is in view by itself"
+        thick = max(box[at][1] - box[at][0] for at in hidden)
+        return "this slice by itself" if thick == 1 else f"this slice and {thick - 1} beside it by themselves"
 
     def _judge(
         self, cache: StatisticsCache, whole: Whole, asked: _Recorder, complete: bool, stages: set[str]
@@ -395,22 +455,33 @@ class _Part:
             wanted = Wanted(whole, frozenset(asked.missing))
         elif asked.n_known and (of := cache.get(whole).approximate):
             notes.append(f"statistics of {of}")
-        if stages & CONNECTING and not complete:
+        if stages & CONNECTING and not complete and not stages & FLOODING:
             notes.append("objects are followed in view only")
         return tuple(notes), wanted
 
-    def _reach(self, cache: StatisticsCache, is_cancelled: IsCancelled) -> tuple[int, ...]:
+    def _reach(self, cache: StatisticsCache, is_cancelled: IsCancelled) -> Reach:
         """Return how far the steps look, as it is known, or as a tiny sample shows."""
-        if known := cache.reach(self._settings):
+        if (known := cache.reach(self._settings)) is not None:
             return known
         box = tuple((a, min(b, a + TINY)) for a, b in (_ends(i) for i in self.part))
         asked = _Recorder({})
+        stages: set[str] = set()
         # A sample may be refused, such as one of a single grey level, but not before the steps have said how far.
         with suppress(ValueError), using(asked):
-            execute(Recipe(self.steps), self._read(box), device="cpu", is_cancelled=is_cancelled)
-        reach = asked.reach or (0,) * len(self.job.selection.run_axes)
+            execute(
+                Recipe(self.steps),
+                self._read(box),
+                device="cpu",
+                on_progress=lambda stage, _: stages.add(stage),
+                is_cancelled=is_cancelled,
+            )
+        reach = self._looked(asked, stages)
         cache.keep_reach(self._settings, reach)
         return reach
+
+    def _looked(self, asked: _Recorder, stages: set[str]) -> Reach:
+        """Return how far the steps have looked, as far as they got."""
+        return Reach(asked.reach or (0,) * len(self.job.selection.run_axes), bool(stages & FLOODING))
 
     @property
     def _settings(self) -> Hashable:
@@ -441,6 +512,21 @@ class _Recorder(Known):
 
 def _ends(index: slice | int) -> tuple[int, int]:
     return (index, index + 1) if isinstance(index, int) else (index.start, index.stop)
+
+
+def _hidden(region: Region, selection: Selection) -> tuple[list[int], list[int]]:
+    """Return the axes along which the run sees more than the one index in view, and the others that it sees."""
+    seen = [at for at, axis in enumerate(selection.kept_axes) if axis not in selection.each]
+    hidden = [at for at in seen if region.shape[at] == 1 != region.bounds[at][1] - region.bounds[at][0]]
+    return hidden, [at for at in seen if at not in hidden]
+
+
+def in_view(region: Region, selection: Selection) -> str:
+    """Say what is in view of all that the run sees at a time; empty if that is all of it."""
+    hidden, shown = _hidden(region, selection)
+    if any(region.box[at] != region.bounds[at] for at in shown):
+        return "in view"
+    return "in this slice" if hidden else ""
 
 
 def _by_axis(reach: Sequence[int], selection: Selection) -> tuple[int, ...]:

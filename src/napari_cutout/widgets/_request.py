@@ -21,6 +21,8 @@ from .._method import Method, Param, check_image, check_labels, check_source_lab
 from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step
 from . import _layers
+from ._found import summary
+from ._points import PlantedPoints, copy_of_labels, is_points, labels_of, points_note, with_points
 from ._preferences import name_of_result
 from ._preview_arrays import DrawnMask
 from ._sources import as_provenance, inherited, parents_of, source_of, with_contents, with_fingerprints
@@ -32,12 +34,11 @@ __all__ = [
     "Problem",
     "Request",
     "estimate",
-    "levels_found",
     "named_fields",
     "preview_inputs",
     "problems",
+    "remarks",
     "resolve",
-    "summary",
 ]
 
 Layer = Any
@@ -295,6 +296,23 @@ def problems(form: Form) -> tuple[Problem, ...]:
     return tuple(found)
 
 
+def remarks(form: Form) -> dict[str, str]:
+    """Say what is worth knowing of a field that is right: which labels points stand for, and which are left out.
+
+    Parameters
+    ----------
+    form : Form
+        A form without problems.
+
+    Returns
+    -------
+    dict of str to str
+        A sentence by the name of the array.
+    """
+    held, mask = _others(form), form.layers.get("mask")
+    return {name: points_note(layer, mask, form.target) for name, layer in held.items() if is_points(layer)}
+
+
 def _target_problems(form: Form) -> tuple[list[Problem], Target | None]:
     """Check the layer that is cut, and what of it."""
     param, layer = form.method.source, form.source
@@ -335,10 +353,10 @@ def estimate(form: Form, aim: Target) -> int:
     recipe = Recipe((step,), aim.selection)
     itemsize = np.dtype(aim.array.dtype).itemsize
     in_memory = isinstance(aim.array, np.ndarray)
-    held = [_layers.level_zero(layer) for layer in _others(form).values()]
+    held = [labels_of(layer, aim) for layer in _others(form).values()]
     if _role(form.method.source) != "image":
         held.append(aim.array)
-    copied = [np.dtype(array.dtype).itemsize for array in held if isinstance(array, np.ndarray)]
+    copied = [np.dtype(array.dtype).itemsize for array in held if isinstance(array, np.ndarray | PlantedPoints)]
     if _outline(form) is not None:
         copied.append(1)  # what lies inside of it
     return footprint(recipe, tuple(aim.array.shape), itemsize, in_memory=in_memory, others=copied)
@@ -414,6 +432,8 @@ def _layer_problem(form: Form, param: Param, aim: Target) -> Problem | None:
         if layer is None:
             if param.required:
                 raise ValueError(_MISSING[_role(param)].format(method=form.method.name))
+        elif is_points(layer):
+            points_note(layer, form.layers.get("mask"), aim)
         else:
             _check_labels_layer(param, layer, form.source, aim)
             _check_one_use(param, form)
@@ -425,7 +445,10 @@ def _layer_problem(form: Form, param: Param, aim: Target) -> Problem | None:
 _MISSING = {
     "image": "there is no image layer; open an image, or a sample from the File menu",
     "labels": "there is no Labels layer to work on; run a method first, or open labels",
-    "markers": "{method} needs strokes; press + beside the field, paint with the brush and choose a label per class",
+    "markers": (
+        "{method} needs strokes; press + beside the field, paint with the brush and choose a label per class or "
+        "object, or choose a Points layer with a point per object"
+    ),
 }
 
 
@@ -501,13 +524,17 @@ def resolve(form: Form) -> Request:
 
 def _sources(form: Form, inputs: Mapping[str, Any]) -> dict[str, Source]:
     """Say where each input comes from; a mask may be drawn with shapes."""
-    found = {name: source_of(layer) for name, layer in form.layers.items() if layer is not None}
+    found = {
+        name: with_points(source_of(layer), layer, form.target)
+        for name, layer in form.layers.items()
+        if layer is not None
+    }
     return {name: found.get(name, Source(layer="shapes")) for name in inputs}
 
 
 def _inputs(form: Form, aim: Target) -> dict[str, Any]:
     """Return the arrays of a run: the image itself, and copies of what can be painted on."""
-    inputs = {name: aim.as_input(_layers.copy_of(layer)) for name, layer in _others(form).items()}
+    inputs = {name: copy_of_labels(layer, aim) for name, layer in _others(form).items()}
     source = aim.array
     if _role(form.method.source) != "image" and isinstance(source, np.ndarray):
         source = source.copy()
@@ -535,7 +562,7 @@ def preview_inputs(form: Form, aim: Target) -> tuple[dict[str, Any], dict[str, L
     first, source = form.method.source.name, form.source
     held = list(source.data) if source.multiscale else source.data
     others = _others(form)
-    inputs = {first: held} | {name: aim.as_input(_layers.level_zero(layer)) for name, layer in others.items()}
+    inputs = {first: held} | {name: labels_of(layer, aim) for name, layer in others.items()}
     if (outline := _outline(form)) is not None:
         inputs["mask"] = DrawnMask(outline, aim.factor, _kept_shape(aim), inputs.get("mask"))
     return inputs, {first: source, **others}
@@ -558,53 +585,3 @@ def _in_outline(form: Form, aim: Target, inputs: dict[str, Any]) -> dict[str, An
 def _kept_shape(aim: Target) -> tuple[int, ...]:
     """Return the shape of the image at the selected level, along every axis but c."""
     return tuple(n for axis, n in zip(aim.selection.axes, aim.array.shape, strict=True) if axis != "c")
-
-
-def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
-    """Say in one line what ran and what came out.
-
-    Parameters
-    ----------
-    labels : integer array
-        The result.
-    step : Step
-        What ran.
-    provenance : Mapping
-        As `execute` gives it.
-
-    Returns
-    -------
-    str
-        Such as ``"threshold 117 · 25 objects · CPU because it was asked for · 0.04 s"``.
-    """
-    return " · ".join(part for part in (_found(provenance), _came_out(labels, step), _ran_on(provenance)) if part)
-
-
-def levels_found(facts: Mapping[str, Any]) -> str:
-    """Name the grey levels that a method chose, such as ``"thresholds 10, 180"``; empty if there are none."""
-    levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
-    text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
-    return f"threshold{'s' if len(levels) > 1 else ''} {text}" if levels else ""
-
-
-def _found(provenance: Mapping[str, Any]) -> str:
-    """Name the grey levels that the method chose, or between which they lie in the parts that it ran on."""
-    if levels := levels_found(provenance["facts"]):
-        return levels
-    by_part = provenance["steps"][-1].get("by_part", {}).get("threshold")
-    if by_part is None or None in by_part:
-        return ""
-    return f"thresholds {min(by_part):.5g} to {max(by_part):.5g} over {len(by_part)} parts"
-
-
-def _came_out(labels: NDArray[Any], step: Step) -> str:
-    highest = int(labels.max(initial=0))
-    if step.settings.get("one_per_object", True):
-        return f"{highest:,} object{'' if highest == 1 else 's'}"
-    share = 100 * np.count_nonzero(labels) / max(labels.size, 1)
-    return f"{share:.3g} % selected" if highest < 2 else f"{highest} classes"
-
-
-def _ran_on(provenance: Mapping[str, Any]) -> str:
-    device = provenance["device"]
-    return f"{device['used'].upper()} because {device['reason']} · {provenance['seconds']:.2g} s"

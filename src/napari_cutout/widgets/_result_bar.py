@@ -11,7 +11,7 @@ from qtpy.QtGui import QAction, QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
 
 from .._chain import Made, made
-from .._sources import fingerprint
+from .._sources import Source, fingerprint
 from .._stored import beside
 from ..recipe import Recipe
 from . import _layers
@@ -214,16 +214,23 @@ def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
     notes = [
         f"# the layer {one.layer!r} was painted on since; the recipe, once saved, keeps it as it was\n"
         for one in sources.values()
-        if one.sha256 and not one.path and not (one.layer in held and fingerprint(held[one.layer]) == one.sha256)
+        if one.sha256 and not _can_be_had(one, held)
     ]
     if form == "command":
         return "".join(notes) + as_command(how.recipe, sources)
-    in_viewer = not all(one.path for one in sources.values())
+    in_viewer = not all(one.path or one.points for one in sources.values())
     if in_viewer:
         notes.insert(
             0, "# for napari's console, where `viewer` is the window; layers without a file are read from it\n"
         )
     return "".join(notes) + as_python(how.recipe, sources, viewer=in_viewer)
+
+
+def _can_be_had(source: Source, held: Mapping[str, Any]) -> bool:
+    """Tell whether what was painted is in a file, said by its points, or in a layer as it was."""
+    if source.path or source.points:
+        return True
+    return source.layer in held and fingerprint(held[source.layer]) == source.sha256
 
 
 def painted_inputs(metadata: Mapping[str, Any], painted: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""What a run or a preview has found, in a few words.  Plain functions, no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..recipe import Step
+
+__all__ = ["counted", "levels_found", "n_labels", "summary"]
+
+_NOUNS = {"n_minima": ("minimum", "minima"), "n_objects": ("object", "objects"), "n_markers": ("marker", "markers")}
+"""What methods count; the first that is there says most."""
+
+
+def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
+    """Say in one line what ran and what came out.
+
+    Parameters
+    ----------
+    labels : integer array
+        The result.
+    step : Step
+        What ran.
+    provenance : Mapping
+        As `execute` gives it.
+
+    Returns
+    -------
+    str
+        Such as ``"threshold 117 · 25 objects · CPU because it was asked for · 0.04 s"``.
+    """
+    return " · ".join(
+        part for part in (_levels(provenance), _came_out(labels, step, provenance), _ran_on(provenance)) if part
+    )
+
+
+def levels_found(facts: Mapping[str, Any]) -> str:
+    """Name the grey levels that a method chose, such as ``"thresholds 10, 180"``; empty if there are none."""
+    if "depth" in facts:
+        return f"depth {facts['depth']:.4g}"
+    levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
+    text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
+    return f"threshold{'s' if len(levels) > 1 else ''} {text}" if levels else ""
+
+
+def counted(facts: Mapping[str, Any], n_seen: int, where: str, *, whole: bool) -> str:
+    """Say how many minima, objects or markers there are.
+
+    Parameters
+    ----------
+    facts : mapping
+        What the method found out, of all that it saw.
+    n_seen : int
+        How many labels are in view.
+    where : str
+        Where those are, such as ``"in this slice"``; empty if all of the run is in view.
+    whole : bool
+        Whether the method saw all that the run would see.
+
+    Returns
+    -------
+    str
+        Such as ``"412 minima, 38 in this slice"``; empty if the method counts nothing.
+    """
+    name = next((name for name in _NOUNS if name in facts), None)
+    if name is None:
+        return ""
+    if not whole:
+        return f"{_number(n_seen, name)} {where}".rstrip()
+    return _number(int(facts[name]), name) + (f", {n_seen:,} {where}" if where else "")
+
+
+def n_labels(labels: NDArray[Any]) -> int:
+    """Return how many labels there are, 0 left out."""
+    highest = int(labels.max(initial=0))
+    if highest > 4 * labels.size:  # numbers that a user has painted may be large
+        return int(np.count_nonzero(np.unique(labels)))
+    return int(np.count_nonzero(np.bincount(labels.reshape(-1), minlength=1)[1:]))
+
+
+def _number(n: int, name: str) -> str:
+    return f"{n:,} {_NOUNS[name][n != 1]}"
+
+
+def _levels(provenance: Mapping[str, Any]) -> str:
+    """Name the grey levels that the method chose, or between which they lie in the parts that it ran on."""
+    if levels := levels_found(provenance["facts"]):
+        return levels
+    by_part = provenance["steps"][-1].get("by_part", {}).get("threshold")
+    if by_part is None or None in by_part:
+        return ""
+    return f"thresholds {min(by_part):.5g} to {max(by_part):.5g} over {len(by_part)} parts"
+
+
+def _came_out(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
+    if step.settings.get("one_per_object", True):
+        return _numbered(labels, provenance["steps"][-1])
+    highest = int(labels.max(initial=0))
+    share = 100 * np.count_nonzero(labels) / max(labels.size, 1)
+    return f"{share:.3g} % selected" if highest < 2 else f"{highest} classes"
+
+
+def _numbered(labels: NDArray[Any], ran: Mapping[str, Any]) -> str:
+    """Say how many objects there are and what they were grown from; of marks that are no objects yet, how many."""
+    n, facts = n_labels(labels), {**ran.get("by_part", {}), **ran["facts"]}
+    if "n_markers" not in facts:
+        return _number(n, "n_minima" if "n_minima" in facts else "n_objects")
+    name = "n_minima" if "n_minima" in facts else "n_markers"
+    grown = "" if "n_objects" in facts or "by_part" in ran else f" from {_number(int(facts[name]), name)}"
+    return _number(n, "n_objects") + grown
+
+
+def _ran_on(provenance: Mapping[str, Any]) -> str:
+    device = provenance["device"]
+    return f"{device['used'].upper()} because {device['reason']} · {provenance['seconds']:.2g} s"
