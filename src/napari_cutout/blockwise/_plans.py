@@ -30,17 +30,14 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
     dask array
         With the shape and chunks of the image; computing it runs the plan block by block.
     """
-    image: Array = arrays[0]
-    arrays = tuple(None if a is None else a.rechunk(image.chunks) for a in arrays)
+    arrays = _in_step(arrays)
     match plan:
         case PerVoxel(function, dtype):
             return map_blocks(function, arrays, dtype)
         case Halo(function, width, dtype):
             return map_blocks(function, arrays, dtype, width=width)
         case Reduce(start, passes, decide, apply, dtype, width):
-            import dask
-
-            model = dask.delayed(_decided)(decide, reduce_passes(start, passes, arrays), ticket())
+            model = decided(decide, start, passes, *arrays)
             return map_blocks(apply, arrays, dtype, model, width=width)
         case Stitch():
             return run_stitched(plan, arrays)
@@ -92,6 +89,19 @@ def reduce_passes(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | N
             summaries = [dask.delayed(_combined)(sweep, summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
         state = dask.delayed(_finish_if_needed)(sweep, state, summaries[0])
     return state
+
+
+def decided(decide: Callable[[Any], Any], start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+    """Return what is decided on the statistics of dask arrays, as a delayed value."""
+    import dask
+
+    return dask.delayed(_decided)(decide, reduce_passes(start, passes, _in_step(arrays)), ticket())
+
+
+def _in_step(arrays: Sequence[Array | None]) -> tuple[Array | None, ...]:
+    """Return arrays in the chunks of the first."""
+    first: Array = arrays[0]
+    return tuple(None if a is None else a.rechunk(first.chunks) for a in arrays)
 
 
 def _decided(decide: Callable[[Any], Any], state: Any, watcher: int | None) -> Any:

@@ -7,6 +7,8 @@ outermost voxels. Every block of the result waits for it.
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -44,7 +46,7 @@ def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
 
     image: Array = arrays[0]
     tiles = list(_tiles(image))
-    blocks = _Blocks([_extended(a) for a in arrays], len(tiles))
+    blocks = _Blocks([_extended(a) for a in arrays])
     known = dask.delayed(_solved, nout=len(tiles), pure=False)(plan, plan.start, blocks, tiles, ticket())
     parts = np.empty(len(tiles), object)
     for tile in tiles:
@@ -57,9 +59,9 @@ def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
 class _Blocks:
     """The blocks of all tiles, not yet computed; dask does not look inside, so the driver's task waits for none."""
 
-    def __init__(self, arrays: list[list[Any] | None], n: int) -> None:
+    def __init__(self, arrays: list[list[Any] | None]) -> None:
         self._arrays = arrays
-        self._n = n
+        self.token = uuid.uuid4().hex
 
     def of(self, tile: Tile) -> list[Any]:
         """Return the delayed blocks of a tile, None for an array that was not given."""
@@ -91,8 +93,48 @@ def _tiles(image: Array) -> Iterator[Tile]:
         )
 
 
+class _Answers:
+    """What drivers have found while any of them is at work.
+
+    The tiles of one driver may need the result of another, as a flood needs markers that were found in tiles; they
+    ask for it in every exchange, and the other driver must not run each time. Nothing is kept once all are done: the
+    same graph, computed again, reads its data again. A cluster needs no such memory, since it knows tasks by name.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_running = 0
+        self._found: dict[str, list[Any]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def get(self, token: str, solve: Callable[[], list[Any]]) -> list[Any]:
+        """Return what a driver has found, or run it."""
+        with self._lock:
+            self._n_running += 1
+            lock = self._locks.setdefault(token, threading.Lock())
+        try:
+            with lock:
+                if token not in self._found:
+                    self._found[token] = solve()
+                return self._found[token]
+        finally:
+            with self._lock:
+                self._n_running -= 1
+                if self._n_running == 0:
+                    self._found.clear()
+                    self._locks.clear()
+
+
+_answers = _Answers()
+
+
 def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> list[Any]:
-    """Run the exchanges, and return what each tile needs to know for its result."""
+    """Return what each tile needs to know for its result."""
+    return _answers.get(blocks.token, lambda: _exchanged(plan, start, blocks, tiles, watcher))
+
+
+def _exchanged(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> list[Any]:
+    """Run the exchanges one after another, each as often as it changes something."""
     state = start
     with resumed(watcher):
         for exchange in plan.exchanges:

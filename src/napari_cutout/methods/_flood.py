@@ -111,7 +111,10 @@ def levels(
     grid, records, walls = _laid_out(key, territory)
     queue = new_queue(2 * grid.size, OUTSIDE - 1)  # a source waits for its start, and may be reached meanwhile
     steps, voxels = neighbour_steps(grid, connectivity), np.empty(2 * grid.size, np.int32)
-    _push_sources(queue, records, _volume(start), grid, steps)
+    starts = np.full((grid.size, 1), UNREACHED, np.uint32)
+    fill(starts, 0, _volume(start), grid)
+    _push_sources(queue, records, walls, starts, steps)
+    del starts
     passed = 0
     while (n := _rise_on(queue, records, walls, steps, voxels, STEP)) > 0:
         passed += n
@@ -301,17 +304,15 @@ WAITING, SETTLED = np.uint32(1), np.uint32(2)
 """What `levels` keeps in place of a label: reached by a neighbour, and of known level."""
 
 
-def _push_sources(queue: Queue, records: NDArray[np.uint32], start: NDArray[np.uint32], grid: Grid, steps: Any) -> None:
-    """Push the sources, but for those that a neighbour with a lower start reaches sooner."""
-    starts = np.full((grid.size, 1), UNREACHED, np.uint32)
-    fill(starts, 0, start, grid)
-    _push_lowest(queue, records, starts, steps)
-
-
 @bare
-def _push_lowest(
-    queue: Queue, records: NDArray[np.uint32], starts: NDArray[np.uint32], steps: NDArray[np.int32]
+def _push_sources(
+    queue: Queue,
+    records: NDArray[np.uint32],
+    walls: NDArray[np.int32],
+    starts: NDArray[np.uint32],
+    steps: NDArray[np.int32],
 ) -> None:
+    """Push the sources, but for those that a neighbour with a lower start reaches sooner."""
     state, bits, coarse, waiting, lows, links, fine, nodes = queue
     for p in range(starts.shape[0]):
         level = starts[p, 0]
@@ -319,7 +320,9 @@ def _push_lowest(
             continue
         lowest = True
         for k in range(steps.shape[1]):
-            if starts[p + steps[p & 63, k], 0] < level:
+            q = p + steps[p & 63, k]
+            connected = records[q, LABEL] == 0 and (walls.size == 0 or walls[q, 0] == walls[p, 0])
+            if connected and starts[q, 0] < level:
                 lowest = False
                 break
         if lowest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 from .._array import Array, array_namespace, dtype_name, is_host, is_lazy
 from .._method import Image, Labels, Markers, Mask
@@ -17,9 +18,10 @@ from . import _basins, _flood
 from ._grey_levels import Bins, counting, quantile_bins
 from ._keys import OUTSIDE, keys_of, raised_keys
 from ._markers import check_marker_values, no_markers
-from ._tiles import flood_plan
+from ._tile_minima import minima_plan
+from ._tiles import flood_plan, levels_plan
 
-__all__ = ["deep_minima", "flooded", "usual_depth"]
+__all__ = ["connected_parts", "deep_minima", "flooded", "usual_depth"]
 
 DEFAULT_SHARE = 0.1
 """How deep a minimum must be if nothing else is said, as a share of the range of grey levels."""
@@ -81,23 +83,66 @@ def deep_minima(surface: Image, territory: Array | None, depth: float, connectiv
     int32 array
         From 1 by first voxel in scan order: all voxels of a minimum that lie up to `depth` above its lowest one.
     """
-    if is_lazy(surface):
-        from ..blockwise import lazy_minima
+    whole = partial(_filled_whole, depth=depth, connectivity=connectivity)
+    filled = run_plan(levels_plan(whole, depth, connectivity), surface, territory)
+    return regional_minima(filled, territory, connectivity)
 
-        return lazy_minima(surface, territory, depth, connectivity)
+
+def _filled_whole(surface: Image, territory: Array | None, *, depth: float, connectivity: int) -> Array:
     stage("looking for minima")
     key, start = raised_keys(surface, depth)
-    inside, floods = _territory(territory, key), _floods(key)
-    filled = floods.levels(key, start, inside, connectivity)
-    del key, start
-    minima: Labels = floods.regional_minima(filled, inside, connectivity)
+    return _floods(key).levels(key, start, _territory(territory, key), connectivity)
+
+
+def regional_minima(level: Array, territory: Array | None, connectivity: int) -> Labels:
+    """Give a number to every zone of equal level that has no lower neighbour.
+
+    Parameters
+    ----------
+    level : uint32 array of shape ([Z,] Y, X), or dask array of uint64
+        Levels; the largest number of the dtype is outside.
+    territory : integer or bool array of the same shape, or None
+        0 is outside; a step leads to a voxel of the same territory only.
+    connectivity : int
+        How many axes a step may cross.
+
+    Returns
+    -------
+    int32 array
+        From 1 by first voxel in scan order, 0 elsewhere.
+    """
+    return run_plan(minima_plan(partial(_minima_whole, connectivity=connectivity), connectivity), level, territory)
+
+
+def _minima_whole(level: Array, territory: Array | None, *, connectivity: int) -> Labels:
+    minima: Labels = _floods(level).regional_minima(level, _territory(territory, level), connectivity)
     return minima
 
 
-def usual_depth(surface: Image, mask: Mask | None) -> float:
-    """Return a tenth of the range of grey levels, without the 0.01 % of voxels at either end."""
+def connected_parts(territory: Array, connectivity: int) -> Labels:
+    """Give a number to every connected part of each territory: a flat landscape has one minimum in each."""
+    xp = array_namespace(territory)
+    if is_lazy(territory):
+        level = xp.zeros(territory.shape, dtype=xp.uint64, chunks=territory.chunks)
+    else:
+        level = xp.zeros(territory.shape, dtype=xp.uint32, device=territory.device)
+    return regional_minima(level, territory, connectivity)
+
+
+def usual_depth(surface: Image, mask: Mask | None) -> Any:
+    """Return a tenth of the range of grey levels, without the 0.01 % of voxels at either end.
+
+    Of dask arrays it is a delayed number.
+    """
     start, passes = counting(surface)
-    bins: Bins = gathered(start, passes, surface, mask)
+    if is_lazy(surface):
+        from ..blockwise import decided
+
+        return decided(_share_of_range, start, passes, surface, mask)
+    return _share_of_range(gathered(start, passes, surface, mask))
+
+
+def _share_of_range(bins: Bins) -> float:
     histogram = bins.histogram()
     first, last = quantile_bins(histogram.counts)
     return DEFAULT_SHARE * float(histogram.values[last] - histogram.values[first])

@@ -1,4 +1,4 @@
-"""Middles of one object that are too close together: the higher one stays."""
+"""Minima of one object that are too close together: the deeper one stays."""
 
 from __future__ import annotations
 
@@ -11,42 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, from_numpy, is_host, is_lazy, to_numpy
+from .._array import Array, array_namespace, from_numpy, is_lazy, to_numpy
 from .._method import Labels
-from .._monitor import stage
-from .._plan import PerVoxel, run_plan
+from .._plan import Pass, Reduce, run_plan
 from ..processing.filters import edges
-from . import _basins, _flood
 
 __all__ = ["apart"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tops:
-    """The lowest voxel of every minimum, and the object that it lies in.
-
-    Parameters
-    ----------
-    level : float64 array of shape (n,)
-        Its level: minus the distance to the outside.
-    place : int64 array of shape (n,)
-        Its linear index.
-    part : int64 array of shape (n,)
-        The connected object.
-    """
-
-    level: NDArray[np.float64]
-    place: NDArray[np.int64]
-    part: NDArray[np.int64]
-
-
 def apart(
-    minima: Labels,
-    relief: Array,
-    territory: Array,
-    min_separation: float,
-    connectivity: int,
-    spacing: Sequence[float] | None,
+    minima: Labels, relief: Array, parts: Labels, min_separation: float, spacing: Sequence[float] | None
 ) -> Labels:
     """Drop minima that lie closer than a distance to a deeper one of the same connected object.
 
@@ -56,12 +30,10 @@ def apart(
         Numbered from 1.
     relief : float array of the same shape
         The surface whose minima they are.
-    territory : integer or bool array of the same shape
-        The objects.
+    parts : int32 array of the same shape
+        The connected objects.
     min_separation : float
         Distance between lowest voxels, in edges of the smallest voxel.
-    connectivity : int
-        How many axes a step inside an object may cross.
     spacing : sequence of float or None
         World length of a voxel along each axis.
 
@@ -70,64 +42,86 @@ def apart(
     int32 array
         Those that are kept, numbered anew from 1 in the same order.
     """
-    if is_lazy(minima):
-        from ..blockwise import lazy_apart
-
-        return lazy_apart(minima, relief, territory, min_separation, connectivity, spacing)
-    stage("separating middles")
-    tops = _tops(minima, relief, _parts(territory, connectivity))
-    table = renumbered(tops, relief.shape, min_separation, edges(spacing, relief.ndim))
-    return run_plan(PerVoxel(partial(looked_up, table=table), "int32"), minima)
+    decide = partial(_renumbered, min_separation=min_separation, shape=relief.shape, steps=edges(spacing, relief.ndim))
+    plan = Reduce(None, (_TOPS,), decide, _looked_up, "int32")
+    return run_plan(plan, minima, relief, parts, _places(minima))
 
 
-def looked_up(block: Array, table: NDArray[np.int32]) -> Array:
-    """Return the entry of a table for every label of a block."""
-    xp = array_namespace(block)
-    return xp.reshape(xp.take(from_numpy(table, like=block), xp.reshape(block, (-1,))), block.shape)
+@dataclass(frozen=True, slots=True, eq=False)
+class Tops:
+    """The lowest voxel of each minimum.
+
+    Parameters
+    ----------
+    label : int64 array of shape (n,)
+        The minimum, rising.
+    level : float64 array of shape (n,)
+        Its lowest level.
+    place : int64 array of shape (n,)
+        The linear index of the first voxel that has it.
+    part : int64 array of shape (n,)
+        The connected object.
+    """
+
+    label: NDArray[np.int64]
+    level: NDArray[np.float64]
+    place: NDArray[np.int64]
+    part: NDArray[np.int64]
 
 
-def renumbered(tops: Tops, shape: Sequence[int], min_separation: float, steps: Sequence[int]) -> NDArray[np.int32]:
+def _places(like: Labels) -> Array:
+    """Return the linear index of every voxel."""
+    xp, n = array_namespace(like), int(np.prod(like.shape))
+    if is_lazy(like):
+        return xp.arange(n, dtype=xp.int64).reshape(like.shape).rechunk(like.chunks)
+    return xp.reshape(xp.arange(n, dtype=xp.int64, device=like.device), like.shape)
+
+
+def _tops(_: None, minima: Array, relief: Array, parts: Array, places: Array) -> Tops:
+    """Find the lowest voxels of a block; only the voxels of minima leave the device."""
+    chosen = minima != 0
+    label, level, place, part = (to_numpy(a[chosen]) for a in (minima, relief, places, parts))
+    return _lowest(label.astype(np.int64), level.astype(np.float64), place, part.astype(np.int64))
+
+
+def _lowest(label: NDArray[Any], level: NDArray[Any], place: NDArray[Any], part: NDArray[Any]) -> Tops:
+    order = np.lexsort((place, level, label))
+    first = order[np.r_[True, np.diff(label[order]) != 0]] if len(order) else order
+    return Tops(label[first], level[first], place[first], part[first])
+
+
+def _lower_of(a: Tops, b: Tops) -> Tops:
+    return _lowest(
+        *(np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("label", "level", "place", "part"))
+    )
+
+
+_TOPS = Pass(_tops, _lower_of, lambda _, tops: tops, lambda _: True, "separating middles")
+
+
+def _renumbered(tops: Tops, shape: Sequence[int], min_separation: float, steps: Sequence[int]) -> NDArray[np.int32]:
     """Return the new number of every minimum, 0 for those that are dropped.
 
-    The deepest comes first, and of equal ones the first in scan order; each drops those near it. Distances are
-    compared as squared integers.
+    In each object the deepest comes first, and of equal ones the first in scan order; each drops those near it.
+    Distances are compared as squared integers, in 1/1024 of an edge.
     """
     points = np.stack(np.unravel_index(tops.place, tuple(shape)), axis=1) * np.asarray(steps, np.int64)
     limit = (min_separation * 1024) ** 2
-    keep = np.ones(len(tops.place), bool)
+    keep = np.ones(len(tops.label), bool)
     order = np.lexsort((tops.place, tops.level, tops.part))
     starts = np.flatnonzero(np.r_[True, np.diff(tops.part[order]) != 0, True])
     for first, last in itertools.pairwise(starts):
         members = order[first:last]
         for i, one in enumerate(members):
             if keep[one]:
-                rest = members[i + 1 :]
-                near = ((points[rest] - points[one]) ** 2).sum(axis=1) < limit
-                keep[rest[near]] = False
-    return np.concatenate(([0], np.where(keep, np.cumsum(keep), 0))).astype(np.int32)
+                others = members[i + 1 :]
+                near = ((points[others] - points[one]) ** 2).sum(axis=1) < limit
+                keep[others[near]] = False
+    table = np.zeros(int(tops.label.max(initial=0)) + 1, np.int32)
+    table[tops.label] = np.where(keep, np.cumsum(keep), 0)
+    return table
 
 
-def _parts(territory: Array, connectivity: int) -> Labels:
-    """Give a number to every connected object: a flat landscape has one minimum in each."""
-    xp = array_namespace(territory)
-    flat = xp.zeros(territory.shape, dtype=xp.uint32, device=territory.device)
-    if is_host(territory):
-        return _flood.regional_minima(flat, territory, connectivity)
-    return _basins.regional_minima(flat, xp.astype(territory, xp.int32), connectivity)
-
-
-def _tops(minima: Labels, relief: Array, parts: Array) -> Tops:
-    """Find the lowest voxel of every minimum; only the voxels of minima leave the device."""
+def _looked_up(table: NDArray[np.int32], minima: Array, *_: Array) -> Array:
     xp = array_namespace(minima)
-    flat = xp.reshape(minima, (-1,))
-    (where,) = xp.nonzero(flat)
-    label, place = to_numpy(xp.take(flat, where)), to_numpy(where).astype(np.int64)
-    level, part = (to_numpy(xp.take(xp.reshape(a, (-1,)), where)) for a in (relief, parts))
-    return first_tops(label, level, place, part)
-
-
-def first_tops(label: NDArray[Any], level: NDArray[Any], place: NDArray[np.int64], part: NDArray[Any]) -> Tops:
-    """Return the lowest voxel of every label, the first in scan order of equal ones."""
-    order = np.lexsort((place, level, label))
-    first = order[np.flatnonzero(np.r_[True, np.diff(label[order]) != 0])] if len(order) else order
-    return Tops(level[first].astype(np.float64), place[first], part[first].astype(np.int64))
+    return xp.reshape(xp.take(from_numpy(table, like=minima), xp.reshape(minima, (-1,))), minima.shape)

@@ -31,7 +31,7 @@ from ._keys import OUTSIDE, WIDE_OUTSIDE, narrowed, wide_keys, wide_raised_keys
 from ._markers import check_marker_values, no_markers
 from ._tile_loops import EXIT, OPEN, UNKNOWN, climb, contract, lower_neighbours, resolve, spread
 
-__all__ = ["flood_plan", "levels_plan"]
+__all__ = ["Padded", "flood_plan", "levels_plan", "padded_levels"]
 
 
 def flood_plan(whole: Any, connectivity: int) -> Stitch:
@@ -51,11 +51,13 @@ def flood_plan(whole: Any, connectivity: int) -> Stitch:
     )
 
 
-def levels_plan(depth: Any, connectivity: int) -> Stitch:
+def levels_plan(whole: Any, depth: Any, connectivity: int) -> Stitch:
     """Return the plan of the levels at which minima are full; its arrays are surface and territory.
 
     Parameters
     ----------
+    whole : callable
+        What is done on arrays in memory.
     depth : float or delayed float
         How much is poured into every minimum.
     connectivity : int
@@ -64,21 +66,17 @@ def levels_plan(depth: Any, connectivity: int) -> Stitch:
     Returns
     -------
     Stitch
-        Its result are the 64-bit keys of the levels.
+        In tiles its result are the 64-bit keys of the levels.
     """
     look = partial(_contracted_minima, connectivity=connectivity)
     return Stitch(
-        _in_tiles_only,
+        whole,
         depth,
         (Exchange(look, _levelled, _never, "finding the lowest passes of tiles"),),
         _known,
         partial(_filled, connectivity=connectivity),
         "uint64",
     )
-
-
-def _in_tiles_only(*_: Array | None) -> Array:
-    raise TypeError("arrays in memory are flooded whole")
 
 
 def _never(_old: Any, _new: Any, _tiles: Sequence[Tile]) -> Sequence[int]:
@@ -199,7 +197,11 @@ class Padded:
 
 
 def _padded(tile: Tile, surface: Array, territory: Array | None, connectivity: int) -> Padded:
-    key = wide_keys(to_numpy(surface))
+    return padded_levels(tile, wide_keys(to_numpy(surface)), territory, connectivity)
+
+
+def padded_levels(tile: Tile, key: NDArray[np.uint64], territory: Array | None, connectivity: int) -> Padded:
+    """Return a tile with its border from 64-bit keys; `WIDE_OUTSIDE` is outside."""
     inside = key != WIDE_OUTSIDE
     walls = inside.astype(np.int64) if territory is None else np.where(inside, to_numpy(territory), 0).astype(np.int64)
     blank = Padded(tile, key, walls, connectivity)

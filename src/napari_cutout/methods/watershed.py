@@ -14,7 +14,7 @@ from ..processing.distance import distance
 from ..processing.filters import gaussian, gradient_magnitude
 from ..processing.labels import Connectivity
 from ..processing.segment import RegionOptions, prepare, tidy_regions
-from ._flooding import deep_minima, flooded, usual_depth
+from ._flooding import connected_parts, deep_minima, flooded, usual_depth
 from ._markers import MAX_LABEL
 from ._separation import apart
 
@@ -256,7 +256,7 @@ def split_touching(
     Returns
     -------
     int32 array, same shape and library as `labels`
-        Objects from 1 by the first voxel of their middle in scan order; 0 is background.
+        Objects from 1 by the first voxel of their middle in scan order; 0 is background, all of it if `labels` are.
 
     Raises
     ------
@@ -283,9 +283,12 @@ def split_touching(
     >>> int(split_touching(discs).max())
     2
     """
+    territory = _territory(labels)
     relief = _inverted_distance(labels, smoothing, spacing)
-    middles = _middles(relief, labels, depth, min_separation, connectivity, spacing)
-    cut = flooded(relief, middles, _territory(labels), connectivity)
+    middles = _middles(relief, territory, depth, min_separation, connectivity, spacing)
+    if not is_lazy(middles) and not bool(array_namespace(middles).any(middles != 0)):
+        return middles  # there are no objects
+    cut = flooded(relief, middles, territory, connectivity)
     return tidy_regions(cut, {"min_size": min_size, "clear_border": clear_border})
 
 
@@ -335,8 +338,9 @@ def markers_from_distance(
     object that are closer than `min_separation` (top to top), the higher is kept; of equal ones the first in scan
     order. Memory: about 40 bytes per voxel.
     """
+    territory = _territory(labels)
     relief = _inverted_distance(labels, smoothing, spacing)
-    return _middles(relief, labels, depth, min_separation, connectivity, spacing)
+    return _middles(relief, territory, depth, min_separation, connectivity, spacing)
 
 
 # What is flooded ---------------------------------------------------------------------------------------
@@ -371,7 +375,10 @@ def _minima(relief: Image, mask: Mask | None, depth: float | None, connectivity:
     deep = usual_depth(relief, mask) if depth is None else depth
     minima = deep_minima(relief, _inside(mask), deep, connectivity)
     if not is_lazy(minima):
-        note(depth=deep, n_minima=int(array_namespace(minima).max(minima)))
+        n_minima = int(array_namespace(minima).max(minima))
+        if n_minima == 0:
+            raise ValueError("no voxel lies inside mask, or image is NaN wherever one does; widen the mask")
+        note(depth=deep, n_minima=n_minima)
     return minima
 
 
@@ -379,19 +386,18 @@ def _minima(relief: Image, mask: Mask | None, depth: float | None, connectivity:
 
 
 def _territory(labels: Labels) -> Array:
-    """Return the labels as int32 territories, or raise where int32 cannot hold them."""
-    name = dtype_name(labels)
-    if name in ("bool", "uint8", "uint16", "int32", "int16", "int8"):
+    """Return the labels as territories, in int32 where they may be negative or too large, or raise if one is."""
+    if dtype_name(labels) in ("bool", "uint8", "uint16"):
         return labels
-    return run_plan(PerVoxel(_as_int32, "int32"), labels)
+    return run_plan(PerVoxel(_as_int32, "int32"), labels) if is_lazy(labels) else _as_int32(labels)
 
 
 def _as_int32(block: Array) -> Array:
     xp = array_namespace(block)
     high, low = int(xp.max(block)), int(xp.min(block))
-    if high > MAX_LABEL or low < -MAX_LABEL:
-        raise ValueError(f"labels must be at most {MAX_LABEL}, got {high if high > MAX_LABEL else low}; renumber them")
-    return xp.astype(block, xp.int32)
+    if low < 0 or high > MAX_LABEL:
+        raise ValueError(f"labels must be from 0 to {MAX_LABEL}, got {low if low < 0 else high}; renumber them")
+    return xp.astype(block, xp.int32, copy=False)
 
 
 def _inverted_distance(labels: Labels, smoothing: float, spacing: tuple[float, ...] | None) -> Array:
@@ -411,16 +417,15 @@ def _inverted_distance(labels: Labels, smoothing: float, spacing: tuple[float, .
 
 def _middles(
     relief: Array,
-    labels: Labels,
+    territory: Array,
     depth: float,
     min_separation: float,
     connectivity: int,
     spacing: tuple[float, ...] | None,
 ) -> Labels:
-    territory = _territory(labels)
     middles = deep_minima(relief, territory, depth, connectivity)
     if min_separation > 0:
-        middles = apart(middles, relief, territory, min_separation, connectivity, spacing)
+        middles = apart(middles, relief, connected_parts(territory, connectivity), min_separation, spacing)
     if not is_lazy(middles):
         note(n_objects=int(array_namespace(middles).max(middles)))
     return middles
