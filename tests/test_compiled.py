@@ -7,9 +7,11 @@ import sys
 import threading
 from pathlib import Path
 
+import numba
 import numpy as np
+import pytest
 
-from napari_cutout._compiled import compiled
+from napari_cutout._compiled import bare, compiled, inlined
 
 
 @compiled
@@ -28,6 +30,37 @@ def _sum_of_squares(values: np.ndarray, bonus: int = 1) -> int:
 def test_a_compiled_loop_calls_another_and_keeps_its_defaults() -> None:
     assert _sum_of_squares(np.arange(4)) == 15
     assert _sum_of_squares(np.arange(4), 0) == 14
+
+
+@inlined
+def _raised(values: np.ndarray, at: int, by: int) -> int:
+    values[at] += by
+    return values[at]
+
+
+@bare
+def _raise_all(values: np.ndarray, by: int) -> int:
+    highest = values[0]
+    for i in range(values.size):
+        highest = max(highest, _raised(values, i, by))
+    return highest
+
+
+@bare
+def _make(n: int) -> np.ndarray:
+    return np.zeros(n)
+
+
+def test_bare_loops_write_where_they_are_told_and_may_be_made_of_parts() -> None:
+    values = np.array([3, -1, 5, 2])
+    assert _raise_all(values, 10) == 15
+    assert values.tolist() == [13, 9, 15, 12]
+    assert _raised(values, 1, 1) == 10
+
+
+def test_bare_loops_cannot_make_arrays() -> None:
+    with pytest.raises(numba.TypingError, match="zeros"):
+        _make(3)
 
 
 def test_threads_that_call_first_share_one_build() -> None:

@@ -14,9 +14,9 @@ from scipy import ndimage
 from skimage import measure
 
 import napari_cutout as nc
-from napari_cutout import _plan
+from napari_cutout import _array, _plan
 from napari_cutout.processing.filters import gaussian_weights, mirrored, per_axis
-from napari_cutout.processing.labels import select
+from napari_cutout.processing.labels import select, select_regions
 
 from .cases import two_humps
 
@@ -33,14 +33,18 @@ def test_gaussian_equals_scipy(sigma: float, dtype: str) -> None:
     np.testing.assert_allclose(smooth, expected, rtol=1e-12 if smooth.dtype == np.float64 else 3e-6)
 
 
-@pytest.mark.parametrize("step", ["gaussian", "median", "background"])
+@pytest.mark.parametrize("step", ["gaussian", "median", "background", "gradient", "holed gradient"])
 def test_blocks_do_not_show(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = two_humps((33, 40, 20), dtype="float32")
     calls: dict[str, Any] = {
         "gaussian": lambda a: nc.gaussian(a, sigma=2.0, spacing=(2, 1, 1)),
         "median": lambda a: nc.median(a, radius=1),
         "background": lambda a: nc.subtract_background(a, radius=3),
+        "gradient": lambda a: nc.gradient_magnitude(a, spacing=(2, 1, 1)),
+        "holed gradient": lambda a: nc.gradient_magnitude(a),
     }
+    if step == "holed gradient":
+        image[image > np.quantile(image, 0.95)] = np.nan
     whole = calls[step](image)
     np.testing.assert_array_equal(calls[step](da.from_array(image, (7, 12, 20))).compute(), whole)
     monkeypatch.setattr(_plan, "BLOCK_VOXELS", 1000)
@@ -133,6 +137,47 @@ def test_bad_arguments_are_refused(call: Any, sentence: str) -> None:
         call()
 
 
+def slope_by_definition(image: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
+    """Return the length of the central differences, from NumPy's padding of the whole, in float64."""
+    steps = np.ones(image.ndim) if spacing is None else np.asarray(spacing) / min(spacing)
+    wide = np.pad(image.astype(np.float64), 1, mode="symmetric")
+    middle = tuple(slice(1, -1) for _ in image.shape)
+    changes = [(np.roll(wide, -1, a)[middle] - np.roll(wide, 1, a)[middle]) / (2 * s) for a, s in enumerate(steps)]
+    return np.sqrt(np.sum(np.square(changes), axis=0))
+
+
+@pytest.mark.parametrize("spacing", [None, (3.0, 1.5, 0.5)], ids=["even", "spacing"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int32", "float16", "float32", "float64"])
+def test_gradient_is_the_length_of_central_differences(dtype: str, spacing: tuple[float, ...] | None) -> None:
+    image = two_humps((9, 14, 11), dtype="int8" if dtype == "int8" else "uint8").astype(dtype)
+    found = nc.gradient_magnitude(image, spacing=spacing)
+    assert found.dtype == ("float64" if dtype in ("float64", "int32") else "float32")
+    np.testing.assert_allclose(found, slope_by_definition(image, spacing), rtol=3e-7, atol=1e-6)
+    steps = np.ones(3) if spacing is None else np.asarray(spacing) / 0.5
+    inner = np.sqrt(sum(g**2 for g in np.gradient(image.astype(float), *steps)))[1:-1, 1:-1, 1:-1]
+    np.testing.assert_allclose(found[1:-1, 1:-1, 1:-1], inner, rtol=3e-7, atol=1e-6)
+
+
+def test_gradient_of_a_ramp_is_its_slope_in_the_unit_of_the_smallest_edge() -> None:
+    z, _, x = np.indices((6, 7, 8))
+    assert np.unique(nc.gradient_magnitude(3.0 * x)[..., 1:-1]).tolist() == [3.0]
+    assert np.unique(nc.gradient_magnitude(6.0 * z, spacing=(2e-3, 1e-3, 1e-3))[1:-1]).tolist() == [3.0]
+    assert nc.gradient_magnitude(3.0 * x)[0, 0].tolist() == [1.5, 3, 3, 3, 3, 3, 3, 1.5]  # half beside the mirror
+
+
+def test_gradient_beside_what_is_not_finite() -> None:
+    image = np.array([[1.0, 3.0, np.nan, 4.0, 8.0, np.inf, np.inf, np.inf, -np.inf]])
+    found = nc.gradient_magnitude(image)
+    assert found[0, [0, 1, 3]].tolist() == [1.0, 1.0, 2.0]  # a neighbour that is NaN counts as equal
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(image))
+    assert found[0, 4:].tolist() == [np.inf, np.inf, 0.0, np.inf, np.inf]
+    holed = two_humps((9, 12), dtype="float32")
+    holed[3, 4] = holed[7, 2] = np.nan
+    np.testing.assert_array_equal(np.isnan(nc.gradient_magnitude(holed)), np.isnan(holed))
+    huge = np.array([[0, 3e38, -3e38]], np.float32)
+    assert nc.gradient_magnitude(huge)[0, 1:].tolist() == [np.inf, np.inf]
+
+
 def test_grey_averages_colours_and_drops_alpha() -> None:
     image = np.zeros((5, 6, 4), np.uint8)
     image[..., 0], image[..., 1], image[..., 2], image[..., 3] = 30, 60, 90, 255
@@ -218,6 +263,70 @@ def test_two_voxels_on_both_sides_of_a_block_face(connectivity: int, step: tuple
         chunks = tuple(2 if a == axis else 4 for a in range(3))
         labels = nc.components(da.from_array(mask, chunks), connectivity=connectivity).compute(scheduler="sync")
         assert labels.max() == (1 if joined else 2)
+
+
+def regions_by_hand(labels: np.ndarray, min_size: int, inside: bool) -> np.ndarray:
+    """Return the regions that are kept, one after the other."""
+    rim = np.ones(labels.shape, bool)
+    rim[tuple(slice(1, -1) if n > 1 else slice(None) for n in labels.shape)] = False
+    kept = np.zeros_like(labels)
+    for label in np.unique(labels[labels != 0]):
+        one = labels == label
+        if one.sum() >= min_size and not (inside and (one & rim).any()):
+            kept[one] = label
+    return kept
+
+
+@given(
+    hnp.arrays(
+        np.int32, hnp.array_shapes(min_dims=2, max_dims=3, max_side=7), elements=st.sampled_from([0, 1, 5, 2**31 - 1])
+    ),
+    st.integers(0, 9),
+    st.booleans(),
+    st.data(),
+)
+def test_regions_that_are_kept_keep_their_labels(
+    labels: np.ndarray, min_size: int, inside: bool, data: st.DataObject
+) -> None:
+    expected = regions_by_hand(labels, min_size, inside)
+    np.testing.assert_array_equal(select_regions(labels, min_size=min_size, inside=inside), expected)
+    lazy = da.from_array(labels, tuple(data.draw(st.integers(1, n)) for n in labels.shape))
+    found = select_regions(lazy, min_size=min_size, inside=inside)
+    assert isinstance(found, da.Array)
+    np.testing.assert_array_equal(found.compute(scheduler="sync"), expected)
+
+
+def test_regions_are_counted_over_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.random.default_rng(0).integers(0, 40, (30, 21, 3)).astype(np.int32)
+    middle = int(np.median(np.bincount(labels.ravel())))
+    expected = regions_by_hand(labels, middle, False)
+    assert 5 < len(np.unique(expected)) < 36
+    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 64)
+    np.testing.assert_array_equal(select_regions(labels, min_size=middle), expected)
+
+
+@pytest.mark.parametrize("more", [{}, {"min_size": 9}, {"inside": True}, {"min_size": 1000}], ids=str)
+def test_every_library_keeps_the_same_regions(more: dict[str, Any], to_library: Any) -> None:
+    labels = nc.components(two_humps((30, 33)) > 12_000).astype(np.int32)
+    given = to_library(labels)
+    found = select_regions(given, **more)
+    assert type(found) is type(given)
+    assert found.device == given.device
+    np.testing.assert_array_equal(_array.to_numpy(found), select_regions(labels, **more))
+    np.testing.assert_array_equal(_array.to_numpy(given), labels)
+
+
+def test_regions_of_frames_that_share_their_statistics_are_each_their_own() -> None:
+    image = np.full((2, 3, 9), 9, np.uint8)
+    markers = np.zeros(image.shape, np.uint8)
+    markers[0, 1, 1], markers[0, 1, 8], markers[1, 1, 0], markers[1, 1, 7] = 1, 2, 1, 2
+    frames = nc.Selection("tyx", each="t", pooled=True)
+    step = nc.Step("watershed", {"min_size": 13}, {"markers": "markers"})
+    result = nc.execute(nc.Recipe([step], frames), {"image": image, "markers": markers})
+    each = [nc.watershed(i, m, min_size=13) for i, m in zip(image, markers, strict=True)]
+    assert not np.array_equal(*each)
+    for frame, expected in zip(result.labels, each, strict=True):
+        np.testing.assert_array_equal(frame > 0, expected > 0)
 
 
 def test_holes_that_the_mask_leaves_out_stay_empty() -> None:

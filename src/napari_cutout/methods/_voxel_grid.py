@@ -8,6 +8,7 @@ A border of one voxel around the image saves every test of whether a neighbour e
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -55,7 +56,12 @@ class Grid(NamedTuple):
 
 
 def grid_of(shape: Sequence[int]) -> Grid:
-    """Return the grid of an image in 2-D or 3-D."""
+    """Return the grid of an image in 2-D or 3-D, or raise if it has more than `MAX_VOXELS`."""
+    if math.prod(shape) > MAX_VOXELS:
+        raise ValueError(
+            f"an image of shape {tuple(shape)} has {math.prod(shape)} voxels, and at most {MAX_VOXELS} are flooded as "
+            "one; pass dask arrays, which are flooded in tiles to the same labels"
+        )
     flat = len(shape) == 2
     nz, ny, nx = (1, *shape) if flat else shape
     (bz, by, bx), pz = ((0, 3, 3), 0) if flat else ((2, 2, 2), 1)

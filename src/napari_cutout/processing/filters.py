@@ -176,7 +176,8 @@ def gradient_magnitude(image: Image, *, spacing: Sequence[float] | None = None) 
 
     Notes
     -----
-    Edges are mirrored, and a neighbour that is NaN counts as equal. Exact. Memory beyond the result: a few blocks.
+    Edges are mirrored. A neighbour that is NaN counts as equal, and two infinite ones that are equal differ by 0.
+    Exact. Memory beyond the result: a few blocks.
 
     Examples
     --------
@@ -193,17 +194,22 @@ def gradient_magnitude(image: Image, *, spacing: Sequence[float] | None = None) 
 def _slope(block: Array, scales: Sequence[float], dtype: str) -> Array:
     """Add up the squares of central differences in the order of the axes, and take the root."""
     xp = array_namespace(block)
-    here = xp.astype(block, getattr(xp, dtype))
-    total = None
-    for axis, scale in enumerate(scales):
-        wide = mirrored(here, 1, axis)
-        n = here.shape[axis]
-        before, after = along(wide, axis, 0, n), along(wide, axis, 2, n + 2)
-        if dtype_name(block).startswith("float"):
-            before, after = (xp.where(xp.isnan(side), here, side) for side in (before, after))
-        change = (after - before) * scale
-        total = change * change if total is None else total + change * change
+    here, total = xp.astype(block, getattr(xp, dtype)), 0.0
+    rise = _rise if dtype_name(block).startswith("float") else lambda _, before, after: after - before
+    with np.errstate(over="ignore", invalid="ignore"):
+        for axis, scale in enumerate(scales):
+            wide, n = mirrored(here, 1, axis), here.shape[axis]
+            change = rise(here, along(wide, axis, 0, n), along(wide, axis, 2, n + 2)) * scale
+            total = total + change * change
     return xp.sqrt(total)
+
+
+def _rise(here: Array, before: Array, after: Array) -> Array:
+    """Subtract neighbours that may not be finite; NaN where the voxel is."""
+    xp = array_namespace(here)
+    before, after = (xp.where(xp.isnan(side), here, side) for side in (before, after))
+    rise = xp.where(after == before, xp.zeros_like(here), after - before)
+    return xp.where(xp.isnan(here), here, rise)
 
 
 def grey(image: Array, *, channel_axis: int = -1) -> Array:

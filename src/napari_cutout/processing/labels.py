@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, i
 from .._compiled import compiled
 from .._method import Labels, Mask, Range, check_labels
 from .._monitor import stage
-from .._plan import Pass, Reduce, run_plan
+from .._plan import Pass, PerVoxel, Reduce, reduce_passes, run_plan
 
 __all__ = ["components", "fill_holes", "remove_small", "clear_border"]
 
@@ -223,10 +224,14 @@ def select_regions(labels: Labels, *, min_size: int = 0, inside: bool = False) -
     int32 array
         The regions that are kept.
     """
-    xp = array_namespace(labels)
-    rim = _rim(labels) if inside else None
-    plan = Reduce(Found(min_size), (_REGIONS,), _unwanted, _without, "int32")
-    return run_plan(plan, labels, rim) if min_size > 1 or inside else xp.astype(labels, xp.int32, copy=False)
+    if min_size <= 1 and not inside:
+        return array_namespace(labels).astype(labels, array_namespace(labels).int32, copy=False)
+    start, rim = Found(min_size), _rim(labels) if inside else None
+    if is_lazy(labels):
+        return run_plan(Reduce(start, (_REGIONS,), _unwanted, _without, "int32"), labels, rim)
+    # Not asked of `_statistics`: label 1 of one frame and label 1 of the next are two regions.
+    unwanted = _unwanted(reduce_passes(start, (_REGIONS,), labels, rim))
+    return run_plan(PerVoxel(partial(_without, unwanted), "int32"), labels, rim)
 
 
 def _none() -> NDArray[np.int64]:
@@ -286,20 +291,20 @@ _REGIONS = Pass(_count_regions, _added_regions, lambda _, found: found, lambda _
 
 
 def _unwanted(found: Found) -> NDArray[np.int64]:
-    """Return the labels of the regions that are too small or touch an edge."""
-    return np.asarray(found.values[(found.sizes < found.min_size) | (found.touching > 0)])
+    """Return the labels of the regions that are too small or touch an edge, rising."""
+    values = found.values[(found.sizes < found.min_size) | (found.touching > 0)]
+    return np.sort(values)  # those of one block come as its library counts them
 
 
 def _without(unwanted: NDArray[np.int64], labels: Array, _: Array | None) -> Array:
-    xp = array_namespace(labels)
-    table = from_numpy(np.sort(unwanted), like=labels)
     if not unwanted.size:
         return labels
+    xp, table = array_namespace(labels), from_numpy(unwanted, like=labels)
     flat = xp.astype(xp.reshape(labels, (-1,)), xp.int64)
     at = xp.searchsorted(table, flat)
     at = xp.where(at < table.shape[0], at, xp.zeros_like(at))
-    out = xp.reshape(xp.take(table, at) == flat, labels.shape)
-    return xp.where(out, xp.zeros_like(labels), labels)
+    is_unwanted = xp.reshape(xp.take(table, at) == flat, labels.shape)
+    return xp.where(is_unwanted, xp.zeros_like(labels), labels)
 
 
 def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
