@@ -49,6 +49,20 @@ def class_map(image: np.ndarray) -> np.ndarray:
     return np.searchsorted(np.quantile(image, [0.4, 0.7, 0.9]), image).astype(np.uint8)
 
 
+def tie_free(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Return smooth noise with every level from 0 on once."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), 1.5)
+    return np.argsort(np.argsort(noise.ravel())).reshape(shape).astype(np.uint32)
+
+
+def scattered(shape: tuple[int, ...], n: int, seed: int, inside: np.ndarray | None = None) -> np.ndarray:
+    """Return markers 1 to n on so many voxels, inside a mask if one is given."""
+    markers = np.zeros(shape, np.int32)
+    where = np.arange(markers.size) if inside is None else np.flatnonzero(inside)
+    markers.ravel()[np.random.default_rng(seed).choice(where, n, replace=False)] = np.arange(1, n + 1)
+    return markers
+
+
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
     """Tell whether two label arrays are equal up to the names of the labels."""
     pairs = np.unique(np.stack([a.ravel(), b.ravel()]).astype(np.int64), axis=1).shape[1]
