@@ -153,12 +153,17 @@ def _looked(exchange: Exchange, plan: Stitch, state: Any, blocks: _Blocks, tiles
     import dask
 
     look = dask.delayed(exchange.look, pure=False)
-    return _computed([look(tile, plan.known(state, tile), *blocks.of(tile)) for tile in tiles])
+    return _computed([look(tile, plan.known(state, tile), *blocks.of(tile)) for tile in tiles], blocks.token)
 
 
-def _computed(tasks: list[Any]) -> list[Any]:
-    """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process."""
+def _computed(tasks: list[Any], token: str) -> list[Any]:
+    """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process.
+
+    A cluster knows tasks by name, and those of the graph around the driver may have been joined to others, so the
+    driver's have names of their own.
+    """
     import dask
+    from dask.graph_manipulation import clone
 
     try:
         from distributed import worker_client
@@ -168,7 +173,7 @@ def _computed(tasks: list[Any]) -> list[Any]:
     except (ImportError, ValueError):  # no cluster, or not inside one
         return list(dask.compute(*tasks))
     with worker_client() as client:
-        return list(client.gather(client.compute(tasks)))
+        return list(client.gather(client.compute(list(clone(*tasks, seed=token)), optimize_graph=False)))
 
 
 def _applied(apply: Callable[..., Array], tile: Tile, known: Any, *blocks: Array | None) -> Array:
