@@ -42,6 +42,12 @@ JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
 DISTANCE = "tests/test_distance.py"
 DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
+SHIM = "tests/kernels/test_shim.py"
+COMPILERS = "tests/kernels/test_compile.py"
+FLOOD_KERNELS = "tests/kernels/test_watershed_kernels.py"
+SANITIZED = "tests/kernels/test_sanitizers.py::test_kernels_are_clean"
+THREAD_SANITIZER = f"{SANITIZED}[watershed-thread]"
+ADDRESS_SANITIZER = f"{SANITIZED}[watershed-address,undefined]"
 
 MUTANTS = [
     # the engine
@@ -97,6 +103,52 @@ MUTANTS = [
     Mutant("kernels/distance.cu", "ahead = length - 1 - behind", "ahead = length - 2 - behind", DISTANCE_KERNEL),
     Mutant("kernels/distance.cu", "apart = square * steps * steps", "apart = square * steps", DISTANCE_KERNEL),
     Mutant("kernels/distance.cu", "if (apart >= best) break;", "if (apart >= best - 1) break;", DISTANCE_KERNEL),
+    # kernels
+    Mutant("kernels/__init__.py", "if n <= MAX_NARROW else", "if n <= MAX_NARROW + 1 else", SHIM),
+    Mutant("kernels/__init__.py", "    if plain:", "    if False:", SHIM),
+    Mutant("kernels/__init__.py", "(-(-n // THREADS),)", "(n // THREADS,)", SHIM),
+    Mutant("kernels/__init__.py", "if library_name not in LOADERS:", "if False:", SHIM),
+    Mutant("kernels/portable.cuh", "crossed > grid.connectivity", "crossed > 3", SHIM),
+    Mutant("kernels/portable.cuh", "x < 0 || x >= grid.nx", "x < 0 || x > grid.nx", SHIM),
+    Mutant("kernels/portable.cuh", "return {line / grid.ny, line % grid.ny, voxel % grid.nx};", "return {line / grid.nx, line % grid.ny, voxel % grid.nx};", SHIM),
+    Mutant("kernels/portable.cuh", "territory == nullptr || territory[voxel] != 0;", "territory == nullptr || territory[voxel] >= 0;", FLOOD_KERNELS),
+    Mutant("kernels/portable.cuh", "territory[voxel] == territory[other];", "(territory[voxel] != 0) == (territory[other] != 0);", SHIM),
+    Mutant("kernels/portable.cuh", "low = voxel < other ? voxel : other", "low = voxel < other ? other : voxel", SHIM),
+    Mutant("kernels/portable.cuh", "return *static_cast<const volatile T*>(at);", "return *static_cast<const T*>(at)", COMPILERS),
+    Mutant("kernels/portable.cuh", "const INDEX before = atomicMin(&parent[high], low);", "const INDEX before = parent[high]; parent[high] = low;", THREAD_SANITIZER),
+    Mutant("kernels/portable.cuh", "for (INDEX next = RELAXED_LOAD(&parent[voxel]);", "for (INDEX next = parent[voxel];", THREAD_SANITIZER),
+    Mutant("kernels/pointers.cu", "!= at) RELAXED_STORE(unfinished, 1);", "!= at) RELAXED_STORE(unfinished, 0);", FLOOD_KERNELS),
+    Mutant("kernels/pointers.cu", "RELAXED_STORE(&pointer[item], at);", "pointer[item] = at;", THREAD_SANITIZER),
+    Mutant("kernels/pointers.cu", "        if (at < 0) break;", "", ADDRESS_SANITIZER),
+    Mutant("kernels/basins.cu", "is_inside(territory, p) && key[p] != NEVER ? p : -1;", "is_inside(territory, p) && key[p] != 0 ? p : -1;", FLOOD_KERNELS),
+    Mutant("kernels/basins.cu", "key[q] == key[p] && is_joined", "key[q] <= key[p] && is_joined", FLOOD_KERNELS),
+    Mutant("kernels/basins.cu", "key[q] >= key[p] || ", "key[q] > key[p] || ", FLOOD_KERNELS),
+    Mutant("kernels/basins.cu", "d < STAY; ++d", "d < STAY - 1; ++d", FLOOD_KERNELS),
+    Mutant("kernels/basins.cu", "if (q < RELAXED_LOAD(&exit[parent[p]])) atomicMin(&exit[parent[p]], q);", "if (q < exit[p]) atomicMin(&exit[p], q);", FLOOD_KERNELS),
+    Mutant("kernels/basins.cu", "atomicMin(&exit[parent[p]], q);", "exit[parent[p]] = q;", THREAD_SANITIZER),
+    Mutant("kernels/basins.cu", "RELAXED_STORE(&parent[p], find_root(parent, p));", "RELAXED_STORE(&parent[p], RELAXED_LOAD(&parent[p]));", FLOOD_KERNELS),
+    Mutant("kernels/minima.cu", "parent[p] == p && exit[p] == n;", "parent[p] >= 0 && exit[p] == n;", FLOOD_KERNELS),
+    Mutant("kernels/minima.cu", "parent[p] >= 0 && exit", "exit", ADDRESS_SANITIZER),
+    Mutant("kernels/passes.cu", "terrain.key[p] > terrain.key[q] ?", "terrain.key[p] < terrain.key[q] ?", FLOOD_KERNELS),
+    Mutant("kernels/passes.cu", "return terrain.start[p];", "return terrain.key[p];", FLOOD_KERNELS),
+    Mutant("kernels/passes.cu", "lowest = found < lowest ? found : lowest;", "lowest = found;", FLOOD_KERNELS),
+    Mutant("kernels/passes.cu", "atomicMin(&weight[own], lowest);", "weight[own] = lowest;", THREAD_SANITIZER),
+    Mutant("kernels/passes.cu", "atomicMin(&pass[own], smallest);", "pass[own] = smallest;", THREAD_SANITIZER),
+    Mutant("kernels/passes.cu", "picked != NEVER && picked > level[p]", "picked != NEVER", FLOOD_KERNELS),
+    Mutant("kernels/passes.cu", "component[near] != own ? component[near] : component[far]", "far >= 0 ? component[near] : ROOTED", FLOOD_KERNELS),
+    Mutant("kernels/passes.cu", "if (!is_mutual || target < own)", "if (!is_mutual)", FLOOD_KERNELS),
+    Mutant("kernels/passes.cu", "if (component[thread_index()] != ROOTED)", "if (component[thread_index()] == -1)", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "level[q] < level[p] && is_joined", "level[q] <= level[p] && is_joined", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "bool is_entry = markers[p] != 0;", "bool is_entry = markers[p] < 0;", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "|| RELAXED_LOAD(&distance[q]) != 0) continue;", "|| RELAXED_LOAD(&distance[q]) == FAR) continue;", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "if (atomicCAS(&distance[q], FAR, next) == FAR) queue", "if ((distance[q] = next)) queue", THREAD_SANITIZER),
+    Mutant("kernels/zones.cu", "queue[atomicAdd(queued, 1ULL)] = q;", "queue[(*queued)++] = q;", THREAD_SANITIZER),
+    Mutant("kernels/zones.cu", "source = level[p] != NEVER && markers[p] != 0 ? p : -1;", "source = markers[p] != 0 ? p : -1;", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "level[q] < level[source] ||", "level[q] <= level[source] ||", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "distance[q] < distance[source]);", "distance[q] <= distance[source]);", FLOOD_KERNELS),
+    Mutant("kernels/zones.cu", "pointer[p] < 0 ? 0 : markers[pointer[p]];", "markers[pointer[p]];", ADDRESS_SANITIZER),
+    Mutant("methods/_basins.py", "first, end = end, _count(queued)", "first, end = end, end", FLOOD_KERNELS),
+    Mutant("methods/_basins.py", "        _jump(component, volume)\n", "", FLOOD_KERNELS),
     # dask
     Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
     Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
