@@ -161,6 +161,10 @@ class Dock(QWidget):  # type: ignore[misc]
         """Bring the form into agreement with the layers."""
         raise NotImplementedError
 
+    def use(self, name: str, layer: Layer) -> None:
+        """Choose a layer in the field of that name."""
+        self.boxes[name].choose(layer)
+
     def list_changed(self) -> None:
         """Take note that layers have come, gone, or been renamed; the layer boxes know by then."""
 

@@ -44,6 +44,7 @@ from ._target import Choice, Target, spatial
 from ._target_rows import TargetRows
 from ._view import view_of
 from ._voxel_size import VoxelSizeFields
+from ._warm_up import WarmUp, sample_for
 
 __all__ = ["MethodFrame"]
 
@@ -89,6 +90,8 @@ class MethodFrame(Dock):
         self.fields_of: dict[str, LayerField] = {}
         self.editors: dict[str, Editor] = {}
         self.results = Results(self.viewer)
+        self.warm_up = WarmUp()
+        self.destroyed.connect(self.warm_up.stop)
         self.facts: Mapping[str, Any] = {}
         self._facts_of: Any = None
         self._asked: Any = None
@@ -97,6 +100,7 @@ class MethodFrame(Dock):
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
         self._remarks: dict[str, QLabel] = {}
+        self._option_rows: dict[str, tuple[QFormLayout, Editor]] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings = form()
         self._free = (0, QTimer(self))
@@ -243,10 +247,12 @@ class MethodFrame(Dock):
 
     def _build_shared(self) -> None:
         layout, more = form(), form()
-        shared = {p.name: p for p in self.methods[0].settings if p.option and p.name not in _FROM_THE_LAYER}
+        owners = {p.name: m for m in reversed(self.methods) for p in m.settings if p.option}
+        shared = {p.name: p for m in self.methods for p in m.settings if p.option and p.name not in _FROM_THE_LAYER}
         for name in (*(n for n in _ALWAYS_IN_VIEW if n in shared), *(n for n in shared if n not in _ALWAYS_IN_VIEW)):
-            editor = self._add_editor(self.methods[0], shared[name])
-            _add_row(layout if name in _ALWAYS_IN_VIEW else more, editor)
+            editor = self._add_editor(owners[name], shared[name])
+            self._option_rows[name] = layout if name in _ALWAYS_IN_VIEW else more, editor
+            _add_row(*self._option_rows[name])
         self._hidden = [e for name, e in self.editors.items() if e.param.option and name not in _ALWAYS_IN_VIEW]
         hidden = QWidget()
         hidden.setLayout(more)
@@ -311,6 +317,9 @@ class MethodFrame(Dock):
         for name, widgets in self._rows.items():
             for widget in widgets:
                 widget.setVisible(name in taken)
+        has = {p.name for p in method.settings}
+        for name, (layout, editor) in self._option_rows.items():
+            layout.setRowVisible(editor, name in has)
         for name, extra in self.extras.items():
             extra.setVisible(name in method.extras)
         order_tabs(self)
@@ -324,7 +333,7 @@ class MethodFrame(Dock):
         region = self.target_rows.region
         self.watch([*self.layers.values(), None if isinstance(region, str) else region])
         self._show_voxel_size()
-        changed = [e for e in self._hidden if e.value != e.param.default]
+        changed = [e for e in self._hidden if e.param.name in self.settings and e.value != e.param.default]
         self.more.set_text("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
         says, found = self._read = self._checked()
         sentences = {p.field: p.sentence for p in found}
@@ -337,6 +346,7 @@ class MethodFrame(Dock):
         if self._facts_of != (now := self._question(says, found)):
             self.facts, self._facts_of = {}, now
         self._show_plan(says, found)
+        self._warm_up(says)
         self._ask_preview(says if not sentences else None)
         self._show_extras_soon()
 
@@ -347,6 +357,15 @@ class MethodFrame(Dock):
         except ValueError as error:
             return None, (Problem("region", str(error)),)
         return says, problems(says)
+
+    def _warm_up(self, says: Form | None) -> None:
+        """Compile in the background what this form will run, as soon as it says on what."""
+        if says is None or says.source is None:
+            return
+        try:
+            self.warm_up.ask(sample_for(says))
+        except (TypeError, ValueError):  # the form shows what has to be said first
+            return
 
     def _question(self, says: Form | None, found: tuple[Problem, ...]) -> Any:
         """Return what is equal as long as the form asks the same of the same voxels."""
@@ -444,6 +463,12 @@ class MethodFrame(Dock):
         layer = self.viewer.add_labels(np.zeros(aim.shape, np.uint8), name=name, **aim.place)
         layer.mode, layer.brush_size = "paint", 10
         self.boxes[name].choose(layer)
+
+    def use(self, name: str, layer: Layer) -> None:
+        """Choose a layer in the field of that name, and a method that has this field."""
+        if name not in self.layers:
+            self.choose_method(next(m.name for m in self.methods if name in {p.name for p in m.arrays}))
+        super().use(name, layer)
 
     def list_changed(self) -> None:
         """Offer the Shapes layers that there are now as regions."""
@@ -593,6 +618,7 @@ class MethodFrame(Dock):
                 event.disconnect(self._view_moved)
         super().let_go()
         self.preview.let_go()
+        self.warm_up.stop()
         for extra in self.extras.values():
             extra.let_go()
 

@@ -33,6 +33,7 @@ __all__ = [
     "Outcome",
     "Problem",
     "Request",
+    "dtype_seen",
     "estimate",
     "named_fields",
     "preview_inputs",
@@ -325,7 +326,7 @@ def _target_problems(form: Form) -> tuple[list[Problem], Target | None]:
     except ValueError as error:
         return [Problem(getattr(error, "field", "axes"), str(error))], None
     try:
-        seen = np.broadcast_to(np.zeros((), _dtype_seen(aim)), aim.part_shape)  # takes no memory
+        seen = np.broadcast_to(np.zeros((), dtype_seen(aim)), aim.part_shape)  # takes no memory
         check_image(seen) if _role(param) == "image" else check_source_labels(param.name, seen)
     except (ValueError, TypeError) as error:
         return [Problem(param.name, str(error))], None
@@ -343,7 +344,8 @@ def _takes_mask(method: Method) -> bool:
     return "mask" in {param.name for param in method.arrays}
 
 
-def _dtype_seen(aim: Target) -> Any:
+def dtype_seen(aim: Target) -> Any:
+    """Return the dtype of the image that a method will see."""
     return np.dtype(np.float32) if aim.selection.channel == "grey" else np.dtype(aim.array.dtype)
 
 

@@ -187,7 +187,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
             for name, box in dock.boxes.items():
                 if self._layer in box.offered and not (dock is self._frame and name == dock.method.source.name):
                     action = QAction(f"Use as {name} in {title}", self)
-                    action.triggered.connect(lambda _=False, box=box: box.choose(self._layer))
+                    action.triggered.connect(lambda _=False, dock=dock, name=name: dock.use(name, self._layer))
                     yield action
 
 

@@ -92,7 +92,10 @@ def _in_view(layer: Layer, axis: int, n: int) -> tuple[int, int]:
     it loaded, at the level that it shows.
     """
     factor = float(layer.downsample_factors[layer.data_level][axis]) if layer.multiscale else 1.0
-    first, last = np.asarray(layer.corner_pixels)[:, axis]
+    corners = np.asarray(layer.corner_pixels)
+    if corners.shape[1] != layer.ndim:  # its data were just replaced by those of another number of axes
+        return 0, n
+    first, last = corners[:, axis]
     if first == last:  # not drawn yet since it is displayed
         return 0, n
     return max(int(first * factor), 0), min(int(np.ceil((last + 1) * factor)), n)
