@@ -204,13 +204,7 @@ def resolve(
 
 @bare
 def climb(
-    order: NDArray[np.int32],
-    before: NDArray[np.int32],
-    first: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    ranks: NDArray[np.float64],
-    values: NDArray[np.uint64],
-    found: NDArray[np.uint64],
+    order: NDArray[np.int32], before: NDArray[np.int32], weight: NDArray[np.uint64], found: NDArray[np.uint64]
 ) -> None:
     """Carry the highest weight on the way through a tree from its root outwards.
 
@@ -220,15 +214,10 @@ def climb(
         The nodes but the root, each after the one before it.
     before : int32 array
         The node that leads to each.
-    first, ends, ranks : arrays
-        The tree as a sparse matrix in rows; an entry is the rank of a weight, from 1.
-    values : uint64 array
-        The weights by rank.
+    weight : uint64 array
+        The weight of the edge between the two.
     found : uint64 array
         The highest weight on the way to each node; that of the root is given, the others are filled in.
     """
     for node in order:
-        parent = before[node]
-        for i in range(first[parent], first[parent + 1]):
-            if ends[i] == node:
-                found[node] = max(found[parent], values[np.int64(ranks[i]) - 1])
+        found[node] = max(found[before[node]], weight[node])

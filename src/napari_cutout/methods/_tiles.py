@@ -322,11 +322,13 @@ def _lowest_passes(n: int, nodes: NDArray[np.int64], weight: NDArray[np.uint64])
     fresh = np.r_[True, (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)]  # of edges between the same two
     kept = order[fresh]
     graph = coo_array((rank[kept] + 1.0, (low[kept], high[kept])), shape=(n + 1, n + 1))  # 0 would be no edge
-    tree = minimum_spanning_tree(graph.tocsr())
-    reached, before = breadth_first_order(tree, n, directed=False)
-    both = (tree + tree.T).tocsr()
+    tree = minimum_spanning_tree(graph.tocsr()).tocoo()
+    reached, before = breadth_first_order(tree.tocsr(), n, directed=False)
+    farther = np.where(before[tree.col] == tree.row, tree.col, tree.row)
+    on_the_way = np.zeros(n + 1, np.uint64)
+    on_the_way[farther] = values[tree.data.astype(np.int64) - 1]
     found[n] = 0
-    climb(reached[1:], before, both.indptr, both.indices, both.data, values, found)
+    climb(reached[1:], before, on_the_way, found)
     return found[:n]
 
 
