@@ -1,0 +1,120 @@
+"""What a widget will run is compiled beside the window, once, and nobody hears of it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from napari_cutout._monitor import Cancelled
+from napari_cutout.widgets import _warm_up
+
+pytestmark = pytest.mark.qt
+
+
+@pytest.fixture
+def cold(monkeypatch):
+    """Forget what this process has tried."""
+    monkeypatch.setattr(_warm_up, "_WARM", set())
+
+
+@pytest.fixture
+def tried(cold, monkeypatch):
+    """Note what is tried instead of running it."""
+    found = []
+
+    def execute(recipe, inputs, **_):
+        dtypes = {name: (array.dtype.name, array.ndim) for name, array in inputs.items()}
+        found.append((recipe.steps[0].method, dtypes, threading.current_thread()))
+
+    monkeypatch.setattr(_warm_up, "execute", execute)
+    return found
+
+
+@pytest.fixture
+def settled(qtbot):
+    """Wait until the warm-up of a widget has ended."""
+
+    def wait(widget):
+        qtbot.waitUntil(lambda: not widget.warm_up.running, timeout=120_000)
+
+    return wait
+
+
+def signatures():
+    """Return how many machine codes there are of every compiled loop of the package."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("napari_cutout.")]
+    loops = {id(f): f for module in modules for f in vars(module).values() if hasattr(f, "dispatcher")}
+    return {f.__qualname__: len(f.dispatcher().signatures) for f in loops.values()}
+
+
+def test_after_it_a_run_compiles_nothing(viewer, dock, press, settled, cold):
+    noise = np.random.default_rng(0).integers(-90, 90, (5, 12, 14)).astype(np.int16)
+    viewer.add_image(noise)
+    widget = dock("Watershed")
+    widget.choose_method("watershed_from_minima")
+    widget.set(sigma=1.0)
+    settled(widget)
+    before = signatures()
+    assert sum(before.values()) > 0
+    press(widget)
+    assert widget.results.last is not None
+    assert signatures() == before
+
+
+def test_it_is_tried_once_for_each_kind_of_image_in_a_thread(viewer, dock, settled, tried):
+    image = viewer.add_image(np.zeros((9, 9), np.uint8))
+    widget = dock("Watershed")
+    settled(widget)
+    strokes = {"image": ("uint8", 2), "markers": ("uint8", 2)}
+    assert [one[:2] for one in tried] == [("watershed", strokes)]
+    assert tried[0][2] is not threading.main_thread()
+    widget.refresh()
+    again = dock("Threshold")
+    settled(again)
+    widget.refresh()
+    settled(widget)
+    assert [one[0] for one in tried] == ["watershed", "threshold"]
+    image.data = np.zeros((4, 9, 9), np.float32)
+    settled(widget)
+    settled(again)
+    kinds = {one[0]: one[1]["image"] for one in tried[2:]}
+    assert kinds == {"watershed": ("float32", 3), "threshold": ("float32", 3)}
+    widget.set(sigma=1.0)
+    settled(widget)
+    widget.set(sigma=1.5)
+    settled(widget)
+    assert len(tried) == 5, "how much is smoothed does not matter, only that it is"
+
+
+def test_what_goes_wrong_is_not_shown(viewer, dock, settled, cold, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("too small")
+
+    monkeypatch.setattr(_warm_up, "execute", refuse)
+    viewer.add_image(np.zeros((9, 9), np.uint8))
+    widget = dock("Threshold")
+    settled(widget)
+    assert widget.bar.status.text() == ""
+    assert widget.bar.button.isEnabled()
+
+
+def test_it_ends_with_its_widget(viewer, dock, settled, cold, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(*_, is_cancelled, **__):
+        begun.set()
+        while not is_cancelled():
+            ended.wait(0.002)
+        ended.set()
+        raise Cancelled
+
+    monkeypatch.setattr(_warm_up, "execute", endless)
+    viewer.add_image(np.zeros((9, 9), np.uint8))
+    widget = dock("Threshold")
+    assert begun.wait(60)
+    widget.let_go()
+    assert ended.wait(60)
+    settled(widget)
