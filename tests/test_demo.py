@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 
 import napari_cutout as nc
-from napari_cutout import _batch, _pictures, demo, io, samples
+from napari_cutout import _batch, _cuts, _pictures, _strokes, catalog, demo, io, samples
 from napari_cutout._volume import Volume
 from napari_cutout.cli import main
 from napari_cutout.demo import Case
 from napari_cutout.recipe import Recipe
 
 from .cases import IMAGE_METHODS
+
+CUTTING = [entry for entry in IMAGE_METHODS if not entry.name.startswith("markers_")]
 
 Made = tuple[Path, list[dict[str, Any]], list[str]]
 
@@ -48,12 +50,13 @@ def test_every_method_is_run_in_every_sensible_pair(made: Made) -> None:
     _, table, _ = made
     assert len({(row["sample"], row["run"]) for row in table}) == len(table)
     for sample in SHAPES:
-        for entry in IMAGE_METHODS:
+        for entry in [*CUTTING, catalog.find("split_touching")]:
             name = entry.name
             runs = [row for row in table if row["sample"] == sample and row["method"].partition(" ")[0] == name]
             rules = next((p.choices for p in entry.settings if p.name == "method"), (None,))
             local = any(p.name == "window" for p in entry.settings)
             assert len(runs) == len(rules) * (3 if local else 4)
+    assert not {row["method"].partition(" ")[0] for row in table} & {"markers_from_minima", "objects", "draw_lines"}
 
 
 def test_scores_are_those_of_the_labels_in_the_files(made: Made) -> None:
@@ -81,18 +84,22 @@ def test_objects_are_scored_where_run_and_truth_number_them(made: Made) -> None:
     for row in numbered[::9]:
         sample = folder / row["sample"]
         labels = io.read(sample / "labels" / f"{row['run']}.tif").data
-        scores = nc.evaluate_objects(labels, io.read(sample / "truth.tif").data.astype(labels.dtype)).at(0.5)
-        assert (row["F1@0.5"], row["AP@0.5"]) == (scores["f1"], scores["ap"])
+        scores = nc.evaluate_objects(labels, io.read(sample / "truth.tif").data.astype(labels.dtype))
+        at = scores.at(0.5)
+        assert (row["F1@0.5"], row["AP@0.5"]) == (at["f1"], at["ap"])
+        assert (row["split"], row["merged"]) == (len(scores.split), len(scores.merged))
     assert max(row["AP@0.5"] for row in numbered) > 0.5
 
 
 def test_recipes_run_again(made: Made, tmp_path: Path) -> None:
     folder, table, _ = made
-    for method in ("sauvola", "back_projection", "threshold_at"):
+    strokes_of = {"back_projection": ("markers", "strokes.tif"), "watershed after otsu": ("middles", "middles.tif")}
+    for method in ("sauvola", "threshold_at", "split_touching after otsu", *strokes_of):
         row = next(row for row in table if row["method"] == method)
         sample = folder / row["sample"]
         recipe = sample / "recipes" / f"{row['run']}.json"
-        strokes = ["--input", f"markers={sample / 'strokes.tif'}"] if method == "back_projection" else []
+        name, file = strokes_of.get(method, ("", ""))
+        strokes = ["--input", f"{name}={sample / file}"] if name else []
         assert main(["run", str(recipe), str(sample / "image.tif"), str(tmp_path / f"{method}.tif"), *strokes]) == 0
         labels = io.read(sample / "labels" / f"{row['run']}.tif").data
         np.testing.assert_array_equal(io.read(tmp_path / f"{method}.tif").data, labels)
@@ -108,6 +115,7 @@ def test_the_table_is_sorted_and_on_screen_and_in_a_file(made: Made) -> None:
     lines = "\n".join(said).splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("sample "))
     assert lines[at].split()[:8] == ["sample", "method", "clean-up", "IoU", "Dice", "F1@0.5", "AP@0.5", "found"]
+    assert lines[at].split()[8:10] == ["split", "merged"]
     assert f"{table[0]['IoU']:.4f}" in lines[at + 1]
     assert [line.split()[0] for line in lines[at + 1 : at + 1 + len(table)]] == [row["sample"] for row in table]
     assert lines[-1].endswith("README.txt there says what is what.")
@@ -121,6 +129,7 @@ def test_what_one_should_know_is_in_the_table(made: Made) -> None:
     _, table, _ = made
     notes = {row["method"]: row["note"] for row in table if not math.isnan(row["IoU"])}
     assert notes["back_projection"] == "strokes made from the truth"
+    assert notes["watershed after otsu"] == "a stroke in every object of the truth"
     assert notes["threshold_at"].startswith("at Otsu's ")
     failed = [row for row in table if math.isnan(row["IoU"])]
     assert all(row["note"] and not row["backend"] for row in failed)
@@ -148,6 +157,40 @@ def test_pictures_show_what_they_say(made: Made) -> None:
             assert (errors == colour).all(axis=-1).sum() > 100
 
 
+def test_touching_objects_are_split_in_3d_and_scored_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = samples.nuclei_3d()
+    assert sample.truth is not None
+    case = Case(sample.name, sample.image, sample.truth.data, ours=True)
+    smooth = _cuts.clean_ups(3)[2]
+    chosen = [cut for cut in _cuts.cuts(None, "bright") if cut.first is not None or cut.title == "threshold otsu"]
+    monkeypatch.setattr(demo, "samples", lambda: [case])
+    monkeypatch.setattr(demo, "pairs_of", lambda case, device: [(cut, smooth) for cut in chosen])
+    said: list[str] = []
+    rows = {row["method"]: row for row in demo.demo(tmp_path / "out", say=said.append)}
+    otsu, split, seeded = (rows[t] for t in ("threshold otsu", "split_touching after otsu", "watershed after otsu"))
+    assert split["IoU"] == pytest.approx(otsu["IoU"], abs=1e-3)  # which the cuts hardly touch
+    assert otsu["F1@0.5"] < 0.5 < 0.8 < split["F1@0.5"]
+    assert split["F1@0.5"] < seeded["F1@0.5"]
+    assert split["merged"] < 5 < otsu["merged"]
+    folder = tmp_path / "out" / "nuclei_3d"
+    steps = Recipe.load(folder / "recipes" / f"{split['run']}.json").steps
+    assert [(step.method, dict(step.inputs)) for step in steps] == [
+        ("threshold", {"image": "image"}),
+        ("split_touching", {"labels": "step_1"}),
+    ]
+    assert steps[0].settings["one_per_object"]
+    labels = io.read(folder / "labels" / f"{split['run']}.tif").data
+    image, spacing = sample.image.data, sample.image.spacing
+    cut = nc.threshold(image, sigma=1.0, fill_holes=True, min_size=100, one_per_object=True, spacing=spacing)
+    np.testing.assert_array_equal(labels, nc.split_touching(cut, min_size=100, spacing=spacing))
+    line = next(line for line in "\n".join(said).splitlines() if line.startswith("nuclei_3d, "))
+    n_true = len(np.unique(sample.truth.data)) - 1
+    assert line.startswith(f"nuclei_3d, {n_true} objects; F1@0.5 with the best clean-up: threshold otsu ")
+    assert f"split_touching after otsu {split['F1@0.5']:.4f} ({split['found']})" in line
+
+
 # The user's own image ------------------------------------------------------------------------------------
 
 
@@ -158,7 +201,7 @@ def test_your_own_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     words = ["--image", f"{tmp_path}/mine.npz:img", "--truth", f"{tmp_path}/mine.npz:gt"]
     assert main(["demo", str(tmp_path / "out"), *words]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("img: 61 runs on 64 x 64 voxels, uint16\n")
+    assert said.startswith("img: 73 runs on 64 x 64 voxels, uint16\n")
     assert "Unpainted voxels of the truth (0, " in said
     assert {p.name for p in (tmp_path / "out").iterdir()} == {demo.MARKER, "README.txt", "img", "scores.csv"}
     assert not (tmp_path / "out" / "img" / "image.tif").exists()  # the user has it
@@ -214,7 +257,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]
     image = np.zeros((16, 16), np.uint8)
     image[4:9, 4:9] = 9
     case = Case("square", Volume(image, "yx"), (image > 0).astype(np.uint8), ours=True)
-    pair = (demo.Cut("threshold", "threshold otsu"), demo.clean_ups(2)[0])
+    pair = (_cuts.Cut("threshold", "threshold otsu"), _cuts.clean_ups(2)[0])
     monkeypatch.setattr(demo, "samples", lambda: [case])
     monkeypatch.setattr(demo, "pairs_of", lambda case, device: [pair])
     return demo.demo
@@ -330,7 +373,7 @@ def test_the_samples_are_annotated() -> None:
     assert [(case.name, case.image.data.ndim) for case in cases] == [("nuclei_3d", 3), ("nuclei_2d", 2), ("coins", 2)]
     for case in cases:
         assert case.truth is not None
-        assert demo.one_kind(case.truth, None)
+        assert _strokes.one_kind(case.truth, None)
         assert case.objects == "bright"
 
 
@@ -339,7 +382,7 @@ def test_dark_objects_are_looked_for_where_the_truth_says_so() -> None:
     image[3:7, 3:7] = 20
     case = Case("hole", Volume(image, "yx"), (image < 100).astype(np.uint8))
     assert case.objects == "dark"
-    found = {cut.title: cut for cut in demo.cuts(100.0, case.objects)}
+    found = {cut.title: cut for cut in _cuts.cuts(100.0, case.objects)}
     assert found["threshold otsu"].settings == {"method": "otsu", "objects": "dark"}
     assert found["threshold_at"].settings == {"value": 100.0, "objects": "dark"}
     assert found["threshold_at"].note == "at Otsu's 100, dark objects"
@@ -349,29 +392,62 @@ def test_instances_are_told_from_classes() -> None:
     squares = np.zeros((20, 20), np.int32)
     squares[2:6, 2:6], squares[10:15, 10:15] = 1, 2
     stripes = np.repeat(np.arange(20) % 3, 20).reshape(20, 20)
-    assert demo.one_kind(None, None)
-    assert demo.one_kind(squares > 0, None)
-    assert demo.one_kind(squares, None)
-    assert demo.one_kind(np.arange(100).reshape(10, 10), None)
-    assert not demo.one_kind(stripes, None)
-    assert not demo.one_kind(squares, 0)  # strokes have classes
+    assert _strokes.one_kind(None, None)
+    assert _strokes.one_kind(squares > 0, None)
+    assert _strokes.one_kind(squares, None)
+    assert _strokes.one_kind(np.arange(100).reshape(10, 10), None)
+    assert not _strokes.one_kind(stripes, None)
+    assert not _strokes.one_kind(squares, 0)  # strokes have classes
 
 
 def test_strokes_lie_inside_what_they_stand_for() -> None:
     truth = samples.nuclei_2d(shape=(64, 64)).truth
     assert truth is not None
-    strokes = demo.strokes_from(truth.data, None)
+    strokes = _strokes.strokes_from(truth.data, None)
     assert set(np.unique(strokes)) == {0, 1, 2}
     assert (truth.data[strokes == 1] != 0).all()
     assert (truth.data[strokes == 2] == 0).all()
-    assert 0 < len(np.unique(truth.data[strokes == 1])) <= demo.N_STROKES
+    assert 0 < len(np.unique(truth.data[strokes == 1])) <= _strokes.N_STROKES
     assert (strokes != 0).mean() < 0.6
     classes = np.repeat(np.arange(20) // 3 % 3, 20).reshape(20, 20)
-    several = demo.strokes_from(classes, None)
+    several = _strokes.strokes_from(classes, None)
     assert [set(classes[several == label]) for label in (1, 2, 3)] == [{1}, {2}, {0}]
-    sparse = demo.strokes_from(classes, 0)
+    sparse = _strokes.strokes_from(classes, 0)
     assert [set(classes[sparse == label]) for label in (1, 2)] == [{1}, {2}]
     assert set(np.unique(sparse)) == {0, 1, 2}
+
+
+def test_every_object_gets_a_stroke_inside_it() -> None:
+    truth = np.zeros((12, 20), np.int32)
+    truth[1:8, 1:8], truth[1:8, 8:13], truth[9:, 15:] = 40, 7, 300  # two that touch, one at the edge of the image
+    middles = _strokes.middles_from(truth, None)
+    assert {int(label): set(truth[middles == label]) for label in np.unique(middles)} == {
+        0: {0, 7, 40},  # the small one is all core
+        1: {7},
+        2: {40},
+        3: {300},
+    }
+    assert middles[4, 4] == 2
+    assert (middles[1] == 0).all()  # no stroke reaches an edge of its object
+    hidden = _strokes.middles_from(truth, 40)
+    assert [set(truth[hidden == label]) for label in (1, 2)] == [{7}, {300}]
+    pieces = _strokes.middles_from((truth == 7) | (truth == 300), None)
+    assert [set(truth[pieces == label]) for label in (1, 2)] == [{7}, {300}]
+
+
+def test_classes_are_not_split() -> None:
+    titles = {cut.title for cut in _cuts.cuts(1.0, "bright", numbered=False)}
+    assert not {title for title in titles if "after otsu" in title}
+    assert {"threshold otsu", "back_projection"} <= titles
+
+
+def test_splits_look_for_dark_objects_too() -> None:
+    found = {cut.method: cut for cut in _cuts.cuts(None, "dark") if cut.first is not None}
+    assert set(found) == {"watershed", "watershed_from_minima", "split_touching"}
+    assert all(cut.first.settings["objects"] == "dark" for cut in found.values() if cut.first)
+    assert found["watershed"].settings == {}  # dark objects are valleys as they are
+    bright = {cut.method: cut for cut in _cuts.cuts(None, "bright") if cut.first is not None}
+    assert bright["watershed"].settings == {"surface": "inverted"}
 
 
 def test_classes_are_matched_by_the_scores(tmp_path: Path) -> None:

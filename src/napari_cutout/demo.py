@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from . import catalog, io, recipe
 from ._batch import ERRORS, columns, how_read, sentence, table_as_csv
+from ._cuts import CLASS_STROKES, MIDDLES, CleanUp, Cut, clean_ups, cuts
 from ._device import Asked
 from ._execute import Result, execute
-from ._method import Method
 from ._reading import read_image, read_labels
 from ._stored import file_name
+from ._strokes import middles_from, one_kind, strokes_from
 from ._volume import Volume
 from ._writing import scratch_folder, write_text
-from .evaluation._matching import MAX_CLASSES
 from .evaluation.objects import ObjectEvaluation, evaluate_objects
 from .evaluation.overlap import Evaluation, error_map, evaluate
 from .recipe import Recipe, Step
@@ -35,19 +35,13 @@ __all__ = ["demo"]
 MARKER = ".napari-cutout-demo"
 """A folder that holds this file was made by the demo; its lines name the files that the demo wrote into it."""
 
-BACKGROUND_RADIUS = 50.0
-"""Half the box of the background subtraction, in pixels; wider than the objects of most images."""
-
-N_STROKES = 5
-"""Objects that get a stroke."""
-
 _README = """\
 What napari-cutout's demo wrote. The next demo with the same folder replaces these files,
 and keeps all others.
 
 scores.csv                   one line per run: sample, method, clean-up, IoU, Dice, objects, seconds, backend;
-                             F1@0.5 and AP@0.5 count objects found with an IoU of 0.5 or more, where the truth and
-                             the run number them
+                             F1@0.5 and AP@0.5 count objects found with an IoU of 0.5 or more, split and merged those
+                             cut in several and those run together, where the truth and the run number them
 <sample>/picture.png         the best run of each method: image, truth, labels, errors
 <sample>/pictures/           the same for all runs of a method
 <sample>/labels/<run>.tif    the labels of each run as OME-TIFF, and as OME-Zarr (<run>.zarr)
@@ -55,60 +49,12 @@ scores.csv                   one line per run: sample, method, clean-up, IoU, Di
 <sample>/image.tif           the image, where it is a sample of ours
 <sample>/truth.tif           its annotation
 <sample>/strokes.tif         the strokes that methods got which need some; they were made from the truth
+<sample>/middles.tif         a stroke in every object, for the watershed; made from the truth as well
 
 Run a recipe on your own image:
   napari-cutout run <sample>/recipes/<run>.json image.tif labels.tif
-A recipe that reads markers also needs --input markers=strokes.tif
+A recipe that reads markers also needs --input markers=strokes.tif, one that reads middles --input middles=middles.tif
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A method with the settings that the demo runs it with.
-
-    Parameters
-    ----------
-    method : str
-        Its name.
-    title : str
-        What the table calls it.
-    settings : mapping
-        Its own settings that differ from the defaults.
-    note : str
-        What one should know about this run.
-    strokes : bool
-        True if it reads strokes.
-    """
-
-    method: str
-    title: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-    strokes: bool = False
-
-    @property
-    def local(self) -> bool:
-        """True if it compares voxels with their neighbourhood."""
-        return any(p.name == "window" for p in catalog.find(self.method).settings)
-
-
-@dataclass(frozen=True, slots=True)
-class CleanUp:
-    """Steps around a cut.
-
-    Parameters
-    ----------
-    title : str
-        What the table calls them.
-    slug : str
-        What file names call them.
-    settings : mapping
-        The options that they set.
-    """
-
-    title: str
-    slug: str
-    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,13 +144,18 @@ class Run:
         return self.evaluation.mean_dice if self.evaluation else float("nan")
 
     @property
+    def f1(self) -> float:
+        """F1 of objects at an IoU of 0.5; NaN where there is none."""
+        return float(self.object_scores.at(0.5)["f1"]) if self.object_scores else float("nan")
+
+    @property
     def one_each(self) -> bool:
         """True if its labels number objects: it was asked to, or has no choice; those of strokes are their classes."""
         if self.recipe is None:
             return False
         last = self.recipe.steps[-1]
         has_choice = any(p.name == "one_per_object" for p in catalog.find(last.method).settings)
-        return bool(last.settings.get("one_per_object", not (has_choice or self.cut.strokes)))
+        return bool(last.settings.get("one_per_object", not (has_choice or self.cut.strokes == CLASS_STROKES)))
 
     @property
     def found(self) -> str:
@@ -236,6 +187,8 @@ class Run:
             "F1@0.5": at.get("f1", float("nan")),
             "AP@0.5": at.get("ap", float("nan")),
             "found": self.found if self.result else "",
+            "split": len(self.object_scores.split) if self.object_scores else "",
+            "merged": len(self.object_scores.merged) if self.object_scores else "",
             "seconds": ran["seconds"] if ran else float("nan"),
             "backend": ran["device"]["used"] if ran else "",
             "matched by": self.evaluation.match if self.evaluation else "",
@@ -245,50 +198,6 @@ class Run:
 
 
 # What to run -------------------------------------------------------------------------------------------
-
-
-def cuts(otsu: float | None, objects: str) -> Iterator[Cut]:
-    """Yield every method of the catalog, those with several rules once for each.
-
-    Parameters
-    ----------
-    otsu : float or None
-        Otsu's threshold of the image, for the method that needs a grey level; None if there is none.
-    objects : {"bright", "dark"}
-        What is looked for.
-    """
-    for entry in (m for m in catalog.methods().values() if m.needs != "labels"):
-        strokes = entry.needs == "strokes"
-        side = {"objects": objects} if objects != "bright" else {}
-        given, source = _required(entry, otsu)
-        notes = ("strokes made from the truth" if strokes else "", source, "dark objects" if side else "")
-        note = ", ".join(text for text in notes if text)
-        rules: Sequence[str] = next((p.choices for p in entry.settings if p.name == "method"), ())
-        for rule in rules:
-            yield Cut(entry.name, f"{entry.name} {rule}", {"method": rule, **given, **side}, note, strokes)
-        if not rules:
-            yield Cut(entry.name, entry.name, {**given, **side}, note, strokes)
-
-
-def _required(entry: Method, otsu: float | None) -> tuple[dict[str, Any], str]:
-    """Return settings without a default that the demo knows a value for, and where it comes from."""
-    asked = [p for p in entry.settings if p.required and p.grey_level]
-    if otsu is None or not asked:
-        return {}, ""
-    return {p.name: (otsu,) if p.type is tuple else otsu for p in asked}, f"at Otsu's {otsu:g}"
-
-
-def clean_ups(ndim: int) -> tuple[CleanUp, ...]:
-    """Return what is done around a cut: nothing, smoothing, clean-up, and uneven background removed first."""
-    smallest = 30 if ndim == 2 else 100
-    tidy = {"sigma": 1.0, "fill_holes": True, "min_size": smallest}
-    level = {"background_radius": BACKGROUND_RADIUS, **tidy}
-    return (
-        CleanUp("none", "", {}),
-        CleanUp("smooth 1", "smooth", {"sigma": 1.0}),
-        CleanUp(f"smooth 1, fill, min {smallest}", "smooth-fill", tidy),
-        CleanUp(f"background {BACKGROUND_RADIUS:g}, smooth 1, fill, min {smallest}", "background-smooth-fill", level),
-    )
 
 
 def pairs_of(case: Case, device: Asked) -> list[tuple[Cut, CleanUp]]:
@@ -306,83 +215,13 @@ def pairs_of(case: Case, device: Asked) -> list[tuple[Cut, CleanUp]]:
     list of tuple of Cut and CleanUp
         What to run.
     """
-    objects = case.objects
+    objects, numbered = case.objects, one_kind(case.truth, case.ignore)
     return [
         (cut, clean_up)
         for clean_up in clean_ups(case.image.data.ndim)
-        for cut in cuts(_otsu(case, clean_up, device), objects)
+        for cut in cuts(_otsu(case, clean_up, device), objects, numbered=numbered)
         if not (cut.local and "background_radius" in clean_up.settings)
     ]
-
-
-def one_kind(truth: NDArray[Any] | None, ignore: int | None) -> bool:
-    """Tell whether a truth shows objects of one kind, numbered or not: they get one stroke label and a number each.
-
-    Parameters
-    ----------
-    truth : integer array or None
-        The annotation.
-    ignore : int or None
-        Its value that means *not annotated*; strokes have classes.
-
-    Returns
-    -------
-    bool
-        True where there is one label, where there are more than 32, or where nearly all are in one piece.
-    """
-    if truth is None:
-        return True
-    from scipy import ndimage
-
-    labels = np.unique(truth)
-    labels = labels[(labels != 0) & (labels != (0 if ignore is None else ignore))]
-    if len(labels) < 2 or len(labels) > MAX_CLASSES:
-        return True
-    if ignore is not None:
-        return False
-    pieces = [ndimage.label(truth == label, np.ones((3,) * truth.ndim))[1] for label in labels]
-    return bool(np.mean(np.asarray(pieces) == 1) > 0.8)
-
-
-def strokes_from(truth: NDArray[Any], ignore: int | None) -> NDArray[np.uint8]:
-    """Paint strokes such as a user would: the cores of a few objects (or of each class), and of the background.
-
-    Parameters
-    ----------
-    truth : integer array
-        The annotation.
-    ignore : int or None
-        Its value that means *not annotated*.
-
-    Returns
-    -------
-    uint8 array
-        Label 1 and up for objects or classes, the next label for the background.
-    """
-    known = np.ones(truth.shape, bool) if ignore is None else truth != ignore
-    there = [int(label) for label in np.unique(truth[known]) if label]
-    if one_kind(truth, ignore):
-        chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(N_STROKES, len(there))).round().astype(int)]
-        groups = [[truth == label for label in chosen]]
-    else:
-        groups = [[truth == label] for label in there]
-    background = known & (truth == 0)
-    if background.any():
-        groups.append([background])
-    strokes = np.zeros(truth.shape, np.uint8)
-    for label, regions in enumerate(groups, start=1):
-        for region in regions:
-            strokes[_core(region)] = label
-    return strokes
-
-
-def _core(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Erode a region to its core: where it is at least half as deep as anywhere."""
-    from scipy import ndimage
-
-    depth = ndimage.distance_transform_edt(region)
-    core: NDArray[np.bool_] = region & (depth >= depth.max() / 2)
-    return core
 
 
 # Running -----------------------------------------------------------------------------------------------
@@ -447,6 +286,7 @@ def demo(
         _move(work, output)
     say("")
     say("\n".join(as_text(table)))
+    say("\n".join(["", *_object_lines(runs)]))
     if image is not None and (scores := [run.evaluation for run in runs if run.evaluation is not None]):
         say("\n" + how_read(scores, ignore))
     say(f"\nLabels, pictures, recipes and scores.csv are in {output}; README.txt there says what is what.")
@@ -479,7 +319,7 @@ def _ranked(case: Case, work: Path, device: Asked, say: Callable[[str], None]) -
     folder = work / case.name
     for name in ("labels", "recipes", "pictures"):
         (folder / name).mkdir(parents=True)
-    strokes = None if case.truth is None else strokes_from(case.truth, case.ignore)
+    strokes = strokes_of(case)
     _write_inputs(case, strokes, folder)
     pairs = pairs_of(case, device)
     shape = " x ".join(map(str, case.image.data.shape))
@@ -488,6 +328,16 @@ def _ranked(case: Case, work: Path, device: Asked, say: Callable[[str], None]) -
     for title, chosen in _pictures_of(runs):
         draw(folder / title, _panels(case, [run for run in chosen if run.plane is not None]))
     return runs
+
+
+def strokes_of(case: Case) -> dict[str, NDArray[Any]]:
+    """Return the strokes that can be made from the truth of a case, by what recipes call them."""
+    if case.truth is None:
+        return {}
+    made: dict[str, NDArray[Any]] = {CLASS_STROKES: strokes_from(case.truth, case.ignore)}
+    if one_kind(case.truth, case.ignore):
+        made[MIDDLES] = middles_from(case.truth, case.ignore)
+    return made
 
 
 def _otsu(case: Case, clean_up: CleanUp, device: Asked) -> float | None:
@@ -501,18 +351,17 @@ def _otsu(case: Case, clean_up: CleanUp, device: Asked) -> float | None:
 
 
 def _run(
-    case: Case, cut: Cut, clean_up: CleanUp, strokes: NDArray[np.uint8] | None, folder: Path, device: Asked
+    case: Case, cut: Cut, clean_up: CleanUp, strokes: Mapping[str, NDArray[Any]], folder: Path, device: Asked
 ) -> Run:
     run = Run(case, cut, clean_up)
     try:
-        if cut.strokes and strokes is None:
+        if cut.strokes and cut.strokes not in strokes:
             raise ValueError("it needs strokes, which the demo makes from a truth; give one")
         # A map of several grey classes stays one: which of them are objects is left to the scoring.
         classes = any(p.name == "n_classes" for p in catalog.find(cut.method).settings)
         objects = not classes and one_kind(case.truth, case.ignore)
-        whole = {**cut.settings, **clean_up.settings, **({"one_per_object": True} if objects else {})}
-        made = Recipe([Step(cut.method, whole)])
-        arrays = {"image": case.image.data, "markers": strokes}
+        made = Recipe(cut.steps({**clean_up.settings, **({"one_per_object": True} if objects else {})}))
+        arrays = {"image": case.image.data, **strokes}
         result = execute(made, {name: arrays[name] for name in made.inputs}, spacing=case.image.spacing, device=device)
         return _scored(replace(run, recipe=made, result=result), folder)
     except ERRORS as error:
@@ -545,9 +394,10 @@ def _scored(run: Run, folder: Path) -> Run:
     return replace(run, evaluation=scores, object_scores=found_objects, errors=errors)
 
 
-def _write_inputs(case: Case, strokes: NDArray[np.uint8] | None, folder: Path) -> None:
-    if strokes is not None:
-        io.write(folder / "strokes.tif", replace(case.image, data=strokes, metadata={}))
+def _write_inputs(case: Case, strokes: Mapping[str, NDArray[Any]], folder: Path) -> None:
+    for name, painted in strokes.items():
+        path = folder / ("strokes.tif" if name == CLASS_STROKES else f"{name}.tif")
+        io.write(path, replace(case.image, data=painted, metadata={}))
     if case.ours and case.truth is not None:
         io.write(folder / "image.tif", case.image, kind="image")
         io.write(folder / "truth.tif", replace(case.image, data=case.truth))
@@ -570,11 +420,17 @@ def _pictures_of(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
     of_method: dict[str, list[Run]] = {}
     for run in runs:
         of_method.setdefault(run.cut.method, []).append(run)
-    yield "picture.png", [group[0] for group in of_method.values()]
+    yield "picture.png", [_best(group) for group in of_method.values()]
     for method, group in of_method.items():
         best_of_rule = {run.cut.title: run for run in reversed(group)}  # the best is written last
         chosen = group if len(best_of_rule) == 1 else [run for run in group if best_of_rule[run.cut.title] is run]
         yield f"pictures/{method}.png", chosen
+
+
+def _best(group: Sequence[Run]) -> Run:
+    """Return the best run of a method: by its objects where it splits those of another, which hardly moves the IoU."""
+    splits = [run for run in group if run.cut.first is not None and run.object_scores is not None]
+    return max(splits, key=lambda run: run.f1) if splits else group[0]
 
 
 def _panels(case: Case, runs: Sequence[Run]) -> Panels:
@@ -589,8 +445,22 @@ def _panels(case: Case, runs: Sequence[Run]) -> Panels:
 
 def _caption(run: Run) -> str:
     scores = "" if run.evaluation is None else f"IoU {run.iou:.3f}   Dice {run.dice:.3f}   "
+    if run.object_scores is not None:
+        scores += f"F1 {run.f1:.3f}   "
     clean_up = "no clean-up" if not run.clean_up.settings else run.clean_up.title
     return f"{run.cut.title}, {clean_up}:   {scores}{run.found}"
+
+
+def _object_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield what splitting changed in each sample: the objects of Otsu's threshold, and of what split them."""
+    for name in dict.fromkeys(run.case.name for run in runs):
+        scored = [run for run in runs if run.case.name == name and run.object_scores is not None]
+        best = {run.cut.title: run for run in sorted(scored, key=lambda run: run.f1)}
+        titles = ["threshold otsu", *(title for title, run in best.items() if run.cut.first is not None)]
+        words = [f"{title} {best[title].f1:.4f} ({best[title].found})" for title in titles if title in best]
+        if len(words) > 1:
+            n_true = max(run.object_scores.n_true for run in scored if run.object_scores is not None)
+            yield f"{name}, {n_true} objects; F1@0.5 with the best clean-up: {', '.join(words)}"
 
 
 def as_text(table: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -615,7 +485,7 @@ def as_text(table: Sequence[Mapping[str, Any]]) -> list[str]:
         return format(value, digits[name]) if value == value else "-"
 
     lines = [names, *([word(name, row[name]) for name in names] for row in table)]
-    return columns(lines, right=[names.index(name) for name in (*digits, "found")])
+    return columns(lines, right=[names.index(name) for name in (*digits, "found", "split", "merged")])
 
 
 # The folder --------------------------------------------------------------------------------------------

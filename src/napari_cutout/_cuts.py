@@ -1,0 +1,163 @@
+"""What the demo runs: every method that cuts, alone or after Otsu's threshold, and what is done around a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import catalog
+from ._method import Method
+from .recipe import Step
+
+__all__ = ["CLASS_STROKES", "MIDDLES", "CleanUp", "Cut", "clean_ups", "cuts"]
+
+BACKGROUND_RADIUS = 50.0
+"""Half the box of the background subtraction, in pixels; wider than the objects of most images."""
+
+CLASS_STROKES, MIDDLES = "markers", "middles"
+"""What recipes call the strokes: those of classes, background among them, and those with a number for every object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A method with the settings that the demo runs it with.
+
+    Parameters
+    ----------
+    method : str
+        Its name.
+    title : str
+        What the table calls it.
+    settings : mapping
+        Its own settings that differ from the defaults.
+    note : str
+        What one should know about this run.
+    strokes : str
+        What its recipe calls the strokes that it reads; empty if it reads none.
+    first : Cut, optional
+        What runs before it: its labels are split, or are where it may go.
+    """
+
+    method: str
+    title: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    strokes: str = ""
+    first: Cut | None = None
+
+    @property
+    def local(self) -> bool:
+        """True if it compares voxels with their neighbourhood."""
+        return any(p.name == "window" for p in catalog.find(self.method).settings)
+
+    def steps(self, clean_up: Mapping[str, Any]) -> list[Step]:
+        """Return the steps of its recipe, each with those of the settings around a cut that it has."""
+        entry = catalog.find(self.method)
+        known = {p.name for p in entry.settings}
+        settings = {**self.settings, **{name: value for name, value in clean_up.items() if name in known}}
+        inputs = {"markers": self.strokes} if self.strokes else {}
+        if self.first is None:
+            return [Step(self.method, settings, inputs)]
+        before = self.first.steps(clean_up)
+        reads = "labels" if entry.needs == "labels" else "mask"
+        return [*before, Step(self.method, settings, {**inputs, reads: f"step_{len(before)}"})]
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """Steps around a cut.
+
+    Parameters
+    ----------
+    title : str
+        What the table calls them.
+    slug : str
+        What file names call them.
+    settings : mapping
+        The options that they set.
+    """
+
+    title: str
+    slug: str
+    settings: Mapping[str, Any]
+
+
+SPLITS = ("split_touching",)
+"""Methods of labels that find other objects in them; the others number, draw or mark what is there."""
+
+
+def cuts(otsu: float | None, objects: str, *, numbered: bool = True) -> Iterator[Cut]:
+    """Yield every method of the catalog that cuts, those with several rules once for each.
+
+    Methods that number regions cannot tell objects from background: they run inside what Otsu's threshold cut, and so
+    do those that split objects.
+
+    Parameters
+    ----------
+    otsu : float or None
+        Otsu's threshold of the image, for the method that needs a grey level; None if there is none.
+    objects : {"bright", "dark"}
+        What is looked for.
+    numbered : bool
+        True if objects of one kind are looked for, which get a number each; False if classes are.
+    """
+    regions = {entry.name for entry in catalog.methods().values() if _numbers_regions(entry)}
+    for entry in catalog.methods().values():
+        if entry.name in regions or entry.name in SPLITS:
+            if numbered:
+                yield _after_otsu(entry, objects)
+        elif entry.needs != "labels" and not entry.name.startswith("markers_"):
+            yield from _rules(entry, otsu, objects)
+
+
+def _numbers_regions(entry: Method) -> bool:
+    """Tell whether a method divides all of the image: it floods a surface."""
+    return any(p.name == "surface" for p in entry.settings) and not entry.name.startswith("markers_")
+
+
+def _rules(entry: Method, otsu: float | None, objects: str) -> Iterator[Cut]:
+    strokes = CLASS_STROKES if entry.needs == "strokes" else ""
+    side = {"objects": objects} if objects != "bright" else {}
+    given, source = _required(entry, otsu)
+    note = _noted("strokes made from the truth" if strokes else "", source, "dark objects" if side else "")
+    rules: Sequence[str] = next((p.choices for p in entry.settings if p.name == "method"), ())
+    for rule in rules:
+        yield Cut(entry.name, f"{entry.name} {rule}", {"method": rule, **given, **side}, note, strokes)
+    if not rules:
+        yield Cut(entry.name, entry.name, {**given, **side}, note, strokes)
+
+
+def _after_otsu(entry: Method, objects: str) -> Cut:
+    """Return a method that splits what Otsu's threshold cut: by its shape, or by the grey levels inside."""
+    side = {"objects": objects} if objects != "bright" else {}
+    first = Cut("threshold", "threshold otsu", {"method": "otsu", **side})
+    strokes = MIDDLES if entry.needs == "strokes" else ""
+    surface = {} if entry.needs == "labels" or objects == "dark" else {"surface": "inverted"}
+    note = _noted("a stroke in every object of the truth" if strokes else "", "dark objects" if side else "")
+    return Cut(entry.name, f"{entry.name} after otsu", surface, note, strokes, first)
+
+
+def _noted(*texts: str) -> str:
+    return ", ".join(text for text in texts if text)
+
+
+def _required(entry: Method, otsu: float | None) -> tuple[dict[str, Any], str]:
+    """Return settings without a default that the demo knows a value for, and where it comes from."""
+    asked = [p for p in entry.settings if p.required and p.grey_level]
+    if otsu is None or not asked:
+        return {}, ""
+    return {p.name: (otsu,) if p.type is tuple else otsu for p in asked}, f"at Otsu's {otsu:g}"
+
+
+def clean_ups(ndim: int) -> tuple[CleanUp, ...]:
+    """Return what is done around a cut: nothing, smoothing, clean-up, and uneven background removed first."""
+    smallest = 30 if ndim == 2 else 100
+    tidy = {"sigma": 1.0, "fill_holes": True, "min_size": smallest}
+    level = {"background_radius": BACKGROUND_RADIUS, **tidy}
+    return (
+        CleanUp("none", "", {}),
+        CleanUp("smooth 1", "smooth", {"sigma": 1.0}),
+        CleanUp(f"smooth 1, fill, min {smallest}", "smooth-fill", tidy),
+        CleanUp(f"background {BACKGROUND_RADIUS:g}, smooth 1, fill, min {smallest}", "background-smooth-fill", level),
+    )
