@@ -14,7 +14,7 @@ from .._compiled import bare
 from .._monitor import stage, tick
 from ._bucket_queue import Queue, new_queue, next_level, push
 from ._keys import OUTSIDE
-from ._voxel_grid import Grid, fill, grid_of, neighbour_steps, place_of, precedes, taken
+from ._voxel_grid import Grid, fill, grid_of, neighbour_steps, place_of, taken
 
 __all__ = ["flood", "levels", "regional_minima"]
 
@@ -72,7 +72,7 @@ def flood(
     steps, voxels, turn = neighbour_steps(grid, connectivity), np.empty(grid.size, np.int32), np.zeros(1, np.uint32)
     stage("flooding")
     passed = 0
-    while (n := _flood_on(queue, records, walls, grid, steps, voxels, turn, STEP)) > 0:
+    while (n := _flood_on(queue, records, walls, steps, voxels, turn, STEP)) > 0:
         passed += n
         tick(passed, key.size)
     del queue, voxels, walls
@@ -241,7 +241,6 @@ def _flood_on(
     queue: Queue,
     records: NDArray[np.uint32],
     walls: NDArray[np.int32],
-    grid: Grid,
     steps: NDArray[np.int32],
     voxels: NDArray[np.int32],
     turn: NDArray[np.uint32],
@@ -277,7 +276,7 @@ def _flood_on(
                         else:
                             push(q, key, state, bits, coarse, waiting, lows, links, fine, nodes)
                     elif there != label and records[q, KEY] == now:
-                        records[q, LABEL] = _first_to_reach(records, walls, grid, steps, q, now | PASSED)
+                        records[q, LABEL] = _first_to_reach(records, walls, steps, q, now | PASSED)
             begin = end
         passed += n
     return passed
@@ -285,17 +284,14 @@ def _flood_on(
 
 @bare
 def _first_to_reach(
-    records: NDArray[np.uint32], walls: NDArray[np.int32], grid: Grid, steps: NDArray[np.int32], q: int, passed: int
+    records: NDArray[np.uint32], walls: NDArray[np.int32], steps: NDArray[np.int32], q: int, passed: int
 ) -> Any:
     """Return the label of the first neighbour in scan order among those passed in this turn."""
-    first = -1
-    for k in range(steps.shape[1]):
+    for k in range(steps.shape[1]):  # in scan order
         r = q + steps[q & 63, k]
-        if records[r, KEY] != passed or (walls.size > 0 and walls[r, 0] != walls[q, 0]):
-            continue
-        if first < 0 or precedes(grid, r, first):
-            first = r
-    return records[first, LABEL]
+        if records[r, KEY] == passed and (walls.size == 0 or walls[r, 0] == walls[q, 0]):
+            return records[r, LABEL]
+    return BEYOND  # never: it was passed in this turn who asks
 
 
 # Levels ------------------------------------------------------------------------------------------------

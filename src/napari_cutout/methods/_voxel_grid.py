@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .._compiled import bare
 
-__all__ = ["MAX_VOXELS", "Grid", "fill", "grid_of", "neighbour_steps", "place_of", "precedes", "taken"]
+__all__ = ["MAX_VOXELS", "Grid", "fill", "grid_of", "neighbour_steps", "place_of", "taken"]
 
 BRICK = 64
 """Voxels of a brick."""
@@ -110,22 +110,6 @@ def place_of(grid: Grid, z: int, y: int, x: int) -> int:
     brick = ((z >> grid.bz) * grid.my + (y >> grid.by)) * grid.mx + (x >> grid.bx)
     inner = (z & ((1 << grid.bz) - 1)) << grid.by | (y & ((1 << grid.by) - 1))
     return brick << 6 | inner << grid.bx | (x & ((1 << grid.bx) - 1))
-
-
-@bare
-def precedes(grid: Grid, p: int, q: int) -> bool:
-    """Tell whether the voxel at place `p` comes before the one at `q` in scan order."""
-    return _scan_index(grid, p) < _scan_index(grid, q)
-
-
-@bare
-def _scan_index(grid: Grid, p: int) -> int:
-    brick, local = p >> 6, p & 63
-    x = (brick % grid.mx) << grid.bx | (local & ((1 << grid.bx) - 1))
-    brick //= grid.mx
-    y = (brick % grid.my) << grid.by | ((local >> grid.bx) & ((1 << grid.by) - 1))
-    z = (brick // grid.my) << grid.bz | (local >> (grid.bx + grid.by))
-    return ((z * (grid.my << grid.by)) + y) * (grid.mx << grid.bx) + x
 
 
 @bare
