@@ -206,6 +206,8 @@ class Stitch:
         ``apply(tile, known, *blocks) -> block`` of the tile's own voxels.
     dtype : str
         The dtype of the result.
+    largest : int
+        Voxels of the largest host array that is done whole; a larger one is done in tiles as well.
     """
 
     whole: Callable[..., Array]
@@ -214,6 +216,7 @@ class Stitch:
     known: Callable[[Any, Tile], Any]
     apply: Callable[..., Array]
     dtype: str
+    largest: int = 2**62
 
 
 Plan = PerVoxel | Halo | Reduce | Stitch
@@ -256,7 +259,16 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
             stage("labelling voxels")
             return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width)
         case Stitch():
-            return plan.whole(*arrays)
+            return _run_whole(plan, arrays)
+
+
+def _run_whole(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
+    first: Array = arrays[0]
+    if is_host(first) and first.size > plan.largest:
+        from .blockwise import run_in_tiles
+
+        return run_in_tiles(plan, arrays)
+    return plan.whole(*arrays)
 
 
 def gathered(start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:

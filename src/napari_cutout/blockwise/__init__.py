@@ -8,6 +8,15 @@ from __future__ import annotations
 
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
-from ._plans import compute, decided, run_lazy, watched
+from ._plans import compute, decided, run_in_tiles, run_lazy, watched
 
-__all__ = ["compute", "decided", "lazy_components", "lazy_fill_holes", "lazy_squared_distance", "run_lazy", "watched"]
+__all__ = [
+    "compute",
+    "decided",
+    "lazy_components",
+    "lazy_fill_holes",
+    "lazy_squared_distance",
+    "run_in_tiles",
+    "run_lazy",
+    "watched",
+]

@@ -14,6 +14,9 @@ from .._monitor import resumed, stage, tick, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Stitch
 from ._stitch import run_stitched
 
+TILE_VOXELS = 1 << 22
+"""Voxels of a tile of an array in memory."""
+
 
 def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
     """Run a plan on dask arrays.
@@ -41,6 +44,29 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
             return map_blocks(apply, arrays, dtype, model, width=width)
         case Stitch():
             return run_stitched(plan, arrays)
+
+
+def run_in_tiles(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
+    """Run a plan in tiles on host arrays that are too large to be done whole.
+
+    Parameters
+    ----------
+    plan : Stitch
+        What to do.
+    arrays : sequence of host array or None
+        Of one shape.
+
+    Returns
+    -------
+    host array
+        The result.
+    """
+    import dask.array as da
+
+    first: Array = arrays[0]
+    edge = max(round(TILE_VOXELS ** (1 / first.ndim)), 1)
+    lazy = [None if a is None else da.from_array(a, chunks=edge) for a in arrays]
+    return compute(run_lazy(plan, *lazy))
 
 
 def map_blocks(

@@ -14,6 +14,7 @@ from .._array import Array, to_numpy
 from .._compiled import bare
 from .._plan import Exchange, Stitch, Tile
 from ._tiles import Padded, padded_levels
+from ._voxel_grid import MAX_VOXELS
 
 __all__ = ["minima_plan"]
 
@@ -37,6 +38,7 @@ def minima_plan(whole: Any, connectivity: int) -> Stitch:
         lambda state, tile: None if state is None else state[tile.number],
         partial(_numbered, connectivity=connectivity),
         "int32",
+        MAX_VOXELS,
     )
 
 

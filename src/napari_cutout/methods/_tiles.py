@@ -30,6 +30,7 @@ from . import _flood
 from ._keys import OUTSIDE, WIDE_OUTSIDE, narrowed, wide_keys, wide_raised_keys
 from ._markers import check_marker_values, no_markers
 from ._tile_loops import EXIT, OPEN, UNKNOWN, climb, contract, lower_neighbours, resolve, spread
+from ._voxel_grid import MAX_VOXELS
 
 __all__ = ["Padded", "flood_plan", "levels_plan", "padded_levels"]
 
@@ -48,6 +49,7 @@ def flood_plan(whole: Any, connectivity: int) -> Stitch:
         _known,
         partial(_labelled, **look),
         "int32",
+        MAX_VOXELS,
     )
 
 
@@ -76,6 +78,7 @@ def levels_plan(whole: Any, depth: Any, connectivity: int) -> Stitch:
         _known,
         partial(_filled, connectivity=connectivity),
         "uint64",
+        MAX_VOXELS,
     )
 
 
