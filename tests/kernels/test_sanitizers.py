@@ -46,7 +46,7 @@ def run_under(sanitizer: str, *command: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.parametrize("body", BODIES)
 def test_kernels_are_clean(body: str, sanitizer: str) -> None:
     file, chosen = BODIES[body]
-    quiet = ("-p", "no:cacheprovider", "-p", "no:xvfb", "-q", "-x", "--must-run=kernels")
+    quiet = ("-pno:cacheprovider", "-pno:xvfb", "-qxs", "--must-run=kernels")  # not captured, or the report is lost
     run = run_under(sanitizer, "-m", "pytest", *quiet, str(HERE / file), "-k", f"({chosen}) and not cupy")
     assert run.returncode == 0, f"{run.stdout[-3000:]}{run.stderr[:3000]}"
 
