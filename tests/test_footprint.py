@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -116,3 +121,78 @@ def test_objects_numbered_on_from_frame_to_frame(axes: str, small_blocks: None) 
     recipe = nc.Recipe([nc.Step("threshold", {"one_per_object": True})], nc.Selection(axes, each="t"))
     said = footprint(recipe, image.shape, 2)
     assert 0.75 <= said / measured(recipe, image.astype("uint16")) <= 1.6
+
+
+# Loops that lay out room for the worst case and fill what they need of it, which only the system can tell ----------
+
+FLOODS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "integers": ("watershed", {}, "uint16"),
+    "floats": ("watershed", {}, "float32"),
+    "gradient": ("watershed", {"surface": "gradient"}, "uint16"),
+    "smoothed": ("watershed", {"sigma": 1.0}, "float32"),
+    "few regions": ("watershed", {"min_size": 10}, "uint16"),
+    "from minima": ("watershed_from_minima", {"depth": 5.0}, "uint16"),
+    "from minima of floats": ("watershed_from_minima", {"depth": 5.0, "sigma": 1.0}, "float32"),
+    "minima": ("markers_from_minima", {"depth": 5.0}, "uint16"),
+    "mask": ("split_touching", {}, "bool"),
+    "objects": ("split_touching", {"min_separation": 4.0}, "int32"),
+    "middles": ("markers_from_distance", {}, "int32"),
+}
+CHILD = """
+import gc, json, sys
+import numpy as np
+import napari_cutout as nc
+from napari_cutout import _plan, catalog
+
+_plan.BLOCK_VOXELS = 1 << 16
+shape, cases = json.loads(sys.argv[1])
+
+def size(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+def inputs(method, dtype):
+    noise = np.random.default_rng(0).integers(0, 100, shape)
+    if catalog.find(method).source.name == "labels":
+        return {"labels": (noise < 30).astype(dtype)}
+    held = {"image": noise.astype(dtype)}
+    if catalog.find(method).needs == "strokes":
+        held["markers"] = np.zeros(shape, np.uint8)
+        held["markers"][::20, ::20, ::20] = 1
+    return held
+
+for method, settings, dtype in cases:
+    held = inputs(method, dtype)
+    recipe = nc.Recipe([nc.Step(method, settings, {name: name for name in held})])
+    nc.execute(recipe, {name: array[:8, :8, :8] for name, array in held.items()}, device="cpu")  # compiles
+    gc.collect()
+    open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+    before = size("VmRSS")
+    nc.execute(recipe, held, device="cpu")
+    print(size("VmHWM") - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def touched() -> dict[str, int]:
+    """Run every case in a process whose memory goes back to the system at once; return the bytes that each took."""
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("needs /proc/self/clear_refs, which tells the peak of a process anew")
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    asked = json.dumps([SHAPE, list(FLOODS.values())])
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, asked],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+    )
+    return dict(zip(FLOODS, map(int, done.stdout.split()), strict=True))
+
+
+@pytest.mark.parametrize("case", FLOODS)
+def test_what_a_flood_is_said_to_take_is_what_it_fills(case: str, touched: dict[str, int], small_blocks: None) -> None:
+    method, settings, dtype = FLOODS[case]
+    said = footprint(nc.Recipe([nc.Step(method, settings)]), SHAPE, np.dtype(dtype).itemsize)
+    assert 0.8 <= said / touched[case] <= 1.25
