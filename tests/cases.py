@@ -10,8 +10,19 @@ from scipy import ndimage
 from napari_cutout import catalog
 from napari_cutout._method import Method
 
-IMAGE_METHODS = [entry for entry in catalog.methods().values() if entry.source.name == "image"]
-"""The methods that cut images; the others work on labels."""
+METHODS = list(catalog.methods().values())
+
+IMAGE_METHODS = [entry for entry in METHODS if entry.source.name == "image"]
+"""The methods that cut images into classes, or flood them."""
+
+LABEL_METHODS = [entry for entry in METHODS if entry.source.name == "labels"]
+"""The methods that work on labels."""
+
+CUTS = [entry for entry in IMAGE_METHODS if any(p.name == "one_per_object" for p in entry.settings)]
+"""The methods that give a class to every voxel by its grey level, and may number objects afterwards."""
+
+FLOODS = [entry for entry in IMAGE_METHODS if entry not in CUTS]
+"""The methods that number regions by the order of the grey levels."""
 
 
 def two_humps(shape: tuple[int, ...], seed: int = 0, dtype: str = "uint16") -> np.ndarray:

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from napari_cutout import kernels
+
 from . import strict
+from .kernels.cpu_module import CpuModule, why_no_compiler
 
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile(
@@ -73,9 +76,24 @@ LIBRARIES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.fixture(params=LIBRARIES)
-def to_library(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
-    """Return a function that copies a host array to one of the array libraries."""
+def to_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    """Return a function that copies a host array to one of the array libraries; kernels of all but NumPy run too."""
+    monkeypatch.setitem(kernels.LOADERS, "array_api_strict", on_the_cpu)
     return LIBRARIES[request.param]
+
+
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the launch code of kernels run on the CPU, for the length of a test, on NumPy arrays too."""
+    for library in ("numpy", "array_api_strict"):
+        monkeypatch.setitem(kernels.LOADERS, library, on_the_cpu)
+
+
+def on_the_cpu(source: Path, options: tuple[str, ...]) -> CpuModule:
+    """Compile kernels for the CPU, or skip the test that asks for them."""
+    if reason := why_no_compiler():
+        pytest.skip(f"the kernels cannot be compiled for the CPU: {reason}")
+    return CpuModule(source, options)
 
 
 @pytest.fixture

@@ -13,52 +13,71 @@ import napari_cutout as nc
 from napari_cutout import _array
 from napari_cutout._method import REAL_DTYPES, Method
 
-from .cases import IMAGE_METHODS, arrays_of, same_partition, settings_of, two_humps
+from .cases import (
+    CUTS,
+    FLOODS,
+    IMAGE_METHODS,
+    LABEL_METHODS,
+    METHODS,
+    arrays_of,
+    same_partition,
+    settings_of,
+    tie_free,
+    two_humps,
+)
 from .conftest import read_only
 
-METHODS = IMAGE_METHODS
 SHAPES = [(23, 31), (6, 17, 19), (1, 17, 19), (9, 17, 1)]
+SMOOTHING: dict[str, Any] = {"background_radius": 6.0, "median_radius": 1, "sigma": 0.7}
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "objects": {"one_per_object": True, "connectivity": 3},
-    "all": {
-        "background_radius": 6.0,
-        "median_radius": 1,
-        "sigma": 0.7,
-        "fill_holes": True,
-        "clear_border": True,
-        "min_size": 3,
-    },
+    "all": SMOOTHING | {"fill_holes": True, "clear_border": True, "min_size": 3},
+}
+REGION_OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "all": SMOOTHING | {"min_size": 3},
+    "inside": {"clear_border": True},
 }
 
 every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
+every_image_method = pytest.mark.parametrize("entry", IMAGE_METHODS, ids=lambda m: m.name)
+every_cut = pytest.mark.parametrize("entry", CUTS, ids=lambda m: m.name)
+every_flood = pytest.mark.parametrize("entry", FLOODS, ids=lambda m: m.name)
+every_label_method = pytest.mark.parametrize("entry", LABEL_METHODS, ids=lambda m: m.name)
+all_options = pytest.mark.parametrize(
+    ("entry", "options"),
+    [
+        *(pytest.param(m, more, id=f"{m.name}-{name}") for m in CUTS for name, more in OPTIONS.items()),
+        *(pytest.param(m, more, id=f"{m.name}-{name}") for m in FLOODS for name, more in REGION_OPTIONS.items()),
+    ],
+)
 
 
 def run(entry: Method, image: np.ndarray, **more: Any) -> Any:
     return entry(**arrays_of(entry, image), **settings_of(entry) | more)
 
 
-@every_method
+@all_options
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("options", OPTIONS)
 def test_every_library_gives_the_same_labels_and_keeps_its_inputs(
-    entry: Method, shape: tuple[int, ...], options: str, to_library: Any
+    entry: Method, shape: tuple[int, ...], options: dict[str, Any], to_library: Any
 ) -> None:
-    image = two_humps(shape, dtype="uint8" if options == "plain" else "float32")
+    image = two_humps(shape, dtype="float32" if options else "uint8")
     arrays = arrays_of(entry, image)
     given = {name: to_library(array) for name, array in arrays.items()}
-    labels = entry(**given, **settings_of(entry), **OPTIONS[options])
+    labels = entry(**given, **settings_of(entry), **options)
     assert type(labels) is type(given["image"])
     assert labels.device == given["image"].device
     assert tuple(labels.shape) == shape
-    assert _array.dtype_name(labels) == ("int32" if options == "objects" else "uint8")
-    expected = entry(**arrays, **settings_of(entry), **OPTIONS[options])
+    assert _array.dtype_name(labels) == ("int32" if entry in FLOODS or "one_per_object" in options else "uint8")
+    expected = entry(**arrays, **settings_of(entry), **options)
     np.testing.assert_array_equal(_array.to_numpy(labels), expected)
     for name, array in arrays.items():
         np.testing.assert_array_equal(_array.to_numpy(given[name]), array)
 
 
-@every_method
+@every_image_method
 @pytest.mark.parametrize("dtype", REAL_DTYPES)
 def test_any_real_dtype_gives_the_labels_of_the_widest(entry: Method, dtype: str) -> None:
     image = two_humps((21, 30), dtype="int8" if dtype == "int8" else "uint8").astype(dtype)
@@ -74,14 +93,14 @@ def _fixed_scale(entry: Method) -> dict[str, Any]:
     return {"r": 60.0} if entry.name == "sauvola" else {}
 
 
-@every_method
+@every_image_method
 def test_strides_do_not_matter(entry: Method) -> None:
     image = two_humps((40, 44), dtype="float32")
     view = np.asfortranarray(image)[::-1, 3::2]
     np.testing.assert_array_equal(run(entry, view), run(entry, np.ascontiguousarray(view)))
 
 
-@every_method
+@every_cut
 @pytest.mark.parametrize("move", [lambda a: a[::-1], lambda a: a[..., ::-1], np.transpose], ids=["z", "x", "T"])
 def test_flips_and_transposition_move_the_labels(entry: Method, move: Any) -> None:
     image = two_humps((12, 15, 14), dtype="uint16")
@@ -94,22 +113,36 @@ def test_flips_and_transposition_move_the_labels(entry: Method, move: Any) -> No
     assert same_partition(numbered, move(run(entry, image, one_per_object=True, **options)))
 
 
-@every_method
+@every_flood
+@pytest.mark.parametrize("move", [lambda a: a[::-1], lambda a: a[..., ::-1], np.transpose], ids=["z", "x", "T"])
+@pytest.mark.parametrize("connectivity", [1, 3])
+def test_flips_and_transposition_move_the_regions(entry: Method, move: Any, connectivity: int) -> None:
+    image = tie_free((12, 15, 14), seed=2)  # where voxels tie, the first in scan order wins
+    regions = run(entry, image, connectivity=connectivity)
+    moved = run(entry, np.ascontiguousarray(move(image)), connectivity=connectivity)
+    assert len(np.unique(moved)) > 1
+    assert same_partition(moved, move(regions))
+    if entry.needs == "strokes":
+        np.testing.assert_array_equal(moved, move(regions))
+
+
+@all_options
 @pytest.mark.parametrize("chunks", [(5, 17, 19), (4, 6, 7)], ids=str)
-@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
-def test_dask_gives_the_labels_of_the_whole(entry: Method, chunks: tuple[int, ...], options: str, dtype: str) -> None:
+def test_dask_gives_the_labels_of_the_whole(
+    entry: Method, chunks: tuple[int, ...], options: dict[str, Any], dtype: str
+) -> None:
     image = two_humps((11, 17, 19), seed=3, dtype=dtype)
     arrays = arrays_of(entry, image)
     lazy = {name: da.from_array(array, chunks) for name, array in arrays.items()}
-    labels = entry(**lazy, **settings_of(entry), **OPTIONS[options])
+    labels = entry(**lazy, **settings_of(entry), **options)
     assert isinstance(labels, da.Array)
-    whole = entry(**arrays, **settings_of(entry), **OPTIONS[options])
+    whole = entry(**arrays, **settings_of(entry), **options)
     assert labels.dtype == whole.dtype
     np.testing.assert_array_equal(labels.compute(scheduler="sync"), whole)
 
 
-@every_method
+@every_image_method
 def test_steps_before_the_cut_are_those_of_processing(entry: Method) -> None:
     image = two_humps((30, 30), dtype="uint8")
     smooth = nc.gaussian(nc.median(image, radius=1), sigma=0.8)
@@ -118,7 +151,7 @@ def test_steps_before_the_cut_are_those_of_processing(entry: Method) -> None:
     np.testing.assert_array_equal(at_once, entry(**arrays, **settings_of(entry), **_fixed_scale(entry)))
 
 
-@every_method
+@every_image_method
 def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
     image = two_humps((30, 33), dtype="float32")
     mask = np.zeros(image.shape, bool)
@@ -126,18 +159,19 @@ def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
     spoilt = image.copy()
     spoilt[~mask] = 1e9
     arrays = arrays_of(entry, image) | {"mask": mask}
-    labels = entry(**arrays | {"image": spoilt}, **settings_of(entry), fill_holes=True)
+    filling = {"fill_holes": True} if entry in CUTS else {}
+    labels = entry(**arrays | {"image": spoilt}, **settings_of(entry), **filling)
     assert labels.any()
     assert not labels[~mask].any()
     spoilt[~mask] = -1e9
-    again = entry(**arrays | {"image": spoilt}, **settings_of(entry), fill_holes=True)
+    again = entry(**arrays | {"image": spoilt}, **settings_of(entry), **filling)
     np.testing.assert_array_equal(labels, again)
     holes = image.copy()
     holes[7, 9], holes[20, 11:15] = np.nan, np.nan
     keep = ~np.isnan(holes)
     without = entry(**arrays_of(entry, image) | {"image": holes}, **settings_of(entry))
     assert not without[~keep].any()
-    for more in ({"fill_holes": True}, {"fill_holes": True, "one_per_object": True}):
+    for more in (filling, filling | {"one_per_object": True}) if entry in CUTS else ():
         filled = entry(**arrays_of(entry, image) | {"image": holes}, **settings_of(entry), **more)
         assert not filled[~keep].any()
     filled = np.where(keep, image, 0).astype(np.float32)
@@ -145,7 +179,7 @@ def test_mask_and_nan_are_background_and_do_not_count(entry: Method) -> None:
     np.testing.assert_array_equal(without, expected)
 
 
-@every_method
+@every_image_method
 @pytest.mark.parametrize(
     ("image", "sentence"),
     [
@@ -171,7 +205,7 @@ def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> Non
         entry(image, **({"markers": markers} if entry.needs == "strokes" else {}), **settings_of(entry))
 
 
-@every_method
+@every_image_method
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
@@ -202,6 +236,9 @@ def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> Non
     ],
 )
 def test_bad_arguments_are_refused(entry: Method, more: dict[str, Any], sentence: str) -> None:
+    (name,) = more
+    if name not in {p.name for p in entry.params}:
+        sentence = f"unexpected keyword argument '{name}'"
     with pytest.raises((ValueError, TypeError), match=sentence):
         run(entry, two_humps((20, 20)), **more)
 
@@ -218,14 +255,14 @@ def test_settings_out_of_range_are_refused_by_name_and_value(entry: Method) -> N
                 run(entry, image, **{param.name: kind(value)})
 
 
-@every_method
+@every_image_method
 def test_mixed_libraries_are_refused(entry: Method) -> None:
     image = two_humps((12, 12))
     with pytest.raises(TypeError, match="one library, got numpy and dask"):
         run(entry, image, mask=da.ones(image.shape, dtype=bool))
 
 
-@every_method
+@pytest.mark.parametrize("entry", [m for m in IMAGE_METHODS if m.name != "watershed"], ids=lambda m: m.name)
 @pytest.mark.parametrize("fill", [np.nan, np.inf])
 def test_images_without_a_finite_voxel_are_refused(entry: Method, fill: float) -> None:
     arrays = arrays_of(entry, two_humps((12, 12)))
@@ -234,7 +271,17 @@ def test_images_without_a_finite_voxel_are_refused(entry: Method, fill: float) -
         entry(**arrays, **settings_of(entry))
 
 
-@every_method
+@every_flood
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_a_constant_image_is_one_plateau(entry: Method, dtype: str) -> None:
+    image = np.full((6, 6), 7, dtype)
+    if dtype.startswith("float"):
+        image[0, 0] = np.nan
+    arrays = {"image": image} | ({"markers": np.eye(6, dtype=int)} if entry.needs == "strokes" else {})
+    np.testing.assert_array_equal(entry(**arrays), (image == 7).astype(int))
+
+
+@every_cut
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
 def test_constant_images_are_refused(entry: Method, dtype: str) -> None:
     if entry.name == "threshold_at":
@@ -254,17 +301,18 @@ def test_constant_images_are_refused(entry: Method, dtype: str) -> None:
         entry(**arrays, **settings_of(entry))
 
 
-@every_method
+@every_image_method
 def test_integers_that_floats_cannot_tell_apart_are_refused(entry: Method) -> None:
     image = 2**60 + np.arange(100).reshape(10, 10)
-    if entry.name in ("threshold_at", "classes_at", "sauvola", "niblack", "local_mean"):
-        run(entry, image)
+    arrays = {"image": image} | ({"markers": np.eye(10, dtype=int)} if entry.needs == "strokes" else {})
+    if entry.name in ("threshold_at", "classes_at", "sauvola", "niblack", "local_mean", "watershed"):
+        entry(**arrays, **settings_of(entry))
         return
     with pytest.raises(ValueError, match=rf"integers {2**60} to {2**60 + 99}, which float64 cannot tell apart"):
-        run(entry, image)
+        entry(**arrays, **settings_of(entry))
 
 
-@every_method
+@every_image_method
 def test_unknown_shapes_are_refused(entry: Method) -> None:
     lazy = da.from_array(np.arange(60).reshape(12, 5))
     lazy = lazy[lazy[:, 0] > 10]
@@ -273,7 +321,7 @@ def test_unknown_shapes_are_refused(entry: Method) -> None:
         entry(**arrays, **settings_of(entry))
 
 
-@every_method
+@every_image_method
 def test_same_call_same_answer(entry: Method) -> None:
     image = two_humps((64, 64, 30))
     np.testing.assert_array_equal(run(entry, image, sigma=0.5), run(entry, image, sigma=0.5))
@@ -291,24 +339,103 @@ def test_docstring_describes_every_parameter(entry: Method) -> None:
     assert getattr(nc, entry.name) is entry.func
 
 
-@every_method
+@every_image_method
 def test_defaults_of_the_shared_options_are_off(entry: Method) -> None:
     image = two_humps((30, 30), dtype="uint8")
     off = {p.name: p.default for p in entry.settings if p.option}
     np.testing.assert_array_equal(run(entry, image), run(entry, image, **off))
-    assert [p.name for p in entry.settings if p.option] == list(nc.Options.__annotations__)
+    shared = nc.Options if entry in CUTS else nc.RegionOptions
+    assert [p.name for p in entry.settings if p.option] == list(shared.__annotations__)
 
 
 @pytest.mark.gpu
-@every_method
-@pytest.mark.parametrize("options", OPTIONS)
+@all_options
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64", "int32"])
-def test_gpu_gives_the_labels_of_the_host(entry: Method, options: str, dtype: str, to_gpu: Any) -> None:
+def test_gpu_gives_the_labels_of_the_host(entry: Method, options: dict[str, Any], dtype: str, to_gpu: Any) -> None:
     image = two_humps((24, 40, 33), dtype=dtype)
     arrays = arrays_of(entry, image)
-    labels = entry(**{n: to_gpu(a) for n, a in arrays.items()}, **settings_of(entry), **OPTIONS[options])
-    expected = entry(**arrays, **settings_of(entry), **OPTIONS[options])
+    labels = entry(**{n: to_gpu(a) for n, a in arrays.items()}, **settings_of(entry), **options)
+    expected = entry(**arrays, **settings_of(entry), **options)
     np.testing.assert_array_equal(_array.to_numpy(labels), expected)
+
+
+# Methods that begin with labels --------------------------------------------------------------------------
+
+
+@every_label_method
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_library_gives_the_same_labels_of_labels(entry: Method, shape: tuple[int, ...], to_library: Any) -> None:
+    labels = arrays_of(entry, two_humps(shape))["labels"]
+    given = to_library(labels)
+    found = entry(given, **settings_of(entry))
+    assert type(found) is type(given)
+    assert found.device == given.device
+    expected = entry(labels, **settings_of(entry))
+    assert _array.dtype_name(found) == _array.dtype_name(expected)
+    assert expected.any()
+    np.testing.assert_array_equal(_array.to_numpy(found), expected)
+    np.testing.assert_array_equal(_array.to_numpy(given), labels)
+
+
+@every_label_method
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_labels_of_any_integers_give_the_same(entry: Method, dtype: str) -> None:
+    labels = arrays_of(entry, two_humps((21, 30)))["labels"].astype(dtype)
+    expected = entry(labels.astype(np.int64), **settings_of(entry))
+    np.testing.assert_array_equal(entry(labels, **settings_of(entry)), expected)
+    swapped = labels.astype(labels.dtype.newbyteorder())
+    np.testing.assert_array_equal(entry(swapped, **settings_of(entry)), expected)
+
+
+@every_label_method
+def test_strides_of_labels_do_not_matter(entry: Method) -> None:
+    view = np.asfortranarray(arrays_of(entry, two_humps((40, 44)))["labels"])[::-1, 3::2]
+    expected = entry(np.ascontiguousarray(view), **settings_of(entry))
+    np.testing.assert_array_equal(entry(view, **settings_of(entry)), expected)
+
+
+@every_label_method
+@pytest.mark.parametrize("chunks", [(5, 17, 19), (4, 6, 7)], ids=str)
+def test_dask_gives_the_labels_of_whole_labels(entry: Method, chunks: tuple[int, ...]) -> None:
+    labels = arrays_of(entry, two_humps((11, 17, 19), seed=3))["labels"]
+    lazy = entry(da.from_array(labels, chunks), **settings_of(entry))
+    assert isinstance(lazy, da.Array)
+    whole = entry(labels, **settings_of(entry))
+    assert lazy.dtype == whole.dtype
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), whole)
+
+
+@every_label_method
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        pytest.param(np.zeros((0, 5), np.uint8), r"labels has shape \(0, 5\) and so no voxels", id="empty"),
+        pytest.param(np.zeros(9, np.uint8), r"labels must be 2-D \(Y, X\) or 3-D .* got shape \(9,\)", id="1-D"),
+        pytest.param(np.zeros((2, 2, 2, 2), np.uint8), r"got shape \(2, 2, 2, 2\)", id="4-D"),
+        pytest.param(np.zeros((5, 5)), "labels must hold integers, got dtype float64", id="floats"),
+        pytest.param(np.zeros((5, 5), complex), "labels must hold integers, got dtype complex128", id="complex"),
+        pytest.param(np.zeros((5, 5), object), "labels must hold integers, got dtype object", id="objects"),
+        pytest.param([[1, 2], [3, 4]], "an array was expected, got list", id="list"),
+    ],
+)
+def test_bad_labels_are_refused(entry: Method, labels: Any, sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        entry(labels, **settings_of(entry))
+
+
+@every_label_method
+def test_no_objects_in_no_objects_out(entry: Method) -> None:
+    labels = np.zeros((6, 7), np.uint16)
+    assert not entry(labels, **settings_of(entry)).any()
+
+
+@pytest.mark.gpu
+@every_label_method
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "int32", "int64"])
+def test_gpu_gives_the_labels_of_labels_on_the_host(entry: Method, dtype: str, to_gpu: Any) -> None:
+    labels = arrays_of(entry, two_humps((24, 40, 33)))["labels"].astype(dtype)
+    found = entry(to_gpu(labels), **settings_of(entry))
+    np.testing.assert_array_equal(_array.to_numpy(found), entry(labels, **settings_of(entry)))
 
 
 def test_read_only_arrays_are_read_only() -> None:

@@ -15,9 +15,9 @@ from napari_cutout._method import Method
 from napari_cutout._statistics import Enough, Gathering, Key, Known, pooled, swept, using
 from napari_cutout.recipe import Recipe, Step
 
-from .cases import IMAGE_METHODS, arrays_of, strokes, two_humps
+from .cases import CUTS, FLOODS, arrays_of, strokes, two_humps
 
-METHODS = IMAGE_METHODS
+METHODS = CUTS
 every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
 
 
@@ -79,6 +79,19 @@ def test_pooled_frames_are_cut_as_their_stack_is(entry: Method, settings: dict[s
         expected = entry(**arrays_of(entry, image), **settings)
         assert len(np.unique(expected)) > 1
     np.testing.assert_array_equal(result.labels, expected)
+
+
+@pytest.mark.parametrize("entry", FLOODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("more", [{}, {"min_size": 30}, {"clear_border": True}], ids=str)
+def test_pooled_frames_are_flooded_one_by_one_from_minima_of_one_depth(entry: Method, more: dict[str, Any]) -> None:
+    image = movie()
+    given = arrays_of(entry, image)
+    result = nc.execute(Recipe([Step(entry.name, more)], nc.Selection("tyx", each="t", pooled=True)), given)
+    with nc.watch() as watched:
+        entry(**given)
+    depth = {"depth": watched.facts["depth"]} if "depth" in watched.facts else {}
+    assert result.provenance["facts"].get("depth") == watched.facts.get("depth")
+    np.testing.assert_array_equal(result.labels, frame_by_frame(entry, given, more | depth))
 
 
 def frame_by_frame(entry: Method, given: dict[str, np.ndarray], settings: dict[str, Any]) -> np.ndarray:

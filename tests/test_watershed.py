@@ -251,6 +251,13 @@ def test_markers_outside_are_left_out() -> None:
     assert watched.facts["n_markers"] == 2
 
 
+def test_a_mask_of_numbers_has_no_walls_inside() -> None:
+    image, markers = tie_free((20, 21), 1), scattered((20, 21), 6, seed=1)
+    mask = np.random.default_rng(0).choice([-1, 0, 1, 2, 70_000], (20, 21))
+    mask[markers > 0] = 2
+    np.testing.assert_array_equal(nc.watershed(image, markers, mask), nc.watershed(image, markers, mask != 0))
+
+
 # Every dtype -------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from napari_cutout._array import dtype_name, to_numpy
 from napari_cutout.methods import _basins, _flood
 
 from .. import strict
+from ..cases import scattered, tie_free
 from ..conftest import read_only
 from ..reference import watershed as reference
 
@@ -162,18 +163,6 @@ def test_nothing_is_converted_to_numpy_on_the_way(image: str) -> None:
     ):
         assert got.device == strict.DEVICE
         check(got, expected, case)
-
-
-def tie_free(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Return smooth noise with every level once."""
-    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), 1.5)
-    return np.argsort(np.argsort(noise.ravel())).reshape(shape).astype(np.uint32)
-
-
-def scattered(shape: tuple[int, ...], n: int, seed: int) -> np.ndarray:
-    markers = np.zeros(shape, np.int32)
-    markers.ravel()[np.random.default_rng(seed).choice(markers.size, n, replace=False)] = np.arange(1, n + 1)
-    return markers
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 32), (300, 200)])
