@@ -264,6 +264,16 @@ def test_min_separation_by_hand() -> None:
     assert found.max() == 3
 
 
+def test_frames_that_share_their_statistics_keep_their_middles() -> None:
+    frames = np.stack([discs((30, 75), (14, 12, 11), (14, 29, 9)), discs((30, 75), (14, 12, 7), (14, 60, 9))])
+    settings = {"min_separation": 17.5}
+    recipe = nc.Recipe([nc.Step("split_touching", settings)], nc.Selection("tyx", each="t", pooled=True))
+    found = nc.execute(recipe, {"labels": frames.astype(np.uint8)}).labels
+    assert found[0].max() == 1
+    assert sorted(np.unique(found[1])) == [0, 2, 3]
+    np.testing.assert_array_equal(found[1] > 0, frames[1])
+
+
 def test_corners_connect_objects_only_if_asked() -> None:
     image = np.zeros((18, 18), bool)
     image[1:9, 1:9] = image[9:17, 9:17] = True

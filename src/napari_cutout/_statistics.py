@@ -82,6 +82,20 @@ def using(statistics: Statistics) -> Iterator[None]:
         _current.reset(token)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Ask nobody inside the ``with`` block.
+
+    For statistics of numbered objects, which belong to the arrays at hand: number 1 of one frame and number 1 of the
+    next are two objects.
+    """
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def swept(start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
     """Return the state after all sweeps over the arrays at hand."""
     state = start

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, from_numpy, is_lazy, to_numpy
 from .._method import Labels
 from .._plan import Pass, Reduce, run_plan
+from .._statistics import alone
 from ..processing.filters import edges
 
 __all__ = ["apart"]
@@ -44,7 +45,8 @@ def apart(
     """
     decide = partial(_renumbered, min_separation=min_separation, shape=relief.shape, steps=edges(spacing, relief.ndim))
     plan = Reduce(None, (_TOPS,), decide, _looked_up, "int32")
-    return run_plan(plan, minima, relief, parts, _places(minima))
+    with alone():
+        return run_plan(plan, minima, relief, parts, _places(minima))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

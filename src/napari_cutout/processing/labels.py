@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, i
 from .._compiled import compiled
 from .._method import Labels, Mask, Range, check_labels
 from .._monitor import stage
-from .._plan import Pass, PerVoxel, Reduce, reduce_passes, run_plan
+from .._plan import Pass, Reduce, run_plan
+from .._statistics import alone
 
 __all__ = ["components", "fill_holes", "remove_small", "clear_border"]
 
@@ -225,13 +225,11 @@ def select_regions(labels: Labels, *, min_size: int = 0, inside: bool = False) -
         The regions that are kept.
     """
     if min_size <= 1 and not inside:
-        return array_namespace(labels).astype(labels, array_namespace(labels).int32, copy=False)
-    start, rim = Found(min_size), _rim(labels) if inside else None
-    if is_lazy(labels):
-        return run_plan(Reduce(start, (_REGIONS,), _unwanted, _without, "int32"), labels, rim)
-    # Not asked of `_statistics`: label 1 of one frame and label 1 of the next are two regions.
-    unwanted = _unwanted(reduce_passes(start, (_REGIONS,), labels, rim))
-    return run_plan(PerVoxel(partial(_without, unwanted), "int32"), labels, rim)
+        xp = array_namespace(labels)
+        return xp.astype(labels, xp.int32, copy=False)
+    plan = Reduce(Found(min_size), (_REGIONS,), _unwanted, _without, "int32")
+    with alone():
+        return run_plan(plan, labels, _rim(labels) if inside else None)
 
 
 def _none() -> NDArray[np.int64]:
