@@ -126,9 +126,23 @@ def test_flips_and_transposition_move_the_regions(entry: Method, move: Any, conn
         np.testing.assert_array_equal(moved, move(regions))
 
 
-@all_options
+DASK_CASES = [
+    *(
+        pytest.param(m, more, dtype, id=f"{m.name}-{name}-{dtype}")
+        for m in CUTS
+        for name, more in OPTIONS.items()
+        for dtype in ("uint16", "float32")
+    ),
+    *(
+        pytest.param(m, REGION_OPTIONS[name], dtype, id=f"{m.name}-{name}-{dtype}")
+        for m in FLOODS
+        for name, dtype in (("plain", "uint16"), ("all", "float32"))
+    ),
+]
+
+
 @pytest.mark.parametrize("chunks", [(5, 17, 19), (4, 6, 7)], ids=str)
-@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize(("entry", "options", "dtype"), DASK_CASES)
 def test_dask_gives_the_labels_of_the_whole(
     entry: Method, chunks: tuple[int, ...], options: dict[str, Any], dtype: str
 ) -> None:
