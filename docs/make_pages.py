@@ -16,7 +16,9 @@ from napari_cutout._method import Method, Param
 from napari_cutout.catalog import methods
 
 ROOT = Path(__file__).parents[1]
-PAGES = ROOT / "docs" / "methods"
+DOCS = ROOT / "docs"
+PAGES = DOCS / "methods"
+PICTURES = DOCS / "pictures" / "methods"
 MARKS = ("<!-- methods: made by docs/make_pages.py -->", "<!-- end of methods -->")
 
 
@@ -74,18 +76,34 @@ def dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
+def shown(entry: Method) -> Iterator[str]:
+    """Yield the picture of a method, made by docs/make_method_pictures.py, where there is one."""
+    if (PICTURES / f"{entry.name}.png").exists():
+        yield from (f"![What {entry.name} does](../pictures/methods/{entry.name}.png)", "")
+
+
+def further(entry: Method) -> Iterator[str]:
+    """Yield links to what else is written about the widget of a method: a guide, a definition."""
+    name = entry.row.lower().replace(" ", "-")
+    kinds = ((f"{name}.md", f"Guide: {entry.row}"), (f"{name}-definition.md", "The definition, in pictures"))
+    links = [f"[{title}](../{file})" for file, title in kinds if (DOCS / file).exists()]
+    if links:
+        yield from (" · ".join(links), "")
+
+
 def page(entry: Method) -> str:
     """Return the page of a method."""
     parts = sections(entry)
     summary, _, prose = parts[""].partition("\n")
     python, command = example(entry)
     own, shared = ([p for p in entry.settings if p.option is option] for option in (False, True))
-    around = "Before and after the cut, the same for every method, all off unless asked for:"
+    around = "Before and after it, all off unless asked for:"
     lines = [
         f"# {entry.name}",
         "",
         f"**{summary}** {' '.join(prose.split())}",
         "",
+        *shown(entry),
         f"In napari: *Layers > Segment > Cutout > {entry.row}*, method *{entry.name}*.",
         "",
         "```python",
@@ -105,12 +123,13 @@ def page(entry: Method) -> str:
         *([around, "", *settings_table(shared, entry), ""] if shared else []),
         "## Result",
         "",
-        " ".join(parts["Returns"].split()).replace("`image` ", "`image`: ", 1),
+        re.sub(r"(`(?:image|labels)`) ", r"\1: ", " ".join(parts["Returns"].split()), count=1),
         "",
         "## How it works, and what it costs",
         "",
         " ".join(parts["Notes"].split()),
         "",
+        *further(entry),
         *(["## References", "", *references(parts["References"]), ""] if "References" in parts else []),
     ]
     return "\n".join(lines)

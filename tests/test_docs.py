@@ -1,0 +1,69 @@
+"""The manual: what it links to is there, and the definition on its page is the one that the code follows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import napari_cutout as nc
+from napari_cutout import catalog
+from napari_cutout.methods._flood import levels
+
+ROOT = Path(__file__).parents[1]
+MANUAL = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)")
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script that draws the pictures of methods, writing elsewhere."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    script = __import__("make_method_pictures")
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    return script
+
+
+@pytest.mark.parametrize("path", MANUAL, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    links = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_pages_of_the_watershed_show_it_and_lead_to_its_definition() -> None:
+    for name in (
+        "watershed",
+        "watershed_from_minima",
+        "markers_from_minima",
+        "split_touching",
+        "markers_from_distance",
+    ):
+        page = (ROOT / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"](../pictures/methods/{name}.png)" in page
+        assert ("](../watershed-definition.md)" in page) == (catalog.find(name).row == "Watershed")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, rng.integers(1, 9), (12, 17)).astype(np.uint8)
+    markers = np.zeros(image.shape, np.uint8)
+    markers.reshape(-1)[rng.choice(image.size, 5, replace=False)] = np.arange(1, 6)
+    level = levels(image.astype(np.uint32), np.where(markers > 0, image, pictures.NEVER).astype(np.uint32), None, 1)
+    steps = pictures.distances_of(level, markers)
+    np.testing.assert_array_equal(pictures.by_the_rule(level, steps, markers), nc.watershed(image, markers))
+
+
+def test_the_pictures_are_those_that_the_script_draws(pictures: ModuleType, tmp_path: Path) -> None:
+    pictures.draw_definition()
+    pictures.draw_ties()
+    pictures.draw_methods()
+    kept = ROOT / "docs" / "pictures" / "methods"
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in kept.iterdir()}
+    for path in tmp_path.iterdir():
+        drawn, before = (np.asarray(pictures.Image.open(at).convert("RGB"), int) for at in (path, kept / path.name))
+        assert drawn.shape == before.shape
+        assert np.mean(np.abs(drawn - before) > 40) < 0.01, path.name  # fonts are drawn a little differently
