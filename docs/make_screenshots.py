@@ -334,6 +334,132 @@ def measure(viewer: Any) -> None:
     show_all(viewer)
 
 
+def touching(viewer: Any, name: str) -> Any:
+    """Cut nuclei by a threshold, and return the layer of those that touch as one."""
+    viewer.open_sample("napari-cutout", name)
+    viewer.layers[f"{name}_truth"].visible = False
+    cut = open_widget(viewer, "Threshold")
+    solid = {"sigma": 2.0, "min_size": 50} if name.endswith("3d") else {"sigma": 1.0, "method": "li", "min_size": 40}
+    cut.set(fill_holes=True, one_per_object=True, **solid)
+    press(cut)
+    labels = cut.results.last
+    labels.name = "touching"
+    viewer.window.remove_dock_widget(cut)
+    return labels
+
+
+def split_before(viewer: Any) -> None:
+    """Nuclei that touch have one number, and the widget says how many objects it would make of them."""
+    touching(viewer, "nuclei_2d").opacity = 0.6
+    widget = open_widget(viewer, "Split touching")
+    widget.set(depth=0.5)
+    widget.preview_box.setChecked(True)
+    settle(lambda: "objects" in widget.bar.status.text())
+    viewer.layers["preview"].visible = False
+    show_all(viewer)
+
+
+def split_touching(viewer: Any) -> None:
+    """Cut the same nuclei where they are narrow."""
+    touching(viewer, "nuclei_2d").visible = False
+    widget = open_widget(viewer, "Split touching")
+    widget.set(depth=0.5)
+    press(widget)
+    widget.results.last.opacity = 0.6
+    show_all(viewer)
+
+
+def split_touching_3d(viewer: Any) -> None:
+    """Nuclei of an anisotropic volume, cut apart, in 3-D."""
+    touching(viewer, "nuclei_3d").visible = False
+    widget = open_widget(viewer, "Split touching")
+    widget.set(depth=0.5)
+    press(widget)
+    in_3d(viewer, widget.results.last)
+
+
+def watershed_2d(viewer: Any) -> None:
+    """Flood from a point in each nucleus, inside a mask, up to the edges."""
+    import numpy as np
+    from scipy.ndimage import center_of_mass
+
+    mask = touching(viewer, "nuclei_2d")
+    mask.visible = False
+    image, truth = viewer.layers["nuclei_2d"], viewer.layers["nuclei_2d_truth"].data
+    middles = center_of_mass(truth > 0, truth, np.unique(truth)[1:])
+    place = {"scale": image.scale, "units": image.units}
+    points = viewer.add_points(middles, name="one per nucleus", size=4, face_color="white", **place)
+    widget = open_widget(viewer, "Watershed")
+    widget.boxes["markers"].choose(points)
+    widget.boxes["mask"].choose(mask)
+    widget.set(surface="gradient", sigma=2.0)
+    press(widget)
+    widget.results.last.opacity = 0.6
+    viewer.layers.move(viewer.layers.index(points), -1)
+    show_all(viewer)
+
+
+def watershed_3d(viewer: Any) -> None:
+    """Regions from every minimum that is deep enough, inside a mask, in 3-D."""
+    mask = touching(viewer, "nuclei_3d")
+    mask.visible = False
+    widget = open_widget(viewer, "Watershed")
+    widget.choose_method("watershed_from_minima")
+    widget.boxes["image"].choose(viewer.layers["nuclei_3d"])
+    widget.boxes["mask"].choose(mask)
+    widget.set(surface="inverted", sigma=2.0)
+    press(widget)
+    in_3d(viewer, widget.results.last)
+
+
+def watershed_minima(viewer: Any) -> None:
+    """Markers that were found, previewed and counted while the depth is chosen."""
+    mask = touching(viewer, "nuclei_2d")
+    mask.visible = False
+    widget = open_widget(viewer, "Watershed")
+    widget.choose_method("markers_from_minima")
+    widget.boxes["mask"].choose(mask)
+    widget.set(surface="inverted", sigma=2.0, depth=20.0)
+    widget.preview_box.setChecked(True)
+    settle(lambda: "minima" in widget.bar.status.text())
+    show_all(viewer)
+
+
+def watershed_gradient(viewer: Any) -> None:
+    """Flood from a stroke in each coin and one around them all, up to the edges between."""
+    import numpy as np
+    from scipy.ndimage import center_of_mass, distance_transform_edt, label
+
+    viewer.open_sample("napari-cutout", "coins")
+    truth = viewer.layers["coins_truth"]
+    truth.visible = False
+    coins, n = label(truth.data > 0)
+    widget = open_widget(viewer, "Watershed")
+    widget.add_layer("markers")
+    strokes = viewer.layers["markers"]
+    strokes.data[distance_transform_edt(coins == 0) > 14] = 1
+    for number, at in enumerate(np.round(center_of_mass(coins > 0, coins, range(1, n + 1))).astype(int)):
+        strokes.data[tuple(slice(i - 3, i + 4) for i in at)] = number + 2
+    strokes.refresh()
+    widget.set(surface="gradient", sigma=1.0)
+    press(widget)
+    result = widget.results.last
+    result.opacity, result.contour = 0.8, 2
+    strokes.opacity = 0.5
+    show_all(viewer)
+
+
+def in_3d(viewer: Any, labels: Any) -> None:
+    """Show labels alone, in 3-D, a little from the side."""
+    for layer in viewer.layers:
+        layer.visible = layer is labels
+    labels.opacity = 1
+    viewer.dims.ndisplay = 3
+    show_all(viewer)
+    viewer.scene.camera.angles = (5, 35, 55)
+    viewer.scene.camera.zoom *= 0.75
+
+
 def our_docks(viewer: Any) -> list[Any]:
     """Return the widgets of the plugin that are open."""
     from napari_cutout.widgets._dock import docks
@@ -353,6 +479,13 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "walk-line": walk_line,
     "walk-run": walk_run,
     "measure": measure,
+    "split-before": split_before,
+    "split-touching": split_touching,
+    "split-touching-3d": split_touching_3d,
+    "watershed-2d": watershed_2d,
+    "watershed-3d": watershed_3d,
+    "watershed-minima": watershed_minima,
+    "watershed-gradient": watershed_gradient,
 }
 
 if __name__ == "__main__":
