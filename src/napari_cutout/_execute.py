@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
+from ._method import Role
 from ._monitor import watch
 from ._selection import Part, Selection, placed, where
 from ._statistics import pooled
 from .blockwise import compute
-from .recipe import Recipe, as_dict
+from .recipe import Recipe, as_dict, output_number
 
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
@@ -44,7 +45,7 @@ class Result:
     ----------
     labels : array
         In host memory, uint8 or int32, of the shape of the image, or of what was selected of it. Objects of frames
-        or slices that were run one at a time are numbered on and on.
+        or slices that were run one at a time are numbered on and on; those that grew from markers keep their labels.
     provenance : dict
         JSON-able: ``recipe``, ``steps`` (all settings, and the facts of each), ``facts`` (of all steps),
         ``device``, ``versions``, ``seconds``, ``tiling``, ``inputs`` (shapes and dtypes), ``time``.
@@ -195,7 +196,7 @@ class _Run:
         for part, (found, ran) in zip(parts, results, strict=True):
             if not steps:
                 labels = np.zeros(selection.shape(shape), found.dtype)
-            numbered = renumbered(found, n_objects)
+            numbered = found if keeps_labels(self.recipe) else renumbered(found, n_objects)
             labels[placed(part, bounds)] = numbered
             n_objects = max(n_objects, int(numbered.max(initial=0)))
             steps.append(ran)
@@ -250,6 +251,13 @@ def _of_part(
     if on_progress is None or n == 1:
         return on_progress
     return lambda stage, done: on_progress(f"{stage}, part {number + 1} of {n}", (number + done) / n)
+
+
+def keeps_labels(recipe: Recipe) -> bool:
+    """Tell whether labels are those of markers that a user has painted, which mean the same in every part."""
+    step = recipe.steps[-1]
+    markers = [p.name for p in catalog.find(step.method).arrays if p.role == Role("markers") and p.required]
+    return any(not output_number(step.inputs[name]) for name in markers)
 
 
 def renumbered(labels: NDArray[Any], n_before: int) -> NDArray[Any]:

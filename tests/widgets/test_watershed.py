@@ -108,6 +108,29 @@ def test_every_slice_of_a_volume_has_its_points(viewer, dock, press):
     np.testing.assert_array_equal(viewer.layers["volume watershed"].data, expected)
 
 
+def test_a_label_means_the_same_in_every_slice(viewer, dock, press, qtbot):
+    volume = np.random.default_rng(0).random((3, 20, 24)).astype(np.float32)
+    strokes = np.zeros(volume.shape, np.uint8)
+    for at, label in {(0, 2, 2): 7, (0, 9, 20): 2, (1, 5, 5): 2, (2, 3, 4): 7, (2, 18, 9): 9}.items():
+        strokes[at] = label
+    viewer.add_image(volume, name="volume")
+    layer = viewer.add_labels(strokes, name="strokes")
+    widget = dock("Watershed")
+    widget.boxes["markers"].choose(layer)
+    widget.target_rows.choose(depth="each")
+    press(widget)
+    expected = np.stack([nc.watershed(*one) for one in zip(volume, strokes, strict=True)])
+    np.testing.assert_array_equal(widget.results.last.data, expected)
+    assert set(np.unique(expected)) == {2, 7, 9}
+    viewer.dims.set_current_step(0, 2)
+    viewer.dims.order = (1, 0, 2)  # a part of every slice
+    with qtbot.waitSignal(widget.preview.answered, timeout=30_000) as told:
+        widget.preview_box.setChecked(True)
+    assert told.args[0].approximate == ""
+    y = viewer.dims.current_step[1]
+    np.testing.assert_array_equal(viewer.layers["preview"].data[:, 0], expected[:, y])
+
+
 def test_histogram_takes_points_for_strokes_as_well(viewer, dock, press, bowls):
     viewer.add_image(bowls, name="bowls")
     points = viewer.add_points([(0, 0), (8, 10)], name="seeds")

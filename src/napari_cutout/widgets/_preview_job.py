@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import catalog
-from .._execute import execute, renumbered
+from .._execute import execute, keeps_labels, renumbered
 from .._monitor import stage, watch
 from .._plan import reduce_blocks
 from .._selection import Box, Selection
@@ -153,7 +153,8 @@ class PreviewJob:
                 slice(i - a, i - a + 1) if isinstance(i, int) else slice(i.start - a, i.stop - a)
                 for i, (a, _) in zip(part, region.box, strict=True)
             )
-            labels[at] = renumbered(one.labels, n_objects).reshape(labels[at].shape)
+            numbered = one.labels if keeps_labels(self.recipe) else renumbered(one.labels, n_objects)
+            labels[at] = numbered.reshape(labels[at].shape)
             n_objects = max(n_objects, int(labels[at].max(initial=0))) if one.labels.dtype == np.int32 else 0
         notes = dict.fromkeys(note for one in found for note in (region.approximate, *one.notes) if note)
         wanted = tuple(one.wanted for one in found if one.wanted is not None)
