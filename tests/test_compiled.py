@@ -92,3 +92,22 @@ def test_a_second_process_finds_linked_loops_in_the_cache(tmp_path: Path) -> Non
         for _ in range(2)
     ]
     assert [run.split() for run in runs] == [["20", "0"], ["20", "1"]]
+
+
+def test_a_change_to_a_part_in_another_file_is_seen(tmp_path: Path) -> None:
+    head = "from napari_cutout._compiled import compiled, inlined\n"
+    (tmp_path / "whole.py").write_text(
+        f"{head}from middle import middle\n@compiled\ndef whole(v):\n    return middle(v)\n"
+    )
+    (tmp_path / "middle.py").write_text(f"{head}from part import part\n@inlined\ndef middle(v):\n    return part(v)\n")
+    found = []
+    for factor in (2, 3, 3):
+        (tmp_path / "part.py").write_text(f"{head}@compiled\ndef part(v):\n    return {factor} * v\n")
+        command = [
+            sys.executable,
+            "-c",
+            "from whole import whole; print(whole(7), len(whole.dispatcher().stats.cache_hits))",
+        ]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        found.append(run.stdout.split())
+    assert found == [["14", "0"], ["21", "0"], ["21", "1"]]

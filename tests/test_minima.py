@@ -98,6 +98,7 @@ def test_deep_minima_by_hand() -> None:
     for depth, expected in {
         0: [0, 1, 0, 2, 0, 3, 0, 4, 0],
         1: [0, 1, 0, 2, 0, 3, 0, 4, 0],
+        1.9: [0, 1, 0, 2, 0, 3, 0, 4, 0],  # whole steps count
         2: [0, 1, 0, 0, 0, 2, 0, 3, 0],  # out of 3 the way leads over 5, which is no more than 2 above it
         3: [0, 1, 1, 1, 0, 2, 2, 2, 0],  # two equal minima in one basin count once
         6: [0, 1, 1, 1, 0, 2, 2, 2, 0],

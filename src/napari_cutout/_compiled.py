@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -80,8 +82,21 @@ def _linked(function: Callable[P, R]) -> Callable[P, R]:
     if not parts:
         return function
     linked = FunctionType(plain.__code__, plain.__globals__ | parts, plain.__name__, plain.__defaults__)
-    linked.__module__, linked.__qualname__ = plain.__module__, plain.__qualname__
+    linked.__module__, linked.__qualname__ = plain.__module__, f"{plain.__qualname__}_{_fingerprint(parts)}"
     return linked
+
+
+def _fingerprint(parts: Mapping[str, Any]) -> str:
+    """Return a name for the sources of compiled functions that are built into another one.
+
+    Numba's cache looks at the file of a function only: a change to a part in another file would go unseen, were its
+    fingerprint not in the name by which the whole is cached.
+    """
+    found = hashlib.sha256()
+    for part in parts.values():
+        found.update(part.py_func.__qualname__.encode())  # with the fingerprint of its own parts
+        found.update(Path(part.py_func.__code__.co_filename).read_bytes())
+    return found.hexdigest()[:8]
 
 
 def n_threads() -> int:
