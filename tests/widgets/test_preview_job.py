@@ -12,8 +12,9 @@ from napari_cutout._monitor import Cancelled
 from napari_cutout._selection import Selection
 from napari_cutout.methods.histogram import histogram
 from napari_cutout.recipe import Recipe, Step
-from napari_cutout.widgets import _preview_arrays, _preview_region
+from napari_cutout.widgets import _preview_arrays, _preview_job, _preview_region
 from napari_cutout.widgets._known_statistics import StatisticsCache
+from napari_cutout.widgets._points import PlantedPoints
 from napari_cutout.widgets._preview_arrays import DrawnMask
 from napari_cutout.widgets._preview_job import PreviewJob
 from napari_cutout.widgets._target import Outline
@@ -202,6 +203,108 @@ def test_in_another_direction_every_slice_has_its_part():
     assert answer.labels.shape == (6, 1, 32)
     assert answer.approximate == ""
     same_voxels(answer, the_run(recipe, {"image": image}))
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Take every volume of the tests for too large to be flooded whole for a preview."""
+    monkeypatch.setattr(_preview_job, "FLOODED_VOXELS", 1000)
+
+
+def flooded(image, view, settings=None, **more):
+    recipe = Recipe([Step("watershed_from_minima", {"depth": 900.0, **(settings or {})})], more.get("selection"))
+    return answered(PreviewJob(recipe, {"image": image}, view))
+
+
+@pytest.mark.parametrize(
+    ("settings", "box", "note", "count"),
+    [
+        pytest.param({}, None, "this slice by itself", "in this slice", id="slice"),
+        pytest.param({"sigma": 0.5}, None, "this slice and 4 beside it by themselves", "in this slice", id="smoothed"),
+        pytest.param({}, ((4, 14), (6, 12)), "what is in view by itself", "in view", id="zoomed"),
+    ],
+)
+def test_a_flood_of_a_part_says_of_which(large, settings, box, note, count):
+    image = two_humps((9, 40, 44))
+    answer = flooded(image, plane(image.shape, 4, box), settings)
+    assert answer.approximate == note
+    assert answer.count == f"{len(np.unique(answer.labels)):,} minima {count}"
+    if not settings:
+        index = tuple(slice(a, a + n) for a, n in zip(answer.start, answer.labels.shape, strict=True))
+        alone = Recipe([Step("watershed_from_minima", {"depth": 900.0})])
+        np.testing.assert_array_equal(answer.labels, the_run(alone, {"image": image[index]}))
+
+
+def test_what_is_small_is_flooded_whole_for_a_part_of_it_and_counted():
+    image = two_humps((9, 40, 44))
+    answer = flooded(image, plane(image.shape, 4))
+    whole = the_run(Recipe([Step("watershed_from_minima", {"depth": 900.0})]), {"image": image})
+    assert answer.count == f"{whole.max():,} minima, {len(np.unique(whole[4]))} in this slice"
+    every = flooded(image, plane(image.shape, 4), selection=Selection("zyx", each="z"))
+    assert (every.approximate, every.count) == ("", f"{every.labels.max():,} minima")
+
+
+def test_a_dask_image_is_not_flooded_whole_however_small_it_is():
+    array = two_humps((32, 24, 24))
+    counted = Counted(array)
+    image = counted.lazily(((1,) * 32, (24,), (24,)))
+    answer = PreviewJob(
+        Recipe([Step("watershed_from_minima", {"depth": 900.0})]), {"image": image}, plane(array.shape, 9)
+    )
+    assert answer.run(StatisticsCache(), quiet, never).approximate == "this slice by itself"
+    assert counted.n_read <= 3 * 24 * 24
+
+
+def test_a_slice_without_markers_is_blank_and_said(large):
+    image, markers = two_humps((9, 30, 32)), np.zeros((9, 30, 32), np.uint8)
+    markers[2, 4, 5] = markers[3, 7, 7] = 6
+    mask = np.ones(image.shape, bool)
+    mask[3] = False
+    recipe = Recipe([Step("watershed", {}, {name: name for name in ("image", "markers", "mask")})])
+    inputs = {"image": image, "markers": markers, "mask": mask}
+    for at, approximate in (
+        (2, "this slice by itself"),
+        (3, "no markers in this slice"),
+        (5, "no markers in this slice"),
+    ):
+        answer = PreviewJob(recipe, inputs, plane(image.shape, at)).run(StatisticsCache(), quiet, never)
+        assert answer.approximate == approximate
+        assert bool(answer.labels.any()) == (at == 2)
+    markers[:] = 0
+    whole = PreviewJob(recipe, {name: array[2] for name, array in inputs.items()}, plane(image.shape[1:]))
+    with pytest.raises(ValueError, match="markers have no painted voxel"):
+        whole.run(StatisticsCache(), quiet, never)
+
+
+@pytest.mark.parametrize("each", [True, False], ids=["each slice", "volume"])
+def test_labels_of_markers_mean_the_same_in_every_slice(each):
+    image, markers = two_humps((4, 20, 22)), np.zeros((4, 20, 22), np.uint8)
+    markers[:, 3, 4], markers[::2, 15, 15] = 7, 2
+    recipe = Recipe([Step("watershed")], Selection("zyx", each="z" if each else ""))
+    inputs = {"image": image, "markers": markers}
+    labels = the_run(recipe, inputs)
+    one = Recipe([Step("watershed")])
+    slices = [the_run(one, {name: a[z] for name, a in inputs.items()}) for z in range(4)]
+    np.testing.assert_array_equal(labels, np.stack(slices) if each else the_run(one, inputs))
+    side = View((0, 2), (0, 11, 0), ((0, 4), (11, 12), (0, 22)))
+    same_voxels(answered(PreviewJob(recipe, inputs, side)), labels)
+
+
+def test_points_are_markers_on_every_level():
+    array = np.kron(two_humps((32, 32)), np.ones((2, 2), np.uint16))
+    points = PlantedPoints(np.array([[9, 9], [41, 50], [20, 61]]), np.array([1, 2, 3]), array.shape)
+    recipe = Recipe([Step("watershed")])
+    same_voxels(
+        answered(PreviewJob(recipe, {"image": array, "markers": points}, plane(array.shape))),
+        the_run(recipe, {"image": array, "markers": points.whole()}),
+    )
+    lower = {"image": array[::2, ::2], "markers": points.lowered((2, 2), (32, 32)).whole()}
+    job = PreviewJob(recipe, {"image": [array, array[::2, ::2]], "markers": points}, plane(array.shape))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_preview_region, "MOST_VOXELS", 40 * 40)
+        answer = answered(job)
+    assert (answer.level, answer.approximate) == (1, "computed on level 1")
+    np.testing.assert_array_equal(answer.labels, the_run(recipe, lower))
 
 
 def test_a_region_is_its_own_whole():
