@@ -37,6 +37,9 @@ CHAIN = "tests/test_chain.py"
 STORED = "tests/test_stored.py"
 MEASURE = "tests/test_measure.py"
 OBJECTS = "tests/test_objects.py"
+WATERSHED = "tests/test_watershed.py"
+MINIMA = "tests/test_minima.py"
+COMPILED = "tests/test_compiled.py"
 FOOTPRINT = "tests/test_footprint.py"
 JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
@@ -189,6 +192,28 @@ MUTANTS = [
     Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
     # objects
     Mutant("methods/objects.py", "chosen = _chosen(labels, _checked(classes))", "chosen = labels", OBJECTS),
+    Mutant("methods/objects.py", "((a != b) & (a != 0) & (b != 0))", "((a != b) & (a != 0))", OBJECTS),
+    Mutant("methods/objects.py", "Halo(lines, (1,) * labels.ndim, dtype)", "Halo(lines, (0,) * labels.ndim, dtype)", OBJECTS),
+    # floods on the host
+    Mutant("methods/_flood.py", "elif there != label and records[q, KEY] == now:", "elif False:", WATERSHED),
+    Mutant("methods/_flood.py", "if walls.size > 0 and walls[q, 0] != walls[p, 0]:", "if False:", WATERSHED),
+    Mutant("methods/_flood.py", "connected = records[q, LABEL] == 0 and", "connected = True or", WATERSHED),
+    Mutant("methods/_flood.py", "if records[q, KEY] < level:\n                lowest = False", "if records[q, KEY] <= level:\n                lowest = False", MINIMA),
+    Mutant("methods/_bucket_queue.py", "coarse[bucket, HELD] if chunk == coarse[bucket, LAST] else CHUNK", "coarse[bucket, HELD]", WATERSHED),
+    Mutant("methods/_bucket_queue.py", "state[WORD] = low >> 6", "state[WORD] = (low >> 6) + 1", WATERSHED),
+    Mutant("methods/_voxel_grid.py", "if math.prod(shape) > MAX_VOXELS:", "if False:", WATERSHED),
+    Mutant("methods/_keys.py", "elif word & np.uint32(0x7FFFFFFF) == 0:", "elif word == 0:", WATERSHED),
+    Mutant("methods/_keys.py", "if high - low >= OUTSIDE:", "if False:", WATERSHED),
+    Mutant("methods/_keys.py", "rise = min(math.floor(height), high - low)", "rise = min(math.ceil(height), high - low)", MINIMA),
+    Mutant("methods/watershed.py", "return mask if mask is None or dtype_name(mask) == \"bool\" else mask != 0", "return mask", WATERSHED),
+    Mutant("methods/watershed.py", "if low < 0 or high > MAX_LABEL:", "if high > MAX_LABEL:", MINIMA),
+    Mutant("methods/_separation.py", ".sum(axis=1) < limit", ".sum(axis=1) <= limit", MINIMA),
+    Mutant("methods/_separation.py", "np.lexsort((tops.place, tops.level, tops.part))", "np.lexsort((tops.place, tops.part))", MINIMA),
+    Mutant("processing/filters.py", "return xp.where(xp.isnan(here), here, rise)", "return rise", PROCESSING),
+    Mutant("processing/labels.py", "(found.sizes < found.min_size)", "(found.sizes <= found.min_size)", PROCESSING),
+    Mutant("processing/labels.py", "with alone():", "if True:", PROCESSING),
+    Mutant("methods/_separation.py", "with alone():", "if True:", MINIMA),
+    Mutant("_compiled.py", "found.update(Path(part.py_func.__code__.co_filename).read_bytes())", "pass", COMPILED),
     Mutant("_footprint.py", "return max(catalog.find(step.method).working, FILTERING if filtering else 0.0)", "return 0.0", FOOTPRINT),
     # what a widget works on
     Mutant("widgets/_layers.py", "s * f + (f - 1) / 2", "s * f", TARGET),

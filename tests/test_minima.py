@@ -258,6 +258,8 @@ def test_min_separation_by_hand() -> None:
         found = nc.markers_from_distance(image, min_separation=apart)
         assert [int(found[p]) for p in tops] == kept, apart
         np.testing.assert_array_equal(found > 0, np.isin(middles, [n + 1 for n in range(4) if kept[n]]))
+        turned = nc.markers_from_distance(image[:, ::-1], min_separation=apart)
+        np.testing.assert_array_equal(turned > 0, (found > 0)[:, ::-1])  # the highest is not the first there
     wide = np.repeat(image, 2, axis=1)
     found = nc.markers_from_distance(wide, min_separation=16.5, spacing=(2.0, 1.0), smoothing=2.0, depth=2.0)
     assert found.max() == 4  # lengths are in edges of the smallest voxel, of which there are two now
