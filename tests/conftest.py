@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from napari_cutout import kernels
 
@@ -17,6 +17,9 @@ from . import strict
 from .kernels.cpu_module import CpuModule, why_no_compiler
 
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile(  # for code that is broken on purpose: red is enough, the smallest example is not wanted
+    "broken", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate)
+)
 settings.register_profile(
     "long", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -40,6 +40,9 @@ OBJECTS = "tests/test_objects.py"
 WATERSHED = "tests/test_watershed.py"
 MINIMA = "tests/test_minima.py"
 COMPILED = "tests/test_compiled.py"
+STITCH = "tests/test_stitch.py"
+TILED_FLOOD = f"{STITCH}::test_a_flood_in_tiles_is_that_of_the_whole"
+TILED_MINIMA = f"{STITCH}::test_minima_in_tiles_are_those_of_the_whole"
 FOOTPRINT = "tests/test_footprint.py"
 JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
@@ -190,6 +193,18 @@ MUTANTS = [
     Mutant("_chain.py", "if source.sha256 != parent.sha256:", "if False:", CHAIN),
     Mutant("_chain.py", "if step not in self.steps:", "if True:", CHAIN),
     Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
+    # floods in tiles
+    Mutant("methods/_tile_loops.py", "n = _join(parent, speaker, event - size, size, start[event - size], edges, weights, n)", "n = _join(parent, speaker, event - size, size, key[event - size], edges, weights, n)", TILED_MINIMA),
+    Mutant("methods/_tile_loops.py", "speaker[min(a, b)] = max(speaker[a], speaker[b])", "speaker[min(a, b)] = speaker[a]", TILED_FLOOD),
+    Mutant("methods/_tile_loops.py", "if same_zone and distance[there] > distance[here] + 1:", "if same_zone and distance[there] == UNKNOWN:", f"{STITCH}::test_a_shorter_way_through_more_tiles_wins_in_the_end"),
+    Mutant("methods/_tile_loops.py", "found[node] = max(found[before[node]], weight[node])", "found[node] = weight[node]", f"{STITCH}::test_water_that_comes_over_high_passes_floods_other_tiles_as_the_whole"),
+    Mutant("methods/_tiles.py", "kept = order[fresh]", "kept = order[::-1][fresh]", TILED_FLOOD),
+    Mutant("methods/_tiles.py", "while len(exits := np.flatnonzero(label <= EXIT)):", "if len(exits := np.flatnonzero(label <= EXIT)):", TILED_FLOOD),
+    Mutant("methods/_tiles.py", "_distances, **look), _nearer, _where_nearer,", "_distances, **look), _nearer, _never,", f"{STITCH}::test_distances_cross_tiles_as_often_as_a_zone_does"),
+    Mutant("methods/_tile_minima.py", "barred[root[np.concatenate([z.lower for z in tiles])]] = True", "pass", TILED_MINIMA),
+    Mutant("methods/_tile_minima.py", "first[zone[places]] = padded.index(places)", "first[zone[places]] = -padded.index(places)", TILED_MINIMA),
+    Mutant("methods/_separation.py", "order = np.lexsort((tops.place, tops.level, tops.part))", "order = np.lexsort((tops.place, -tops.level, tops.part))", "tests/test_minima.py"),
+    Mutant("blockwise/_stitch.py", "if self._n_running == 0:", "if False:", f"{STITCH}::test_a_driver_asks_another_once_and_forgets_the_answer"),
     # objects
     Mutant("methods/objects.py", "chosen = _chosen(labels, _checked(classes))", "chosen = labels", OBJECTS),
     Mutant("methods/objects.py", "((a != b) & (a != 0) & (b != 0))", "((a != b) & (a != 0))", OBJECTS),

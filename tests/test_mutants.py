@@ -30,9 +30,11 @@ def test_the_breakage_is_caught(mutant: Mutant, tmp_path: Path) -> None:
     shutil.copytree(SOURCE, copy)  # with Numba's cache, so that only the broken file is compiled again
     broken = copy / mutant.file
     broken.write_text(broken.read_text().replace(mutant.old, mutant.new))
-    environment = os.environ | {"PYTHONPATH": str(copy.parent), "HYPOTHESIS_PROFILE": "ci"}
+    environment = os.environ | {"PYTHONPATH": str(copy.parent), "HYPOTHESIS_PROFILE": "broken"}
     environment.pop("PYTEST_XDIST_WORKER", None)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xvfb", *["--slow"] * ("sanitizers" in mutant.tests)]
     command = [sys.executable, "-m", "pytest", *options, mutant.tests]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=560)
-    assert run.returncode == 1, f"no test of {mutant.tests} fails:\n{run.stdout[-2000:]}{run.stderr[-500:]}"
+    assert run.returncode == 1 or run.returncode < 0, (
+        f"no test of {mutant.tests} fails:\n{run.stdout[-2000:]}{run.stderr[-500:]}"
+    )

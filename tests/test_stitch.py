@@ -133,6 +133,34 @@ def test_distances_cross_tiles_as_often_as_a_zone_does() -> None:
     np.testing.assert_array_equal(tiles.compute(), whole)
 
 
+def test_a_shorter_way_through_more_tiles_wins_in_the_end() -> None:
+    # Two ways of one level to the lower end: a long one inside the left tile, which is known at once, and a shorter
+    # one that changes tiles at every second row. Its distances come later, and must replace what was known.
+    path = np.zeros((19, 12), bool)
+    path[:, 0] = path[18, 0:3] = path[:, 2] = path[0, 2:5] = path[:, 4] = path[18, 4:8] = True
+    for row in range(0, 16, 4):
+        path[row : row + 3, 7] = path[row + 2, 7:9] = path[row + 2 : row + 5, 8] = path[row + 4, 7:9] = True
+    path[16:, 7] = True
+    markers = np.zeros(path.shape, int)
+    markers[0, 0], markers[0, 7] = 1, 2
+    image = np.zeros(path.shape, np.uint8)
+    whole = nc.watershed(image, markers, path)
+    assert whole[18, 7] == 2
+    assert (whole == 1).sum() > 30
+    tiles = nc.watershed(*(da.from_array(a, (19, (8, 4))) for a in (image, markers, path)))
+    np.testing.assert_array_equal(tiles.compute(), whole)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_water_that_comes_over_high_passes_floods_other_tiles_as_the_whole(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = ndimage.gaussian_filter(rng.standard_normal((60, 70)), 1.5).astype(np.float32)
+    markers = np.zeros(image.shape, int)
+    markers.ravel()[rng.choice(image.size, 3, replace=False)] = 1, 2, 3
+    lazy = nc.watershed(da.from_array(image, (13, 16)), da.from_array(markers, (13, 16)))
+    np.testing.assert_array_equal(lazy.compute(), nc.watershed(image, markers))
+
+
 @pytest.mark.parametrize(
     ("markers", "mask", "sentence"),
     [
