@@ -137,15 +137,15 @@ def test_a_shorter_way_through_more_tiles_wins_in_the_end() -> None:
     # Two ways of one level to the lower end: a long one inside the left tile, which is known at once, and a shorter
     # one that changes tiles at every second row. Its distances come later, and must replace what was known.
     path = np.zeros((19, 12), bool)
-    path[:, 0] = path[18, 0:3] = path[:, 2] = path[0, 2:5] = path[:, 4] = path[18, 4:8] = True
+    path[:, 0] = path[18, 0:3] = path[:, 2] = path[0, 2:5] = path[:, 4] = path[18, 4:7] = True
     for row in range(0, 16, 4):
-        path[row : row + 3, 7] = path[row + 2, 7:9] = path[row + 2 : row + 5, 8] = path[row + 4, 7:9] = True
-    path[16:, 7] = True
+        path[row : row + 3, 6] = path[row + 2, 6:10] = path[row + 2 : row + 5, 9] = path[row + 4, 6:10] = True
+    path[16:, 6] = True
     markers = np.zeros(path.shape, int)
-    markers[0, 0], markers[0, 7] = 1, 2
+    markers[0, 0], markers[0, 6] = 1, 2
     image = np.zeros(path.shape, np.uint8)
     whole = nc.watershed(image, markers, path)
-    assert whole[18, 7] == 2
+    assert whole[18, 6] == 2
     assert (whole == 1).sum() > 30
     tiles = nc.watershed(*(da.from_array(a, (19, (8, 4))) for a in (image, markers, path)))
     np.testing.assert_array_equal(tiles.compute(), whole)
