@@ -23,8 +23,8 @@ LAYERS = {
 }  # fmt: skip
 """Modules may import from their own layer or a lower one. Imports inside functions count too."""
 
-UPWARD = {("_plan", "blockwise"), ("processing", "blockwise")}
-"""Arrays decide at run time who runs a plan, so these two look up, inside a function."""
+UPWARD = {("_plan", "blockwise"), ("processing", "blockwise"), ("methods", "blockwise")}
+"""Arrays decide at run time who runs a plan, so these three look up, inside a function."""
 
 
 def part_of(module: str) -> str:
