@@ -9,11 +9,12 @@ from napari.layers import Image, Points
 from napari_cutout.widgets import _layers
 from napari_cutout.widgets._points import LABEL, PlantedPoints, is_points, planted_points
 
+AFFINE = np.array([[1, 0.1, 5], [0, 1.5, 6], [0, 0, 1]])
 PLACES = [
     pytest.param({}, id="plain"),
     pytest.param({"scale": (2.0, 0.5), "translate": (3.0, -4.0)}, id="scale"),
     pytest.param({"rotate": 30.0, "scale": (2.0, 1.0)}, id="rotate"),
-    pytest.param({"shear": (0.3,), "affine": np.array([[1, 0.1, 5], [0, 1.5, 6], [0, 0, 1]])}, id="affine"),
+    pytest.param({"shear": (0.3,), "translate": (2, 3), "affine": AFFINE}, id="affine"),
 ]
 
 

@@ -1,0 +1,56 @@
+"""What a run or a preview has found, in a few words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_cutout.recipe import Step
+from napari_cutout.widgets._found import counted, levels_found, n_labels, summary
+
+
+@pytest.mark.parametrize(
+    ("labels", "n"),
+    [([0, 0], 0), ([0, 1, 1, 4], 2), ([2, 2, 3], 2), ([0, 2**31 - 1, 7], 2), ([2**31 - 1], 1)],
+)
+def test_labels_are_counted_and_background_is_none(labels, n):
+    assert n_labels(np.array([labels], np.int32)) == n
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen", "where", "whole", "text"),
+    [
+        ({"n_minima": 412}, 38, "in this slice", True, "412 minima, 38 in this slice"),
+        ({"n_minima": 1}, 1, "", True, "1 minimum"),
+        ({"n_minima": 99}, 1200, "in view", False, "1,200 minima in view"),
+        ({"n_minima": 5, "n_markers": 5}, 5, "", True, "5 minima"),
+        ({"n_objects": 73, "n_markers": 73}, 73, "", True, "73 objects"),
+        ({"n_markers": 1}, 1, "in this slice", False, "1 marker in this slice"),
+        ({"threshold": 4.0}, 3, "in view", True, ""),
+    ],
+)
+def test_a_preview_counts_what_the_method_counts(facts, seen, where, whole, text):
+    assert counted(facts, seen, where, whole=whole) == text
+
+
+def test_the_depth_that_was_chosen_is_named():
+    assert levels_found({"depth": 12.34567, "n_minima": 4}) == "depth 12.35"
+
+
+@pytest.mark.parametrize(
+    ("method", "facts", "by_part", "text"),
+    [
+        ("watershed", {"n_markers": 3}, {}, "2 objects from 3 markers"),
+        ("watershed_from_minima", {"n_minima": 3, "n_markers": 3}, {}, "2 objects from 3 minima"),
+        ("markers_from_minima", {"n_minima": 2}, {}, "2 minima"),
+        ("markers_from_minima", {}, {"n_minima": [1, 1]}, "2 minima"),
+        ("split_touching", {"n_objects": 3, "n_markers": 3}, {}, "2 objects"),
+        ("watershed", {}, {"n_markers": [2, 1]}, "2 objects"),
+    ],
+)
+def test_a_run_says_how_many_objects_came_from_what(method, facts, by_part, text):
+    step = {"facts": facts, **({"by_part": by_part} if by_part else {})}
+    device = {"used": "cpu", "reason": "it was asked for"}
+    provenance = {"facts": facts, "steps": [step], "device": device, "seconds": 0.5}
+    line = summary(np.array([[0, 4, 9]], np.int32), Step(method), provenance)
+    assert line == f"{text} · CPU because it was asked for · 0.5 s"
