@@ -23,9 +23,10 @@ N_WORDS = N_BUCKETS // 64
 CHUNK = 32
 """Voxels of a chunk."""
 
-SHIFT, BUCKET, WORD, FREE, N_CHUNKS, N_NODES = range(6)
+SHIFT, BUCKET, WORD, FREE, N_CHUNKS, N_NODES, SEEN = range(7)
 """What `Queue.state` holds: lower bits of a key; the coarse bucket that is being flooded, -1 before the first; the word
-of its bitmap where the search goes on; the first free chunk; chunks ever used; nodes in use."""
+of its bitmap where the search goes on; the first free chunk; chunks ever used; nodes in use; whatever a flood saw of
+the voxels ahead, so that the compiler cannot leave out the look."""
 
 FIRST, LAST, HELD = 0, 1, 2
 """Columns of the tables of buckets: the first and last chunk or node, and how many voxels the last chunk holds."""
@@ -47,7 +48,7 @@ class Queue(NamedTuple):
 
     Parameters
     ----------
-    state : int64 array of shape (6,)
+    state : int64 array of shape (7,)
         Counters; see the constants of the module.
     bits : uint64 array of shape (2, 1024)
         Which coarse and which fine buckets are not empty.
@@ -84,7 +85,8 @@ def new_queue(capacity: int, largest: int) -> Queue:
         How many voxels it must be able to hold. Memory is taken only as far as it is used: 6 bytes for a voxel in a
         coarse bucket, 8 for one in a fine bucket.
     largest : int
-        The largest key that will come.
+        The largest key that will come. The narrower the range from 0, the fewer levels share a coarse bucket, and
+        the less of the fine ones leaves the cache.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def new_queue(capacity: int, largest: int) -> Queue:
     """
     n_chunks = capacity // CHUNK + N_BUCKETS
     return Queue(
-        state=np.array([max(int(largest).bit_length() - 16, 0), NONE, 0, NONE, 0, 0], np.int64),
+        state=np.array([max(int(largest).bit_length() - 16, 0), NONE, 0, NONE, 0, 0, 0], np.int64),
         bits=np.zeros((2, N_WORDS), np.uint64),
         coarse=np.full((N_BUCKETS, 3), NONE, np.int32),
         waiting=np.empty(n_chunks * CHUNK, np.int32),

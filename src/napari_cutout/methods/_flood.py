@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._compiled import bare
 from .._monitor import stage, tick
-from ._bucket_queue import Queue, new_queue, next_level, push
+from ._bucket_queue import BUCKET, N_NODES, SEEN, SHIFT, Queue, new_queue, next_level, push
 from ._keys import OUTSIDE
 from ._voxel_grid import Grid, fill, grid_of, neighbour_steps, place_of, taken
 
@@ -65,9 +65,10 @@ def flood(
     scan order. Memory: 8 bytes per voxel, 4 for each voxel of the largest zone of one level, and 6 to 8 for each
     that waits in the queue.
     """
-    grid, records, walls = _laid_out(key, territory)
+    lowest, highest = _range(key)
+    grid, records, walls = _laid_out(key, territory, lowest)
     seeds = _planted(records, _volume(markers), grid)
-    queue = new_queue(grid.size, _largest(key))
+    queue = new_queue(grid.size, highest - lowest)
     _push_seeds(queue, records, seeds)
     steps, voxels, turn = neighbour_steps(grid, connectivity), np.empty(grid.size, np.int32), np.zeros(1, np.uint32)
     stage("flooding")
@@ -163,8 +164,13 @@ def _volume(image: NDArray[Any]) -> NDArray[Any]:
     return native[None] if native.ndim == 2 else native
 
 
-def _laid_out(key: NDArray[Any], territory: NDArray[Any] | None) -> tuple[Grid, NDArray[np.uint32], NDArray[np.int32]]:
-    """Return the grid of an image, the records of its places, and the territory of each, if they differ."""
+def _laid_out(
+    key: NDArray[Any], territory: NDArray[Any] | None, lowest: int = 0
+) -> tuple[Grid, NDArray[np.uint32], NDArray[np.int32]]:
+    """Return the grid of an image, the records of its places, and the territory of each, if they differ.
+
+    Keys are counted from `lowest`.
+    """
     grid = grid_of(key.shape)
     records = np.empty((grid.size, 2), np.uint32)
     records[:] = SEED, BEYOND
@@ -175,12 +181,14 @@ def _laid_out(key: NDArray[Any], territory: NDArray[Any] | None) -> tuple[Grid, 
         if territory.dtype != bool:
             walls = np.zeros((grid.size, 1), np.int32)
             fill(walls, 0, inside, grid)
-    _fill_keys(records, _volume(key), inside, grid)
+    _fill_keys(records, _volume(key), inside, grid, np.uint32(lowest))
     return grid, records, walls
 
 
 @bare
-def _fill_keys(records: NDArray[np.uint32], key: NDArray[Any], inside: NDArray[Any], grid: Grid) -> None:
+def _fill_keys(
+    records: NDArray[np.uint32], key: NDArray[Any], inside: NDArray[Any], grid: Grid, lowest: np.uint32
+) -> None:
     """Write keys, and label 0 where there is one; without `inside` that is everywhere but at OUTSIDE."""
     masked = inside.size > 0
     for z in range(grid.nz):
@@ -189,12 +197,13 @@ def _fill_keys(records: NDArray[np.uint32], key: NDArray[Any], inside: NDArray[A
                 level = np.uint32(key[z, y, x])
                 if level != UNREACHED and not (masked and inside[z, y, x] == 0):
                     p = place_of(grid, z, y, x)
-                    records[p, KEY], records[p, LABEL] = level, 0
+                    records[p, KEY], records[p, LABEL] = level - lowest, 0
 
 
-def _largest(key: NDArray[Any]) -> int:
-    """Return the largest key that a queue may meet."""
-    return int(key.max()) if key.dtype.itemsize < 4 else OUTSIDE - 1
+def _range(key: NDArray[Any]) -> tuple[int, int]:
+    """Return the smallest and the largest key that is not outside."""
+    inside: Any = key != OUTSIDE if key.dtype.itemsize == 4 and key.max() == OUTSIDE else True
+    return int(key.min()), int(key.max(where=inside, initial=0))
 
 
 # Labels ------------------------------------------------------------------------------------------------
@@ -249,10 +258,12 @@ def _flood_on(
     """Pass whole levels until that are `enough` voxels, and return how many; 0 when the flood is over."""
     state, bits, coarse, waiting, lows, links, fine, nodes = queue
     passed = 0
+    bucket = -1
     while passed < enough:
         level, n = next_level(voxels, state, bits, coarse, waiting, lows, links, fine, nodes)
         if n == 0:
             break
+        bucket = _look_ahead(records, steps, state, nodes, bucket)
         begin = 0
         while begin < n:
             now = turn[0] + np.uint32(1)
@@ -280,6 +291,30 @@ def _flood_on(
             begin = end
         passed += n
     return passed
+
+
+@bare
+def _look_ahead(
+    records: NDArray[np.uint32],
+    steps: NDArray[np.int32],
+    state: NDArray[np.int64],
+    nodes: NDArray[np.int32],
+    bucket: int,
+) -> int:
+    """Read the neighbours of all voxels of a new coarse bucket, which brings them into the cache; return the bucket.
+
+    A flood goes from one place to another that no processor foresees, and waits for memory at each. Here the places
+    are known, and it waits for many at once. Where a bucket is one level, the flood itself knows them.
+    """
+    if state[BUCKET] == bucket or state[SHIFT] == 0:
+        return bucket
+    seen = np.uint32(0)
+    for i in range(state[N_NODES]):
+        p = nodes[i, 0]
+        for k in range(steps.shape[1]):
+            seen |= records[p + steps[p & 63, k], LABEL]
+    state[SEEN] = seen
+    return int(state[BUCKET])
 
 
 @bare
