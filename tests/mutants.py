@@ -193,6 +193,7 @@ MUTANTS = [
     Mutant("_chain.py", "if source.sha256 != parent.sha256:", "if False:", CHAIN),
     Mutant("_chain.py", "if step not in self.steps:", "if True:", CHAIN),
     Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
+    Mutant("methods/_flood.py", "if reached and records[r, KEY] == passed", "if records[r, KEY] == passed", "tests/test_watershed.py::test_a_key_that_looks_like_a_turn_is_none"),
     # floods in tiles
     Mutant("methods/_tile_loops.py", "n = _join(parent, speaker, event - size, size, start[event - size], edges, weights, n)", "n = _join(parent, speaker, event - size, size, key[event - size], edges, weights, n)", TILED_MINIMA),
     Mutant("methods/_tile_loops.py", "speaker[min(a, b)] = max(speaker[a], speaker[b])", "speaker[min(a, b)] = speaker[a]", TILED_FLOOD),

@@ -524,3 +524,11 @@ def test_thin_images(shape: tuple[int, ...]) -> None:
     image, markers = tie_free(shape, 2), np.zeros(shape, int)
     markers.flat[0], markers.flat[-1] = 1, 2
     np.testing.assert_array_equal(nc.watershed(image, markers), reference.flood(image, markers, None, 1))
+
+
+def test_a_key_that_looks_like_a_turn_is_none() -> None:
+    # Both markers are passed in turn 1 and reach the voxel between them. The dry voxel above it is the first of its
+    # neighbours in scan order, and its key is what a voxel passed in turn 1 keeps in place of its own.
+    image = np.array([[9, 2**31 + 1, 7], [0, 5, 0]], np.uint32)
+    markers = np.array([[0, 0, 0], [1, 0, 2]])
+    np.testing.assert_array_equal(nc.watershed(image, markers), [[1, 1, 2], [1, 1, 2]])

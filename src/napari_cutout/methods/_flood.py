@@ -324,7 +324,8 @@ def _first_to_reach(
     """Return the label of the first neighbour in scan order among those passed in this turn."""
     for k in range(steps.shape[1]):  # in scan order
         r = q + steps[q & 63, k]
-        if records[r, KEY] == passed and (walls.size == 0 or walls[r, 0] == walls[q, 0]):
+        reached = records[r, LABEL] != 0  # else a key stands there, which may be the same number as a turn
+        if reached and records[r, KEY] == passed and (walls.size == 0 or walls[r, 0] == walls[q, 0]):
             return records[r, LABEL]
     return BEYOND  # never: it was passed in this turn who asks
 
