@@ -251,8 +251,8 @@ are figures that were published, or that were measured with scikit-image on exac
 not stated. No voxel size is stated for these files, so none was given.
 
 What to take from it: cuts by shape help where objects are round and touch. The default `depth` is one voxel for every
-size: of large nuclei with a rough outline it makes too many pieces (U2OS, N2DH-SIM), which a greater `depth` leaves whole;
-and with no `min_size` every speck of noise counts as an object.
+size: of large nuclei with a rough outline (U2OS, N2DH-SIM) it makes too many pieces, which a greater `depth` leaves
+whole; and with no `min_size` every speck of noise counts as an object.
 
 True and found are numbers of objects. AP = TP / (TP + FP + FN) and F1 at the IoU that is named, from the counts of all
 images of a set, objects matched one to one; SEG is the mean IoU over true objects; Dice of the foreground and the Rand
