@@ -162,7 +162,7 @@ def test_flooding_from_minima_is_flooding_from_their_markers(surface: Any) -> No
 def test_nothing_inside_is_said(method: Any, depth: float | None) -> None:
     image = np.random.default_rng(0).random((5, 6))
     for grey, mask in ((image, np.zeros((5, 6), bool)), (image * np.nan, None)):
-        with pytest.raises(ValueError, match=r"no finite voxel to count|no voxel lies inside mask, or image is NaN"):
+        with pytest.raises(ValueError, match=r"no finite voxel to count|so it has no minimum"):
             method(grey, mask, depth=depth)
 
 
@@ -319,3 +319,16 @@ def test_no_objects_are_not_cut() -> None:
 def test_bad_labels_are_refused(method: Any, labels: np.ndarray, more: dict[str, Any], sentence: str) -> None:
     with pytest.raises((ValueError, TypeError), match=sentence):
         method(labels, **more)
+
+
+def test_markers_of_ones_own_can_be_flooded_on_the_distance() -> None:
+    y, x = np.mgrid[:21, :41]
+    discs = ((y - 10) ** 2 + (x - 12) ** 2 < 90) | ((y - 10) ** 2 + (x - 28) ** 2 < 90)
+    image = np.random.default_rng(0).random(discs.shape)  # which is not looked at
+    middles = nc.markers_from_distance(discs)
+    cut = nc.watershed(image, middles, discs, surface="distance", sigma=1.0)
+    np.testing.assert_array_equal(cut, nc.split_touching(discs))
+    with pytest.raises(ValueError, match="there is no mask; give one"):
+        nc.watershed(image, middles, surface="distance")
+    with pytest.raises(ValueError, match="no voxel is outside"):
+        nc.watershed(image, middles, np.ones_like(discs), surface="distance")

@@ -10,14 +10,17 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from .._array import Array, array_namespace, dtype_name, is_host, is_lazy
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, dtype_name, is_host, is_lazy, to_numpy
 from .._method import Image, Labels, Markers, Mask
 from .._monitor import note, stage
-from .._plan import gathered, run_plan
+from .._plan import Pass, gathered, reduce_passes, run_plan
 from . import _basins, _flood
 from ._grey_levels import Bins, counting, quantile_bins
 from ._keys import OUTSIDE, keys_of, raised_keys
-from ._markers import check_marker_values, no_markers
+from ._markers import Missing, Told, check_marker_values, no_markers
 from ._tile_minima import minima_plan
 from ._tiles import flood_plan, levels_plan
 
@@ -27,7 +30,14 @@ DEFAULT_SHARE = 0.1
 """How deep a minimum must be if nothing else is said, as a share of the range of grey levels."""
 
 
-def flooded(surface: Image, markers: Markers, territory: Array | None, connectivity: int) -> Labels:
+def flooded(
+    surface: Image,
+    markers: Markers,
+    territory: Array | None,
+    connectivity: int,
+    *,
+    missing: Missing = no_markers,
+) -> Labels:
     """Flood a surface from markers.
 
     Parameters
@@ -40,6 +50,8 @@ def flooded(surface: Image, markers: Markers, territory: Array | None, connectiv
         0 is outside; a step leads to a voxel of the same territory only.
     connectivity : int
         How many axes a step may cross.
+    missing : callable or None
+        The error if no marker lies inside; None if the labels are 0 then.
 
     Returns
     -------
@@ -51,20 +63,24 @@ def flooded(surface: Image, markers: Markers, territory: Array | None, connectiv
     ValueError
         If a marker is negative or above 2147483647, or none lies inside.
     """
-    plan = flood_plan(partial(_flooded_whole, connectivity=connectivity), connectivity)
-    return run_plan(plan, surface, markers, territory)
+    whole = partial(_flooded_whole, connectivity=connectivity, missing=missing)
+    return run_plan(flood_plan(whole, connectivity, missing), surface, markers, territory)
 
 
-def _flooded_whole(surface: Image, markers: Markers, territory: Array | None, *, connectivity: int) -> Labels:
+def _flooded_whole(
+    surface: Image, markers: Markers, territory: Array | None, *, connectivity: int, missing: Missing
+) -> Labels:
     check_marker_values(_extent(markers))
     stage("ordering grey levels")
     key = keys_of(surface)
-    planted = _planted(markers, key, territory)
-    note(n_markers=_count(planted))
+    planted = _planted(markers, key, territory, missing)
+    if (n := _count(planted)) == 0:
+        return planted
+    note(n_markers=n)
     return _floods(key).flood(key, planted, _territory(territory, key), connectivity)
 
 
-def deep_minima(surface: Image, territory: Array | None, depth: float, connectivity: int) -> Labels:
+def deep_minima(surface: Image, territory: Array | None, depth: float, connectivity: int, told: Told = None) -> Labels:
     """Give a number to every minimum of a surface that is deeper than `depth`.
 
     Parameters
@@ -77,6 +93,8 @@ def deep_minima(surface: Image, territory: Array | None, depth: float, connectiv
         How high, above its lowest voxel, the way out of a minimum to a lower one must lead.
     connectivity : int
         How many axes a step may cross.
+    told : callable, optional
+        What is done with the number of minima.
 
     Returns
     -------
@@ -85,7 +103,7 @@ def deep_minima(surface: Image, territory: Array | None, depth: float, connectiv
     """
     whole = partial(_filled_whole, depth=depth, connectivity=connectivity)
     filled = run_plan(levels_plan(whole, depth, connectivity), surface, territory)
-    return regional_minima(filled, territory, connectivity)
+    return regional_minima(filled, territory, connectivity, told)
 
 
 def _filled_whole(surface: Image, territory: Array | None, *, depth: float, connectivity: int) -> Array:
@@ -94,7 +112,7 @@ def _filled_whole(surface: Image, territory: Array | None, *, depth: float, conn
     return _floods(key).levels(key, start, _territory(territory, key), connectivity)
 
 
-def regional_minima(level: Array, territory: Array | None, connectivity: int) -> Labels:
+def regional_minima(level: Array, territory: Array | None, connectivity: int, told: Told = None) -> Labels:
     """Give a number to every zone of equal level that has no lower neighbour.
 
     Parameters
@@ -105,17 +123,22 @@ def regional_minima(level: Array, territory: Array | None, connectivity: int) ->
         0 is outside; a step leads to a voxel of the same territory only.
     connectivity : int
         How many axes a step may cross.
+    told : callable, optional
+        What is done with the number of minima.
 
     Returns
     -------
     int32 array
         From 1 by first voxel in scan order, 0 elsewhere.
     """
-    return run_plan(minima_plan(partial(_minima_whole, connectivity=connectivity), connectivity), level, territory)
+    whole = partial(_minima_whole, connectivity=connectivity, told=told)
+    return run_plan(minima_plan(whole, connectivity, told), level, territory)
 
 
-def _minima_whole(level: Array, territory: Array | None, *, connectivity: int) -> Labels:
+def _minima_whole(level: Array, territory: Array | None, *, connectivity: int, told: Told) -> Labels:
     minima: Labels = _floods(level).regional_minima(level, _territory(territory, level), connectivity)
+    if told is not None:
+        told(int(array_namespace(minima).max(minima)))
     return minima
 
 
@@ -145,7 +168,9 @@ def usual_depth(surface: Image, mask: Mask | None) -> Any:
 def _share_of_range(bins: Bins) -> float:
     histogram = bins.histogram()
     first, last = quantile_bins(histogram.counts)
-    return DEFAULT_SHARE * float(histogram.values[last] - histogram.values[first])
+    depth = DEFAULT_SHARE * float(histogram.values[last] - histogram.values[first])
+    note(depth=depth)
+    return depth
 
 
 def _floods(like: Array) -> ModuleType:
@@ -167,25 +192,27 @@ def _extent(markers: Markers) -> tuple[int, int]:
     return int(xp.min(markers)), int(xp.max(markers))
 
 
-def _planted(markers: Markers, key: Array, territory: Array | None) -> Array:
+def _planted(markers: Markers, key: Array, territory: Array | None, missing: Missing) -> Array:
     """Return the markers that lie inside, as int32, or raise if there is none."""
     xp = array_namespace(markers)
-    painted = markers != 0
-    if not bool(xp.any(painted)):
-        raise no_markers(inside=False)
-    inside = painted & (key != xp.asarray(OUTSIDE, dtype=key.dtype, device=key.device)) if _has_nan(key) else painted
+    inside = painted = markers != 0
+    if dtype_name(key) == "uint32":  # narrower keys have no room for OUTSIDE
+        inside = inside & (key != xp.asarray(OUTSIDE, dtype=key.dtype, device=key.device))
     if territory is not None:
         inside = inside & (territory != 0)
-    if not bool(xp.any(inside)):
-        raise no_markers(inside=True)
+    if missing is not None and not bool(xp.any(inside)):
+        raise missing(bool(xp.any(painted)))
     return xp.where(inside, xp.astype(markers, xp.int32), xp.zeros(markers.shape, dtype=xp.int32, device=key.device))
-
-
-def _has_nan(key: Array) -> bool:
-    return dtype_name(key) == "uint32"
 
 
 def _count(planted: Array) -> int:
     """Return how many labels the markers have."""
-    xp = array_namespace(planted)
-    return int(xp.unique_values(planted[planted != 0]).shape[0])
+    return len(reduce_passes(np.zeros(0, np.int32), (_LABELS,), planted))
+
+
+def _labels_of(_: Any, block: Array) -> NDArray[np.int32]:
+    xp = array_namespace(block)
+    return np.sort(to_numpy(xp.unique_values(block[block != 0])))
+
+
+_LABELS = Pass(_labels_of, np.union1d, lambda _, found: found, lambda _: True, "counting markers")

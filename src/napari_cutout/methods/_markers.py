@@ -1,8 +1,18 @@
-"""What markers must be, wherever they are looked at."""
+"""What markers must be, and what is said of those that are found, wherever they are looked at."""
 
 from __future__ import annotations
 
-__all__ = ["MAX_LABEL", "check_marker_values", "no_markers"]
+from collections.abc import Callable
+
+from .._monitor import note
+
+__all__ = ["MAX_LABEL", "Missing", "Told", "check_marker_values", "no_markers", "note_minima", "note_objects"]
+
+Missing = Callable[[bool], ValueError] | None
+"""From whether there are markers at all to the error that says why none lies inside; None if that is none."""
+
+Told = Callable[[int], None] | None
+"""What is done with the number of minima that were found."""
 
 MAX_LABEL = 2**31 - 1
 """Largest label that a marker may have, since labels are int32."""
@@ -21,11 +31,25 @@ def check_marker_values(extent: tuple[int, int]) -> None:
         raise ValueError(f"markers must be labels from 0 to {MAX_LABEL}, got {low if low < 0 else high}; renumber them")
 
 
-def no_markers(inside: bool) -> ValueError:
+def no_markers(painted: bool) -> ValueError:
     """Return the error that says why there is nothing to flood from."""
-    if inside:
+    if painted:
         return ValueError(
             "markers lie outside mask, or where image is NaN, with every voxel; paint at least one inside, "
             "or widen the mask"
         )
     return ValueError("markers have no painted voxel, all are 0; paint at least one, or use watershed_from_minima")
+
+
+def note_minima(n: int) -> None:
+    """Note how many minima were found, or raise if there is none."""
+    if n == 0:
+        raise ValueError(
+            "image is NaN or outside mask at every voxel, so it has no minimum; check it, or widen the mask"
+        )
+    note(n_minima=n)
+
+
+def note_objects(n: int) -> None:
+    """Note how many objects there are; there may be none."""
+    note(n_objects=n)

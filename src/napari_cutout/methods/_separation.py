@@ -13,15 +13,22 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, from_numpy, is_lazy, to_numpy
 from .._method import Labels
+from .._monitor import tick
 from .._plan import Pass, Reduce, run_plan
 from .._statistics import alone
-from ..processing.filters import edges
+from ..processing.distance import squared_dtype, weights_of
+from ._markers import Told
 
 __all__ = ["apart"]
 
 
 def apart(
-    minima: Labels, relief: Array, parts: Labels, min_separation: float, spacing: Sequence[float] | None
+    minima: Labels,
+    relief: Array,
+    parts: Labels,
+    min_separation: float,
+    spacing: Sequence[float] | None,
+    told: Told = None,
 ) -> Labels:
     """Drop minima that lie closer than a distance to a deeper one of the same connected object.
 
@@ -37,13 +44,16 @@ def apart(
         Distance between lowest voxels, in edges of the smallest voxel.
     spacing : sequence of float or None
         World length of a voxel along each axis.
+    told : callable, optional
+        What is done with the number of minima that are kept.
 
     Returns
     -------
     int32 array
         Those that are kept, numbered anew from 1 in the same order.
     """
-    decide = partial(_renumbered, min_separation=min_separation, shape=relief.shape, steps=edges(spacing, relief.ndim))
+    weights = weights_of(spacing, relief.ndim)
+    decide = partial(_renumbered, min_separation=min_separation, shape=relief.shape, weights=weights, told=told)
     plan = Reduce(None, (_TOPS,), decide, _looked_up, "int32")
     with alone():
         return run_plan(plan, minima, relief, parts, _places(minima))
@@ -101,27 +111,42 @@ def _lower_of(a: Tops, b: Tops) -> Tops:
 _TOPS = Pass(_tops, _lower_of, lambda _, tops: tops, lambda _: True, "separating middles")
 
 
-def _renumbered(tops: Tops, shape: Sequence[int], min_separation: float, steps: Sequence[int]) -> NDArray[np.int32]:
+def _renumbered(
+    tops: Tops, shape: Sequence[int], min_separation: float, weights: tuple[int, ...], told: Told
+) -> NDArray[np.int32]:
     """Return the new number of every minimum, 0 for those that are dropped.
 
     In each object the deepest comes first, and of equal ones the first in scan order; each drops those near it.
-    Distances are compared as squared integers, in 1/1024 of an edge.
+    Distances are compared as squared integers.
     """
-    points = np.stack(np.unravel_index(tops.place, tuple(shape)), axis=1) * np.asarray(steps, np.int64)
-    limit = (min_separation * 1024) ** 2
+    squared_dtype(tuple(shape), weights)  # raises where int64 does not hold them
+    points = np.stack(np.unravel_index(tops.place, tuple(shape)), axis=1) * np.asarray(weights, np.int64)
     keep = np.ones(len(tops.label), bool)
     order = np.lexsort((tops.place, tops.level, tops.part))
     starts = np.flatnonzero(np.r_[True, np.diff(tops.part[order]) != 0, True])
     for first, last in itertools.pairwise(starts):
+        tick(int(first), len(order))
         members = order[first:last]
-        for i, one in enumerate(members):
-            if keep[one]:
-                others = members[i + 1 :]
-                near = ((points[others] - points[one]) ** 2).sum(axis=1) < limit
-                keep[others[near]] = False
+        keep[members] = _kept(points[members], min_separation * min(weights))
+    if told is not None:
+        told(int(keep.sum()))
     table = np.zeros(int(tops.label.max(initial=0)) + 1, np.int32)
     table[tops.label] = np.where(keep, np.cumsum(keep), 0)
     return table
+
+
+def _kept(points: NDArray[np.int64], reach: float) -> NDArray[np.bool_]:
+    """Tell which points stay if each that stays drops the later ones nearer than `reach`."""
+    from scipy.spatial import cKDTree
+
+    keep = np.ones(len(points), bool)
+    tree = cKDTree(points.astype(np.float64))
+    for i, point in enumerate(points):
+        if keep[i]:
+            found = np.asarray(tree.query_ball_point(point, reach * 1.001), np.int64)  # a few more, of which to choose
+            later = found[found > i]
+            keep[later[((points[later] - point) ** 2).sum(axis=1) < reach**2]] = False
+    return keep
 
 
 def _looked_up(table: NDArray[np.int32], minima: Array, *_: Array) -> Array:

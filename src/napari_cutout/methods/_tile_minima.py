@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from .._array import Array, to_numpy
 from .._compiled import bare
 from .._plan import Exchange, Stitch, Tile
+from ._markers import Told
 from ._tiles import Padded, padded_levels
-from ._voxel_grid import MAX_VOXELS
+from ._voxel_grid import fits
 
 __all__ = ["minima_plan"]
 
@@ -22,7 +23,7 @@ NOT_HERE = 2**63 - 1
 """The first voxel of a zone that has none in the tile itself."""
 
 
-def minima_plan(whole: Any, connectivity: int) -> Stitch:
+def minima_plan(whole: Any, connectivity: int, told: Told) -> Stitch:
     """Return the plan of the regional minima of levels; its arrays are 64-bit levels and territory."""
     return Stitch(
         whole,
@@ -30,7 +31,7 @@ def minima_plan(whole: Any, connectivity: int) -> Stitch:
         (
             Exchange(
                 partial(_zones_told, connectivity=connectivity),
-                _joined,
+                partial(_joined, told=told),
                 lambda old, new, tiles: (),
                 "joining minima across tiles",
             ),
@@ -38,7 +39,7 @@ def minima_plan(whole: Any, connectivity: int) -> Stitch:
         lambda state, tile: None if state is None else state[tile.number],
         partial(_numbered, connectivity=connectivity),
         "int32",
-        MAX_VOXELS,
+        fits,
     )
 
 
@@ -139,12 +140,12 @@ def _zones_told(tile: Tile, known: None, level: Array, territory: Array | None, 
     return Zones(numbers, first[numbers], lower[numbers], padded.index(shared), np.searchsorted(numbers, zone[shared]))
 
 
-def _joined(_: Any, told: dict[int, Zones]) -> dict[int, Numbers]:
+def _joined(_: Any, found: dict[int, Zones], told: Told) -> dict[int, Numbers]:
     """Join the zones of all tiles that share a voxel, and number those without a lower neighbour by first voxel."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    tiles = list(told.values())
+    tiles = list(found.values())
     starts = np.cumsum([0, *(len(z.zone) for z in tiles)])
     n = int(starts[-1])
     node = np.concatenate([z.at + s for z, s in zip(tiles, starts, strict=False)])
@@ -161,10 +162,12 @@ def _joined(_: Any, told: dict[int, Zones]) -> dict[int, Numbers]:
     by_first = np.argsort(first, kind="stable")
     minima = by_first[~barred[by_first]]
     number[minima] = np.arange(1, len(minima) + 1)
+    if told is not None:
+        told(len(minima))
     final = number[root]
     return {
         tile: Numbers(z.zone, final[s:e])
-        for (tile, z), (s, e) in zip(told.items(), itertools.pairwise(starts), strict=True)
+        for (tile, z), (s, e) in zip(found.items(), itertools.pairwise(starts), strict=True)
     }
 
 

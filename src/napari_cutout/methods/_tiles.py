@@ -28,28 +28,29 @@ from .._monitor import note
 from .._plan import Exchange, Stitch, Tile
 from . import _flood
 from ._keys import OUTSIDE, WIDE_OUTSIDE, narrowed, wide_keys, wide_raised_keys
-from ._markers import check_marker_values, no_markers
+from ._markers import Missing, check_marker_values
 from ._tile_loops import EXIT, OPEN, UNKNOWN, climb, contract, lower_neighbours, resolve, spread
-from ._voxel_grid import MAX_VOXELS
+from ._voxel_grid import fits
 
 __all__ = ["Padded", "flood_plan", "levels_plan", "padded_levels"]
 
 
-def flood_plan(whole: Any, connectivity: int) -> Stitch:
+def flood_plan(whole: Any, connectivity: int, missing: Missing) -> Stitch:
     """Return the plan of a flood from markers; its arrays are surface, markers and territory."""
+    levelled = partial(_levelled, missing=missing)
     look: dict[str, Any] = {"connectivity": connectivity}
     return Stitch(
         whole,
         0.0,
         (
-            Exchange(partial(_contracted, **look), _levelled, _never, "finding the lowest passes of tiles"),
+            Exchange(partial(_contracted, **look), levelled, _never, "finding the lowest passes of tiles"),
             Exchange(partial(_distances, **look), _nearer, _where_nearer, "measuring distances across tiles"),
             Exchange(partial(_labels_of_shell, **look), _followed, _never, "following floods across tiles"),
         ),
         _known,
         partial(_labelled, **look),
         "int32",
-        MAX_VOXELS,
+        fits,
     )
 
 
@@ -78,7 +79,7 @@ def levels_plan(whole: Any, depth: Any, connectivity: int) -> Stitch:
         _known,
         partial(_filled, connectivity=connectivity),
         "uint64",
-        MAX_VOXELS,
+        fits,
     )
 
 
@@ -289,9 +290,9 @@ def _tree(padded: Padded, start: NDArray[np.uint64]) -> Tree:
     return Tree(padded.index(padded.places(padded.shell)), named, weight[:n].copy())
 
 
-def _levelled(_: Any, trees: dict[int, Tree]) -> Shared:
+def _levelled(_: Any, trees: dict[int, Tree], missing: Missing = None) -> Shared:
     """Join the trees of all tiles, and return the flood level of every shared voxel."""
-    _check_markers(list(trees.values()))
+    _check_markers(list(trees.values()), missing)
     index = np.sort(np.concatenate([tree.shell for tree in trees.values()]))
     ends = np.concatenate([tree.ends for tree in trees.values()])
     weight = np.concatenate([tree.weight for tree in trees.values()])
@@ -300,15 +301,16 @@ def _levelled(_: Any, trees: dict[int, Tree]) -> Shared:
     return Shared.of(index, level, next(iter(trees.values())).depth)
 
 
-def _check_markers(trees: Sequence[Tree]) -> None:
+def _check_markers(trees: Sequence[Tree], missing: Missing) -> None:
     """Note how many labels the markers have, or raise if none lies inside."""
     found = [tree.labels for tree in trees if tree.labels is not None]
     if not found:
         return
     n = len(np.unique(np.concatenate(found)))
-    if not n:
-        raise no_markers(inside=any(tree.n_painted for tree in trees))
-    note(n_markers=n)
+    if n:
+        note(n_markers=n)
+    elif missing is not None:
+        raise missing(any(tree.n_painted for tree in trees))
 
 
 def _lowest_passes(n: int, nodes: NDArray[np.int64], weight: NDArray[np.uint64]) -> NDArray[np.uint64]:

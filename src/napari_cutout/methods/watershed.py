@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Unpack
 
-import numpy as np
-
 from .._array import Array, array_namespace, dtype_name, is_lazy
 from .._method import Image, Labels, Markers, Mask, Range, method
 from .._monitor import note, stage
@@ -15,13 +13,16 @@ from ..processing.filters import gaussian, gradient_magnitude
 from ..processing.labels import Connectivity
 from ..processing.segment import RegionOptions, prepare, tidy_regions
 from ._flooding import connected_parts, deep_minima, flooded, usual_depth
-from ._markers import MAX_LABEL
+from ._markers import MAX_LABEL, note_minima, note_objects
 from ._separation import apart
 
 __all__ = ["watershed", "watershed_from_minima", "markers_from_minima", "split_touching", "markers_from_distance"]
 
 Surface = Literal["intensity", "inverted", "gradient"]
 """What is flooded: the image, the image upside down, or how steep it is."""
+
+Relief = Literal["intensity", "inverted", "gradient", "distance"]
+"""The same, or how deep inside the mask a voxel lies."""
 
 Depth = Annotated[float, Range(0, 1e9)]
 
@@ -32,7 +33,7 @@ def watershed(
     markers: Markers,
     mask: Mask | None = None,
     *,
-    surface: Surface = "intensity",
+    surface: Relief = "intensity",
     connectivity: Connectivity = 1,
     **options: Unpack[RegionOptions],
 ) -> Labels:
@@ -50,9 +51,10 @@ def watershed(
         Strokes or labels to flood from: 0 is not marked, 1 to 2147483647 are labels.
     mask : array of the shape of `image`, optional
         Where water may go; voxels outside become 0, and markers outside are left out.
-    surface : {"intensity", "inverted", "gradient"}
+    surface : {"intensity", "inverted", "gradient", "distance"}
         What is flooded: intensity for dark regions between bright walls, inverted for bright regions between dark
-        gaps, gradient for regions that end at edges, best with a little smoothing.
+        gaps, gradient for regions that end at edges, best with a little smoothing; distance for objects that are
+        cut where the mask is narrow, whatever the image, smoothed as the image would be.
     connectivity : int
         How many axes a step of the water may cross: 1 is faces only, the number of axes includes edges and corners.
     **options : Options
@@ -66,7 +68,8 @@ def watershed(
     Raises
     ------
     ValueError
-        If no voxel is marked inside the mask, a marker is negative or above 2147483647, or shapes differ.
+        If no voxel is marked inside the mask, a marker is negative or above 2147483647, shapes differ, or `surface`
+        is distance without a mask, or with one that has no outside.
     TypeError
         If the image is boolean, complex or of objects, or markers are floats.
 
@@ -98,7 +101,7 @@ def watershed(
     >>> watershed(image, markers).tolist()
     [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2]]
     """
-    relief = relief_of(image, surface, options)
+    relief = _relief_in(mask, options) if surface == "distance" else relief_of(image, surface, options)
     return tidy_regions(flooded(relief, markers, _inside(mask), connectivity), options)
 
 
@@ -155,7 +158,7 @@ def watershed_from_minima(
     """
     relief, inside = relief_of(image, surface, options), _inside(mask)
     minima = _minima(relief, mask, depth, connectivity)
-    return tidy_regions(flooded(relief, minima, inside, connectivity), options)
+    return tidy_regions(flooded(relief, minima, inside, connectivity, missing=None), options)
 
 
 @method("Watershed", memory=22.0)
@@ -286,9 +289,7 @@ def split_touching(
     territory = _territory(labels)
     relief = _inverted_distance(labels, smoothing, spacing)
     middles = _middles(relief, territory, depth, min_separation, connectivity, spacing)
-    if not is_lazy(middles) and not bool(array_namespace(middles).any(middles != 0)):
-        return middles  # there are no objects
-    cut = flooded(relief, middles, territory, connectivity)
+    cut = flooded(relief, middles, territory, connectivity, missing=None)
     return tidy_regions(cut, {"min_size": min_size, "clear_border": clear_border})
 
 
@@ -357,6 +358,14 @@ def relief_of(image: Image, surface: Surface, options: Any) -> Image:
     return upside_down(prepared)
 
 
+def _relief_in(mask: Mask | None, options: Any) -> Array:
+    """Return the distance to the outside of a mask, upside down."""
+    inside = _inside(mask)
+    if inside is None:
+        raise ValueError("surface 'distance' is that to the outside of mask, and there is no mask; give one")
+    return _inverted_distance(inside, options["sigma"], options["spacing"])
+
+
 def upside_down(image: Image) -> Image:
     """Turn the order of grey levels round: numbers change their sign, integers are counted from the top."""
     return run_plan(PerVoxel(_turned_round, dtype_name(image)), image)
@@ -372,14 +381,10 @@ def _inside(mask: Mask | None) -> Array | None:
 
 
 def _minima(relief: Image, mask: Mask | None, depth: float | None, connectivity: int) -> Labels:
+    if depth is not None:
+        note(depth=depth)
     deep = usual_depth(relief, mask) if depth is None else depth
-    minima = deep_minima(relief, _inside(mask), deep, connectivity)
-    if not is_lazy(minima):
-        n_minima = int(array_namespace(minima).max(minima))
-        if n_minima == 0:
-            raise ValueError("no voxel lies inside mask, or image is NaN wherever one does; widen the mask")
-        note(depth=deep, n_minima=n_minima)
-    return minima
+    return deep_minima(relief, _inside(mask), deep, connectivity, note_minima)
 
 
 # Touching objects --------------------------------------------------------------------------------------
@@ -404,15 +409,21 @@ def _inverted_distance(labels: Labels, smoothing: float, spacing: tuple[float, .
     """Return the smoothed distance to the outside of every object, upside down."""
     stage("measuring distances")
     far = distance(labels, spacing=spacing)
-    if not is_lazy(far) and bool(array_namespace(far).any(far == np.inf)):
+    if smoothing:
+        stage("smoothing distances")
+        far = gaussian(far, sigma=smoothing, spacing=spacing)
+    return run_plan(PerVoxel(_depths, "float32"), far)
+
+
+def _depths(block: Array) -> Array:
+    """Turn distances upside down, or raise where there is no outside; then every block is infinite."""
+    xp = array_namespace(block)
+    if bool(xp.any(block == xp.inf)):
         raise ValueError(
             "labels cover the whole image with one label, so no voxel is outside and there is no distance to it; "
             "pass labels with background"
         )
-    if smoothing:
-        stage("smoothing distances")
-        far = gaussian(far, sigma=smoothing, spacing=spacing)
-    return upside_down(far)
+    return -block
 
 
 def _middles(
@@ -423,9 +434,8 @@ def _middles(
     connectivity: int,
     spacing: tuple[float, ...] | None,
 ) -> Labels:
-    middles = deep_minima(relief, territory, depth, connectivity)
+    middles = deep_minima(relief, territory, depth, connectivity, note_objects)
     if min_separation > 0:
-        middles = apart(middles, relief, connected_parts(territory, connectivity), min_separation, spacing)
-    if not is_lazy(middles):
-        note(n_objects=int(array_namespace(middles).max(middles)))
+        parts = connected_parts(territory, connectivity)
+        middles = apart(middles, relief, parts, min_separation, spacing, note_objects)
     return middles
