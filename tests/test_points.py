@@ -46,15 +46,23 @@ def test_labels_take_no_more_than_they_need(n: int, dtype: str) -> None:
     ("points", "labels", "sentence"),
     [
         ([(5, 1)], None, r"all 1 points lie outside the shape \(4, 4\); place at least one inside"),
-        (np.zeros((0, 2)), None, "all 0 points lie outside"),
-        ([(1, 1, 1)], None, r"rows of 2 finite numbers for the shape \(4, 4\), got an array of shape \(1, 3\)"),
-        ([(1, np.nan)], None, "2 finite numbers"),
+        ([], None, "there are no points to mark; give at least one, a row of 2 numbers"),
+        (np.zeros((0, 2)), None, "there are no points to mark"),
+        (
+            [(1, 1, 1)],
+            None,
+            r"rows of 2 numbers for the shape \(4, 4\), got an array of shape \(1, 3\); give one index",
+        ),
+        ([(1, np.nan, 1)], None, r"got an array of shape \(1, 3\)"),
+        (1.0, None, r"got an array of shape \(\)"),
+        ([(1, 1), (1, np.nan)], None, r"points must be finite, got \(1.0, nan\) in row 1; correct it or leave it out"),
+        ([(np.inf, 2), (1, np.nan)], None, r"got \(inf, 2.0\) in row 0"),
         ([(1, 1)], [0], "labels must be from 1 to 2147483647, got 0; 0 is not marked"),
         ([(1, 1)], [2**31], "got 2147483648"),
         ([(1, 1)], [1, 2], r"labels must be 1 integers, one per point, got int64 of shape \(2,\)"),
         ([(1, 1)], [1.0], "got float64"),
     ],
-    ids=["outside", "none", "axes", "nan", "zero", "large", "two", "float"],
+    ids=["outside", "none", "no-rows", "axes", "axes-nan", "number", "nan", "inf", "zero", "large", "two", "float"],
 )
 def test_what_is_wrong_is_said(points: Any, labels: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):

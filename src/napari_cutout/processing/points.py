@@ -39,7 +39,8 @@ def markers_from_points(
     Raises
     ------
     ValueError
-        If no point lies inside, a point is not one finite number per axis, or labels are not one per point, from 1.
+        If there are no points, none lies inside, one is not one finite number per axis, or labels are not one per
+        point, from 1.
 
     Notes
     -----
@@ -51,11 +52,7 @@ def markers_from_points(
     [[0, 1, 0, 0, 0], [0, 0, 0, 0, 2], [0, 0, 0, 0, 0]]
     """
     size = tuple(int(n) for n in shape)
-    at = np.asarray(points, dtype=float)
-    if at.ndim != 2 or at.shape[1] != len(size) or not np.isfinite(at).all():
-        raise ValueError(
-            f"points must be rows of {len(size)} finite numbers for the shape {size}, got an array of shape {at.shape}"
-        )
+    at = _rows(points, size)
     numbers = _checked(labels, len(at))
     index = voxels_of(at)
     inside = lies_inside(index, size)
@@ -83,6 +80,24 @@ def lies_inside(index: NDArray[np.int64], shape: Sequence[int]) -> NDArray[np.bo
     """Tell which of these voxels an array of this shape has."""
     inside: NDArray[np.bool_] = np.all((index >= 0) & (index < np.asarray(shape, np.int64)), axis=1)
     return inside
+
+
+def _rows(points: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return points as rows of one finite number per axis."""
+    at = np.asarray(points, dtype=float)
+    if at.ndim and not len(at):
+        raise ValueError(f"there are no points to mark; give at least one, a row of {len(shape)} numbers")
+    if at.ndim != 2 or at.shape[1] != len(shape):
+        raise ValueError(
+            f"points must be rows of {len(shape)} numbers for the shape {shape}, got an array of shape {at.shape}; "
+            "give one index per axis"
+        )
+    if not np.isfinite(at).all():
+        row = int(np.flatnonzero(~np.isfinite(at).all(axis=1))[0])
+        raise ValueError(
+            f"points must be finite, got {tuple(at[row].tolist())} in row {row}; correct it or leave it out"
+        )
+    return at
 
 
 def _checked(labels: Sequence[int] | NDArray[Any] | None, n: int) -> NDArray[np.int64]:
