@@ -54,6 +54,14 @@ def test_a_feature_that_holds_no_labels_is_refused(values):
         planted_points(points, place_of((4, 4)), (4, 4))
 
 
+@pytest.mark.parametrize("values", [[5, 0, 7], [5, np.nan, 7], [5, "none", 7], [5, 2.0**40, 7]])
+def test_the_label_of_a_point_that_is_hidden_does_not_matter(values):
+    points = Points([(1, 1), (2, 2), (3, 3)], features={LABEL: np.array(values, object)}, shown=[True, False, True])
+    assert planted_points(points, place_of((4, 4)), (4, 4)).listed == ((5, 1, 1), (7, 3, 3))
+    points.features = {}
+    assert planted_points(points, place_of((4, 4)), (4, 4)).listed == ((1, 1, 1), (3, 3, 3))
+
+
 def test_those_beyond_the_image_are_counted_and_left_out():
     points = Points([(1, 1), (-0.6, 2), (3.6, 0), (3.4, 0)])
     found = planted_points(points, place_of((4, 4)), (4, 4))

@@ -123,23 +123,22 @@ def planted_points(layer: Layer, place: Mapping[str, Any], shape: Sequence[int])
     world = _to_world(_layers.placement(layer), np.asarray(layer.data)[shown])[:, -len(shape) :]
     index = voxels_of(_from_world(place, world))
     inside = lies_inside(index, shape)
-    labels = _labels(layer)[shown]
+    labels = _labels(layer, shown)
     if not inside.any():
         raise ValueError(f"every point of '{layer.name}' lies outside the image; place at least one inside")
     return PlantedPoints(index[inside], labels[inside], tuple(shape), int(np.count_nonzero(~inside)))
 
 
-def _labels(layer: Layer) -> NDArray[np.int64]:
-    """Return the label of each point: its feature of that name, else its number from 1."""
-    n = len(layer.data)
+def _labels(layer: Layer, shown: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the label of each point that is shown: its feature of that name, else its number from 1 among all."""
     if LABEL not in layer.features:
-        return np.arange(1, n + 1)
-    values = np.asarray(layer.features[LABEL])
+        return np.flatnonzero(shown) + 1
+    values = np.asarray(np.asarray(layer.features[LABEL])[shown].tolist())  # one that is hidden does not set the dtype
     whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and np.array_equal(values, np.round(values)))
     if not whole or values.min() < 1 or values.max() >= 2**31:
         raise ValueError(
-            f"the feature {LABEL!r} of '{layer.name}' must hold a whole number from 1 to 2147483647 for every point; "
-            "correct it, or remove it to number the points in their order"
+            f"the feature {LABEL!r} of '{layer.name}' must hold a whole number from 1 to 2147483647 for every point "
+            "that is shown; correct it, or remove it to number the points in their order"
         )
     return values.astype(np.int64)
 
