@@ -101,10 +101,33 @@ def test_what_goes_wrong_is_not_shown(viewer, dock, settled, cold, monkeypatch):
     assert widget.bar.button.isEnabled()
 
 
-def test_it_ends_with_its_widget(viewer, dock, settled, cold, monkeypatch):
-    begun, ended = threading.Event(), threading.Event()
+@pytest.mark.parametrize(
+    ("error", "n"), [(ValueError("too small"), 1), (RuntimeError("no compiler"), 2)], ids=["refused", "failed"]
+)
+def test_what_failed_is_tried_again_and_what_is_refused_is_not(viewer, dock, settled, cold, monkeypatch, error, n):
+    tries = []
+
+    def fail(recipe, *_, **__):
+        tries.append(recipe.steps[0].method)
+        raise error
+
+    monkeypatch.setattr(_warm_up, "execute", fail)
+    viewer.add_image(np.zeros((9, 9), np.uint8))
+    widget = dock("Threshold")
+    settled(widget)
+    assert len(tries) == 1
+    widget.refresh()
+    settled(widget)
+    assert len(tries) == n
+
+
+def test_it_ends_with_its_widget_and_is_tried_again(viewer, dock, settled, cold, monkeypatch):
+    begun, ended, tries = threading.Event(), threading.Event(), []
 
     def endless(*_, is_cancelled, **__):
+        tries.append(1)
+        if ended.is_set():
+            return
         begun.set()
         while not is_cancelled():
             ended.wait(0.002)
@@ -118,3 +141,11 @@ def test_it_ends_with_its_widget(viewer, dock, settled, cold, monkeypatch):
     widget.let_go()
     assert ended.wait(60)
     settled(widget)
+    assert len(tries) == 1
+    viewer.window.remove_dock_widget(widget)
+    again = dock("Threshold")
+    assert again is not widget
+    for _ in range(2):
+        settled(again)
+        assert len(tries) == 2
+        again.refresh()

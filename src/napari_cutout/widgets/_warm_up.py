@@ -27,7 +27,7 @@ EDGE = 8
 """Voxels along each axis of the sample that a method is tried on."""
 
 _WARM: set[Hashable] = set()
-"""What this process has tried already."""
+"""What this process has tried to its end, or knows to be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Sample:
             execute(Recipe((self.step,)), self.inputs, device="cpu", is_cancelled=is_cancelled)
         except (ValueError, TypeError) as error:  # the settings may not suit so small an image
             log.debug("a warm-up of %s ended early", self.step.method, exc_info=error)
+        _WARM.add(self.key)  # not if it was cancelled or failed to compile: then it is tried again
 
 
 def sample_for(form: Form) -> Sample:
@@ -102,7 +103,7 @@ def _tiny(param: Param, dtype: Any, axes: int) -> NDArray[Any]:
 
 
 class WarmUp:
-    """Tries samples in a thread, one at a time, each once in a process.
+    """Tries samples in a thread, one at a time, each until it has run to its end once in a process.
 
     It is no Qt object, so that it outlives its widget.
     """
@@ -128,10 +129,11 @@ class WarmUp:
         self._slot.quit()
 
     def _start(self) -> None:
-        if self._slot.worker is not None or self._next is None or self._stopped:
+        if self._slot.worker is not None or self._stopped:
             return
         sample, self._next = self._next, None
-        _WARM.add(sample.key)
+        if sample is None or sample.key in _WARM:
+            return
         self._slot.worker = worker = _Worker(lambda _, is_cancelled: sample.run(is_cancelled))
         worker.signals.finished.connect(lambda: self._end())  # it holds this until then
         worker.start()
