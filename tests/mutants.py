@@ -217,7 +217,7 @@ MUTANTS = [
     Mutant("methods/_flood.py", "if records[q, KEY] < level:\n                lowest = False", "if records[q, KEY] <= level:\n                lowest = False", MINIMA),
     Mutant("methods/_bucket_queue.py", "coarse[bucket, HELD] if chunk == coarse[bucket, LAST] else CHUNK", "coarse[bucket, HELD]", WATERSHED),
     Mutant("methods/_bucket_queue.py", "state[WORD] = low >> 6", "state[WORD] = (low >> 6) + 1", WATERSHED),
-    Mutant("methods/_voxel_grid.py", "if math.prod(shape) > MAX_VOXELS:", "if False:", WATERSHED),
+    Mutant("methods/_voxel_grid.py", "if grid.size > MAX_PLACES:", "if False:", WATERSHED),
     Mutant("methods/_keys.py", "elif word & np.uint32(0x7FFFFFFF) == 0:", "elif word == 0:", WATERSHED),
     Mutant("methods/_keys.py", "if high - low >= OUTSIDE:", "if False:", WATERSHED),
     Mutant("methods/_keys.py", "rise = min(math.floor(height), high - low)", "rise = min(math.ceil(height), high - low)", MINIMA),

@@ -125,9 +125,11 @@ def test_objects_numbered_on_from_frame_to_frame(axes: str, small_blocks: None) 
 
 # Loops that lay out room for the worst case and fill what they need of it, which only the system can tell ----------
 
-FLOODS: dict[str, tuple[str, dict[str, Any], str]] = {
+FLOODS: dict[str, tuple[str, dict[str, Any], str] | tuple[str, dict[str, Any], str, int]] = {
     "integers": ("watershed", {}, "uint16"),
     "floats": ("watershed", {}, "float32"),
+    "every other voxel marked": ("watershed", {}, "float32", 2),
+    "every voxel marked": ("watershed", {}, "float32", 1),
     "gradient": ("watershed", {"surface": "gradient"}, "uint16"),
     "smoothed": ("watershed", {"sigma": 1.0}, "float32"),
     "few regions": ("watershed", {"min_size": 10}, "uint16"),
@@ -151,18 +153,18 @@ def size(name):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
 
-def inputs(method, dtype):
+def inputs(method, dtype, every=20):
     noise = np.random.default_rng(0).integers(0, 100, shape)
     if catalog.find(method).source.name == "labels":
         return {"labels": (noise < 30).astype(dtype)}
     held = {"image": noise.astype(dtype)}
     if catalog.find(method).needs == "strokes":
         held["markers"] = np.zeros(shape, np.uint8)
-        held["markers"][::20, ::20, ::20] = 1
+        held["markers"][::every, ::every, ::every] = 1
     return held
 
-for method, settings, dtype in cases:
-    held = inputs(method, dtype)
+for method, settings, dtype, *every in cases:
+    held = inputs(method, dtype, *every)
     recipe = nc.Recipe([nc.Step(method, settings, {name: name for name in held})])
     nc.execute(recipe, {name: array[:8, :8, :8] for name, array in held.items()}, device="cpu")  # compiles
     gc.collect()
@@ -193,6 +195,6 @@ def touched() -> dict[str, int]:
 
 @pytest.mark.parametrize("case", FLOODS)
 def test_what_a_flood_is_said_to_take_is_what_it_fills(case: str, touched: dict[str, int], small_blocks: None) -> None:
-    method, settings, dtype = FLOODS[case]
+    method, settings, dtype, *_ = FLOODS[case]
     said = footprint(nc.Recipe([nc.Step(method, settings)]), SHAPE, np.dtype(dtype).itemsize)
     assert 0.8 <= said / touched[case] <= 1.25

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -506,10 +507,115 @@ def test_bad_settings_are_refused(more: dict[str, Any], sentence: str) -> None:
         nc.watershed(IMAGE, ONE, **more)
 
 
-def test_an_image_of_more_voxels_than_can_be_numbered_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_voxel_grid, "MAX_VOXELS", 19)
-    with pytest.raises(ValueError, match=r"shape \(4, 5\) has 20 voxels, and at most 19 are flooded as one; .*dask"):
-        nc.watershed(IMAGE, ONE)
+def test_an_image_of_more_places_than_can_be_numbered_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_voxel_grid, "MAX_PLACES", 63)
+    key = np.zeros((4, 5), np.uint8)
+    with pytest.raises(ValueError, match=r"shape \(4, 5\) has 64 places, border included, and at most 63 .*dask"):
+        _flood.flood(key, ONE, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "places"),
+    [
+        ((1000, 1000, 1000), 1.02),
+        ((1, 26000, 26000), 1.01),
+        ((26000, 1, 26000), 1.01),
+        ((26000, 26000, 1), 1.01),
+        ((26000, 26000), 1.01),
+        ((2, 9000, 9000), 2.01),
+        ((3, 9000, 9000), 2.01),
+        ((9000, 9000, 3), 2.01),
+        ((2, 10**8), 2.01),
+        ((10**8, 1), 3.01),
+    ],
+    ids=str,
+)
+def test_border_and_filling_stay_small_whatever_the_shape(shape: tuple[int, ...], places: float) -> None:
+    grid = _voxel_grid.grid_of(shape)
+    assert 1 <= grid.size / math.prod(shape) <= places
+    assert (1 << grid.bz + grid.by + grid.bx) == 64
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((1000, 1000, 1000), True),
+        ((1, 26000, 26000), True),
+        ((3, 26000, 26000), False),
+        ((2, 5 * 10**8), False),
+        ((1022, 1022, 1022), False),
+        ((1022, 1022, 1018), True),
+    ],
+    ids=str,
+)
+def test_what_is_flooded_as_one_can_be_numbered_twice(shape: tuple[int, ...], fits: bool) -> None:
+    assert _voxel_grid.fits(shape) is fits
+    if fits:
+        assert 2 * _voxel_grid.grid_of(shape).size < 2**31
+    else:
+        with pytest.raises(ValueError, match="border included"):
+            _voxel_grid.grid_of(shape)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 9, 30), (3, 9, 30), (9, 30, 3), (30, 2, 9), (5, 5, 5), (2, 40), (40, 3)], ids=str
+)
+@pytest.mark.parametrize("whole", [False, True], ids=["faces", "corners"])
+def test_bricks_of_every_shape_give_the_same_labels(shape: tuple[int, ...], whole: bool) -> None:
+    connectivity = len(shape) if whole else 1
+    image, markers = np.random.default_rng(5).integers(0, 4, shape), scattered(shape, 4, seed=5)
+    np.testing.assert_array_equal(
+        nc.watershed(image, markers, connectivity=connectivity), reference.flood(image, markers, None, connectivity)
+    )
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "columns first": np.asfortranarray,
+    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "backwards": lambda a: a[::-1].copy()[::-1],
+    "other byte order": lambda a: a.astype(a.dtype.newbyteorder()),
+    "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+    "unaligned": lambda a: np.frombuffer(b" " + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_layout_in_memory_compiles_a_loop_again_or_changes_a_label(layout: str) -> None:
+    key, markers = tie_free((6, 7, 8), 1).astype(np.uint16), scattered((6, 7, 8), 3, seed=1)
+    territory = np.where(np.arange(8) < 6, 1, 2) * np.ones(key.shape, np.int32)
+    labels = _flood.flood(key, markers, territory, 1)
+    loops = [getattr(loop, "dispatcher")() for loop in (_flood._fill_keys, _flood._plant, _voxel_grid.fill)]  # noqa: B009
+    known = [len(loop.signatures) for loop in loops]
+    again = [LAYOUTS[layout](a) for a in (key, markers, territory)]
+    np.testing.assert_array_equal(_flood.flood(again[0], again[1], again[2], 1), labels)
+    assert [len(loop.signatures) for loop in loops] == known
+
+
+def test_the_volume_of_an_ordinary_array_is_no_copy_and_leaves_it_writeable() -> None:
+    image = np.zeros((4, 1, 5), np.uint16)
+    volume = _flood._volume(image, _voxel_grid.grid_of(image.shape))
+    assert volume.shape == (1, 4, 5)
+    assert np.shares_memory(volume, image)
+    assert (volume.flags.writeable, image.flags.writeable) == (False, True)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3, 0.9, 1.0]), st.booleans(), st.integers(1, 3))
+def test_dense_markers_flood_as_the_definition_says(seed: int, share: float, masked: bool, connectivity: int) -> None:
+    rng = np.random.default_rng(seed)
+    image, markers = rng.integers(0, 3, (4, 5, 6)), rng.integers(1, 4, (4, 5, 6)) * (rng.random((4, 5, 6)) < share)
+    markers[0, 0, 0] = 1
+    territory = rng.integers(0, 3, image.shape) if masked else None
+    found = _flood.flood(image.astype(np.uint8), markers, territory, connectivity)
+    np.testing.assert_array_equal(found, reference.flood(image, markers, territory, connectivity))
+
+
+def test_markers_that_touch_nothing_unmarked_never_wait() -> None:
+    key, markers = np.zeros((5, 5), np.uint8), np.ones((5, 5), np.int32)
+    markers[0, 0] = 0
+    grid, records, walls = _flood._laid_out(key, None)
+    _flood._plant(records, markers[None], grid)
+    steps = _voxel_grid.neighbour_steps(grid, 1)
+    assert _flood._push_markers(new_queue(grid.size, 0), records, walls, steps) == 22
 
 
 def test_connectivity_3_means_2_on_an_image() -> None:

@@ -188,6 +188,10 @@ class Exchange:
     name: str
 
 
+def _always(_shape: tuple[int, ...]) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Stitch:
     """Labels that cross tiles: whole on arrays in memory, and in tiles that agree before they label.
@@ -206,8 +210,8 @@ class Stitch:
         ``apply(tile, known, *blocks) -> block`` of the tile's own voxels.
     dtype : str
         The dtype of the result.
-    largest : int
-        Voxels of the largest host array that is done whole; a larger one is done in tiles as well.
+    fits : callable, optional
+        ``fits(shape) -> bool``: whether a host array of this shape is done whole; others are done in tiles as well.
     """
 
     whole: Callable[..., Array]
@@ -216,7 +220,7 @@ class Stitch:
     known: Callable[[Any, Tile], Any]
     apply: Callable[..., Array]
     dtype: str
-    largest: int = 2**62
+    fits: Callable[[tuple[int, ...]], bool] = _always
 
 
 Plan = PerVoxel | Halo | Reduce | Stitch
@@ -264,7 +268,7 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
 
 def _run_whole(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     first: Array = arrays[0]
-    if is_host(first) and first.size > plan.largest:
+    if is_host(first) and not plan.fits(first.shape):
         from .blockwise import run_in_tiles
 
         return run_in_tiles(plan, arrays)

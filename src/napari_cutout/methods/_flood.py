@@ -33,6 +33,9 @@ PASSED = np.uint32(0x80000000)
 UNREACHED = np.uint32(0xFFFFFFFF)
 """The level of voxels that no source reaches."""
 
+NO_MASK = np.zeros((0, 0, 0), np.bool_)
+NO_MASK.flags.writeable = False  # as masks are: one layout
+
 STEP = 1 << 22
 """Voxels between two looks at whether to go on."""
 
@@ -62,17 +65,17 @@ def flood(
     -----
     Voxels are passed in turns: one flood level, and one distance from the nearest entry to their zone. A voxel gets
     its label from the neighbour that reaches it first, and where several do in one turn, from the first of them in
-    scan order. Memory: 8 bytes per voxel, 4 for each voxel of the largest zone of one level, and 6 to 8 for each
-    that waits in the queue.
+    scan order. Markers that touch no unmarked voxel give no label and never wait, so that dense ones cost nothing.
+    Memory: 8 bytes per voxel, 4 for each voxel of the largest zone of one level, and 6 to 8 for each that waits in
+    the queue.
     """
     lowest, highest = _range(key)
     grid, records, walls = _laid_out(key, territory, lowest)
-    seeds = _planted(records, _volume(markers), grid)
-    queue = new_queue(grid.size, highest - lowest)
-    _push_seeds(queue, records, seeds)
-    steps, voxels, turn = neighbour_steps(grid, connectivity), np.empty(grid.size, np.int32), np.zeros(1, np.uint32)
+    _plant(records, _volume(markers, grid), grid)
+    queue, steps = new_queue(grid.size, highest - lowest), neighbour_steps(grid, connectivity)
     stage("flooding")
-    passed = 0
+    passed = _push_markers(queue, records, walls, steps)
+    voxels, turn = np.empty(grid.size, np.int32), np.zeros(1, np.uint32)
     while (n := _flood_on(queue, records, walls, steps, voxels, turn, STEP)) > 0:
         passed += n
         tick(passed, key.size)
@@ -113,7 +116,7 @@ def levels(
     queue = new_queue(2 * grid.size, OUTSIDE - 1)  # a source waits for its start, and may be reached meanwhile
     steps, voxels = neighbour_steps(grid, connectivity), np.empty(2 * grid.size, np.int32)
     starts = np.full((grid.size, 1), UNREACHED, np.uint32)
-    fill(starts, 0, _volume(start), grid)
+    fill(starts, 0, _volume(start, grid), grid)
     _push_sources(queue, records, walls, starts, steps)
     del starts
     passed = 0
@@ -158,10 +161,14 @@ def regional_minima(level: NDArray[np.uint32], territory: NDArray[Any] | None, c
 # Records -----------------------------------------------------------------------------------------------
 
 
-def _volume(image: NDArray[Any]) -> NDArray[Any]:
-    """Return an image as a volume in the machine's byte order."""
-    native = image.astype(image.dtype.newbyteorder("="), copy=False)
-    return native[None] if native.ndim == 2 else native
+def _volume(image: NDArray[Any], grid: Grid) -> NDArray[Any]:
+    """Return an image as a read-only volume in the machine's byte order and in scan order.
+
+    However an array lies in memory, loops are compiled for one layout; only one that lies otherwise is copied.
+    """
+    volume = np.require(image, image.dtype.newbyteorder("="), ("C", "A")).reshape(grid.nz, grid.ny, grid.nx).view()
+    volume.flags.writeable = False
+    return volume
 
 
 def _laid_out(
@@ -175,13 +182,13 @@ def _laid_out(
     records = np.empty((grid.size, 2), np.uint32)
     records[:] = SEED, BEYOND
     walls = np.zeros((0, 1), np.int32)
-    inside = np.zeros((0, 0, 0), np.bool_)
+    inside = NO_MASK
     if territory is not None:
-        inside = _volume(territory)
+        inside = _volume(territory, grid)
         if territory.dtype != bool:
             walls = np.zeros((grid.size, 1), np.int32)
             fill(walls, 0, inside, grid)
-    _fill_keys(records, _volume(key), inside, grid, np.uint32(lowest))
+    _fill_keys(records, _volume(key, grid), inside, grid, np.uint32(lowest))
     return grid, records, walls
 
 
@@ -209,40 +216,38 @@ def _range(key: NDArray[Any]) -> tuple[int, int]:
 # Labels ------------------------------------------------------------------------------------------------
 
 
-def _planted(records: NDArray[np.uint32], markers: NDArray[Any], grid: Grid) -> NDArray[np.int32]:
-    """Write the markers that are inside into the records, and return their places."""
-    z, y, x = np.nonzero(markers)
-    seeds = np.empty(len(z), np.int32)
-    _plant(records, markers, z, y, x, grid, seeds)
-    return seeds[seeds >= 0]
+@bare
+def _plant(records: NDArray[np.uint32], markers: NDArray[Any], grid: Grid) -> None:
+    """Write the markers that are inside."""
+    for z in range(grid.nz):
+        for y in range(grid.ny):
+            for x in range(grid.nx):
+                if markers[z, y, x] != 0:
+                    p = place_of(grid, z, y, x)
+                    if records[p, LABEL] == 0:
+                        records[p, LABEL] = markers[z, y, x]
 
 
 @bare
-def _plant(
-    records: NDArray[np.uint32],
-    markers: NDArray[Any],
-    z: NDArray[np.int64],
-    y: NDArray[np.int64],
-    x: NDArray[np.int64],
-    grid: Grid,
-    seeds: NDArray[np.int32],
-) -> None:
-    for i in range(z.size):
-        p = place_of(grid, z[i], y[i], x[i])
-        if records[p, LABEL] == 0:
-            records[p, LABEL] = markers[z[i], y[i], x[i]]
-            seeds[i] = p
-        else:
-            seeds[i] = -1
-
-
-@bare
-def _push_seeds(queue: Queue, records: NDArray[np.uint32], seeds: NDArray[np.int32]) -> None:
+def _push_markers(queue: Queue, records: NDArray[np.uint32], walls: NDArray[np.int32], steps: NDArray[np.int32]) -> int:
+    """Push the markers that have a voxel to give their label to, and return how many have none."""
     state, bits, coarse, waiting, lows, links, fine, nodes = queue
-    for i in range(seeds.size):
-        p = seeds[i]
-        push(p, records[p, KEY], state, bits, coarse, waiting, lows, links, fine, nodes)
+    enclosed = 0
+    for p in range(records.shape[0]):
+        if records[p, LABEL] == 0 or records[p, LABEL] == BEYOND:
+            continue
+        open_side = False
+        for k in range(steps.shape[1]):
+            q = p + steps[p & 63, k]
+            if records[q, LABEL] == 0 and (walls.size == 0 or walls[q, 0] == walls[p, 0]):
+                open_side = True
+                break
+        if open_side:
+            push(p, records[p, KEY], state, bits, coarse, waiting, lows, links, fine, nodes)
+        else:
+            enclosed += 1
         records[p, KEY] = SEED
+    return enclosed
 
 
 @bare

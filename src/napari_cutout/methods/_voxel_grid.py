@@ -2,7 +2,8 @@
 
 A flood visits voxels by level and not by place. In scan order the six neighbours of a voxel lie on five cache lines
 and as many pages; in bricks of 4 x 4 x 4 (8 x 8 in 2-D) mostly on two, which makes a flood more than twice as fast.
-A border of one voxel around the image saves every test of whether a neighbour exists.
+A border of one voxel around the image saves every test of whether a neighbour exists. Axes of length 1 are left out,
+and where there are few planes or rows a brick holds fewer of them, so that border and filling stay small.
 """
 
 from __future__ import annotations
@@ -17,13 +18,21 @@ from numpy.typing import NDArray
 
 from .._compiled import bare
 
-__all__ = ["MAX_VOXELS", "Grid", "fill", "grid_of", "neighbour_steps", "place_of", "taken"]
+__all__ = ["Grid", "fill", "fits", "grid_of", "neighbour_steps", "place_of", "taken"]
 
 BRICK = 64
 """Voxels of a brick."""
 
-MAX_VOXELS = 2**30 - 2**26
-"""Voxels of the largest image that is flooded as one: int32 numbers its places twice, border included."""
+BRICKS = sorted(
+    (edges for edges in itertools.product(range(7), repeat=3) if sum(edges) == 6), key=lambda e: (math.hypot(*e), e)
+)
+"""Binary logarithms of the edges that a brick can have, the most compact first."""
+
+SPARE = 1.25
+"""Places that a more compact brick may take, as a multiple of the fewest."""
+
+MAX_PLACES = 2**30 - 1
+"""Places of the largest image that is flooded as one: int32 numbers them twice."""
 
 
 class Grid(NamedTuple):
@@ -32,7 +41,7 @@ class Grid(NamedTuple):
     Parameters
     ----------
     nz, ny, nx : int
-        The shape of the image; a 2-D image has one plane.
+        The shape of the image without axes of length 1; a 2-D image has one plane.
     bz, by, bx : int
         Binary logarithms of a brick's edges, 6 together.
     pz : int
@@ -55,18 +64,36 @@ class Grid(NamedTuple):
     size: int
 
 
+def fits(shape: Sequence[int]) -> bool:
+    """Tell whether an image is small enough to be flooded as one."""
+    return _grid(shape).size <= MAX_PLACES
+
+
 def grid_of(shape: Sequence[int]) -> Grid:
-    """Return the grid of an image in 2-D or 3-D, or raise if it has more than `MAX_VOXELS`."""
-    if math.prod(shape) > MAX_VOXELS:
+    """Return the grid of an image in 2-D or 3-D, or raise if it has more than `MAX_PLACES`."""
+    grid = _grid(shape)
+    if grid.size > MAX_PLACES:
         raise ValueError(
-            f"an image of shape {tuple(shape)} has {math.prod(shape)} voxels, and at most {MAX_VOXELS} are flooded as "
-            "one; pass dask arrays, which are flooded in tiles to the same labels"
+            f"an image of shape {tuple(shape)} has {grid.size} places, border included, and at most {MAX_PLACES} are "
+            "flooded as one; pass dask arrays, which are flooded in tiles to the same labels"
         )
-    flat = len(shape) == 2
-    nz, ny, nx = (1, *shape) if flat else shape
-    (bz, by, bx), pz = ((0, 3, 3), 0) if flat else ((2, 2, 2), 1)
-    mz, my, mx = (-(-(n + 2 * p) // (1 << b)) for n, p, b in ((nz, pz, bz), (ny, 1, by), (nx, 1, bx)))
-    return Grid(nz, ny, nx, bz, by, bx, pz, my, mx, mz * my * mx * BRICK)
+    return grid
+
+
+def _grid(shape: Sequence[int]) -> Grid:
+    """Return the grid of the most compact bricks that take not many more places than the fewest possible."""
+    long = [int(n) for n in shape if n != 1]
+    sizes = (*(1,) * (3 - len(long)), *long)
+    pads = int(sizes[0] > 1), 1, 1
+    grids = [_in_bricks(sizes, edges, pads) for edges in BRICKS if pads[0] or not edges[0]]
+    fewest = min(grid.size for grid in grids)
+    return next(grid for grid in grids if grid.size <= SPARE * fewest)
+
+
+def _in_bricks(sizes: Sequence[int], edges: Sequence[int], pads: Sequence[int]) -> Grid:
+    (nz, ny, nx), (bz, by, bx) = sizes, edges
+    mz, my, mx = (-(-(n + 2 * p) // (1 << b)) for n, p, b in zip(sizes, pads, edges, strict=True))
+    return Grid(nz, ny, nx, bz, by, bx, pads[0], my, mx, mz * my * mx * BRICK)
 
 
 def neighbour_steps(grid: Grid, connectivity: int) -> NDArray[np.int32]:
