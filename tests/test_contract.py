@@ -225,6 +225,7 @@ def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> Non
     [
         ({"mask": np.ones((5, 6), bool)}, r"mask must have the shape of image, \(20, 20\), but has \(5, 6\)"),
         ({"mask": np.ones((20, 20))}, "mask must hold booleans, got dtype float64"),
+        ({"mask": np.ma.ones((20, 20), bool)}, r"mask is a masked array, whose .* lost; pass mask.filled\(False\)"),
         ({"spacing": (1.0,)}, r"one length per axis, 2 of them, got \(1.0,\)"),
         ({"spacing": (1.0, -2.0)}, r"positive and finite, got \(1.0, -2.0\)"),
         ({"spacing": "wide"}, "one length per axis, such as"),
@@ -238,6 +239,7 @@ def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> Non
     ids=[
         "mask-shape",
         "mask-float",
+        "mask-masked",
         "spacing-short",
         "spacing-negative",
         "spacing-text",
@@ -429,6 +431,7 @@ def test_dask_gives_the_labels_of_whole_labels(entry: Method, chunks: tuple[int,
         pytest.param(np.zeros((5, 5)), "labels must hold integers, got dtype float64", id="floats"),
         pytest.param(np.zeros((5, 5), complex), "labels must hold integers, got dtype complex128", id="complex"),
         pytest.param(np.zeros((5, 5), object), "labels must hold integers, got dtype object", id="objects"),
+        pytest.param(np.ma.masked_equal(np.eye(5, dtype=int), 1), r"labels is .* labels.filled\(0\)", id="masked"),
         pytest.param([[1, 2], [3, 4]], "an array was expected, got list", id="list"),
     ],
 )

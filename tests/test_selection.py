@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_cutout as nc
+from napari_cutout._execute import keeps_labels, renumbered
+from napari_cutout._method import Labels, Mask, method
 from napari_cutout._selection import Selection, placed, where
 from napari_cutout.recipe import Recipe, Step
 
@@ -227,6 +229,76 @@ def test_a_frame_without_objects_keeps_the_count(movie: np.ndarray) -> None:
     assert labels[2][labels[2] > 0].min() == labels[0].max() + 1
 
 
+SIDES = np.array([[7, 7, 9, 9], [7, 7, 9, 9]])
+EACH = Selection("zyx", each="z")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64"])
+def test_lines_in_every_slice_keep_the_labels_of_an_input(dtype: str) -> None:
+    labels = np.stack([SIDES] * 3).astype(dtype)
+    found = nc.execute(Recipe([Step("draw_lines")], EACH), {"labels": labels}).labels
+    assert found.tolist() == [[[7, 0, 9, 9]] * 2] * 3
+    assert found.dtype == dtype
+
+
+def test_lines_in_every_slice_keep_the_labels_of_markers() -> None:
+    image, markers = np.zeros((3, 2, 4), np.uint8), np.zeros((3, 2, 4), np.uint8)
+    markers[:, :, 0], markers[:, :, 3] = 1, 2
+    recipe = Recipe([Step("watershed"), Step("draw_lines", {}, {"labels": "step_1"})], EACH)
+    found = nc.execute(recipe, {"image": image, "markers": markers}).labels
+    assert found.tolist() == [[[1, 0, 2, 2]] * 2] * 3
+
+
+@pytest.mark.parametrize(
+    ("steps", "keeps"),
+    [
+        ([Step("objects")], False),
+        ([Step("objects"), Step("draw_lines", {}, {"labels": "step_1"})], False),
+        ([Step("objects"), Step("draw_lines", {}, {"labels": "labels"})], True),
+        ([Step("draw_lines"), Step("draw_lines", {}, {"labels": "step_1"})], True),
+        ([Step("draw_lines"), Step("objects", {}, {"labels": "step_1"})], False),
+        ([Step("multi_otsu"), Step("draw_lines", {}, {"labels": "step_1"})], True),
+        ([Step("threshold", {"one_per_object": True}), Step("draw_lines", {}, {"labels": "step_1"})], False),
+        ([Step("markers_from_minima"), Step("watershed", {}, {"markers": "step_1"})], False),
+        ([Step("draw_lines"), Step("watershed", {}, {"markers": "step_1"})], True),
+        ([Step("back_projection")], True),
+        ([Step("back_projection", {"one_per_object": True})], False),
+    ],
+    ids=lambda value: " ".join(step.method for step in value) if isinstance(value, list) else None,
+)
+def test_labels_stay_that_mean_the_same_in_every_slice(steps: list[Step], keeps: bool) -> None:
+    assert keeps_labels(Recipe(steps, EACH)) is keeps
+
+
+def test_numbers_go_on_through_steps_that_keep_labels() -> None:
+    recipe = Recipe([Step("objects"), Step("draw_lines", {}, {"labels": "step_1"})], EACH)
+    found = nc.execute(recipe, {"labels": np.stack([SIDES, SIDES * 0, SIDES])}).labels
+    assert [np.unique(part[part > 0]).tolist() for part in found] == [[1, 2], [], [3, 4]]
+
+
+def test_objects_of_strokes_are_numbered_on_and_on() -> None:
+    strokes = np.stack([SIDES] * 2)
+    recipe = Recipe([Step("back_projection", {"one_per_object": True})], EACH)
+    found = nc.execute(recipe, {"image": strokes.astype(np.uint8), "markers": strokes}).labels
+    assert found.tolist() == [[[1, 1, 0, 0]] * 2, [[2, 2, 0, 0]] * 2]  # those of the lowest label painted
+
+
+def test_more_objects_than_a_dtype_can_number_are_refused() -> None:
+    assert renumbered(np.array([0, 55], np.uint8), 200).tolist() == [0, 255]
+    with pytest.raises(ValueError, match="are 256 objects, and at most 255 can be numbered in uint8; choose fewer"):
+        renumbered(np.array([0, 56], np.uint8), 200)
+
+
+def test_what_keeps_labels_names_an_array_that_it_needs() -> None:
+    def lines(labels: Labels, mask: Mask | None = None) -> Labels:
+        """Draw nothing."""
+        return labels
+
+    for name in ("mask", "markers"):
+        with pytest.raises(ValueError, match=f"lines cannot keep the labels of '{name}'; it needs: labels"):
+            method("Objects", keeps=name)(lines)
+
+
 def test_masks_and_markers_are_cut_alike(movie: np.ndarray) -> None:
     inside = np.zeros(movie[:, 0].shape, bool)
     inside[:, 3:20, 3:25] = True
@@ -243,6 +315,14 @@ def test_an_input_of_another_shape_is_never_cut(movie: np.ndarray, shape: tuple[
     recipe = Recipe([Step("threshold", {}, {"mask": "mask"})], Selection("tcyx", channel=0, each="t"))
     with pytest.raises(ValueError, match=re.escape(f"mask must have the shape of image, (3, 24, 30), but has {shape}")):
         nc.execute(recipe, {"image": movie, "mask": np.ones(shape, bool)})
+
+
+@pytest.mark.parametrize("selection", [None, EACH], ids=["whole", "slices"])
+@pytest.mark.parametrize(("method", "name"), [("threshold", "image"), ("draw_lines", "labels")])
+def test_the_mask_of_a_masked_array_is_never_lost(selection: Selection | None, method: str, name: str) -> None:
+    masked = np.ma.masked_equal(np.stack([SIDES] * 3), 7)
+    with pytest.raises(TypeError, match=rf"'{name}' is a masked array, .* labels as {name}.filled\(0\)"):
+        nc.execute(Recipe([Step(method)], selection), {name: masked})
 
 
 def test_an_error_says_where_it_was(movie: np.ndarray) -> None:

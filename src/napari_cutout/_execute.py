@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
-from ._method import Role
 from ._monitor import watch
 from ._selection import Part, Selection, placed, where
 from ._statistics import pooled
@@ -45,7 +44,7 @@ class Result:
     ----------
     labels : array
         In host memory, uint8 or int32, of the shape of the image, or of what was selected of it. Objects of frames
-        or slices that were run one at a time are numbered on and on; those that grew from markers keep their labels.
+        or slices that were run one at a time are numbered on and on; classes stay, and so do labels that an input had.
     provenance : dict
         JSON-able: ``recipe``, ``steps`` (all settings, and the facts of each), ``facts`` (of all steps),
         ``device``, ``versions``, ``seconds``, ``tiling``, ``inputs`` (shapes and dtypes), ``time``.
@@ -134,6 +133,11 @@ def _check_inputs(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
         if not hasattr(array, "shape") or not hasattr(array, "dtype"):
             raise TypeError(
                 f"the input {name!r} must be an array, got {type(array).__name__}; pass numpy.asarray of it"
+            )
+        if isinstance(array, np.ma.MaskedArray):  # placing it would lose its mask before a method sees it
+            raise TypeError(
+                f"the input {name!r} is a masked array, whose mask would be lost; pass an image as {name}.data, with "
+                f"its mask as another input, and labels as {name}.filled(0)"
             )
 
 
@@ -254,26 +258,40 @@ def _of_part(
 
 
 def keeps_labels(recipe: Recipe) -> bool:
-    """Tell whether labels are those of markers that a user has painted, which mean the same in every part."""
+    """Tell whether a label means the same in every part, as classes do, and the labels of an input.
+
+    A method that keeps the labels of an array is asked where that array comes from. One that does not, and has no
+    choice to number objects, always numbers them.
+    """
     step = recipe.steps[-1]
-    markers = [p.name for p in catalog.find(step.method).arrays if p.role == Role("markers") and p.required]
-    return any(not output_number(step.inputs[name]) for name in markers)
+    while "one_per_object" not in step.settings:
+        kept = catalog.find(step.method).labels_from
+        if not kept:
+            return False
+        number = output_number(step.inputs[kept])
+        if not number:
+            return True
+        step = recipe.steps[number - 1]
+    return not step.settings["one_per_object"]
 
 
 def renumbered(labels: NDArray[Any], n_before: int) -> NDArray[Any]:
-    """Return numbers of objects so that they go on after those of the parts before; classes stay as they are.
+    """Return numbers of objects so that they go on after those of the parts before.
 
     Raises
     ------
     ValueError
-        If there are more objects than int32 can number.
+        If there are more objects than their dtype can number.
     """
-    if labels.dtype != np.int32 or n_before == 0:  # int32 numbers objects, uint8 names classes
+    if n_before == 0:
         return labels
-    highest = n_before + int(labels.max(initial=0))
-    if highest > np.iinfo(np.int32).max:
-        raise ValueError(f"there are {highest:,} objects, and at most {np.iinfo(np.int32).max:,} can be numbered")
-    return np.where(labels > 0, labels + np.int32(n_before), labels)
+    highest, most = n_before + int(labels.max(initial=0)), np.iinfo(labels.dtype).max
+    if highest > most:
+        raise ValueError(
+            f"there are {highest:,} objects, and at most {most:,} can be numbered in {labels.dtype}; choose fewer "
+            "slices or frames"
+        )
+    return np.where(labels > 0, labels + labels.dtype.type(n_before), labels)
 
 
 def merged(parts: Sequence[Steps]) -> Steps:

@@ -240,6 +240,8 @@ class Method:
         Bytes per voxel of a block in work; blocks do not grow with the image.
     also : tuple of str
         Other widgets that offer it, after their own methods.
+    keeps : str
+        The array whose labels the result keeps, such as ``"labels"``; empty if it makes its own.
     """
 
     func: Callable[..., Any]
@@ -251,6 +253,7 @@ class Method:
     memory: float = 0.0
     working: float = 4.0
     also: tuple[str, ...] = ()
+    keeps: str = ""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -279,6 +282,12 @@ class Method:
     def source(self) -> Param:
         """The array that the result lies on, the first one: an image, or the labels of another method."""
         return self.arrays[0]
+
+    @property
+    def labels_from(self) -> str:
+        """The array whose labels the result has: the one it keeps, else the markers it needs; empty for its own."""
+        markers = (p.name for p in self.arrays if p.role == Role("markers") and p.required)
+        return self.keeps or next(markers, "")
 
     @property
     def needs(self) -> str:
@@ -319,6 +328,7 @@ def method(
     memory: float = 0.0,
     working: float = 4.0,
     also: tuple[str, ...] = (),
+    keeps: str = "",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
@@ -339,16 +349,26 @@ def method(
         Bytes per voxel of a block in work; blocks do not grow with the image.
     also : tuple of str
         Other widgets that offer it, after their own methods.
+    keeps : str
+        The array that must be given and whose labels the result keeps, such as ``"labels"``.
 
     Returns
     -------
     callable
         A decorator; the function that it returns carries its `Method` as ``__method__``.
+
+    Raises
+    ------
+    ValueError
+        If `keeps` is not such an array; raised by the decorator.
     """
 
     def decorate(func: Callable[P, R]) -> Callable[P, R]:
         hints = get_type_hints(func, include_extras=True)
         params = tuple(_params(inspect.signature(func), hints))
+        arrays = [p.name for p in params if p.role and p.required]
+        if keeps and keeps not in arrays:
+            raise ValueError(f"{func.__name__} cannot keep the labels of {keeps!r}; it needs: {', '.join(arrays)}")
         signature = inspect.Signature(
             [inspect.Parameter(p.name, _kind(p), default=p.default, annotation=p.annotation) for p in params],
             return_annotation=hints["return"],
@@ -365,7 +385,7 @@ def method(
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
-        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working, also)  # type: ignore[attr-defined]
+        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working, also, keeps)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate
@@ -540,7 +560,7 @@ def check_source_labels(name: str, labels: Array) -> None:
     Raises
     ------
     TypeError
-        If the dtype is not integer or boolean.
+        If the dtype is not integer or boolean, or it is a masked array.
     ValueError
         If it is empty or has the wrong number of dimensions.
     """
@@ -571,10 +591,14 @@ def check_labels(name: str, labels: Array, shape: tuple[int, ...], *, boolean: b
     Raises
     ------
     TypeError
-        If the dtype is not integer or boolean.
+        If the dtype is not integer or boolean, or it is a masked array.
     ValueError
         If the shape differs.
     """
+    if isinstance(labels, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be lost; pass {name}.filled({False if boolean else 0})"
+        )
     dtype = dtype_name(labels)
     if not dtype.startswith(("int", "uint", "bool")):
         wanted = "booleans" if boolean else "integers"

@@ -72,7 +72,7 @@ def objects(
     return select_by_value(chosen, connectivity=connectivity, min_size=min_size, inside=clear_border)
 
 
-@method("Objects", working=12.0)
+@method("Objects", working=12.0, keeps="labels")
 def draw_lines(labels: Labels, *, connectivity: Connectivity = 1) -> Labels:
     """Draw a line of background between labels that touch.
 

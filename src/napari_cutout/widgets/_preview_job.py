@@ -155,7 +155,7 @@ class PreviewJob:
             )
             numbered = one.labels if keeps_labels(self.recipe) else renumbered(one.labels, n_objects)
             labels[at] = numbered.reshape(labels[at].shape)
-            n_objects = max(n_objects, int(labels[at].max(initial=0))) if one.labels.dtype == np.int32 else 0
+            n_objects = max(n_objects, int(labels[at].max(initial=0)))
         notes = dict.fromkeys(note for one in found for note in (region.approximate, *one.notes) if note)
         wanted = tuple(one.wanted for one in found if one.wanted is not None)
         start = tuple(a for a, _ in region.box)
