@@ -185,7 +185,7 @@ MUTANTS = [
     # parts of an image, and the statistics that they share
     Mutant("_selection.py", "if axis in self.each else [slice(*ends)]", "if axis in self.each else [slice(0, ends[1])]", SELECTION),
     Mutant("_selection.py", "index - start if isinstance(index, int)", "index if isinstance(index, int)", SELECTION),
-    Mutant("_execute.py", "labels + np.int32(n_before)", "labels", SELECTION),
+    Mutant("_execute.py", "labels + labels.dtype.type(n_before)", "labels", SELECTION),
     Mutant("_statistics.py", "total = swept_part.summary if i == 0 else", "total = swept_part.summary if True else", STATISTICS),
     Mutant("_statistics.py", "self.n_questions += 1", "self.n_questions = 1", STATISTICS),
     Mutant("processing/segment.py", "_scalar(gathered(None, [sweep], classes), classes)", "_scalar(sweep.chunk(None, classes), classes)", STATISTICS),
@@ -243,6 +243,12 @@ MUTANTS = [
     Mutant("widgets/_points.py", "[:, -len(shape) :]", "[:, : len(shape)]", "tests/widgets/test_points.py"),
     Mutant("widgets/_points.py", "beyond[:-1, :-1] @ own.translate + beyond[:-1, -1]", "own.translate + beyond[:-1, -1]", "tests/widgets/test_points.py"),
     Mutant("widgets/_found.py", "np.bincount(labels.reshape(-1), minlength=1)[1:]", "np.bincount(labels.reshape(-1), minlength=1)", "tests/widgets/test_found.py"),
+    Mutant("methods/objects.py", ', keeps="labels")', ")", SELECTION),
+    Mutant("_execute.py", "step = recipe.steps[number - 1]", "return False", SELECTION),
+    Mutant("_execute.py", "if highest > most:", "if False:", SELECTION),
+    Mutant("_method.py", "if isinstance(labels, np.ma.MaskedArray):", "if False:", ARGUMENTS),
+    Mutant("widgets/_points.py", "[shown].tolist())", ".tolist())[shown]", "tests/widgets/test_points.py"),
+    Mutant("widgets/_warm_up.py", "        _WARM.add(self.key)", "        pass", "tests/widgets/test_warm_up.py"),
     Mutant("processing/points.py", "(index >= 0) & ", "", "tests/test_points.py"),
     Mutant("processing/points.py", "2.0**52) + 0.5)", "2.0**52) + 0.4)", "tests/test_points.py"),
 ]  # fmt: skip
