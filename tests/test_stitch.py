@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import napari_cutout as nc
+from napari_cutout._monitor import quiet, tick
 from napari_cutout._plan import Tile
 from napari_cutout.blockwise import _plans, _stitch
-from napari_cutout.methods import _flooding, _tile_minima, _tiles
+from napari_cutout.methods import _flooding, _tiles, _voxel_grid
 
 WATERSHED_DTYPES = ("uint8", "uint16", "int16", "float32", "float64", "int64")
 
@@ -75,11 +76,15 @@ def test_a_flood_in_tiles_is_that_of_the_whole(scene: dict[str, Any]) -> None:
 @given(scenes(), st.sampled_from([0.0, 0.7, 2.0, 60.0]))
 def test_minima_in_tiles_are_those_of_the_whole(scene: dict[str, Any], depth: float) -> None:
     chunks, more = scene["chunks"], {"connectivity": scene["connectivity"], "depth": depth}
+    lazy = nc.markers_from_minima(tiled(scene["image"], chunks), tiled(scene["mask"], chunks), **more)
     if not np.isfinite(scene["image"][scene["mask"] if scene["mask"] is not None else ...]).any():
+        with pytest.raises(ValueError, match="so it has no minimum"):
+            nc.markers_from_minima(scene["image"], scene["mask"], **more)
+        with pytest.raises(ValueError, match="so it has no minimum"):
+            lazy.compute()
         return
     whole = nc.markers_from_minima(scene["image"], scene["mask"], **more)
-    found = nc.markers_from_minima(tiled(scene["image"], chunks), tiled(scene["mask"], chunks), **more)
-    np.testing.assert_array_equal(found.compute(), whole)
+    np.testing.assert_array_equal(lazy.compute(), whole)
 
 
 @given(scenes(), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 3.0]), st.sampled_from([None, 2.0]))
@@ -97,8 +102,6 @@ def test_objects_split_in_tiles_are_those_of_the_whole(
         "spacing": spacing,
         "smoothing": 0.5,
     }
-    if not labels.any():
-        return
     whole = nc.split_touching(labels, **settings)
     np.testing.assert_array_equal(nc.split_touching(tiled(labels, scene["chunks"]), **settings).compute(), whole)
 
@@ -180,6 +183,32 @@ def test_bad_markers_are_refused_when_they_are_computed(markers: Any, mask: Any,
         nc.watershed(*arrays)
 
 
+def test_labels_without_an_outside_are_refused_in_tiles_too() -> None:
+    full = np.ones((6, 9), int)
+    for split in (nc.split_touching, nc.markers_from_distance):
+        with pytest.raises(ValueError, match="no voxel is outside"):
+            split(full)
+        with pytest.raises(ValueError, match="no voxel is outside"):
+            split(da.from_array(full, 4)).compute()
+
+
+@pytest.mark.parametrize("method", ["watershed_from_minima", "markers_from_minima", "split_touching"])
+@pytest.mark.parametrize("settings", [{}, {"depth": 0.4}, {"depth": 0.4, "min_separation": 4.0}], ids=str)
+def test_what_was_found_is_noted_of_the_whole_and_of_tiles(method: str, settings: dict[str, float]) -> None:
+    if method != "split_touching" and "min_separation" in settings:
+        settings = {"depth": 0.7}
+    smooth = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((40, 44)), 2) * 9
+    array = smooth > 0.4 if method == "split_touching" else smooth
+    facts = []
+    for image in (array, da.from_array(array, (17, 23))):
+        with nc.watch() as monitor:
+            np.asarray(getattr(nc, method)(image, **settings))
+        facts.append(monitor.facts)
+    assert facts[0]["n_objects" if method == "split_touching" else "n_minima"] > 2
+    assert "depth" in facts[0] or method == "split_touching"
+    assert facts[0] == facts[1]
+
+
 def test_facts_are_those_of_the_whole() -> None:
     image = np.arange(60, dtype=np.uint8).reshape(6, 10)
     markers = np.zeros(image.shape, int)
@@ -202,13 +231,103 @@ def test_an_array_that_is_too_large_is_flooded_in_tiles(monkeypatch: pytest.Monk
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("it was flooded whole")
 
-    for module in (_tiles, _tile_minima):
-        monkeypatch.setattr(module, "MAX_VOXELS", 100)
-    monkeypatch.setattr(_plans, "TILE_VOXELS", 64)
+    monkeypatch.setattr(_voxel_grid, "MAX_PLACES", 500)
+    monkeypatch.setattr(_stitch, "TILE_VOXELS", 64)
     for name in ("_flooded_whole", "_filled_whole", "_minima_whole"):
         monkeypatch.setattr(_flooding, name, forbidden)
     np.testing.assert_array_equal(nc.watershed(image, markers), whole)
     np.testing.assert_array_equal(nc.watershed_from_minima(image, depth=2.0), minima)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "limit", "tiles"),
+    [
+        (((4, 4), (6,)), 24, ((4, 4), (6,))),
+        (((4, 4), (6,)), 23, ((4, 4), (3, 3))),
+        (((7,), (1,)), 3, ((2, 2, 2, 1), (1,))),
+        (((1,), (26000,), (26000,)), 1 << 22, ((1,), (1625,) * 16, (1625,) * 16)),
+        (((5, 2), (5, 1)), 1, ((1,) * 7, (1,) * 6)),
+    ],
+    ids=str,
+)
+def test_large_chunks_are_split_along_their_longest_edges(
+    chunks: Any, limit: int, tiles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_stitch, "TILE_VOXELS", limit)
+    assert _stitch._tile_chunks(chunks) == tiles
+
+
+def test_a_chunk_that_is_too_large_is_many_tiles_and_one_chunk_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_stitch, "TILE_VOXELS", 50)
+    sizes: list[int] = []
+    contracted = _tiles._contracted
+
+    def spied(tile: Tile, *arrays: Any, **more: Any) -> Any:
+        sizes.append(int(np.prod([s.stop - s.start for s in tile.own])))
+        return contracted(tile, *arrays, **more)
+
+    monkeypatch.setattr(_tiles, "_contracted", spied)
+    image, markers = np.random.default_rng(2).integers(0, 5, (20, 30)), np.zeros((20, 30), int)
+    markers[2, 2], markers[17, 28] = 1, 2
+    lazy = nc.watershed(*(da.from_array(a, ((15, 5), (30,))) for a in (image, markers)))
+    assert lazy.chunks == ((15, 5), (30,))
+    np.testing.assert_array_equal(lazy.compute(), nc.watershed(image, markers))
+    assert max(sizes) <= 50
+    assert sum(sizes) == image.size
+
+
+def winding_path() -> tuple[np.ndarray, np.ndarray]:
+    """Return a mask and markers at the two ends of a path that changes tiles of 4 voxels again and again."""
+    path = np.zeros((11, 12), bool)
+    path[::2] = True
+    path[1::4, -1] = path[3::4, 0] = True
+    markers = np.zeros(path.shape, int)
+    markers[0, 0], markers[10, 0] = 1, 2
+    return path, markers
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def test_progress_rises_in_every_stage(scheduler: str) -> None:
+    path, markers = winding_path()
+    seen: list[tuple[str, float]] = []
+    lazy_arrays = [da.from_array(a, 4) for a in (path.astype(np.uint8), markers, path)]
+    with nc.watch(on_progress=lambda name, done: seen.append((name, done))), dask.config.set(scheduler=scheduler):
+        _plans.compute(nc.watershed(*lazy_arrays))
+    stages = {name: [done for other, done in seen if other == name] for name, _ in seen}
+    exchanges = {
+        "finding the lowest passes of tiles",
+        "measuring distances across tiles",
+        "following floods across tiles",
+    }
+    assert set(stages) == {"computing blocks"} | exchanges
+    for name, done in stages.items():
+        assert done == sorted(done), name
+        assert len(done) > 9, name
+        assert done[-1] == 1.0, name
+
+
+def test_a_repeated_look_can_be_cancelled() -> None:
+    path, markers = winding_path()
+    seen: list[str] = []
+    polls: list[bool] = []
+
+    def cancelled() -> bool:
+        polls.append(seen[-1:] == ["measuring distances across tiles 1.0"])
+        return polls[-1]
+
+    lazy_arrays = [da.from_array(a, 4) for a in (path.astype(np.uint8), markers, path)]
+    watched = nc.watch(lambda name, done: seen.append(f"{name} {done}"), cancelled)
+    with watched, pytest.raises(nc.Cancelled, match="measuring distances across tiles"):
+        _plans.compute(nc.watershed(*lazy_arrays))
+
+
+def test_what_is_quiet_is_cancelled_all_the_same() -> None:
+    seen: list[float] = []
+    with nc.watch(lambda name, done: seen.append(done), lambda: len(seen) > 1), quiet():
+        tick(1, 2)
+    assert seen == []
+    with nc.watch(is_cancelled=lambda: True), quiet(), pytest.raises(nc.Cancelled):
+        tick(1, 2)
 
 
 def test_a_driver_asks_another_once_and_forgets_the_answer() -> None:
@@ -247,7 +366,8 @@ def test_tiles_know_which_voxels_they_share() -> None:
     assert first.index(np.array([0, 5])).tolist() == [0, 13]
 
 
-def test_a_cluster_gives_the_labels_of_the_whole() -> None:
+def test_a_cluster_gives_the_labels_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_stitch, "TILE_VOXELS", 600)  # chunks are split
     distributed = pytest.importorskip("distributed")
     rng = np.random.default_rng(1)
     smooth = ndimage.gaussian_filter(rng.standard_normal((10, 24, 26)), 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -62,9 +62,16 @@ def watch(
         Its `facts` fill up while methods run.
     """
     monitor = Monitor(on_progress, is_cancelled)
+    with _told(monitor):
+        yield monitor
+
+
+@contextmanager
+def _told(monitor: Monitor | None) -> Iterator[None]:
+    """Tell this monitor what happens inside."""
     token = _current.set(monitor)
     try:
-        yield monitor
+        yield
     finally:
         _current.reset(token)
 
@@ -79,12 +86,21 @@ def ticket() -> int | None:
 
 @contextmanager
 def resumed(number: int | None) -> Iterator[None]:
-    """Tell the monitor of that `ticket` what is noted inside; where it does not exist, as on a worker, nobody."""
-    token = _current.set(_watched.get(number) if number is not None else None)
-    try:
+    """Tell the monitor of that `ticket` what is noted inside; where it does not exist, as on a worker, nobody.
+
+    Stages inside have names of their own: that of the run goes on when they end, or beside them in another thread.
+    """
+    monitor = _watched.get(number) if number is not None else None
+    with _told(monitor and replace(monitor)):
         yield
-    finally:
-        _current.reset(token)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Report no progress of what runs inside; it can still be cancelled."""
+    monitor = _current.get()
+    with _told(monitor and replace(monitor, on_progress=None)):
+        yield
 
 
 def note(**facts: Any) -> None:

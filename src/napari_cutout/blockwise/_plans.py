@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 
 from .._array import Array
-from .._monitor import resumed, stage, tick, ticket
+from .._monitor import resumed, stage, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Stitch
-from ._stitch import run_stitched
-
-TILE_VOXELS = 1 << 22
-"""Voxels of a tile of an array in memory."""
+from ._stitch import run_stitched, tick_tasks
 
 
 def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
@@ -63,9 +60,7 @@ def run_in_tiles(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     """
     import dask.array as da
 
-    first: Array = arrays[0]
-    edge = max(round(TILE_VOXELS ** (1 / first.ndim)), 1)
-    lazy = [None if a is None else da.from_array(a, chunks=edge) for a in arrays]
+    lazy = [None if a is None else da.from_array(a, chunks=-1, name=False) for a in arrays]  # a name is a hash of all
     return compute(run_lazy(plan, *lazy))
 
 
@@ -163,11 +158,8 @@ def watched(name: str) -> Iterator[None]:
     """Report the tasks that dask finishes in this process, and stop it when the caller asks for that."""
     from dask.callbacks import Callback
 
-    def finished(key: Any, result: Any, graph: Any, state: Any, worker: Any) -> None:
-        tick(len(state["finished"]), len(state["finished"]) + len(state["waiting"]) + len(state["ready"]))
-
     stage(name)
-    with Callback(posttask=finished):
+    with Callback(posttask=tick_tasks):
         yield
 
 
