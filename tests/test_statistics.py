@@ -95,9 +95,10 @@ def test_pooled_frames_are_flooded_one_by_one_from_minima_of_one_depth(entry: Me
 
 
 def frame_by_frame(entry: Method, given: dict[str, np.ndarray], settings: dict[str, Any]) -> np.ndarray:
-    """Run a method on each frame, and number objects on and on."""
+    """Run a method on each frame, and number objects on and on, but for labels that were painted."""
     frames = [entry(**{k: a[t] for k, a in given.items()}, **settings) for t in range(len(given[entry.source.name]))]
-    before = np.cumsum([0, *(frame.max() for frame in frames[:-1])]) * (frames[0].dtype == np.int32)
+    on_and_on = frames[0].dtype == np.int32 and entry.needs != "strokes"
+    before = np.cumsum([0, *(frame.max() for frame in frames[:-1])]) * on_and_on
     return np.stack([np.where(frame > 0, frame + n, 0) for frame, n in zip(frames, before, strict=True)])
 
 
