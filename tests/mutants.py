@@ -61,7 +61,7 @@ MUTANTS = [
     Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
     Mutant("_statistics.py", "if sweep.needed(state):", "if True:", PLAN),
     Mutant("_monitor.py", "if monitor.is_cancelled is not None and monitor.is_cancelled():", "if False:", PLAN),
-    Mutant("_monitor.py", "yield monitor\n    finally:\n        _current.reset(token)", "yield monitor\n    finally:\n        pass", PLAN),
+    Mutant("_monitor.py", "yield\n    finally:\n        _current.reset(token)", "yield\n    finally:\n        pass", PLAN),
     # checks
     Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", RANGES),
     Mutant("_method.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),
@@ -223,7 +223,7 @@ MUTANTS = [
     Mutant("methods/_keys.py", "rise = min(math.floor(height), high - low)", "rise = min(math.ceil(height), high - low)", MINIMA),
     Mutant("methods/watershed.py", "return mask if mask is None or dtype_name(mask) == \"bool\" else mask != 0", "return mask", WATERSHED),
     Mutant("methods/watershed.py", "if low < 0 or high > MAX_LABEL:", "if high > MAX_LABEL:", MINIMA),
-    Mutant("methods/_separation.py", ".sum(axis=1) < limit", ".sum(axis=1) <= limit", MINIMA),
+    Mutant("methods/_separation.py", ".sum(axis=1) < reach**2", ".sum(axis=1) <= reach**2", MINIMA),
     Mutant("methods/_separation.py", "np.lexsort((tops.place, tops.level, tops.part))", "np.lexsort((tops.place, tops.part))", MINIMA),
     Mutant("processing/filters.py", "return xp.where(xp.isnan(here), here, rise)", "return rise", PROCESSING),
     Mutant("processing/labels.py", "(found.sizes < found.min_size)", "(found.sizes <= found.min_size)", PROCESSING),

@@ -156,6 +156,16 @@ class Tile:
         moved = tuple(a.astype(np.int64) + o for a, o in zip(at, self.origin, strict=True))
         return np.asarray(np.ravel_multi_index(moved, self.whole), np.int64)
 
+    def owned(self) -> NDArray[np.bool_]:
+        """Tell which voxels are its own."""
+        found = np.zeros(self.shape, bool)
+        found[self.own] = True
+        return found
+
+    def foreign(self) -> NDArray[np.bool_]:
+        """Tell which voxels are those of its neighbours."""
+        return ~self.owned()
+
     def shared(self) -> NDArray[np.bool_]:
         """Tell which voxels another tile has as well: the neighbours', and the own ones beside them."""
         found = np.zeros(self.shape, bool)

@@ -132,10 +132,8 @@ def _zones_told(tile: Tile, known: None, level: Array, territory: Array | None, 
     told[zone[shared]] = True
     told[0] = False
     numbers = np.flatnonzero(told)
-    own = np.zeros(tile.shape, bool)
-    own[tile.own] = True
     first = np.full(len(lower), NOT_HERE)
-    places = padded.places(own)[::-1]  # written last, the first voxel stays
+    places = padded.places(tile.owned())[::-1]  # written last, the first voxel stays
     first[zone[places]] = padded.index(places)
     return Zones(numbers, first[numbers], lower[numbers], padded.index(shared), np.searchsorted(numbers, zone[shared]))
 

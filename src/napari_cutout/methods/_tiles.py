@@ -195,9 +195,7 @@ class Padded:
     @property
     def shell(self) -> NDArray[np.bool_]:
         """Tell which of its own voxels others have as well."""
-        own = np.zeros(self.tile.shape, bool)
-        own[self.tile.own] = True
-        return own & self.tile.shared()
+        return self.tile.owned() & self.tile.shared()
 
 
 def _padded(tile: Tile, surface: Array, territory: Array | None, connectivity: int) -> Padded:
@@ -416,9 +414,7 @@ def _where_nearer(old: Shared, new: Shared, tiles: Sequence[Tile]) -> Sequence[i
         return ()
     found = []
     for tile in tiles:
-        foreign = tile.shared()
-        foreign[tile.own] = False
-        if np.isin(tile.index(np.flatnonzero(foreign)), changed).any():
+        if np.isin(tile.index(np.flatnonzero(tile.foreign())), changed).any():
             found.append(tile.number)
     return found
 
@@ -443,9 +439,7 @@ def _resolved(
 
 def _theirs(padded: Padded) -> NDArray[np.int64]:
     """Return the flat indices of the voxels of other tiles."""
-    foreign = padded.tile.shared()
-    foreign[padded.tile.own] = False
-    return padded.places(foreign)
+    return padded.places(padded.tile.foreign())
 
 
 def _labels_of_shell(
@@ -473,10 +467,8 @@ def _labelled(
 ) -> NDArray[np.int32]:
     """Return the labels of a tile."""
     padded = _padded(tile, surface, territory, connectivity)
-    own = np.zeros(tile.shape, bool)
-    own[tile.own] = True
-    foreign = known.label[~own[tile.shared()]]
-    labels = _resolved(padded, known, markers, foreign, padded.places(own))
+    foreign = known.label[tile.foreign()[tile.shared()]]
+    labels = _resolved(padded, known, markers, foreign, padded.places(tile.owned()))
     return padded.block(labels)[tile.own].astype(np.int32)
 
 
