@@ -497,7 +497,7 @@ def test_bad_arrays_are_refused(arguments: tuple[Any, ...], sentence: str) -> No
     [
         ({"connectivity": 4}, "connectivity must be between 1 and 3, got 4"),
         ({"connectivity": 1.0}, "connectivity must be of type int, got 1.0"),
-        ({"surface": "edges"}, "surface must be one of 'intensity', 'inverted', 'gradient', got 'edges'"),
+        ({"surface": "edges"}, "surface must be one of 'intensity', 'inverted', 'gradient', 'distance', got 'edges'"),
         ({"spacing": (1.0, 2.0, 3.0)}, "spacing must have one length per axis, 2 of them"),
     ],
     ids=["range", "type", "choice", "axes"],
