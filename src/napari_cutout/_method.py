@@ -465,6 +465,9 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
         raise TypeError(f"{name} must be of type {kind.__name__}, got {value!r} of type {type(value).__name__}")
 
 
+MAX_LABEL = 2**31 - 1
+"""Largest label of a marker or a territory, since labels are int32."""
+
 REAL_DTYPES = (
     "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"
 )  # fmt: skip

@@ -176,6 +176,10 @@ class Tile:
         return found
 
 
+def _never(_old: Any, _new: Any, _tiles: Sequence[Tile]) -> Sequence[int]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One thing that tiles find out together, by looking each at itself and comparing their outermost voxels.
@@ -186,16 +190,17 @@ class Exchange:
         ``look(tile, known, *blocks) -> summary``; the blocks hold the neighbours' outermost voxels.
     join : callable
         ``join(state, summaries) -> state``; the summaries are those of the tiles that looked, by tile number.
-    again : callable
-        ``again(old, new, tiles) -> numbers``: the tiles that must look again, because what they know has changed.
     name : str
         What the user reads while it runs.
+    again : callable
+        ``again(old, new, tiles) -> numbers``: the tiles that must look again, because what they know has changed. By
+        default none.
     """
 
     look: Callable[..., Any]
     join: Callable[[Any, dict[int, Any]], Any]
-    again: Callable[[Any, Any, Sequence[Tile]], Sequence[int]]
     name: str
+    again: Callable[[Any, Any, Sequence[Tile]], Sequence[int]] = _never
 
 
 def _always(_shape: tuple[int, ...]) -> bool:

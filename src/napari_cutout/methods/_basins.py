@@ -17,10 +17,11 @@ import numpy as np
 from .._array import Array, array_namespace, contiguous, empty, to_numpy
 from .._monitor import stage, tick
 from ..kernels import Index, Module, index_of, launch, load
+from ._keys import OUTSIDE
 
 __all__ = ["flood", "levels", "regional_minima"]
 
-UNREACHED = 2**32 - 1
+UNREACHED = OUTSIDE
 """The level of voxels that no source reaches, and the key of what is outside."""
 
 

@@ -30,7 +30,7 @@ SEED = np.uint32(0x7FFFFFFF)
 PASSED = np.uint32(0x80000000)
 """Added to the turn in which a voxel was passed."""
 
-UNREACHED = np.uint32(0xFFFFFFFF)
+UNREACHED = np.uint32(OUTSIDE)
 """The level of voxels that no source reaches."""
 
 NO_MASK = np.zeros((0, 0, 0), np.bool_)

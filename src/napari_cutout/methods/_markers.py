@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._method import MAX_LABEL
 from .._monitor import note
 
-__all__ = ["MAX_LABEL", "Missing", "Told", "check_marker_values", "no_markers", "note_minima", "note_objects"]
+__all__ = ["Missing", "Told", "check_marker_values", "no_markers", "note_minima", "note_objects"]
 
 Missing = Callable[[bool], ValueError] | None
 """From whether there are markers at all to the error that says why none lies inside; None if that is none."""
 
 Told = Callable[[int], None] | None
 """What is done with the number of minima that were found."""
-
-MAX_LABEL = 2**31 - 1
-"""Largest label that a marker may have, since labels are int32."""
 
 
 def check_marker_values(extent: tuple[int, int]) -> None:

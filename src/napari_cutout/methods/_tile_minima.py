@@ -32,7 +32,6 @@ def minima_plan(whole: Any, connectivity: int, told: Told) -> Stitch:
             Exchange(
                 partial(_zones_told, connectivity=connectivity),
                 partial(_joined, told=told),
-                lambda old, new, tiles: (),
                 "joining minima across tiles",
             ),
         ),

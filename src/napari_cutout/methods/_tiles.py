@@ -43,9 +43,9 @@ def flood_plan(whole: Any, connectivity: int, missing: Missing) -> Stitch:
         whole,
         0.0,
         (
-            Exchange(partial(_contracted, **look), levelled, _never, "finding the lowest passes of tiles"),
-            Exchange(partial(_distances, **look), _nearer, _where_nearer, "measuring distances across tiles"),
-            Exchange(partial(_labels_of_shell, **look), _followed, _never, "following floods across tiles"),
+            Exchange(partial(_contracted, **look), levelled, "finding the lowest passes of tiles"),
+            Exchange(partial(_distances, **look), _nearer, "measuring distances across tiles", _where_nearer),
+            Exchange(partial(_labels_of_shell, **look), _followed, "following floods across tiles"),
         ),
         _known,
         partial(_labelled, **look),
@@ -75,16 +75,12 @@ def levels_plan(whole: Any, depth: Any, connectivity: int) -> Stitch:
     return Stitch(
         whole,
         depth,
-        (Exchange(look, _levelled, _never, "finding the lowest passes of tiles"),),
+        (Exchange(look, _levelled, "finding the lowest passes of tiles"),),
         _known,
         partial(_filled, connectivity=connectivity),
         "uint64",
         fits,
     )
-
-
-def _never(_old: Any, _new: Any, _tiles: Sequence[Tile]) -> Sequence[int]:
-    return ()
 
 
 # What tiles know ---------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Unpack
 
 from .._array import Array, array_namespace, dtype_name, is_lazy
-from .._method import Image, Labels, Markers, Mask, Range, method
+from .._method import MAX_LABEL, Image, Labels, Markers, Mask, Range, method
 from .._monitor import note, stage
 from .._plan import PerVoxel, run_plan
 from ..processing.distance import distance
@@ -13,7 +13,7 @@ from ..processing.filters import gaussian, gradient_magnitude
 from ..processing.labels import Connectivity
 from ..processing.segment import RegionOptions, prepare, tidy_regions
 from ._flooding import connected_parts, deep_minima, flooded, usual_depth
-from ._markers import MAX_LABEL, note_minima, note_objects
+from ._markers import note_minima, note_objects
 from ._separation import apart
 
 __all__ = ["watershed", "watershed_from_minima", "markers_from_minima", "split_touching", "markers_from_distance"]

@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._method import Markers
+from .._method import MAX_LABEL, Markers
 
 __all__ = ["markers_from_points"]
-
-MAX_LABEL = 2**31 - 1
-"""Largest label of a marker, since labels are int32."""
 
 
 def markers_from_points(

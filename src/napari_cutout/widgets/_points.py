@@ -11,6 +11,7 @@ from napari.layers import Points
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
+from .._method import MAX_LABEL
 from .._sources import Source
 from ..processing.points import lies_inside, planted, voxels_of
 from . import _layers
@@ -135,9 +136,9 @@ def _labels(layer: Layer, shown: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.flatnonzero(shown) + 1
     values = np.asarray(np.asarray(layer.features[LABEL])[shown].tolist())  # one that is hidden does not set the dtype
     whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and np.array_equal(values, np.round(values)))
-    if not whole or values.min() < 1 or values.max() >= 2**31:
+    if not whole or values.min() < 1 or values.max() > MAX_LABEL:
         raise ValueError(
-            f"the feature {LABEL!r} of '{layer.name}' must hold a whole number from 1 to 2147483647 for every point "
+            f"the feature {LABEL!r} of '{layer.name}' must hold a whole number from 1 to {MAX_LABEL} for every point "
             "that is shown; correct it, or remove it to number the points in their order"
         )
     return values.astype(np.int64)
