@@ -104,24 +104,46 @@ class Items:
         Largest number of entries; the smallest is 1.
     rising : bool
         True if every entry must be greater than the one before it.
+    distinct : bool
+        True if no entry may be there twice.
+    each : Range, optional
+        Allowed values of every entry.
     """
 
     most: int
     rising: bool = False
+    distinct: bool = False
+    each: Range | None = None
 
     def check(self, name: str, values: Any, kind: Any) -> None:
         """Raise, naming the setting, unless `values` are so many entries of this kind in this order."""
-        noun = "whole numbers" if kind is int else "numbers"
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        noun = "words" if choices else "whole numbers" if kind is int else "numbers"
         if not isinstance(values, tuple | list):
             raise TypeError(f"{name} must be a tuple of {noun}, got {values!r} of type {type(values).__name__}")
         for value in values:
-            _check_type(f"every entry of {name}", value, kind)
+            self._check_entry(f"every entry of {name}", value, kind, choices)
         if not 1 <= len(values) <= self.most:
             raise ValueError(f"{name} must have 1 to {self.most} entries, got {len(values)}")
         if self.rising and any(b <= a for a, b in itertools.pairwise(values)):
             raise ValueError(
                 f"{name} must rise, each greater than the one before, got {tuple(values)}; sort them, without doubles"
             )
+        if self.distinct and len(set(values)) < len(values):
+            raise ValueError(f"{name} must be different words, got {tuple(values)}; leave the doubles out")
+
+    def _check_entry(self, name: str, value: Any, kind: Any, choices: tuple[Any, ...]) -> None:
+        if choices:
+            _check_choice(name, value, choices)
+            return
+        _check_type(name, value, kind)
+        if self.each is not None:
+            self.each.check(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Seldom:
+    """Marks a setting that few users change: widgets show it under *More*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +177,8 @@ class Param:
         Allowed values of a number.
     choices : tuple
         Allowed values of a choice.
+    words : tuple of str
+        Words that are allowed beside a number, such as ``"auto"``.
     option : bool
         True for the steps around the cut that all methods share.
     """
@@ -165,6 +189,7 @@ class Param:
     role: Role | None = None
     range: Range | None = None
     choices: tuple[Any, ...] = ()
+    words: tuple[str, ...] = ()
     option: bool = False
 
     @property
@@ -184,8 +209,18 @@ class Param:
 
     @property
     def item(self) -> Any:
-        """The plain type of the entries of a tuple; None for anything else."""
+        """The plain type of the entries of a tuple, a ``Literal`` where they are words; None for anything else."""
         return get_args(_bare(self.annotation))[0] if self.type is tuple else None
+
+    @property
+    def item_choices(self) -> tuple[Any, ...]:
+        """Allowed values of the entries of a tuple of words."""
+        return get_args(self.item) if get_origin(self.item) is Literal else ()
+
+    @property
+    def seldom(self) -> bool:
+        """True if few users change it."""
+        return _meta(self.annotation, Seldom) is not None
 
     @property
     def grey_level(self) -> bool:
@@ -205,8 +240,10 @@ class Param:
         if value is None and self.optional:
             return
         if self.choices:
-            if value not in self.choices:
-                raise ValueError(f"{self.name} must be one of {', '.join(map(repr, self.choices))}, got {value!r}")
+            _check_choice(self.name, value, self.choices)
+            return
+        if self.words and isinstance(value, str):
+            _check_choice(self.name, value, self.words, "a number or ")
             return
         _check_type(self.name, value, self.type)
         items = _meta(self.annotation, Items)
@@ -403,7 +440,8 @@ def _params(signature: inspect.Signature, hints: Mapping[str, Any]) -> Iterator[
 
 def _param(name: str, hint: Any, default: Any, option: bool = False) -> Param:
     choices = get_args(_bare(hint)) if get_origin(_bare(hint)) is Literal else ()
-    return Param(name, hint, default, _meta(hint, Role), _meta(hint, Range), choices, option)
+    words = () if choices else tuple(word for m in _members(hint) if get_origin(m) is Literal for word in get_args(m))
+    return Param(name, hint, default, _meta(hint, Role), _meta(hint, Range), choices, words, option)
 
 
 def _kind(param: Param) -> Any:
@@ -429,11 +467,12 @@ def _meta(hint: Any, kind: type[Any]) -> Any:
 
 
 def _bare(hint: Any) -> Any:
-    """Strip ``Annotated`` and None from a hint."""
+    """Strip ``Annotated``, None, and words beside a number from a hint."""
     if get_origin(hint) is Annotated:
         return _bare(get_args(hint)[0])
-    member, *others = _members(hint)
-    return hint if others or member is hint else _bare(member)
+    members = _members(hint)
+    plain = [m for m in members if get_origin(m) is not Literal] or members  # a number, and words beside it
+    return hint if len(plain) > 1 or plain[0] is hint else _bare(plain[0])
 
 
 def _plain(hint: Any) -> Any:
@@ -448,6 +487,11 @@ def _is_finite(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond the range of floats
         return False
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...], also: str = "") -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be {also or 'one of '}{', '.join(map(repr, choices))}, got {value!r}")
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:
@@ -486,23 +530,60 @@ def _check(params: tuple[Param, ...], arguments: dict[str, Any]) -> None:
     array_namespace(*(arguments[name] for name in roles))
     first, *others = roles
     source = arguments[first]
+    shape = tuple(source.shape)
+    if arguments.get("channel_axis") is not None:
+        axis = arguments["channel_axis"] = check_channel_axis(source, arguments["channel_axis"])
+        shape = shape[:axis] + shape[axis + 1 :]
     if roles[first] == "image":
-        check_image(source)
+        check_image(source, shape)
     else:
         check_source_labels(first, source)
     for name in others:
-        check_labels(name, arguments[name], source.shape, boolean=roles[name] == "mask", of=first)
+        check_labels(name, arguments[name], shape, boolean=roles[name] == "mask", of=first)
     if arguments.get("spacing") is not None:
-        arguments["spacing"] = check_spacing(arguments["spacing"], source.ndim)
+        arguments["spacing"] = check_spacing(arguments["spacing"], len(shape))
 
 
-def check_image(image: Array) -> None:
+def check_channel_axis(image: Array, channel_axis: int) -> int:
+    """Return the axis of the channels, counted from the front, or raise unless `image` has it.
+
+    Parameters
+    ----------
+    image : array
+        An image with channels.
+    channel_axis : int
+        Which axis counts them; negative from the end.
+
+    Returns
+    -------
+    int
+        The axis.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or no channel.
+    """
+    shape = tuple(image.shape)
+    if not -len(shape) <= channel_axis < len(shape):
+        raise ValueError(
+            f"channel_axis must be an axis of image, {-len(shape)} to {len(shape) - 1}, got {channel_axis}; "
+            f"its shape is {shape}"
+        )
+    if shape[channel_axis] == 0:
+        raise ValueError(f"image of shape {shape} has no channels along axis {channel_axis}; pass one at least")
+    return channel_axis % len(shape)
+
+
+def check_image(image: Array, shape: tuple[int, ...] | None = None) -> None:
     """Raise unless `image` is a grey-level image in 2-D or 3-D.
 
     Parameters
     ----------
     image : array
         Anything.
+    shape : tuple of int, optional
+        Its shape without the axis of the channels, if it has several.
 
     Raises
     ------
@@ -523,20 +604,19 @@ def check_image(image: Array) -> None:
         raise TypeError(f"image must be real, got dtype {name}; pass its magnitude, abs(image), or one part of it")
     if name not in REAL_DTYPES:
         raise TypeError(f"image must hold integers or floats, got dtype {name}; convert it, for example to float32")
-    if image.ndim not in (2, 3):
+    given, shape = shape is not None, tuple(image.shape) if shape is None else shape
+    if len(shape) not in (2, 3):
         raise ValueError(
-            f"image must be 2-D (Y, X) or 3-D (Z, Y, X), got shape {tuple(image.shape)}; "
-            "pass one time point or one channel of it"
+            f"image must be 2-D (Y, X) or 3-D (Z, Y, X), got shape {shape}{' beside the channels' if given else ''}; "
+            f"pass one time point {'' if given else 'or one channel '}of it"
         )
-    if any(math.isnan(n) for n in image.shape):
+    if any(math.isnan(n) for n in shape):
+        raise ValueError(f"image has the unknown shape {shape}; call compute_chunk_sizes() on the dask array first")
+    if 0 in shape:
+        raise ValueError(f"image has shape {shape} and so no voxels; pass an image that is not empty")
+    if looks_like_colour(shape, name):
         raise ValueError(
-            f"image has the unknown shape {tuple(image.shape)}; call compute_chunk_sizes() on the dask array first"
-        )
-    if 0 in image.shape:
-        raise ValueError(f"image has shape {tuple(image.shape)} and so no voxels; pass an image that is not empty")
-    if looks_like_colour(image.shape, name):
-        raise ValueError(
-            f"image of shape {tuple(image.shape)} and dtype {name} looks like a colour image, and a grey one is "
+            f"image of shape {shape} and dtype {name} looks like a colour image, and a grey one is "
             "needed; pass one channel, image[..., 0], or grey(image)"
         )
 
