@@ -71,8 +71,28 @@ class Halo:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """Arrays that are made of blocks and their neighbourhood, block by block, whenever they are needed.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(*blocks) -> sequence of block or None``, each of the same shape. It treats the edge of a block as
+        the edge of the image, as in `Halo`.
+    width : tuple of int
+        Voxels that the neighbourhood reaches along each axis.
+    n : int
+        About how many arrays of a block are held at a time; blocks are the smaller for it.
+    """
+
+    function: Callable[..., Sequence[Array | None]]
+    width: tuple[int, ...]
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
-    """One sweep over all blocks that turns a state into the next one.
+    """A sweep over all blocks that turns a state into the next one, once or again and again.
 
     Its functions depend on nothing but what they are given: a setting that a sweep needs stands in the state that it
     begins with, so that the names of the sweeps and that state say which statistics they gather.
@@ -89,6 +109,10 @@ class Pass:
         ``needed(state) -> bool``; a pass that is not needed leaves the state as it is.
     name : str
         What the user reads while it runs.
+    most : int
+        How often it may run: again as long as it is needed.
+    derived : Derived, optional
+        What `chunk` is given instead of the blocks.
     """
 
     chunk: Callable[..., Any]
@@ -96,6 +120,8 @@ class Pass:
     finish: Callable[[Any, Any], Any]
     needed: Callable[[Any], bool]
     name: str
+    most: int = 1
+    derived: Derived | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,12 +336,58 @@ def _sweep_over(arrays: Sequence[Array | None], sweep: Pass, state: Any) -> Any:
 
 def reduce_blocks(sweep: Pass, state: Any, arrays: Sequence[Array | None]) -> Any:
     """Combine the summaries of all blocks, in the order of the blocks."""
-    regions = blocks_of(arrays[0])
-    summaries = each(lambda region: sweep.chunk(state, *_cut(arrays, region)), regions, arrays[0])
+    first: Array = arrays[0]
+    regions = blocks_of(first) if sweep.derived is None else boxes_for(first, sweep.derived)
+    summaries = each(lambda region: sweep.chunk(state, *_blocks(sweep, arrays, region)), regions, first)
     total = next(summaries)
     for summary in summaries:
         total = sweep.combine(total, summary)
     return total
+
+
+def _blocks(sweep: Pass, arrays: Sequence[Array | None], region: Slices) -> Sequence[Array | None]:
+    """Return what a sweep is given of a region."""
+    if sweep.derived is None:
+        return _cut(arrays, region)
+    read, keep = with_halo(region, sweep.derived.width, arrays[0].shape)  # type: ignore[union-attr]
+    return derive(sweep.derived, _cut(arrays, read), keep)
+
+
+def derive(derived: Derived, blocks: Sequence[Array | None], keep: Slices) -> list[Array | None]:
+    """Return what is made of blocks with their neighbourhood, without the neighbourhood."""
+    return _cut(derived.function(*blocks), keep)
+
+
+def boxes_for(array: Array, derived: Derived) -> list[Slices]:
+    """Split an array into boxes that are the smaller, the more arrays are made of each."""
+    return boxes_of(array, derived.width, max(_block_voxels(array) // derived.n, 1 << 12))
+
+
+def map_many(
+    function: Callable[..., Sequence[Array]], arrays: Sequence[Array | None], out: Array, derived: Derived
+) -> None:
+    """Write what ``function(*blocks)`` makes of every block into ``out[0]``, ``out[1]``..., halo cut off.
+
+    Parameters
+    ----------
+    function : callable
+        From blocks with a halo to as many blocks as `out` has first indices.
+    arrays : sequence of array or None
+        Arrays in memory, of one shape.
+    out : array
+        Filled in.
+    derived : Derived
+        Its width and number say how the arrays are split.
+    """
+    first: Array = arrays[0]
+
+    def fill(region: Slices) -> None:
+        read, keep = with_halo(region, derived.width, first.shape)
+        for number, block in enumerate(function(*_cut(arrays, read))):
+            out[(number, *region)] = block[keep]
+
+    for _ in each(fill, boxes_for(first, derived), first):
+        pass
 
 
 def map_blocks(

@@ -7,6 +7,7 @@ what several frames that share one threshold do. A method never knows: its plan 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -99,10 +100,15 @@ def alone() -> Iterator[None]:
 def swept(start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
     """Return the state after all sweeps over the arrays at hand."""
     state = start
-    for sweep in sweeps:
+    for sweep in repeated(sweeps):
         if sweep.needed(state):
             state = sweep.finish(state, summary(sweep, state))
     return state
+
+
+def repeated(sweeps: Sequence[Any]) -> Iterator[Any]:
+    """Yield every sweep as often as it may run."""
+    return itertools.chain.from_iterable(itertools.repeat(sweep, sweep.most) for sweep in sweeps)
 
 
 @dataclass(slots=True)
@@ -181,14 +187,14 @@ class _Pooling:
     key: Key = ()
     at: Any = None
     sweep: Any = None
-    waiting: list[Any] = field(default_factory=list)
+    waiting: Iterator[Any] = field(default_factory=lambda: iter(()))
 
     def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
         """Return what is known of all parts, or sweep over this one and raise."""
         if key in self.states:
             return self.states[key]
         if key != self.key:
-            self.key, self.at, self.waiting = key, start, list(sweeps)
+            self.key, self.at, self.waiting = key, start, repeated(sweeps)
             self._next()
             if key in self.states:
                 return self.states[key]
@@ -200,9 +206,9 @@ class _Pooling:
         self._next()
 
     def _next(self) -> None:
-        while self.waiting:
-            self.sweep = self.waiting.pop(0)
-            if self.sweep.needed(self.at):
+        for sweep in self.waiting:
+            if sweep.needed(self.at):
+                self.sweep = sweep
                 return
         self.states[self.key] = self.at
 

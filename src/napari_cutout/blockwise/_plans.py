@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 
 from .._array import Array
 from .._monitor import resumed, stage, ticket
-from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Stitch
-from ._stitch import run_stitched, tick_tasks
+from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Slices, Stitch, derive
+from .._statistics import swept
+from ._stitch import answers, computed, run_stitched, tick_tasks
 
 
 def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
@@ -76,14 +78,10 @@ def map_blocks(
     None stays None, and delayed values are waited for.
     """
     import dask.array as da
-    from dask.array.overlap import overlap, trim_internal
+    from dask.array.overlap import trim_internal
 
-    given = [a for a in arrays if a is not None]
-    depth = {}
-    if width is not None:
-        given = [_wide_enough(a, width) for a in given]
-        depth = {axis: w if given[0].numblocks[axis] > 1 else 0 for axis, w in enumerate(width)}
-        given = [overlap(a, depth, boundary="none") for a in given]
+    read, depth = _with_halos(arrays, width)
+    given = [a for a in read if a is not None]
     mapped = da.map_blocks(
         _call,
         *given,
@@ -94,22 +92,81 @@ def map_blocks(
         dtype=dtype,
         meta=np.empty((0,) * given[0].ndim, dtype),
     )
-    return trim_internal(mapped, depth, boundary="none") if depth else mapped
+    return trim_internal(mapped, dict(enumerate(depth)), boundary="none") if any(depth) else mapped
+
+
+def _with_halos(
+    arrays: Sequence[Array | None], width: tuple[int, ...] | None
+) -> tuple[list[Array | None], tuple[int, ...]]:
+    """Return arrays whose blocks reach into their neighbours, and how far along each axis."""
+    from dask.array.overlap import overlap
+
+    first: Array = arrays[0]
+    if width is None:
+        return list(arrays), (0,) * first.ndim
+    wide = [None if a is None else _wide_enough(a, width) for a in arrays]
+    depth = tuple(w if n > 1 else 0 for w, n in zip(width, wide[0].numblocks, strict=True))  # type: ignore[union-attr]
+    if not any(depth):
+        return wide, depth
+    return [None if a is None else overlap(a, dict(enumerate(depth)), boundary="none") for a in wide], depth
 
 
 def reduce_passes(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None]) -> Any:
     """Return the state after all passes as a delayed value."""
     import dask
 
-    blocks = list(itertools.zip_longest(*(_delayed_blocks(a) for a in arrays)))
+    if any(sweep.most > 1 for sweep in passes):  # how often they run is known only when they have
+        swept_later = dask.delayed(_swept_by_driver, pure=False)
+        return swept_later(start, passes, [_Blocks(sweep, arrays) for sweep in passes], ticket())
     state = dask.delayed(start)
     for sweep in passes:
-        chunk = dask.delayed(_chunk_if_needed, pure=False)
-        summaries = [chunk(sweep, state, *block) for block in blocks]
-        while len(summaries) > 1:  # a tree, so that no task waits for all blocks
-            summaries = [dask.delayed(_combined)(sweep, summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
-        state = dask.delayed(_finish_if_needed)(sweep, state, summaries[0])
+        summary = _summary(_Blocks(sweep, arrays), state)
+        state = dask.delayed(_finish_if_needed)(sweep, state, summary)
     return state
+
+
+class _Blocks:
+    """What a sweep is given of every block, not yet computed; dask does not look inside."""
+
+    def __init__(self, sweep: Pass, arrays: Sequence[Array | None]) -> None:
+        self.sweep, self.token = sweep, uuid.uuid4().hex
+        width = sweep.derived.width if sweep.derived else ()
+        read, depth = _with_halos(arrays, width or None)
+        self.blocks = list(itertools.zip_longest(*(_delayed_blocks(a) for a in read)))
+        first: Array = read[0]
+        self.halos = list(itertools.product(*(_cut_off(n, d) for n, d in zip(first.numblocks, depth, strict=True))))
+
+
+def _cut_off(n: int, depth: int) -> list[slice]:
+    """Return what of each of `n` blocks along an axis is not its halo."""
+    return [slice(depth if at else 0, -depth if depth and at < n - 1 else None) for at in range(n)]
+
+
+def _summary(blocks: _Blocks, state: Any) -> Any:
+    """Return what a sweep makes of all blocks, as a delayed value."""
+    import dask
+
+    chunk = dask.delayed(_chunk_if_needed, pure=False)
+    pairs = zip(blocks.halos, blocks.blocks, strict=True)
+    summaries = [chunk(blocks.sweep, state, keep, *block) for keep, block in pairs]
+    while len(summaries) > 1:  # a tree, so that no task waits for all blocks
+        summaries = [dask.delayed(_combined)(blocks.sweep, summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
+    return summaries[0]
+
+
+def _swept_by_driver(start: Any, passes: Sequence[Pass], blocks: Sequence[_Blocks], watcher: int | None) -> Any:
+    """Run passes from inside a task, which reads the blocks anew for every one and keeps none of them."""
+    held = dict(zip(passes, blocks, strict=True))
+
+    def summary(sweep: Pass, state: Any) -> Any:
+        stage(sweep.name)
+        return computed([_summary(held[sweep], state)], held[sweep].token)[0]
+
+    def gathered() -> Any:
+        with resumed(watcher):
+            return swept(start, passes, summary)
+
+    return answers.get(blocks[0].token, gathered)
 
 
 def decided(decide: Callable[[Any], Any], start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
@@ -167,8 +224,10 @@ def _delayed_blocks(array: Array | None) -> list[Any]:
     return [] if array is None else list(array.to_delayed().ravel())
 
 
-def _chunk_if_needed(sweep: Pass, state: Any, *blocks: Array | None) -> Any:
-    return sweep.chunk(state, *blocks) if sweep.needed(state) else None
+def _chunk_if_needed(sweep: Pass, state: Any, keep: Slices, *blocks: Array | None) -> Any:
+    if not sweep.needed(state):
+        return None
+    return sweep.chunk(state, *(blocks if sweep.derived is None else derive(sweep.derived, blocks, keep)))
 
 
 def _combined(sweep: Pass, summaries: list[Any]) -> Any:

@@ -136,10 +136,10 @@ class _Answers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_running = 0
-        self._found: dict[str, list[Any]] = {}
+        self._found: dict[str, Any] = {}
         self._locks: dict[str, threading.Lock] = {}
 
-    def get(self, token: str, solve: Callable[[], list[Any]]) -> list[Any]:
+    def get(self, token: str, solve: Callable[[], Any]) -> Any:
         """Return what a driver has found, or run it."""
         with self._lock:
             self._n_running += 1
@@ -157,12 +157,12 @@ class _Answers:
                     self._locks.clear()
 
 
-_answers = _Answers()
+answers = _Answers()
 
 
-def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> list[Any]:
+def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> Any:
     """Return what each tile needs to know for its result."""
-    return _answers.get(blocks.token, lambda: _exchanged(plan, start, blocks, tiles, watcher))
+    return answers.get(blocks.token, lambda: _exchanged(plan, start, blocks, tiles, watcher))
 
 
 def _exchanged(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> list[Any]:
@@ -192,12 +192,12 @@ def _looked(
         look(exchange.look, tiles[number], plan.known(state, tiles[number]), *blocks.of(tiles[number]))
         for number in wanted
     ]
-    told = _computed(tasks, blocks.token)
+    told = computed(tasks, blocks.token)
     joined = exchange.join(state, dict(zip(wanted, told, strict=True)))
     return joined, list(exchange.again(state, joined, tiles))
 
 
-def _computed(tasks: list[Any], token: str) -> list[Any]:
+def computed(tasks: list[Any], token: str) -> list[Any]:
     """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process.
 
     A cluster knows tasks by name, and those of the graph around the driver may have been joined to others, so the
