@@ -147,7 +147,7 @@ BAD_JSON = {
     "list": ("[]", "this is no recipe, because it has no entry 'format': 'napari-cutout recipe'"),
     "other": (content(format="x"), "this is no recipe, because it has no entry 'format'"),
     "no version": (content(version=None), "the recipe's version must be a whole number from 1, got None"),
-    "newer": (content(version=3), "the recipe has version 3 and this program reads up to 2; update napari-cutout"),
+    "newer": (content(version=4), "the recipe has version 4 and this program reads up to 3; update napari-cutout"),
     "no steps": (content(steps=None), "the recipe's steps must be a list, got None"),
     "empty": (content(steps=[]), "a recipe needs at least one step, got none"),
     "unknown entry": (content(stops=[]), "the recipe has an entry 'stops'; it may have format, version, "),

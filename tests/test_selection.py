@@ -23,6 +23,9 @@ from napari_cutout._selection import Selection, placed, where
 from napari_cutout.recipe import Recipe, Step
 
 from .cases import two_humps
+from .toys import channel_methods, strongest_by_hand
+
+__all__ = ["channel_methods"]
 
 AXES = ["yx", "zyx", "cyx", "yxc", "zyxc", "czyx", "tyx", "tzyx", "tcyx", "tczyx", "zcyx", "cztyx"]
 
@@ -38,7 +41,7 @@ def selections(draw: st.DrawFn, boxed: bool | None = None) -> tuple[Selection, t
         for n in kept:
             start = draw(st.integers(0, n - 1))
             box.append((start, draw(st.integers(start + 1, n))))
-    channel = draw(st.sampled_from([0, shape[axes.index("c")] - 1, "grey"])) if "c" in axes else None
+    channel = draw(st.sampled_from([0, shape[axes.index("c")] - 1, "grey", "all"])) if "c" in axes else None
     each = ("t" if "t" in axes else "") + ("z" if "z" in axes and draw(st.booleans()) else "")
     pooled = bool(each) and draw(st.booleans())
     return Selection(axes, channel, draw(st.integers(0, 3)), tuple(box), each, pooled), shape
@@ -66,14 +69,22 @@ def test_what_is_cut_is_what_indexing_gives(drawn: tuple[Selection, tuple[int, .
     image = np.arange(np.prod(shape)).reshape(shape).astype(np.float32)
     at_last = np.moveaxis(image, selection.axes.index("c"), -1) if "c" in selection.axes else image[..., None]
     plane = at_last[..., : 3 if at_last.shape[-1] == 4 else None].mean(-1) if selection.channel == "grey" else None
-    expected = at_last[..., selection.channel or 0] if plane is None else plane
+    number = selection.channel if isinstance(selection.channel, int) else 0
+    expected = at_last[..., number] if plane is None else plane
     held: Any = image
     if library == "dask":
         held = da.from_array(image, chunks=2)
     elif library == "zarr":
         held = zarr.array(image, chunks=(2,) * image.ndim)
     for part in selection.parts(shape):
-        np.testing.assert_allclose(np.asarray(selection.cut(held, part)), expected[part], rtol=1e-6)
+        cut = np.asarray(selection.cut(held, part))
+        if selection.channel == "all":
+            n = 3 if image.shape[-1] == 4 and selection.axes[-1] == "c" else at_last.shape[-1]
+            np.testing.assert_array_equal(np.moveaxis(cut, selection.channel_axis or 0, -1), at_last[part][..., :n])
+            assert selection.n_channels(shape) == n
+        else:
+            assert selection.channel_axis is None
+            np.testing.assert_allclose(cut, expected[part], rtol=1e-6)
     labels = expected.astype(np.int32)
     for part in selection.parts(shape):
         np.testing.assert_array_equal(selection.cut(labels, part), labels[part])
@@ -82,7 +93,7 @@ def test_what_is_cut_is_what_indexing_gives(drawn: tuple[Selection, tuple[int, .
 @given(selections())
 def test_a_selection_survives_json_copying_and_pickling(drawn: tuple[Selection, tuple[int, ...]]) -> None:
     selection, shape = drawn
-    recipe = Recipe([Step("threshold")], selection)
+    recipe = Recipe([Step("strongest" if selection.channel == "all" else "threshold")], selection)
     for again in (Recipe.from_json(recipe.to_json()), copy.deepcopy(recipe), pickle.loads(pickle.dumps(recipe))):
         assert again == recipe
         assert (again.selection or Selection(selection.axes)).bounds(shape) == selection.bounds(shape)
@@ -114,11 +125,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "each": ({"axes": "zyx", "each": "t"}, "each must name axes of 'tz' that the image has, 'zyx', got 't'"),
     "each twice": ({"axes": "zyx", "each": "zz"}, "each must name axes of 'tz' that the image has"),
     "each y": ({"axes": "yx", "each": "y"}, "each must name axes of 'tz' that the image has"),
-    "no channel": ({"axes": "cyx"}, "channel is None for the axes 'cyx'; name one, or 'grey'"),
+    "no channel": ({"axes": "cyx"}, "channel is None for the axes 'cyx'; name one, 'grey' or 'all'"),
     "channel": ({"axes": "yx", "channel": 0}, "channel is 0 for the axes 'yx'; it must be None"),
-    "below": ({"axes": "cyx", "channel": -1}, "channel must be a whole number from 0 or 'grey', got -1"),
-    "word": ({"axes": "cyx", "channel": "red"}, "channel must be a whole number from 0 or 'grey', got 'red'"),
-    "bool": ({"axes": "cyx", "channel": True}, "channel must be a whole number from 0 or 'grey', got True"),
+    "below": ({"axes": "cyx", "channel": -1}, "channel must be a whole number from 0, 'grey' or 'all', got -1"),
+    "word": ({"axes": "cyx", "channel": "red"}, "channel must be a whole number from 0, 'grey' or 'all', got 'red'"),
+    "bool": ({"axes": "cyx", "channel": True}, "channel must be a whole number from 0, 'grey' or 'all', got True"),
     "level": ({"axes": "yx", "level": -1}, "level must be a whole number from 0, got -1"),
     "level kind": ({"axes": "yx", "level": 1.5}, "level must be a whole number from 0, got 1.5"),
     "pooled": ({"axes": "yx", "pooled": True}, "pooled=True shares statistics between frames or slices"),
@@ -350,3 +361,92 @@ def test_progress_of_parts_is_progress_of_all(movie: np.ndarray) -> None:
     polls = itertools.count()
     with pytest.raises(nc.Cancelled):
         nc.execute(recipe, {"image": movie[:, 0]}, is_cancelled=lambda: next(polls) > 3)
+
+
+# All channels together ------------------------------------------------------------------------------------
+
+
+def at_place(channels: np.ndarray, axes: str) -> np.ndarray:
+    """Return an image of channels, which come first, with the axis of the channels where `axes` say."""
+    return np.moveaxis(channels, 0, axes.index("c"))
+
+
+@pytest.mark.parametrize("library", ["numpy", "dask", "zarr"])
+@pytest.mark.parametrize("axes", ["cyx", "ycx", "yxc", "czyx", "zcyx", "zyxc"])
+def test_a_method_sees_all_channels_together(axes: str, library: str) -> None:
+    rng = np.random.default_rng(3)
+    channels = rng.integers(1, 200, (3, 16, 18) if len(axes) == 3 else (3, 5, 16, 18)).astype(np.uint16)
+    image = at_place(channels, axes)
+    held = {"numpy": image, "dask": da.from_array(image, chunks=4), "zarr": zarr.array(image, chunks=4)}[library]
+    result = nc.execute(Recipe([Step("strongest")], Selection(axes, "all")), {"image": held})
+    np.testing.assert_array_equal(result.labels, strongest_by_hand(channels))
+    (step,) = result.provenance["steps"]
+    assert step["settings"]["channel_axis"] == axes.index("c")
+    assert result.provenance["recipe"]["version"] == 3
+    assert result.provenance["recipe"]["selection"] == {"axes": axes, "channel": "all"}
+    assert "channel_axis" not in result.provenance["recipe"]["steps"][0]["settings"], "that is a property of the image"
+
+
+@pytest.mark.parametrize("library", ["numpy", "dask", "zarr"])
+def test_all_channels_frame_by_frame_in_a_region_inside_a_mask(movie: np.ndarray, library: str) -> None:
+    held = {"numpy": movie, "dask": da.from_array(movie, chunks=(1, 1, 8, 8)), "zarr": zarr.array(movie)}[library]
+    inside = np.random.default_rng(0).random(movie[:, 0].shape) < 0.5
+    selection = Selection("tcyx", channel="all", box=((1, 3), (2, 20), (0, 30)), each="t")
+    recipe = Recipe([Step("strongest", {}, {"mask": "mask"})], selection)
+    found = nc.execute(recipe, {"image": held, "mask": inside}).labels
+    for frame, t in zip(found, (1, 2), strict=True):
+        cut = inside[t, 2:20]
+        expected = strongest_by_hand(np.where(cut, movie[t, :, 2:20], 0)) * cut
+        np.testing.assert_array_equal(frame, expected)
+
+
+def test_frames_of_all_channels_share_their_statistics(movie: np.ndarray) -> None:
+    selection = Selection("tcyx", channel="all", each="t", pooled=True)
+    found = nc.execute(Recipe([Step("strongest")], selection), {"image": movie}).labels
+    np.testing.assert_array_equal(found, strongest_by_hand(np.moveaxis(movie, 1, 0)))
+    alone = nc.execute(Recipe([Step("strongest")], Selection("tcyx", "all", each="t")), {"image": movie}).labels
+    assert (found != alone).any(), "the case says nothing"
+
+
+def test_each_slice_of_all_channels(movie: np.ndarray) -> None:
+    found = nc.execute(Recipe([Step("strongest")], Selection("zcyx", "all", each="z")), {"image": movie}).labels
+    np.testing.assert_array_equal(found, np.stack([strongest_by_hand(plane) for plane in movie]))
+
+
+def test_alpha_is_no_channel_but_a_fourth_stain_is_one() -> None:
+    four = np.random.default_rng(0).integers(1, 200, (4, 12, 14)).astype(np.uint8)
+    colours, stains = np.moveaxis(four, 0, -1), four
+    found = nc.execute(Recipe([Step("strongest")], Selection("yxc", "all")), {"image": colours}).labels
+    np.testing.assert_array_equal(found, strongest_by_hand(four[:3]))
+    found = nc.execute(Recipe([Step("strongest")], Selection("cyx", "all")), {"image": stains}).labels
+    np.testing.assert_array_equal(found, strongest_by_hand(four))
+
+
+def test_a_step_on_labels_may_follow(movie: np.ndarray) -> None:
+    steps = [Step("strongest"), Step("objects", {}, {"labels": "step_1"})]
+    found = nc.execute(Recipe(steps, Selection("tcyx", "all", each="t")), {"image": movie}).labels
+    assert found.shape == (3, 24, 30)
+
+
+def test_every_step_that_reads_the_image_must_take_channels(movie: np.ndarray) -> None:
+    words = "threshold takes one channel, and all of them together were asked for; choose channel=0 or another, or ch"
+    both = [Step("strongest"), Step("threshold", {}, {"mask": "step_1"})]
+    for steps in ([Step("threshold")], both):
+        assert not Recipe(steps).takes_channels
+        with pytest.raises(ValueError, match=f"{words}.* or run .*strongest"):
+            Recipe(steps, Selection("cyx", "all"))
+    assert Recipe([Step("strongest")]).takes_channels
+    other = [Step("threshold", {}, {"image": "other"}), Step("strongest", {}, {"mask": "step_1"})]
+    recipe = Recipe(other, Selection("cyx", "all"))
+    with pytest.raises(ValueError, match=words):
+        nc.execute(recipe, {"image": movie[0], "other": movie[0]})
+    assert nc.execute(recipe, {"image": movie[0], "other": movie[0, 1]}).labels.shape == (24, 30)
+
+
+def test_the_place_of_the_channels_is_said_once() -> None:
+    step = Step("strongest", {"channel_axis": 0})
+    with pytest.raises(ValueError, match="step 1, strongest, has channel_axis=0, and the selection says by its axes"):
+        Recipe([step], Selection("cyx", "all"))
+    channels = np.random.default_rng(0).integers(1, 200, (2, 12, 14))
+    np.testing.assert_array_equal(nc.execute(Recipe([step]), {"image": channels}).labels, strongest_by_hand(channels))
+    assert Step("strongest", {"channel_axis": None}) == Step("strongest")

@@ -344,7 +344,7 @@ def run(
     *,
     truth: Source | None = None,
     inputs: Mapping[str, Source] | None = None,
-    channel: int | Literal["mean"] | None = None,
+    channel: int | Literal["mean", "all"] | None = None,
     frame: int | None = None,
     level: int | None = None,
     axes: str | None = None,
@@ -379,8 +379,10 @@ def run(
     inputs : mapping of str to array, Volume or path, optional
         What the recipe reads beside ``recipe.source``, such as ``{"mask": "mask.tif"}``. For one image, what is left
         out is taken from beside the recipe, if it was saved there and is as it was.
-    channel : int or "mean", optional
-        Which channel to take of an image that has several, or the mean of them; by default that of the recipe.
+    channel : int, "mean" or "all", optional
+        Which channel to take of an image that has several, the mean of them, or all of them together, for methods that
+        have a `channel_axis`; by default that of the recipe, else all of them where every step that reads the image
+        takes them. Of four colours along a last axis, the fourth is alpha and left out.
     frame : int, optional
         Which time point to take of an image that has several. The labels then have no time axis.
     level : int, optional
@@ -479,7 +481,7 @@ def run_one(
         _check_place(
             place, (source, truth, *others.values(), *(a.path for a in job.recipe.arrays.values())), job.overwrite
         )
-    image = fitted(read(source, job.recipe, job.wanted), job.recipe.selection, job.wanted)
+    image = fitted(read(source, job.recipe, job.wanted), job.recipe, job.wanted)
     recipe = replace(job.recipe, selection=image.selection)
     annotation = None if truth is None else _truth(truth, image)
     arrays = {name: _input(recipe, name, other, image) for name, other in _all_inputs(recipe, others).items()}

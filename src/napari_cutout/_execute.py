@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
+from ._method import Method
 from ._monitor import watch
 from ._selection import Part, Selection, placed, where
 from ._statistics import pooled
 from .blockwise import compute
-from .recipe import Recipe, as_dict, output_number
+from .recipe import Recipe, as_dict, one_channel_only, output_number
 
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
@@ -163,12 +164,13 @@ def _choose(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Asked) 
             raise ValueError("device='gpu' cannot be used on dask arrays yet; compute them first, or use 'cpu'")
         return _device.Choice(device, "cpu", "dask arrays run in blocks on the CPU")
     shape, chosen = tuple(image.shape), recipe.selection
+    n_values = math.prod(shape)
     if chosen is not None:
         bounds = chosen.bounds(shape)
-        shape = tuple(b - a for axis, (a, b) in zip(chosen.kept_axes, bounds, strict=True) if axis not in chosen.each)
-    n_voxels = math.prod(shape)
-    n_bytes = sum(np.dtype(a.dtype).itemsize for a in inputs.values() if hasattr(a.dtype, "itemsize")) * n_voxels
-    return _device.choose(n_voxels, n_bytes + DEVICE_BYTES_PER_VOXEL * n_voxels, device)
+        part = (b - a for axis, (a, b) in zip(chosen.kept_axes, bounds, strict=True) if axis not in chosen.each)
+        n_values = math.prod(part) * chosen.n_channels(shape)
+    n_bytes = sum(np.dtype(a.dtype).itemsize for a in inputs.values() if hasattr(a.dtype, "itemsize")) * n_values
+    return _device.choose(n_values, n_bytes + DEVICE_BYTES_PER_VOXEL * n_values, device)
 
 
 Steps = list[dict[str, Any]]
@@ -221,16 +223,28 @@ class _Run:
                 raise
             raise ValueError(f"at {where(parts[number], selection.kept_axes)}: {error}") from error
 
+    def _of_the_image(self, entry: Method, image: Array) -> dict[str, Any]:
+        """Return the settings that say what the array is that a method cuts, where its step may not."""
+        known = {p.name for p in entry.settings}
+        found: dict[str, Any] = {}
+        if self.spacing is not None and "spacing" in known:
+            found["spacing"] = tuple(self.spacing)
+        chosen = self.recipe.selection
+        if chosen is not None and chosen.channel_axis is not None and image.ndim > len(chosen.run_axes):
+            if "channel_axis" not in known:
+                raise one_channel_only(entry.name)
+            found["channel_axis"] = chosen.channel_axis
+        return found
+
     def _steps(
         self, held: dict[str, Array], on_progress: Callable[[str, float], None] | None
     ) -> tuple[NDArray[Any], Steps]:
         """Run all steps on these arrays."""
         ran = []
         for number, step in enumerate(self.recipe.steps, start=1):
-            settings, entry = dict(step.settings), catalog.find(step.method)
-            if self.spacing is not None and any(p.name == "spacing" for p in entry.settings):
-                settings.setdefault("spacing", tuple(self.spacing))
+            entry = catalog.find(step.method)
             arrays = {name: held[source] for name, source in step.inputs.items()}
+            settings = {**self._of_the_image(entry, arrays[entry.source.name]), **step.settings}
             with watch(on_progress, self.is_cancelled) as monitor:
                 labels = held[f"step_{number}"] = entry(**arrays, **settings)
             ran.append((step.method, {**step.complete_settings, **settings}, monitor))

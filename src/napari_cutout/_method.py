@@ -51,6 +51,9 @@ Markers = Annotated[Any, Role("markers")]
 Labels = Annotated[Any, Role("labels")]
 """Integer array of the image's shape; 0 is background."""
 
+OF_THE_IMAGE = ("spacing", "channel_axis")
+"""Settings that are properties of an image and not choices: recipes have no defaults for them, and so run on any."""
+
 Objects = Literal["bright", "dark"]
 """Whether the objects are brighter or darker than what surrounds them."""
 
@@ -327,6 +330,11 @@ class Method:
         return self.keeps or next(markers, "")
 
     @property
+    def takes_channels(self) -> bool:
+        """True if it can look at all channels of an image together."""
+        return any(p.name == "channel_axis" for p in self.params)
+
+    @property
     def needs(self) -> str:
         """What the user must have: ``"image"``, ``"strokes"`` or ``"labels"``."""
         if any(p.role == Role("markers") and p.required for p in self.params):
@@ -535,7 +543,7 @@ def _check(params: tuple[Param, ...], arguments: dict[str, Any]) -> None:
         axis = arguments["channel_axis"] = check_channel_axis(source, arguments["channel_axis"])
         shape = shape[:axis] + shape[axis + 1 :]
     if roles[first] == "image":
-        check_image(source, shape)
+        check_image(source, shape, channels="channel_axis" in arguments)
     else:
         check_source_labels(first, source)
     for name in others:
@@ -575,7 +583,7 @@ def check_channel_axis(image: Array, channel_axis: int) -> int:
     return channel_axis % len(shape)
 
 
-def check_image(image: Array, shape: tuple[int, ...] | None = None) -> None:
+def check_image(image: Array, shape: tuple[int, ...] | None = None, *, channels: bool = False) -> None:
     """Raise unless `image` is a grey-level image in 2-D or 3-D.
 
     Parameters
@@ -584,6 +592,8 @@ def check_image(image: Array, shape: tuple[int, ...] | None = None) -> None:
         Anything.
     shape : tuple of int, optional
         Its shape without the axis of the channels, if it has several.
+    channels : bool
+        Whether the method could look at all channels together, which is then a way out.
 
     Raises
     ------
@@ -617,9 +627,11 @@ def check_image(image: Array, shape: tuple[int, ...] | None = None) -> None:
     if looks_like_colour(shape, name):
         raise ValueError(
             f"image of shape {shape} and dtype {name} looks like a colour image, and a grey one is "
-            "needed; pass one channel, image[..., 0], or grey(image)"
+            f"needed; pass one channel, image[..., 0], or grey(image){_TOGETHER if channels else ''}"
         )
 
+
+_TOGETHER = ", or channel_axis=-1 for all of them together"
 
 COLOUR_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 """What colour pictures are stored in; a volume of 3 or 4 columns is rarer than any of them."""

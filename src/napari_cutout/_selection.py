@@ -31,8 +31,10 @@ class Selection:
     ----------
     axes : str
         One letter of ``tczyx`` per axis of the image as it is stored, such as ``"tczyx"`` or ``"yxc"``.
-    channel : int, "grey" or None
-        Which channel; ``"grey"`` is the brightness of a colour image. None if there is no axis c.
+    channel : int, "grey", "all" or None
+        Which channel; ``"grey"`` is the brightness of a colour image, ``"all"`` are all of them together, for methods
+        that have a `channel_axis`. Of four colours along a last axis c, the fourth is alpha, which is left out. None if
+        there is no axis c.
     level : int
         Level of the image's pyramid; 0 is full resolution.
     box : sequence of (int, int)
@@ -57,7 +59,7 @@ class Selection:
     """
 
     axes: str
-    channel: int | Literal["grey"] | None = None
+    channel: int | Literal["grey", "all"] | None = None
     level: int = 0
     box: Box = ()
     each: str = ""
@@ -88,6 +90,28 @@ class Selection:
     def run_axes(self) -> str:
         """The axes that the method sees at a time, ``"yx"`` or ``"zyx"``."""
         return "".join(axis for axis in self.kept_axes if axis not in self.each)
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Where the channels stand in what the method sees; None if it sees one."""
+        return self._left.index("c") if self.channel == "all" else None
+
+    @property
+    def of_part(self) -> Selection:
+        """What a recipe selects that runs on one part alone, as `cut` returns it."""
+        return Selection(self._left, channel="all") if self.channel == "all" else Selection(self.run_axes)
+
+    @property
+    def _left(self) -> str:
+        """The axes of a part before a channel is taken out of it."""
+        return "".join(axis for axis in self.axes if axis not in self.each)
+
+    def n_channels(self, shape: Sequence[int]) -> int:
+        """Return how many channels the method sees at a time, of an image of this shape as it is stored."""
+        if self.channel != "all":
+            return 1
+        n = int(shape[self.axes.index("c")])
+        return 3 if n == 4 and self.axes.endswith("c") else n
 
     @property
     def is_whole(self) -> bool:
@@ -142,18 +166,18 @@ class Selection:
         return list(itertools.product(*choices))
 
     def cut(self, array: Array, part: Sequence[slice | int]) -> Array:
-        """Return one part of the image as it is stored, or of labels on it, which have no channels."""
+        """Return one part of the image as it is stored, with the channels that are seen, or of labels without any."""
         if array.ndim == len(self.kept_axes) and "c" in self.axes:
             return array[tuple(part)]
         along = dict(zip(self.kept_axes, part, strict=True))
         if self.channel is None:
             return array[tuple(part)]
-        index = tuple(along.get(axis, slice(None) if self.channel == "grey" else self.channel) for axis in self.axes)
-        picked = array[index]
+        together = slice(0, self.n_channels(array.shape)) if self.channel == "all" else slice(None)
+        channels = self.channel if isinstance(self.channel, int) else together
+        picked = array[tuple(along.get(axis, channels) for axis in self.axes)]
         if self.channel != "grey":
             return picked
-        left = [axis for axis in self.axes if not isinstance(along.get(axis), int)]
-        return grey(picked, channel_axis=left.index("c"))
+        return grey(picked, channel_axis=self._left.index("c"))
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, without what is as it would be anyway."""
@@ -219,10 +243,10 @@ def _check_axes(axes: str, each: str) -> None:
 
 def _check_channel(axes: str, channel: Any) -> None:
     if ("c" in axes) != (channel is not None):
-        rest = "name one, or 'grey'" if "c" in axes else "it must be None"
+        rest = "name one, 'grey' or 'all'" if "c" in axes else "it must be None"
         raise ValueError(f"channel is {channel!r} for the axes {axes!r}; {rest}")
-    if channel is not None and channel != "grey" and not _is_index(channel):
-        raise ValueError(f"channel must be a whole number from 0 or 'grey', got {channel!r}")
+    if channel not in (None, "grey", "all") and not _is_index(channel):
+        raise ValueError(f"channel must be a whole number from 0, 'grey' or 'all', got {channel!r}")
 
 
 def where(part: Sequence[slice | int], axes: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ._selection import Selection
 from ._volume import Volume, arrange
+from .recipe import Recipe, one_channel_only
 
 __all__ = ["Fitted", "Wanted", "fitted", "named"]
 
@@ -18,8 +19,8 @@ class Wanted:
 
     Parameters
     ----------
-    channel : int or "mean", optional
-        Which channel, or the mean of them.
+    channel : int, "mean" or "all", optional
+        Which channel, the mean of them, or all of them together.
     frame : int, optional
         Which time point; the labels then have no time axis.
     level : int, optional
@@ -176,33 +177,38 @@ def _arranged(volume: Volume, axes: str) -> Volume:
     )
 
 
-def fitted(volume: Volume, selection: Selection | None, wanted: Wanted) -> Fitted:
+def fitted(volume: Volume, recipe: Recipe | None, wanted: Wanted) -> Fitted:
     """Work out what to run on.
 
     Parameters
     ----------
     volume : Volume
         The image, at the level that was asked for.
-    selection : Selection or None
-        What the recipe says.
+    recipe : Recipe or None
+        What runs, and what it says of the image; None to take one grey image.
     wanted : Wanted
         What was asked for over it.
 
     Returns
     -------
     Fitted
-        The image with the axes of the recipe, and what of it to run on.
+        The image with the axes of the recipe, and what of it to run on: all channels where nobody has chosen, and
+        every step that reads the image takes them.
 
     Raises
     ------
     ValueError
         If they do not fit together, or a channel or a time point must be chosen.
     """
+    selection = None if recipe is None else recipe.selection
     if wanted.axes is not None:
         volume = named(volume, wanted.axes)
-    if selection is not None and "c" in volume.axes and "c" not in selection.axes and isinstance(wanted.channel, int):
-        chosen = _channel(volume, None, wanted)  # the recipe was made on one channel by itself
-        volume, wanted = _without(volume, "c", chosen), replace(wanted, channel=None)
+    if selection is not None and "c" in volume.axes and "c" not in selection.axes:  # made on one channel by itself
+        if isinstance(wanted.channel, int):
+            volume, wanted = _without(volume, "c", _one_channel(volume, wanted.channel)), replace(wanted, channel=None)
+        elif wanted.channel == "all":
+            at = volume.axes.index("c")
+            selection = replace(selection, axes=f"{selection.axes[:at]}c{selection.axes[at:]}", channel="all")
     if selection is not None:
         volume = _arranged(volume, selection.axes)
     sizes = dict(zip(volume.axes, volume.data.shape, strict=True))
@@ -210,7 +216,7 @@ def fitted(volume: Volume, selection: Selection | None, wanted: Wanted) -> Fitte
     each = "".join(axis for axis in "tz" if axis in _each(volume, selection, wanted))
     whole = Selection(
         volume.axes,
-        channel=_channel(volume, selection, wanted),
+        channel=_channel(volume, recipe, wanted.channel),
         level=wanted.level_for(selection),
         each=each,
         pooled=wanted.pooled or (selection is not None and selection.pooled),
@@ -252,19 +258,32 @@ def _box(
     return box
 
 
-def _channel(volume: Volume, selection: Selection | None, wanted: Wanted) -> Any:
-    own = None if selection is None else selection.channel
-    asked = own if wanted.channel is None else wanted.channel
-    if isinstance(asked, str) and asked not in ("mean", "grey"):
-        raise ValueError(f"channel must be a number or 'mean', got {asked!r}")
-    if isinstance(asked, str):
-        several = "c" in volume.axes and volume.data.shape[volume.axes.index("c")] > 1
-        asked = "grey" if several else 0  # the mean of one channel is that
-    index = asked if isinstance(asked, int) else None
-    if asked == "grey":
-        return asked
-    chosen = _one_of(volume, "c", "channels", "channel", index, ", or channel='mean'")
+def _channel(volume: Volume, recipe: Recipe | None, wanted: int | str | None) -> Any:
+    own = None if recipe is None or recipe.selection is None else recipe.selection.channel
+    asked = own if wanted is None else wanted
+    if isinstance(asked, str) and asked not in ("mean", "grey") and (asked != "all" or recipe is None):
+        together = recipe is not None and recipe.takes_channels
+        ways = "a number, 'mean' or 'all'" if together else "a number or 'mean'"
+        raise ValueError(f"channel must be {ways}, got {asked!r}")
+    if "c" in volume.axes and volume.data.shape[volume.axes.index("c")] > 1:
+        return _of_several(volume, recipe, asked)
+    chosen = _one_channel(volume, 0 if isinstance(asked, str) else asked)  # the mean of one channel is that
     return chosen if "c" in volume.axes else None
+
+
+def _of_several(volume: Volume, recipe: Recipe | None, asked: int | str | None) -> Any:
+    """Return which of several channels to take."""
+    if asked is None and recipe is not None and recipe.takes_channels:
+        return "all"
+    if asked == "all" and recipe is not None and not recipe.takes_channels:
+        raise one_channel_only(recipe.one_channel)
+    if isinstance(asked, str):
+        return "all" if asked == "all" else "grey"
+    return _one_channel(volume, asked)
+
+
+def _one_channel(volume: Volume, chosen: int | None) -> int:
+    return _one_of(volume, "c", "channels", "channel", chosen, ", or channel='mean'")
 
 
 def _frame(volume: Volume, selection: Selection | None, wanted: Wanted) -> int | None:

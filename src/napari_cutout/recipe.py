@@ -20,18 +20,18 @@ import numpy as np
 
 from . import catalog
 from ._array import Array
-from ._method import Method, check_spacing
+from ._method import OF_THE_IMAGE, Method, check_spacing
 from ._selection import Selection
 from ._stored import Stored, store, stored
 from ._volume import Volume
 from ._writing import write_text
 
-__all__ = ["Recipe", "Step"]
+__all__ = ["Recipe", "Step", "one_channel_only"]
 
 FORMAT = "napari-cutout recipe"
-VERSION = 2
+VERSION = 3
 """Version of the JSON; raised when an older program could misread it. From 2 on there may be a selection, and inputs
-that were saved beside it."""
+that were saved beside it, from 3 on a selection of all channels together."""
 
 _ENTRIES = ("format", "version", "selection", "steps", "arrays", "provenance")
 
@@ -53,7 +53,8 @@ class Step:
     method : str
         The method's public name, such as ``"sauvola"``.
     settings : mapping
-        Its settings by name; those left out are filled in with the method's defaults, all but `spacing`.
+        Its settings by name; those left out are filled in with the method's defaults, all but `spacing` and
+        `channel_axis`, which are those of the image that it runs on.
     inputs : mapping of str to str
         Where the method's arrays come from: the name of an input of the recipe, or ``"step_1"``,
         ``"step_2"``... for what an earlier step returned. Required arrays that are left out take the input
@@ -75,10 +76,11 @@ class Step:
         entry = catalog.find(self.method)
         settings = {name: _plain_setting(value) for name, value in self.settings.items()}
         entry.check_settings(settings)
-        # All of them are kept, so that a recipe means the same where a later version has other defaults. Only the
-        # voxel size is not a choice of the recipe's, but a property of the image that it runs on.
-        defaults = {p.name: p.default for p in entry.settings if not p.required and p.name != "spacing"}
+        # All of them are kept, so that a recipe means the same where a later version has other defaults.
+        defaults = {p.name: p.default for p in entry.settings if not p.required and p.name not in OF_THE_IMAGE}
         settings = {**defaults, **settings}
+        if settings.get("channel_axis", 0) is None:  # it says no more than if it were left out
+            del settings["channel_axis"]
         if settings.get("spacing") is not None:
             settings["spacing"] = _spacing(settings["spacing"])
         object.__setattr__(self, "settings", MappingProxyType(settings))
@@ -137,7 +139,8 @@ class Recipe:
     Raises
     ------
     ValueError
-        If there is no step, or one reads a step that does not come before it.
+        If there is no step, one reads a step that does not come before it, or one takes a single channel where all of
+        them are selected.
     TypeError
         If a step is not a `Step`.
 
@@ -167,6 +170,35 @@ class Recipe:
                         f"step {number}, {step.method}, reads {source!r}, which does not come before it; "
                         "reorder the steps"
                     )
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        """Refuse steps that would not know what the selection gives them."""
+        if self.selection is None:
+            return
+        for number, step in enumerate(self.steps, start=1):
+            if (axis := step.settings.get("channel_axis")) is not None:
+                raise ValueError(
+                    f"step {number}, {step.method}, has channel_axis={axis}, and the selection says by its axes "
+                    f"{self.selection.axes!r} where channels are; leave channel_axis out"
+                )
+        if self.selection.channel == "all" and not self.takes_channels:
+            raise one_channel_only(self.one_channel)
+
+    @property
+    def takes_channels(self) -> bool:
+        """True if it can run on all channels of an image together: each step that reads the image takes them."""
+        return not self.one_channel
+
+    @property
+    def one_channel(self) -> str:
+        """The first method that reads the image and takes one channel of it; empty if there is none."""
+        for step in self.steps:
+            entry = catalog.find(step.method)
+            for array, name in step.inputs.items():
+                if name == self.source and not (entry.takes_channels and array == entry.source.name):
+                    return step.method
+        return ""
 
     @cached_property
     def roles(self) -> Mapping[str, str]:
@@ -270,7 +302,8 @@ class Recipe:
             raise ValueError(f"the recipe does not read the input {extra[0]!r}; it reads: {', '.join(self.inputs)}")
         volumes = {name: self._volume(array) for name, array in arrays.items()}
         entry = store(place, volumes, overwrite=overwrite)
-        text = json.dumps({**as_dict(self), "version": VERSION, "arrays": entry}, indent=2) + "\n"
+        said = as_dict(self)
+        text = json.dumps({**said, "version": max(said["version"], 2), "arrays": entry}, indent=2) + "\n"
         return write_text(place, text, overwrite=overwrite)
 
     def _volume(self, array: Array | Volume) -> Volume:
@@ -318,12 +351,23 @@ class Recipe:
         return replace(recipe, arrays={n: replace(one, path=folder / one.path) for n, one in recipe.arrays.items()})
 
 
+def one_channel_only(method: str) -> ValueError:
+    """Return what to raise where all channels together were asked for, and a method takes one."""
+    takers = [entry.name for entry in catalog.methods().values() if entry.takes_channels]
+    others = f", or run {' or '.join(takers)}, which take them" if takers else ""
+    return ValueError(
+        f"{method} takes one channel, and all of them together were asked for; choose channel=0 or another, or "
+        f"channel='mean'{others}"
+    )
+
+
 def as_dict(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain JSON, in the lowest version that can say it."""
     steps = [{"method": s.method, "settings": dict(s.settings), "inputs": dict(s.inputs)} for s in recipe.steps]
     if recipe.selection is None:
         return {"format": FORMAT, "version": 1, "steps": steps}
-    return {"format": FORMAT, "version": VERSION, "selection": recipe.selection.as_dict(), "steps": steps}
+    version = 3 if recipe.selection.channel == "all" else 2
+    return {"format": FORMAT, "version": version, "selection": recipe.selection.as_dict(), "steps": steps}
 
 
 def with_provenance(recipe: Recipe, provenance: Mapping[str, Any]) -> str:

@@ -1,0 +1,85 @@
+"""Methods of a few lines that stand in the catalog for a test."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, Unpack
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from napari_cutout import catalog
+from napari_cutout._array import array_namespace
+from napari_cutout._method import Image, Labels, Mask, method
+from napari_cutout._plan import Pass, Reduce, run_plan
+from napari_cutout.processing.segment import Options, tidy
+
+__all__ = ["channel_methods", "strongest", "strongest_by_hand"]
+
+
+@method("Toy channels")
+def strongest(
+    image: Image, mask: Mask | None = None, *, channel_axis: int | None = None, **options: Unpack[Options]
+) -> Labels:
+    """Tell which channel is strongest, each measured by its own maximum.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with `channel_axis` one axis more
+        Any image.
+    mask : array of the shape of one channel, optional
+        Where to look.
+    channel_axis : int, optional
+        Which axis counts channels.
+    **options : Options
+        Steps before and after the cut.
+
+    Returns
+    -------
+    uint8 array of the shape of one channel
+        1 for the first channel, 2 for the second, and so on.
+    """
+    planes = [image] if channel_axis is None else _channels(image, channel_axis)
+
+    def chunk(_: Any, *blocks: Any) -> tuple[float, ...]:
+        *parts, inside = blocks
+        return tuple(float(part.max() if inside is None else (part * (inside != 0)).max()) for part in parts)
+
+    def label(most: tuple[float, ...], *blocks: Any) -> Any:
+        *parts, inside = blocks
+        xp = array_namespace(parts[0])
+        ratios = xp.stack([part / m for part, m in zip(parts, most, strict=True)])
+        found = xp.astype(xp.argmax(ratios, axis=0) + 1, xp.uint8)
+        return found if inside is None else xp.where(inside != 0, found, xp.zeros_like(found))
+
+    sweep = Pass(
+        chunk, lambda a, b: tuple(map(max, a, b)), lambda _, found: found, lambda _: True, "looking for maxima"
+    )
+    return tidy(run_plan(Reduce((), [sweep], lambda most: most, label, "uint8"), *planes, mask), options)
+
+
+def _channels(image: Image, axis: int) -> list[Any]:
+    return [image[(slice(None),) * axis + (number,)] for number in range(image.shape[axis])]
+
+
+def strongest_by_hand(channels: NDArray[Any]) -> NDArray[Any]:
+    """Return what `strongest` finds in channels along the first axis."""
+    most = channels.reshape(len(channels), -1).max(1).astype(float)
+    ratios = np.stack([channel / m for channel, m in zip(channels, most, strict=True)])
+    return (ratios.argmax(0) + 1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def channel_methods() -> Iterator[None]:
+    """Put the method into the catalog, as a module of its own would."""
+    module: Any = types.ModuleType("napari_cutout.methods.toys_with_channels")
+    module.__all__, module.strongest = ["strongest"], strongest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, module.__name__, module)
+        patch.setattr(catalog, "MODULES", (*catalog.MODULES, "methods.toys_with_channels"))
+        catalog.methods.cache_clear()
+        yield
+    catalog.methods.cache_clear()
