@@ -6,9 +6,11 @@ import csv
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +18,17 @@ import pytest
 import napari_cutout as nc
 from napari_cutout import _device, catalog, cli, doctor, io
 from napari_cutout._batch import run
+from napari_cutout._code import as_command
 from napari_cutout._execute import Result
+from napari_cutout._sources import Source
 from napari_cutout.cli import main
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
 
 from .cases import settings_of
+from .toys import channel_methods, strongest_by_hand
+
+__all__ = ["channel_methods"]
 
 
 @pytest.fixture
@@ -86,7 +93,7 @@ def test_every_setting_is_an_option_with_help(name: str, capsys: pytest.CaptureF
     entry = catalog.find(name)
     assert entry.summary in said
     for param in entry.params:
-        if param != entry.source:
+        if param.name not in (entry.source.name, "channel_axis"):  # the file says where its channels are
             assert f"--{param.name.replace('_', '-')}" in said
     assert not {p.name for p in entry.settings} & set(cli.RUN_OPTIONS)
 
@@ -180,6 +187,74 @@ def test_colour_images_need_a_channel(folder: Path, image: np.ndarray, capsys: p
     assert "channel must be a number or 'mean', got 'red'" in fails(
         capsys, "threshold", "colour.png", "x.tif", "--channel", "red"
     )
+
+
+def test_all_channels_are_taken_together(folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    channels = np.stack([image, image[::-1], np.full_like(image, 90)]).astype(np.uint8)
+    io.write("stains.tif", Volume(channels, "cyx"), kind="image")
+    expected = strongest_by_hand(channels)
+    assert main(["strongest", "stains.tif", "labels.tif"]) == 0
+    np.testing.assert_array_equal(io.read("labels.tif").data, expected)
+    written = Recipe.load("labels.tif.recipe.json")
+    assert written == Recipe([Step("strongest")], nc.Selection("cyx", "all"))
+    Recipe([Step("strongest")]).save("plain.json")
+    for recipe, more in (("plain.json", []), ("plain.json", ["--channel", "all"]), ("labels.tif.recipe.json", [])):
+        assert main(["run", recipe, "stains.tif", "again.tif", "--overwrite", *more]) == 0
+        np.testing.assert_array_equal(io.read("again.tif").data, expected)
+    assert main(["strongest", "stains.tif", "one.tif", "--channel", "1"]) == 0
+    assert io.read("one.tif").data.tolist() == np.ones_like(image).tolist()
+    assert main(["strongest", "image.tif", "none.tif", "--channel", "all"]) == 0
+    assert io.read("none.tif").data.tolist() == np.ones_like(image).tolist()
+    sentence = fails(capsys, "threshold", "stains.tif", "x.tif", "--channel", "all")
+    assert sentence.startswith(
+        "threshold takes one channel, and all of them together were asked for; choose --channel 0 or another, or "
+        "--channel mean, or run "
+    )
+    assert "'stains' has 3 channels and a method cuts one; choose --channel 0 to 2, or --channel mean" in fails(
+        capsys, "threshold", "stains.tif", "x.tif"
+    )
+    assert "channel must be a number, 'mean' or 'all', got 'red'" in fails(
+        capsys, "strongest", "stains.tif", "x.tif", "--channel", "red"
+    )
+
+
+@pytest.mark.parametrize("name", ["strongest", "threshold"])
+def test_the_help_says_which_channels_a_method_takes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([name, "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--channel " in said
+    assert "--channel-axis" not in said
+    assert ("By default 'all' of them together" in said) is (name == "strongest")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ([], {"parts": ("one",), "n": 3}),
+        (["--parts", "two", "one", "--n", "auto"], {"parts": ("two", "one"), "n": "auto"}),
+        (["--parts=two,three", "--n=5"], {"parts": ("two", "three"), "n": 5}),
+    ],
+    ids=["defaults", "spaces", "commas"],
+)
+def test_words_and_words_beside_numbers_are_options(folder: Path, words: list[str], settings: dict[str, Any]) -> None:
+    assert main(["wordy", "image.tif", "labels.tif", *words]) == 0
+    step = Recipe.load("labels.tif.recipe.json").steps[0]
+    assert dict(step.settings) == settings
+    recipe = Recipe([step])
+    (line,) = as_command(recipe, {"image": Source("a layer", "image.tif", (24, 30), "uint16")}).splitlines()
+    assert main([*shlex.split(line)[1:], "--overwrite"]) == 0
+    assert Recipe.load("labels.tif.recipe.json") == recipe
+
+
+def test_words_that_are_none_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "every entry of parts must be one of 'one', 'two', 'three', got 'four'" in fails(
+        capsys, "wordy", "image.tif", "x.tif", "--parts", "one,four"
+    )
+    assert "Invalid value" in fails(capsys, "wordy", "image.tif", "x.tif", "--n", "some")
+    assert "n must be between 2 and 9, got 10" in fails(capsys, "wordy", "image.tif", "x.tif", "--n", "10")
+    main(["wordy", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Of one, two, three." in said
 
 
 # Folders -----------------------------------------------------------------------------------------------
@@ -455,6 +530,8 @@ SENTENCES = {
         ("give it as `ignore` or `xyz`", "give it as --ignore or `xyz`"),
         ("there is no file 'channel=0 mean.tif'", "there is no file 'channel=0 mean.tif'"),
         ("Otsu's seed=3 of a=5", "Otsu's seed=3 of a=5"),
+        ("or channel_axis=-1 for all of them", "or --axes yxc for all of them"),
+        ("has channel_axis=0; leave channel_axis out", "has channel_axis=0; leave channel_axis out"),
     ],
 )
 def test_the_way_out_is_spelled_as_options(python: str, here: str) -> None:

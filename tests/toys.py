@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any, Unpack
+from typing import Annotated, Any, Literal, Unpack
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from napari_cutout import catalog
 from napari_cutout._array import array_namespace
-from napari_cutout._method import Image, Labels, Mask, method
+from napari_cutout._method import Image, Items, Labels, Mask, Range, method
 from napari_cutout._plan import Pass, Reduce, run_plan
 from napari_cutout.processing.segment import Options, tidy
 
-__all__ = ["channel_methods", "strongest", "strongest_by_hand"]
+__all__ = ["channel_methods", "strongest", "strongest_by_hand", "wordy"]
 
 
 @method("Toy channels")
@@ -61,6 +61,32 @@ def strongest(
     return tidy(run_plan(Reduce((), [sweep], lambda most: most, label, "uint8"), *planes, mask), options)
 
 
+@method("Toy words")
+def wordy(
+    image: Image,
+    *,
+    parts: Annotated[tuple[Literal["one", "two", "three"], ...], Items(3, distinct=True)] = ("one",),
+    n: Annotated[int, Range(2, 9)] | Literal["auto"] = 3,
+) -> Labels:
+    """Find nothing, whatever is said.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X)
+        Any image.
+    parts : tuple of str
+        Some words.
+    n : int or "auto"
+        A number, or a word.
+
+    Returns
+    -------
+    uint8 array of the shape of `image`
+        0 everywhere.
+    """
+    return np.zeros(image.shape, np.uint8)
+
+
 def _channels(image: Image, axis: int) -> list[Any]:
     return [image[(slice(None),) * axis + (number,)] for number in range(image.shape[axis])]
 
@@ -74,9 +100,9 @@ def strongest_by_hand(channels: NDArray[Any]) -> NDArray[Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def channel_methods() -> Iterator[None]:
-    """Put the method into the catalog, as a module of its own would."""
+    """Put the methods into the catalog, as a module of their own would."""
     module: Any = types.ModuleType("napari_cutout.methods.toys_with_channels")
-    module.__all__, module.strongest = ["strongest"], strongest
+    module.__all__, module.strongest, module.wordy = ["strongest", "wordy"], strongest, wordy
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module.__name__, module)
         patch.setattr(catalog, "MODULES", (*catalog.MODULES, "methods.toys_with_channels"))

@@ -296,7 +296,7 @@ def _option(name: str, value: Any) -> str:
     if value is True:
         return option
     if isinstance(value, tuple):
-        return f"{option}={','.join(repr(v) for v in value)}"
+        return f"{option}={','.join(v if isinstance(v, str) else repr(v) for v in value)}"
     return f"{option}={value if isinstance(value, str) else repr(value)}"
 
 

@@ -58,8 +58,8 @@ def _option(kind: Any, group: Group, text: str) -> Any:
     return Annotated[kind, Parameter(group=group, help=text)]
 
 
-def _numbers(item: Any) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
-    """Return a reader of several numbers, given as ``1 2`` or as ``1,2``."""
+def _several(item: Any) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
+    """Return a reader of several numbers or words, given as ``1 2`` or as ``1,2``."""
 
     def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
         return tuple(item(part) for token in tokens for part in token.value.split(","))
@@ -72,7 +72,10 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
         _option(str | None, _RUN, "Where to look: a file of 0 and not 0; for many images a folder or pattern."),
         None,
     ),
-    "channel": (_option(str | None, _PART, "Which channel of a colour image, from 0, or 'mean'."), None),
+    "channel": (
+        _option(str | None, _PART, "Which channel, from 0, 'mean', or 'all' together, where every step takes them."),
+        None,
+    ),
     "frame": (_option(int | None, _PART, "Which time point of a time series, from 0."), None),
     "level": (_option(int | None, _PART, "Which level of an OME-Zarr image, 0 being the finest."), None),
     "region": (_option(str | None, _PART, "First index and the one after the last, such as y=0:64,x=10:90."), None),
@@ -99,6 +102,15 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 """What all commands that run something share: annotation and default by name."""
 
+_IN_THE_FILE = {"channel_axis"}
+"""Settings that no option has: a file names its axes, and ``--axes`` does where it does not."""
+
+_CHANNELS = {
+    False: "Which channel of a colour image, from 0, or 'mean'.",
+    True: "Which channel, from 0, or 'mean'. By default 'all' of them together.",
+}
+"""What is said of the channel, for methods that take one and for those that take all."""
+
 _RECIPE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "whole": (
         Annotated[bool, Parameter(group=_PART, help="Leave out the region that the recipe was made on.", negative="")],
@@ -110,7 +122,7 @@ _RECIPE_OPTIONS: dict[str, tuple[Any, Any]] = {
             Parameter(
                 group=_RUN,
                 help="World length of a voxel along each axis. By default that of the file.",
-                converter=_numbers(float),
+                converter=_several(float),
                 consume_multiple=True,
                 negative="",
             ),
@@ -158,7 +170,11 @@ def _fail(error: Exception, text: str) -> int:
     return BAD_INPUT
 
 
-_WORDS = {"allow to overwrite": "give --overwrite", "use 'cpu'": "give --device cpu"}
+_WORDS = {
+    "allow to overwrite": "give --overwrite",
+    "use 'cpu'": "give --device cpu",
+    "channel_axis=-1 for": "--axes yxc for",
+}
 """Ways out as Python has them, and as the command line has them."""
 
 
@@ -175,7 +191,8 @@ def as_options(text: str) -> str:
     str
         The same; names in quotes, such as those of files, stay what they are.
     """
-    known = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *(p.name for entry in catalog.methods().values() for p in entry.params)}
+    params = {p.name for entry in catalog.methods().values() for p in entry.params}
+    known = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *params} - _IN_THE_FILE
 
     def spelled(found: re.Match[str]) -> str:
         way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
@@ -293,7 +310,7 @@ def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
 
 def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
     """Return annotation and default of every option of a method's command."""
-    run = dict(RUN_OPTIONS)
+    run = {**RUN_OPTIONS, "channel": (_option(str | None, _PART, _CHANNELS[entry.takes_channels]), None)}
     if all(p.name != "mask" for p in entry.arrays):
         del run["mask"]
     strokes = {
@@ -304,7 +321,7 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
         for p in entry.arrays
         if p.name not in (entry.source.name, "mask")
     }
-    settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings}
+    settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings if p.name not in _IN_THE_FILE}
     recipe = {"recipe_out": (_option(Path | None, _RUN, "Write the recipe alone to this file, too."), None)}
     return {**strokes, **settings, **run, **recipe}
 
@@ -312,6 +329,8 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
 def _setting(entry: Method, param: Param) -> Any:
     """Return what cyclopts needs to know of a setting: its plain type, its prose, its limits."""
     kind = Literal[param.choices] if param.choices else param.type
+    if param.words:
+        kind = kind | Literal[param.words]
     text = entry.describe(param.name)
     group = _OPTIONS if param.option else _METHOD
     if param.type is tuple:
@@ -324,9 +343,11 @@ def _setting(entry: Method, param: Param) -> Any:
 
 def _many(param: Param, text: str, group: Group) -> Any:
     """Return what cyclopts needs to know of a setting with several entries: ``1 2`` and ``1,2`` are both right."""
-    parameter = Parameter(group=group, help=text, converter=_numbers(param.item), consume_multiple=True, negative="")
-    kind: Any = tuple[float, ...] if param.required else tuple[float, ...] | None
-    return Annotated[kind, parameter]
+    item: Any = str if param.item_choices else param.item
+    text += f" Of {', '.join(map(str, param.item_choices))}." if param.item_choices else ""
+    parameter = Parameter(group=group, help=text, converter=_several(item), consume_multiple=True, negative="")
+    kind: Any = tuple.__class_getitem__((item, ...))
+    return Annotated[kind if param.required else kind | None, parameter]
 
 
 def _limits(limits: Range | None) -> str:
