@@ -40,6 +40,8 @@ from .methods.watershed import split_touching as split_touching
 from .methods.watershed import watershed as watershed
 from .methods.watershed import watershed_from_minima as watershed_from_minima
 from .processing.distance import distance as distance
+from .processing.features import feature_names as feature_names
+from .processing.features import features as features
 from .processing.filters import gaussian as gaussian
 from .processing.filters import gradient_magnitude as gradient_magnitude
 from .processing.filters import grey as grey

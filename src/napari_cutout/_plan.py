@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -364,7 +364,7 @@ def boxes_for(array: Array, derived: Derived) -> list[Slices]:
 
 
 def map_many(
-    function: Callable[..., Sequence[Array]], arrays: Sequence[Array | None], out: Array, derived: Derived
+    function: Callable[..., Iterable[Array]], arrays: Sequence[Array | None], out: Array, derived: Derived
 ) -> None:
     """Write what ``function(*blocks)`` makes of every block into ``out[0]``, ``out[1]``..., halo cut off.
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
-from ._plans import compute, decided, run_in_tiles, run_lazy, watched
+from ._plans import compute, decided, lazy_map_many, run_in_tiles, run_lazy, watched
 
 __all__ = [
     "compute",
     "decided",
     "lazy_components",
     "lazy_fill_holes",
+    "lazy_map_many",
     "lazy_squared_distance",
     "run_in_tiles",
     "run_lazy",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .._array import Array
+from .._array import Array, array_namespace
 from .._monitor import resumed, stage, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Slices, Stitch, derive
 from .._statistics import swept
@@ -93,6 +94,57 @@ def map_blocks(
         meta=np.empty((0,) * given[0].ndim, dtype),
     )
     return trim_internal(mapped, dict(enumerate(depth)), boundary="none") if any(depth) else mapped
+
+
+def lazy_map_many(
+    function: Callable[..., Iterable[Array]],
+    arrays: Sequence[Array | None],
+    n: int,
+    width: tuple[int, ...],
+    dtype: str,
+) -> Array:
+    """Map ``function(*blocks)``, which makes `n` blocks of each, into one array with a new first axis.
+
+    Parameters
+    ----------
+    function : callable
+        From blocks with a halo to `n` blocks.
+    arrays : sequence of dask array or None
+        Of one shape; the others are given the chunks of the first.
+    n : int
+        Length of the new axis, which is one chunk.
+    width : tuple of int
+        Voxels that the neighbourhood reaches along each axis.
+    dtype : str
+        The dtype of the result.
+
+    Returns
+    -------
+    dask array
+        Of shape ``(n, *shape)``.
+    """
+    import dask.array as da
+    from dask.array.overlap import trim_internal
+
+    read, depth = _with_halos(_in_step(arrays), width)
+    given = [a for a in read if a is not None]
+    mapped = da.map_blocks(
+        _call,
+        *given,
+        function=partial(_stacked, function),
+        given=tuple(a is not None for a in arrays),
+        n_first=0,
+        dtype=dtype,
+        new_axis=0,
+        chunks=((n,), *given[0].chunks),
+        meta=np.empty((0,) * (given[0].ndim + 1), dtype),
+    )
+    return trim_internal(mapped, dict(enumerate((0, *depth))), boundary="none") if any(depth) else mapped
+
+
+def _stacked(function: Callable[..., Iterable[Array]], *blocks: Array | None) -> Array:
+    made = list(function(*blocks))
+    return array_namespace(made[0]).stack(made)
 
 
 def _with_halos(

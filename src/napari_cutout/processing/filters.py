@@ -7,7 +7,7 @@ fuse the two), so a filtered image is bit-identical wherever it is computed, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -58,7 +58,7 @@ def gaussian(image: Image, *, sigma: Annotated[float, Range(0, 1000)], spacing: 
     sigmas = per_axis(sigma, spacing, image.ndim)
     weights = [gaussian_weights(s) for s in sigmas]
     kind = working_dtype(image)
-    plan = Halo(partial(_weighted_means, weights=weights, dtype=kind), tuple(len(w) - 1 for w in weights), kind)
+    plan = Halo(partial(weighted_means, weights=weights, dtype=kind), tuple(len(w) - 1 for w in weights), kind)
     return run_plan(plan, image)
 
 
@@ -192,16 +192,37 @@ def gradient_magnitude(image: Image, *, spacing: Sequence[float] | None = None) 
 
 
 def _slope(block: Array, scales: Sequence[float], dtype: str) -> Array:
-    """Add up the squares of central differences in the order of the axes, and take the root."""
+    """Return the length of the vector of central differences, NaN where the block is."""
     xp = array_namespace(block)
-    here, total = xp.astype(block, getattr(xp, dtype)), 0.0
-    rise = _rise if dtype_name(block).startswith("float") else lambda _, before, after: after - before
+    levels = xp.astype(block, getattr(xp, dtype))
+    finite = not dtype_name(block).startswith("float") or all_finite(levels)
+    return length(central_difference(levels, axis, scale, finite=finite) for axis, scale in enumerate(scales))
+
+
+def length(components: Iterable[Array]) -> Array:
+    """Return the length of vectors: squares are added up in the order of their components."""
+    total: Array = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for axis, scale in enumerate(scales):
-            wide, n = mirrored(here, 1, axis), here.shape[axis]
-            change = rise(here, along(wide, axis, 0, n), along(wide, axis, 2, n + 2)) * scale
-            total = total + change * change
-    return xp.sqrt(total)
+        for component in components:
+            total = total + component * component
+    return array_namespace(total).sqrt(total)
+
+
+def all_finite(levels: Array) -> bool:
+    """Tell whether floats hold neither NaN nor infinity."""
+    xp = array_namespace(levels)
+    return bool(xp.all(xp.isfinite(levels)))
+
+
+def central_difference(levels: Array, axis: int, scale: float, *, finite: bool) -> Array:
+    """Return what is after every voxel minus what is before it, times `scale`; edges are mirrored.
+
+    If not all is `finite`, a neighbour that is NaN counts as equal, and NaN stays. Elsewhere `finite` cannot show.
+    """
+    wide, n = mirrored(levels, 1, axis), levels.shape[axis]
+    before, after = along(wide, axis, 0, n), along(wide, axis, 2, n + 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (after - before if finite else _rise(levels, before, after)) * scale
 
 
 def _rise(here: Array, before: Array, after: Array) -> Array:
@@ -310,7 +331,7 @@ def separably(array: Array, reaches: Sequence[int], line: Callable[[Array, int, 
     return array
 
 
-def _weighted_means(block: Array, weights: list[list[float]], dtype: str) -> Array:
+def weighted_means(block: Array, weights: list[list[float]], dtype: str) -> Array:
     """Correlate with symmetric weights along every axis; NaN counts for nothing and stays."""
     xp = array_namespace(block)
     grey_levels = xp.astype(block, getattr(xp, dtype))
