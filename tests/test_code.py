@@ -20,6 +20,9 @@ from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
 
 from .cases import class_map, strokes, two_humps
+from .toys import channel_methods
+
+__all__ = ["channel_methods"]
 
 METHODS = list(catalog.methods().values())
 every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
@@ -235,6 +238,28 @@ def test_a_setting_that_no_option_takes_away_needs_the_recipe(monkeypatch: pytes
     assert "--n-classes=3" in as_command(recipe, {})
     object.__setattr__(recipe.steps[0], "settings", {"n_classes": None, "smoothing": None})
     assert as_command(recipe, {}).splitlines()[-1].startswith("napari-cutout run recipe.json ")
+
+
+TOGETHER: dict[str, tuple[Selection, tuple[int, ...]]] = {
+    "stains": (Selection("cyx", "all"), (2, 24, 30)),
+    "colours": (Selection("yxc", "all"), (24, 30, 4)),
+    "region": (Selection("czyx", "all", box=((0, 3), (2, 20), (0, 9))), (2, 5, 24, 30)),
+    "frames": (Selection("tcyx", "all", each="t", pooled=True), (3, 2, 24, 30)),
+}
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["everywhere", "masked"])
+@pytest.mark.parametrize("which", TOGETHER)
+def test_all_channels_are_copied(which: str, masked: bool) -> None:
+    selection, shape = TOGETHER[which]
+    arrays = {"image": np.random.default_rng(0).integers(1, 200, shape).astype(np.uint8)}
+    if masked:
+        kept = tuple(n for axis, n in zip(selection.axes, shape, strict=True) if axis != "c")
+        arrays["mask"] = (np.indices(kept)[-1] > 3).astype(np.uint8)
+    case = Case([Step("strongest", {}, {name: name for name in arrays})], selection, arrays)
+    case.check_viewer()
+    assert "channel='all'" in case.check_python()
+    assert "--channel=all" in case.check_command()
 
 
 def test_levels_are_copied() -> None:

@@ -14,10 +14,15 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
 import napari_cutout as nc
 from napari_cutout import _plan
 from napari_cutout._footprint import footprint
+
+from .toys import channel_methods
+
+__all__ = ["channel_methods"]
 
 SHAPE = (96, 160, 160)
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -104,6 +109,29 @@ def test_the_brightness_of_colours_takes_all_channels_at_once(
     said = footprint(recipe, image.shape, 2, in_memory=in_memory)
     held = image if in_memory else da.from_array(image, chunks=(1, 32, 160, 160))
     assert 0.75 <= said / measured(recipe, held) <= 1.6
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["numpy", "zarr"])
+@pytest.mark.parametrize("n_channels", [1, 2, 5])
+def test_all_channels_together_are_read_and_cut(n_channels: int, in_memory: bool, small_blocks: None) -> None:
+    image = np.random.default_rng(0).integers(1, 100, (n_channels, *SHAPE)).astype("uint16")
+    recipe = nc.Recipe([nc.Step("strongest")], nc.Selection("czyx", channel="all"))
+    said = footprint(recipe, image.shape, 2, in_memory=in_memory)
+    held = image if in_memory else zarr.array(image, chunks=(1, 32, 160, 160))
+    assert 0.75 <= said / measured(recipe, held) <= 1.6
+
+
+def test_what_goes_before_the_cut_is_made_of_every_channel() -> None:
+    plain, smoothed = (
+        [
+            footprint(nc.Recipe([nc.Step("strongest", more)], nc.Selection("czyx", "all")), (n, *SHAPE), 2)
+            for n in (1, 3)
+        ]
+        for more in ({}, {"sigma": 1.0})
+    )
+    one, three = (after - before for before, after in zip(plain, smoothed, strict=True))
+    assert one > 4 * np.prod(SHAPE)
+    assert three >= 3 * 4 * np.prod(SHAPE)
 
 
 @pytest.mark.parametrize("min_size", [0, 10])

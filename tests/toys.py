@@ -20,7 +20,7 @@ from napari_cutout.processing.segment import Options, tidy
 __all__ = ["channel_methods", "strongest", "strongest_by_hand", "wordy"]
 
 
-@method("Toy channels")
+@method("Toy channels", working=20.0)
 def strongest(
     image: Image, mask: Mask | None = None, *, channel_axis: int | None = None, **options: Unpack[Options]
 ) -> Labels:

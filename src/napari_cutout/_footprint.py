@@ -57,7 +57,8 @@ def footprint(
         part = tuple(n for axis, n in sizes if axis in selection.run_axes)
     n_part = math.prod(part)
     greyed = selection is not None and selection.channel == "grey"
-    read = 0.0 if in_memory else float(itemsize)
+    n_seen = 1 if selection is None else selection.n_channels(image)
+    read = 0.0 if in_memory else float(itemsize) * n_seen
     n_channels = image[selection.axes.index("c")] if selection is not None and "c" in selection.axes else 1
     brightening = 0.0
     if greyed:
@@ -66,11 +67,9 @@ def footprint(
             1 + (3 if n_channels == 4 else n_channels)
         )  # all channels as float32, and their mean
         read, itemsize = read + 4.0, 4
-    per_voxel = max(
-        bytes_per_voxel(step.settings, itemsize, cut=catalog.find(step.method).memory) for step in recipe.steps
-    )
+    per_voxel = max(_bytes_per_voxel(step, itemsize, n_seen) for step in recipe.steps)
     kept = sum(_label_bytes(step) for step in recipe.steps[:-1])
-    working = max(_working(step) for step in recipe.steps)
+    working = n_seen * max(_working(step) for step in recipe.steps)
     blocks = working * min(BLOCK_VOXELS * n_threads(), n_part)
     copied = sum(others) * math.prod(image) // n_channels  # whole, whatever is selected
     label = _label_bytes(recipe.steps[-1])
@@ -78,6 +77,18 @@ def footprint(
     renumbering = RENUMBERING * n_part if in_parts and label == NUMBER else 0.0
     at_peak = max((per_voxel + read + kept) * n_part + blocks, brightening * n_part, renumbering)
     return int(at_peak + in_parts + copied)
+
+
+def _bytes_per_voxel(step: Step, itemsize: int, n_channels: int) -> float:
+    """Return the bytes per voxel of a step at its peak: each of its channels is prepared and cut like one."""
+    cut = catalog.find(step.method).memory
+    whole, labels = (bytes_per_voxel(step.settings, itemsize, cut=n) for n in (n_channels * cut, 0.0))
+    prepared = labels - bytes_per_voxel({**step.settings, **_UNPREPARED}, itemsize)
+    return whole + (n_channels - 1) * prepared
+
+
+_UNPREPARED = {"sigma": 0.0, "background_radius": 0.0, "median_radius": 0}
+"""Settings without a step before the cut."""
 
 
 def _working(step: Step) -> float:
