@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
+
 from .._array import Array, array_namespace
 from ._eigenvalues import symmetric_eigenvalues
 from .filters import all_finite, along, central_difference, length, mirrored, per_axis, weighted_means, working_dtype
 
+QUIET = np.errstate(over="ignore", invalid="ignore")
+
 
 class Smoothed:
-    """One channel smoothed at one scale; a method for each feature, and what they share made once."""
+    """A method for each feature, named as it, that returns its columns; what several need is made once.
+
+    Parameters
+    ----------
+    levels : float array
+        One channel.
+    weights : list of list of float
+        Those of the Gaussian along each axis.
+    scale : float
+        Its standard deviation, in edges of the smallest voxel.
+    edges : tuple of int
+        Edges of a voxel in 1/1024 of the smallest one.
+    """
 
     def __init__(self, levels: Array, weights: list[list[float]], scale: float, edges: tuple[int, ...]) -> None:
         self.levels, self.weights, self.scale = _finite_or_nan(levels), weights, scale
@@ -25,12 +41,14 @@ class Smoothed:
     def gradient(self) -> list[Array]:
         return [length(self.slopes)]
 
+    @QUIET
     def laplacian(self) -> list[Array]:
         total = self._bend(0)
         for axis in self.axes[1:]:
             total = total + self._bend(axis)
         return [total]
 
+    @QUIET
     def hessian(self) -> list[Array]:
         """Multiply second derivatives by the square of the scale, so that grey levels at all scales compare."""
         square = self.scale * self.scale
@@ -41,12 +59,14 @@ class Smoothed:
                 entries.append(self._slope(self.slopes[b], a) * square)
         return symmetric_eigenvalues(entries)
 
+    @QUIET
     def structure(self) -> list[Array]:
         """Average the products of slopes with the same Gaussian once more."""
         slopes = self.slopes
         entries = [self._means(slopes[a] * slopes[b]) for a in self.axes for b in self.axes[a:]]
         return symmetric_eigenvalues(entries)
 
+    @QUIET
     def variance(self) -> list[Array]:
         """Average squared deviations from the Gaussian: the difference of two averages would lose all digits."""
         off = self.levels - self.smooth

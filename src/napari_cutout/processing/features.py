@@ -74,13 +74,12 @@ class Bank:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns in their order: channel by channel, scale by scale; the position comes last."""
         channels = [f"channel {c} " for c in range(self.n_channels)] if self.n_channels > 1 else [""]
-        of_one = [
-            " ".join([name, *([_short(scale)] if scale else []), *part])
-            for scale, name in self._order()
-            for part in self._parts(name)
-        ]
-        position = [f"position {axis}" for axis in "zyx"[-self.ndim :]] if "position" in self.names else []
-        return (*(channel + column for channel in channels for column in of_one), *position)
+        of_one = ["intensity"] if "intensity" in self.names else []
+        for scale in self.scales:
+            for name in self._smoothed:
+                of_one += [f"{name} {_short(scale)}{part}" for part in self._parts(name)]
+        positions = [f"position {axis}" for axis in "zyx"[-self.ndim :]] if "position" in self.names else []
+        return (*(channel + column for channel in channels for column in of_one), *positions)
 
     @property
     def width(self) -> tuple[int, ...]:
@@ -113,27 +112,26 @@ class Bank:
         A caller that does not keep them needs no more memory for many columns than for a few.
         """
         for block in blocks:
-            levels, smoothed_at, smoothed = _levels(block), 0.0, None
-            for scale, name in self._order():
-                if not scale:
-                    yield levels
-                    continue
-                if smoothed is None or scale != smoothed_at:
-                    smoothed_at, smoothed = scale, Smoothed(levels, self._weights(scale), scale, self.edges)
-                yield from getattr(smoothed, name)()
-        yield from positions if "position" in self.names else ()
+            levels = _levels(block)
+            if "intensity" in self.names:
+                yield levels
+            for scale in self.scales if self._smoothed else ():
+                smoothed = Smoothed(levels, self._weights(scale), scale, self.edges)
+                for name in self._smoothed:
+                    yield from getattr(smoothed, name)()
+        if "position" in self.names:
+            yield from positions
 
-    def _order(self) -> Iterator[tuple[float, FeatureName]]:
-        """Yield the scale and the feature of what a channel has, in order; 0 where there is no scale."""
-        if "intensity" in self.names:
-            yield 0.0, "intensity"
-        for scale in self.scales:
-            yield from ((scale, name) for name in self.names if REACH[name][0])
+    @property
+    def _smoothed(self) -> tuple[FeatureName, ...]:
+        """Features that are there once for each scale."""
+        return tuple(name for name in self.names if name not in ("intensity", "position"))
 
-    def _parts(self, name: FeatureName) -> tuple[tuple[str, ...], ...]:
+    def _parts(self, name: FeatureName) -> tuple[str, ...]:
+        """Return how the names of a feature's columns end."""
         if name not in ("hessian", "structure"):
-            return ((),)
-        return (("smallest",), ("middle",), ("largest",)) if self.ndim == 3 else (("smallest",), ("largest",))
+            return ("",)
+        return (" smallest", " middle", " largest") if self.ndim == 3 else (" smallest", " largest")
 
     def _weights(self, scale: float) -> list[list[float]]:
         return [gaussian_weights(sigma) for sigma in per_axis(scale, self.edges, self.ndim)]
