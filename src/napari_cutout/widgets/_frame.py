@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButto
 
 from .. import catalog
 from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
-from .._method import Method, Param
+from .._method import OF_THE_IMAGE, Method, Param
 from ..recipe import Recipe
 from . import _layers
 from ._access import align, explain, order_tabs
@@ -54,7 +54,7 @@ Layer = Any
 _ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_border")
 """Shared options that nobody should have to look for; the others stand under *More*."""
 
-_FROM_THE_LAYER = ("spacing",)
+_FROM_THE_LAYER = OF_THE_IMAGE
 """Shared options that the image layer answers, or the fields below it."""
 
 _SETTLED = 200
@@ -329,7 +329,7 @@ class MethodFrame(Dock):
         """Check the form, mark what is wrong, and show what follows from what it says."""
         if self.closed:
             return
-        self.target_rows.show_for(self.source)
+        self.target_rows.show_for(self.source, takes_channels=self.method.takes_channels)
         region = self.target_rows.region
         self.watch([*self.layers.values(), None if isinstance(region, str) else region])
         self._show_voxel_size()

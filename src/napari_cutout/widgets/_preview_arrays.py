@@ -22,7 +22,7 @@ Index = tuple[slice | int, ...]
 """Where to read, along every axis but c: an index takes the axis away."""
 
 LAZY_VOXELS = 1 << 22
-"""Voxels of a dask or zarr image that are read to learn about the whole."""
+"""Voxels of a dask or zarr image, of all channels that are seen, that are read to learn about the whole."""
 
 FILTERED_VOXELS = 1 << 27
 """Voxels of an image in memory that are filtered to learn about the whole; the filtered image takes memory, too."""
@@ -90,7 +90,7 @@ def read(
     Returns
     -------
     dict of str to array
-        Host arrays of one shape, without channels.
+        Host arrays of one shape; the image has an axis more where all channels are selected together.
     """
     held = {}
     for number, (name, source) in enumerate(inputs.items()):
@@ -171,12 +171,13 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
         or a few slices.
     """
     pyramid = levels(next(iter(inputs.values())))
+    n_channels = selection.n_channels(pyramid[0].shape)
     base = min(selection.level, len(pyramid) - 1)
     shapes = [_kept(array, selection) for array in pyramid]
     bounds = selection.box or tuple((0, n) for n in shapes[base])
     here = Sample(inputs, selection, base, (1.0,) * len(bounds), _parts(selection, bounds, at, (1.0,) * len(bounds)))
     held = in_memory(pyramid[base]) and all(in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
-    if held and (not filtered or _voxels(here.parts[0]) <= FILTERED_VOXELS):
+    if held and (not filtered or n_channels * _voxels(here.parts[0]) <= FILTERED_VOXELS):
         return here
     for lower in range(base + 1, len(shapes)):
         factor = factors(shapes[base], shapes[lower])
@@ -185,9 +186,10 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
             for (a, b), f, n in zip(bounds, factor, shapes[lower], strict=True)
         )
         parts = _parts(selection, smaller, at, factor)
-        if sum(map(_voxels, parts)) <= LAZY_VOXELS:
+        if n_channels * sum(map(_voxels, parts)) <= LAZY_VOXELS:
             return Sample(inputs, selection, lower, factor, parts, f"level {lower}")
-    slabs = tuple(itertools.chain.from_iterable(_slabs(part, len(here.parts)) for part in _spread(here.parts)))
+    most = LAZY_VOXELS // n_channels
+    slabs = tuple(itertools.chain.from_iterable(_slabs(part, len(here.parts), most) for part in _spread(here.parts)))
     if sum(map(_voxels, slabs)) == sum(map(_voxels, here.parts)):
         return here
     return Sample(inputs, selection, base, here.factor, slabs, f"{len(slabs)} of its slices or bands of rows")
@@ -224,11 +226,11 @@ def _spread(parts: Sequence[Index]) -> list[Index]:
     return [parts[(2 * i + 1) * len(parts) // (2 * n)] for i in range(n)]
 
 
-def _slabs(part: Index, n_parts: int) -> list[Index]:
+def _slabs(part: Index, n_parts: int, most: int) -> list[Index]:
     """Return slices of a volume, or bands of rows of a plane, evenly spread and cut down to what may be read."""
     sliced = [at for at, i in enumerate(part) if isinstance(i, slice)]
     n_slabs = max(MOST_SLABS // n_parts, 1)
-    room = LAZY_VOXELS // (n_slabs * min(n_parts, MOST_SLABS))
+    room = most // (n_slabs * min(n_parts, MOST_SLABS))
     middle = list(part)
     for at in sliced[1:]:  # a plane that is too large by itself is cut down to its middle
         i = part[at]

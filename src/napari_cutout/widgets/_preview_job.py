@@ -196,7 +196,7 @@ class PreviewJob:
             If the method refuses what it gets.
         """
         sample = sample_of(self._ordered, self.selection, wanted.whole.at, filtered=bool(wanted.whole.settings))
-        recipe = Recipe(scaled(self.recipe.steps, sample.factor, self.selection))
+        recipe = Recipe(scaled(self.recipe.steps, sample.factor, self.selection), self.selection.of_part)
 
         def run(number: int) -> None:
             execute(recipe, sample.read(number), device="cpu", on_progress=on_progress, is_cancelled=is_cancelled)
@@ -227,8 +227,10 @@ class PreviewJob:
         Cancelled
             If `is_cancelled` returned True.
         ValueError
-            If no voxel can be counted.
+            If no voxel can be counted, or several channels are looked at together.
         """
+        if self.selection.channel == "all":
+            raise ValueError("all channels are taken together, and a histogram is of one; choose a channel to see it")
         whole = self.counted_whole()
         if (known := cache.histogram(whole)) is not None:
             return known
@@ -400,7 +402,7 @@ class _Part:
             on_progress(stage, done)
 
         arrays = {name: np.array(a) for name, a in self._read(box).items()}
-        recipe = Recipe(self.steps)
+        recipe = self._recipe
         inner = self._inner(box)
         try:
             with using(asked):
@@ -470,7 +472,7 @@ class _Part:
         # A sample may be refused, such as one of a single grey level, but not before the steps have said how far.
         with suppress(ValueError), using(asked):
             execute(
-                Recipe(self.steps),
+                self._recipe,
                 self._read(box),
                 device="cpu",
                 on_progress=lambda stage, _: stages.add(stage),
@@ -485,9 +487,14 @@ class _Part:
         return Reach(asked.reach or (0,) * len(self.job.selection.run_axes), bool(stages & FLOODING))
 
     @property
+    def _recipe(self) -> Recipe:
+        """What runs on what was read of this part."""
+        return Recipe(self.steps, self.job.selection.of_part)
+
+    @property
     def _settings(self) -> Hashable:
-        run_axes = self.job.selection.run_axes
-        return run_axes, tuple((s.method, tuple(sorted(s.settings.items()))) for s in self.steps)
+        seen = self.job.selection.run_axes, self.job.selection.channel_axis
+        return seen, tuple((s.method, tuple(sorted(s.settings.items()))) for s in self.steps)
 
     def _read(self, box: Box) -> dict[str, NDArray[Any]]:
         """Copy what lies in a box, without the axes that are run one index at a time."""

@@ -19,7 +19,7 @@ from .._execute import execute
 from .._footprint import footprint
 from .._method import Method, Param, check_image, check_labels, check_source_labels
 from .._sources import Source, fingerprint
-from ..recipe import Recipe, Step
+from ..recipe import Recipe, Step, one_channel_only
 from . import _layers
 from ._found import summary
 from ._points import PlantedPoints, copy_of_labels, is_points, labels_of, points_note, with_points
@@ -326,6 +326,8 @@ def _target_problems(form: Form) -> tuple[list[Problem], Target | None]:
     except ValueError as error:
         return [Problem(getattr(error, "field", "axes"), str(error))], None
     try:
+        if aim.selection.channel == "all" and not form.method.takes_channels:
+            raise one_channel_only(form.method.name)
         seen = np.broadcast_to(np.zeros((), dtype_seen(aim)), aim.part_shape)  # takes no memory
         check_image(seen) if _role(param) == "image" else check_source_labels(param.name, seen)
     except (ValueError, TypeError) as error:

@@ -25,10 +25,12 @@ __all__ = [
     "axes_of",
     "factors",
     "levels_of",
+    "n_channels",
     "recalled",
     "remember",
     "smaller_choices",
     "spatial",
+    "taken_by",
     "target",
 ]
 
@@ -67,17 +69,20 @@ class Choice:
         The whole volume at once, slice by slice, or the slice that is shown.
     time : {"", "each", "pooled", "this"}
         Frame by frame, the same with statistics of all frames, or the frame that is shown; empty if not asked yet.
-    channel : int or "grey"
-        Which channel, where there are some.
+    channel : int, "grey" or "all"
+        Which channel, where there are some; ``"all"`` only in what `taken_by` returns.
     level : int
         Level of the pyramid.
+    together : bool
+        Whether methods that take channels take all of them instead.
     """
 
     letters: str = "yx"
     depth: Literal["together", "each", "this"] = "together"
     time: Literal["", "each", "pooled", "this"] = ""
-    channel: int | Literal["grey"] = 0
+    channel: int | Literal["grey", "all"] = 0
     level: int = 0
+    together: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,12 +249,40 @@ def _fits(choice: Choice, layer: Layer) -> bool:
     shape = _layers.level_zero(layer).shape
     if len(choice.letters) != len(shape) or choice.level >= len(levels_of(layer)):
         return False
-    return choice.channel == "grey" or "c" not in choice.letters or choice.channel < shape[choice.letters.index("c")]
+    one = isinstance(choice.channel, int) and "c" in choice.letters
+    return not one or int(choice.channel) < shape[choice.letters.index("c")]
 
 
 def remember(layer: Layer, choice: Choice) -> None:
     """Remember for all widgets what the user chose for a layer."""
     _CHOSEN[layer] = choice
+
+
+def n_channels(layer: Layer, letters: str) -> int:
+    """Return how many channels a layer has along the axis that these letters call c; 0 if none is."""
+    at = letters.find("c")
+    return int(_layers.level_zero(layer).shape[at]) if at >= 0 else 0
+
+
+def taken_by(choice: Choice, layer: Layer, *, takes_channels: bool) -> Choice:
+    """Return a choice as it is for one method.
+
+    Parameters
+    ----------
+    choice : Choice
+        What was chosen for a layer, for all methods.
+    layer : napari layer
+        The layer.
+    takes_channels : bool
+        Whether the method can look at all channels together.
+
+    Returns
+    -------
+    Choice
+        With all channels where there are several and they are wanted together, else with one.
+    """
+    together = takes_channels and choice.together and n_channels(layer, choice.letters) > 1
+    return replace(choice, channel="all") if together else choice
 
 
 def axes_of(letters: str) -> str:

@@ -12,7 +12,7 @@ from . import _layers
 from ._access import explain, order_tabs
 from ._editors import StillUnlessFocused
 from ._extent import Region
-from ._target import ASKED, Choice, levels_of, recalled, remember
+from ._target import ASKED, Choice, levels_of, n_channels, recalled, remember, taken_by
 
 __all__ = ["TargetRows"]
 
@@ -38,8 +38,13 @@ _TOOLTIPS = {
         "Every frame is cut by itself. Its threshold may come from that frame, or be one for all from the "
         "statistics of all frames."
     ),
-    "channel": "Which channel to cut; grey is the mean of the colours.",
+    "channel": (
+        "Which channel to cut; grey is the mean of the colours. Together, a method looks at all channels of a voxel at "
+        "once. Alpha is no colour, and left out of both."
+    ),
 }
+
+_GREY, _TOGETHER = "grey (mean of all)", "all together"
 
 
 class TargetRows(QWidget):  # type: ignore[misc]
@@ -65,6 +70,7 @@ class TargetRows(QWidget):  # type: ignore[misc]
         self._layers = layers
         self._layer: Layer | None = None
         self._choice = Choice()
+        self._takes_channels = False
         self._offered: list[Region] = []
         self._still = StillUnlessFocused(self)
         self.region_box, self.level_box, self.depth_box = (self._box(name) for name in ("region", "level", "depth"))
@@ -97,7 +103,9 @@ class TargetRows(QWidget):  # type: ignore[misc]
     @property
     def choice(self) -> Choice:
         """What the rows say."""
-        return self._choice
+        if self._layer is None:
+            return self._choice
+        return taken_by(self._choice, self._layer, takes_channels=self._takes_channels)
 
     @property
     def region(self) -> Region:
@@ -115,18 +123,20 @@ class TargetRows(QWidget):  # type: ignore[misc]
         self.region_box.setCurrentIndex(self._offered.index(region))
 
     def choose(self, **chosen: Any) -> None:
-        """Change some of the choice as the user would, such as ``depth="each"``."""
-        self._change(replace(self._choice, **chosen))
+        """Change some of the choice as the user would, such as ``depth="each"`` or ``channel="all"``."""
+        channel = chosen.pop("channel", None)
+        choice = replace(self._choice, **chosen)
+        self._change(choice if channel is None else _with_channel(choice, channel, self._takes_channels))
 
     def offers_all(self) -> bool:
         """Tell whether the box offers the Shapes layers that there are now, by their names."""
         offered = [self.region_box.itemText(at) for at in range(self.region_box.count())]
         return offered == [_region_text(region) for region in self._regions()]
 
-    def show_for(self, layer: Layer | None) -> None:
-        """Show the rows that a layer needs, filled in with what was last chosen for it."""
+    def show_for(self, layer: Layer | None, *, takes_channels: bool = False) -> None:
+        """Show the rows that a layer and a method need, filled in with what was last chosen for the layer."""
         self.setVisible(layer is not None)
-        self._layer = layer
+        self._layer, self._takes_channels = layer, takes_channels
         self._offer_regions()
         if layer is not None and recalled(layer) != self._choice:
             self._choice = recalled(layer)
@@ -178,13 +188,7 @@ class TargetRows(QWidget):  # type: ignore[misc]
         self._fill_axes(letters, getattr(layer, "rgb", False))
         _refill(self.depth_box, list(_DEPTHS.values()), list(_DEPTHS).index(choice.depth))
         _refill(self.time_box, list(_TIMES.values()), list(_TIMES).index(choice.time))
-        at = letters.find("c")
-        n_channels = arrays[0].shape[at] if at >= 0 else 0
-        names = [f"{n}" for n in range(n_channels)]
-        if getattr(layer, "rgb", False):
-            names = ["red", "green", "blue", "alpha"][:n_channels]
-        grey = n_channels if choice.channel == "grey" else choice.channel
-        _refill(self.channel_box, [*names, "grey (mean of all)"], int(grey))
+        self._fill_channels(layer)
         shown = {
             self.level_box: len(arrays) > 1,
             self._axes: bool(self.axis_boxes),
@@ -194,6 +198,16 @@ class TargetRows(QWidget):  # type: ignore[misc]
         }
         for field, on in shown.items():
             self._form.setRowVisible(field, on)
+
+    def _fill_channels(self, layer: Layer) -> None:
+        """Offer each channel, their mean, and where the method takes them, all together."""
+        n, channel = n_channels(layer, self._choice.letters), self.choice.channel
+        names = [f"{number}" for number in range(n)]
+        if getattr(layer, "rgb", False):
+            names = ["red", "green", "blue", "alpha"][:n]
+        together = [_TOGETHER] if self._takes_channels and n > 1 else []
+        at = channel if isinstance(channel, int) else n if channel == "grey" else n + 1
+        _refill(self.channel_box, [*names, _GREY, *together], at)
 
     def _fill_axes(self, letters: str, colour: bool) -> None:
         """Give every axis before y and x a box."""
@@ -219,17 +233,16 @@ class TargetRows(QWidget):  # type: ignore[misc]
     def _read(self) -> None:
         """Take what the boxes say as the choice."""
         letters = "".join(list(_LETTERS)[box.currentIndex()] for box in self.axis_boxes)
-        n_channels = self.channel_box.count() - 1
-        channel = self.channel_box.currentIndex()
-        self._change(
-            Choice(
-                letters + self._choice.letters[len(self.axis_boxes) :],
-                depth=list(_DEPTHS)[self.depth_box.currentIndex()],
-                time=list(_TIMES)[self.time_box.currentIndex()],
-                channel="grey" if channel == n_channels and n_channels else max(channel, 0),
-                level=max(self.level_box.currentIndex(), 0),
-            )
+        choice = replace(
+            self._choice,
+            letters=letters + self._choice.letters[len(self.axis_boxes) :],
+            depth=list(_DEPTHS)[self.depth_box.currentIndex()],
+            time=list(_TIMES)[self.time_box.currentIndex()],
+            level=max(self.level_box.currentIndex(), 0),
         )
+        box, words = self.channel_box, {_GREY: "grey", _TOGETHER: "all"}
+        channel: Any = words.get(box.currentText(), max(box.currentIndex(), 0)) if box.count() > 1 else 0
+        self._change(_with_channel(choice, channel, box.findText(_TOGETHER) >= 0))
 
     def _change(self, choice: Choice) -> None:
         if self._layer is None or choice == self._choice:
@@ -238,6 +251,13 @@ class TargetRows(QWidget):  # type: ignore[misc]
         remember(self._layer, choice)
         self._fill(self._layer)
         self.changed.emit()
+
+
+def _with_channel(choice: Choice, channel: Any, offered: bool) -> Choice:
+    """Choose a channel, or all of them where they are offered: then that for methods that take one is kept."""
+    if channel == "all":
+        return replace(choice, together=True)
+    return replace(choice, channel=channel, together=choice.together and not offered)
 
 
 def _region_text(region: Region) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._execute import execute
-from .._method import Param
+from .._method import OF_THE_IMAGE, Param
+from .._selection import Selection
 from ..recipe import Recipe, Step
 from ._request import Form, dtype_seen
 from ._worker import WorkerSlot, _Worker
@@ -42,16 +43,19 @@ class Sample:
         Small arrays of the dtypes of the layers.
     key : hashable
         What is equal if the same is compiled.
+    selection : Selection, optional
+        Where the channels are, if the method sees all of them.
     """
 
     step: Step
     inputs: dict[str, NDArray[Any]]
     key: Hashable
+    selection: Selection | None = None
 
     def run(self, is_cancelled: Callable[[], bool]) -> None:
         """Run it; call it in a thread of its own. What goes wrong is of no interest to the user, and only logged."""
         try:
-            execute(Recipe((self.step,)), self.inputs, device="cpu", is_cancelled=is_cancelled)
+            execute(Recipe((self.step,), self.selection), self.inputs, device="cpu", is_cancelled=is_cancelled)
         except (ValueError, TypeError) as error:  # the settings may not suit so small an image
             log.debug("a warm-up of %s ended early", self.step.method, exc_info=error)
         _WARM.add(self.key)  # not if it was cancelled or failed to compile: then it is tried again
@@ -79,13 +83,17 @@ def sample_for(form: Form) -> Sample:
     axes = len(aim.selection.run_axes)
     params = [p for p in form.method.arrays if p.required or form.layers.get(p.name) is not None]
     inputs = {param.name: _tiny(param, dtype_seen(aim), axes) for param in params}
+    together = Selection(f"c{aim.selection.run_axes}", "all") if aim.selection.channel == "all" else None
+    if together is not None:
+        inputs[form.method.source.name] = np.stack([inputs[form.method.source.name]] * 2)
     step = form.step(aim, inputs)
     on = tuple(
-        (p.name, value if p.choices else True)
+        (p.name, value if p.choices or p.item_choices else True)
         for p in form.method.settings
-        if p.name != "spacing" and (value := step.settings[p.name]) != p.default
+        if p.name not in OF_THE_IMAGE and (value := step.settings[p.name]) != p.default
     )
-    return Sample(step, inputs, (form.method.name, str(dtype_seen(aim)), axes, tuple(inputs), on))
+    key = (form.method.name, str(dtype_seen(aim)), axes, together is not None, tuple(inputs), on)
+    return Sample(step, inputs, key, together)
 
 
 def _tiny(param: Param, dtype: Any, axes: int) -> NDArray[Any]:
