@@ -85,12 +85,11 @@ def _of_3(zz: Array, zy: Array, zx: Array, yy: Array, yx: Array, xx: Array) -> t
     zz, zy, zx, yy, yx, xx = (entry * inverse for entry in (zz, zy, zx, yy, yx, xx))
     det = zz * (yy * xx - yx * yx) - zy * (zy * xx - yx * zx) + zx * (zy * yx - yy * zx)
     cosine = abs(det) * 0.5
-    cosine = xp.where(cosine < 1.0, cosine, one)
     c = LEAST + (1.0 - LEAST) * cosine
     for _ in range(4):
         square = c * c
         c = c - ((4.0 * square - 3.0) * c - cosine) / (12.0 * square - 3.0)
-    rest = (1.0 - c) * (1.0 + c)
+    rest = (1.0 - c) * (1.0 + c)  # rounding may take c above 1
     s = ROOT3 * xp.sqrt(xp.where(rest > 0.0, rest, zero))
     wide, narrow = c + c, c + s
     positive = det >= 0.0
@@ -139,7 +138,6 @@ def _roots(zz: float, zy: float, zx: float, yy: float, yx: float, xx: float) -> 
     zz, zy, zx, yy, yx, xx = zz * inverse, zy * inverse, zx * inverse, yy * inverse, yx * inverse, xx * inverse
     det = zz * (yy * xx - yx * yx) - zy * (zy * xx - yx * zx) + zx * (zy * yx - yy * zx)
     cosine = abs(det) * 0.5
-    cosine = cosine if cosine < 1.0 else 1.0
     c = LEAST + (1.0 - LEAST) * cosine
     for _ in range(4):
         square = c * c
