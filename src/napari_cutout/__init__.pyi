@@ -20,7 +20,15 @@ from .evaluation.slices import evaluate_slices as evaluate_slices
 from .io import Volume as Volume
 from .io import read as read
 from .io import write as write
+from .methods._clusters import Clusters as Clusters
 from .methods._grey_levels import Histogram as Histogram
+from .methods._mixtures import Mixture as Mixture
+from .methods.cluster import fit_gaussian_mixture as fit_gaussian_mixture
+from .methods.cluster import fit_kmeans as fit_kmeans
+from .methods.cluster import gaussian_mixture as gaussian_mixture
+from .methods.cluster import kmeans as kmeans
+from .methods.cluster import probabilities as probabilities
+from .methods.cluster import uncertainty as uncertainty
 from .methods.histogram import back_projection as back_projection
 from .methods.histogram import histogram as histogram
 from .methods.histogram import histogram_segmentation as histogram_segmentation

@@ -81,7 +81,7 @@ def footprint(
 
 def _bytes_per_voxel(step: Step, itemsize: int, n_channels: int) -> float:
     """Return the bytes per voxel of a step at its peak: each of its channels is prepared and cut like one."""
-    cut = catalog.find(step.method).memory
+    cut = catalog.find(step.method).bytes_per_voxel(step.complete_settings)
     whole, labels = (bytes_per_voxel(step.settings, itemsize, cut=n) for n in (n_channels * cut, 0.0))
     prepared = labels - bytes_per_voxel({**step.settings, **_UNPREPARED}, itemsize)
     return whole + (n_channels - 1) * prepared

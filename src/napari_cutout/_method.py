@@ -12,6 +12,7 @@ import inspect
 import itertools
 import math
 import numbers
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -256,6 +257,10 @@ class Param:
             self.range.check(self.name, value)
 
 
+Memory = float | Callable[[Mapping[str, Any]], float]
+"""Bytes per voxel, or from all settings of a method to them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A public function with all that the edges derive from it.
@@ -274,8 +279,9 @@ class Method:
         ``"exact"`` if every device and tiling gives bit-identical labels, else the stated tolerance.
     extras : tuple of str
         What its widget shows beyond the form, such as ``"histogram"``.
-    memory : float
-        Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
+    memory : float or callable
+        Bytes per voxel that the cut needs at its peak, beyond its input and the labels; where settings matter,
+        ``memory(settings)``.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
     also : tuple of str
@@ -290,7 +296,7 @@ class Method:
     output: Role
     agreement: str
     extras: tuple[str, ...] = ()
-    memory: float = 0.0
+    memory: Memory = 0.0
     working: float = 4.0
     also: tuple[str, ...] = ()
     keeps: str = ""
@@ -341,6 +347,10 @@ class Method:
             return "strokes"
         return self.source.role.name if self.source.role else "image"
 
+    def bytes_per_voxel(self, settings: Mapping[str, Any]) -> float:
+        """Return what the cut needs at its peak, beyond its input and the labels."""
+        return self.memory(settings) if callable(self.memory) else self.memory
+
     def describe(self, param: str) -> str:
         """Return the docstring's text on a parameter."""
         return _descriptions(self.func).get(param, "")
@@ -370,7 +380,7 @@ def method(
     *,
     agreement: str = "exact",
     extras: tuple[str, ...] = (),
-    memory: float = 0.0,
+    memory: Memory = 0.0,
     working: float = 4.0,
     also: tuple[str, ...] = (),
     keeps: str = "",
@@ -388,8 +398,9 @@ def method(
         ``"exact"``, or the tolerance between devices and tilings in a few words.
     extras : tuple of str
         What its widget shows beyond the form, such as ``"histogram"``.
-    memory : float
-        Bytes per voxel that the cut needs at its peak, beyond its input and the labels.
+    memory : float or callable
+        Bytes per voxel that the cut needs at its peak, beyond its input and the labels; where settings matter,
+        ``memory(settings)``.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
     also : tuple of str
@@ -431,6 +442,47 @@ def method(
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
         wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working, also, keeps)  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
+
+
+STEPS_AFTER = ("fill_holes", "clear_border", "min_size", "one_per_object", "connectivity")
+"""Options of a method that change its labels only; what else is made of the same settings does not take them."""
+
+
+def with_settings_of(entry: Callable[..., Any]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a function the settings of a method, all but the steps after the cut, and check what it is called with.
+
+    Parameters
+    ----------
+    entry : callable
+        A method. An entry ``**settings`` of the function's docstring is replaced by what that of the method says of
+        them.
+
+    Returns
+    -------
+    callable
+        A decorator. The function is called with every setting by name, defaults filled in.
+    """
+    found: Method = entry.__method__  # type: ignore[attr-defined]
+    params = tuple(p for p in found.params if p.name not in STEPS_AFTER)
+
+    def decorate(func: Callable[..., R]) -> Callable[..., R]:
+        signature = inspect.Signature(
+            [inspect.Parameter(p.name, _kind(p), default=p.default, annotation=p.annotation) for p in params],
+            return_annotation=get_type_hints(func, include_extras=True)["return"],
+        )
+
+        @functools.wraps(func)
+        def wrapper(*args: Any, **kwargs: Any) -> R:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            _check(params, bound.arguments)
+            return func(*bound.args, **bound.kwargs)
+
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]
+        wrapper.__doc__ = _with_settings(func, found, [p.name for p in params if not p.role])
         return wrapper
 
     return decorate
@@ -750,6 +802,14 @@ def _with_options(func: Callable[..., Any], hints: Mapping[str, Any]) -> str:
     end = tail.index("\n\n")
     entries = "\n".join(_section(inspect.getdoc(part) or "", "Attributes") for part in (*_parents(shared), shared))
     return head + entries + tail[end:] + "\n"
+
+
+def _with_settings(func: Callable[..., Any], entry: Method, names: list[str]) -> str:
+    """Return the docstring of `func` with the entry ``**settings`` replaced by those of a method."""
+    head, _, tail = (inspect.getdoc(func) or "").partition("**settings")
+    blocks = re.split(r"\n(?=\w)", _section(inspect.getdoc(entry.func) or "", "Parameters"))
+    kept = [block for block in blocks if block.partition(" :")[0] in names]
+    return head + "\n".join(kept) + tail[tail.index("\n\n") :] + "\n"
 
 
 def _parents(options: Any) -> tuple[Any, ...]:

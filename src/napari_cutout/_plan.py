@@ -77,7 +77,7 @@ class Derived:
     Parameters
     ----------
     function : callable
-        ``function(*blocks) -> sequence of block or None``, each of the same shape. It treats the edge of a block as
+        ``function(*blocks)`` gives blocks or None, each of the same shape. It treats the edge of a block as
         the edge of the image, as in `Halo`.
     width : tuple of int
         Voxels that the neighbourhood reaches along each axis.
@@ -85,7 +85,7 @@ class Derived:
         About how many arrays of a block are held at a time; blocks are the smaller for it.
     """
 
-    function: Callable[..., Sequence[Array | None]]
+    function: Callable[..., Iterable[Array | None]]
     width: tuple[int, ...]
     n: int = 1
 
@@ -142,6 +142,8 @@ class Reduce:
         The dtype of the result.
     width : tuple of int, optional
         Voxels that the neighbourhood reaches along each axis, as in `Halo`.
+    n : int
+        About how many arrays of a block `apply` holds at a time; blocks are the smaller for it.
     """
 
     start: Any
@@ -150,6 +152,7 @@ class Reduce:
     apply: Callable[..., Array]
     dtype: str
     width: tuple[int, ...] | None = None
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +302,10 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
             return map_blocks(function, arrays, dtype=dtype, width=None)
         case Halo(function, width, dtype):
             return map_blocks(function, arrays, dtype=dtype, width=width)
-        case Reduce(start, passes, decide, apply, dtype, width):
+        case Reduce(start, passes, decide, apply, dtype, width, n):
             model = decide(gathered(start, passes, *arrays))
             stage("labelling voxels")
-            return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width)
+            return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width, n=n)
         case Stitch():
             return _run_whole(plan, arrays)
 
@@ -360,7 +363,12 @@ def derive(derived: Derived, blocks: Sequence[Array | None], keep: Slices) -> li
 
 def boxes_for(array: Array, derived: Derived) -> list[Slices]:
     """Split an array into boxes that are the smaller, the more arrays are made of each."""
-    return boxes_of(array, derived.width, max(_block_voxels(array) // derived.n, 1 << 12))
+    return boxes_of(array, derived.width, _fewer(array, derived.n))
+
+
+def _fewer(array: Array, n: int) -> int:
+    """Return how many voxels a block has of which n arrays are held at a time."""
+    return max(_block_voxels(array) // n, 1 << 12)
 
 
 def map_many(
@@ -396,6 +404,7 @@ def map_blocks(
     *,
     dtype: str,
     width: tuple[int, ...] | None,
+    n: int = 1,
 ) -> Array:
     """Write ``function(*blocks)`` block by block into a new array of the first array's shape."""
     first: Array = arrays[0]
@@ -405,7 +414,7 @@ def map_blocks(
         read, keep = with_halo(region, width, first.shape)
         out[region] = function(*_cut(arrays, read))[keep]
 
-    regions = blocks_of(first) if width is None else boxes_of(first, width)
+    regions = blocks_of(first) if width is None else boxes_of(first, width, _fewer(first, n))
     for _ in each(fill, regions, first):
         pass
     return out
@@ -463,7 +472,7 @@ def _block_voxels(array: Array) -> int:
     return BLOCK_VOXELS if is_host(array) else DEVICE_BLOCK_VOXELS
 
 
-def _cut(arrays: Sequence[Array | None], region: Slices) -> list[Array | None]:
+def _cut(arrays: Iterable[Array | None], region: Slices) -> list[Array | None]:
     """Return the same region of every array."""
     return [None if a is None else a[region] for a in arrays]
 

@@ -11,6 +11,7 @@ MODULES = (
     "methods.threshold",
     "methods.local_threshold",
     "methods.histogram",
+    "methods.cluster",
     "methods.watershed",
     "methods.objects",
 )

@@ -39,7 +39,7 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
             return map_blocks(function, arrays, dtype)
         case Halo(function, width, dtype):
             return map_blocks(function, arrays, dtype, width=width)
-        case Reduce(start, passes, decide, apply, dtype, width):
+        case Reduce(start, passes, decide, apply, dtype, width, _):
             model = decided(decide, start, passes, *arrays)
             return map_blocks(apply, arrays, dtype, model, width=width)
         case Stitch():
@@ -102,8 +102,9 @@ def lazy_map_many(
     n: int,
     width: tuple[int, ...],
     dtype: str,
+    *first: Any,
 ) -> Array:
-    """Map ``function(*blocks)``, which makes `n` blocks of each, into one array with a new first axis.
+    """Map ``function(*first, *blocks)``, which makes `n` blocks of each, into one array with a new first axis.
 
     Parameters
     ----------
@@ -117,6 +118,8 @@ def lazy_map_many(
         Voxels that the neighbourhood reaches along each axis.
     dtype : str
         The dtype of the result.
+    *first : object
+        Delayed values are waited for.
 
     Returns
     -------
@@ -131,9 +134,10 @@ def lazy_map_many(
     mapped = da.map_blocks(
         _call,
         *given,
+        *first,
         function=partial(_stacked, function),
         given=tuple(a is not None for a in arrays),
-        n_first=0,
+        n_first=len(first),
         dtype=dtype,
         new_axis=0,
         chunks=((n,), *given[0].chunks),
@@ -142,8 +146,8 @@ def lazy_map_many(
     return trim_internal(mapped, dict(enumerate((0, *depth))), boundary="none") if any(depth) else mapped
 
 
-def _stacked(function: Callable[..., Iterable[Array]], *blocks: Array | None) -> Array:
-    made = list(function(*blocks))
+def _stacked(function: Callable[..., Iterable[Array]], *arguments: Any) -> Array:
+    made = list(function(*arguments))
     return array_namespace(made[0]).stack(made)
 
 

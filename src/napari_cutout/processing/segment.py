@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +15,16 @@ from .._plan import Pass, Plan, gathered, run_plan
 from .filters import gaussian, median, subtract_background
 from .labels import fill_holes, select, select_regions
 
-__all__ = ["Options", "RegionOptions", "bytes_per_voxel", "prepare", "segment", "tidy", "tidy_regions"]
+__all__ = [
+    "Options",
+    "RegionOptions",
+    "bytes_per_voxel",
+    "prepare",
+    "segment",
+    "segment_channels",
+    "tidy",
+    "tidy_regions",
+]
 
 
 class Smoothing(TypedDict, total=False):
@@ -276,9 +285,50 @@ def segment(
     array
         uint8 classes, or int32 numbers of the objects.
     """
-    prepared = prepare(image, objects, options)
-    classes = run_plan(plan_for(prepared), prepared, mask, *others)
-    known = known_voxels(prepared, mask) if options["fill_holes"] else None
+    return segment_channels(
+        lambda prepared: (plan_for(prepared[0]), others),
+        [image],
+        mask,
+        objects=objects,
+        options=options,
+        choose=choose,
+    )
+
+
+def segment_channels(
+    plan_for: Callable[[Sequence[Image]], tuple[Plan, Sequence[Array | None]]],
+    channels: Sequence[Image],
+    mask: Mask | None,
+    *,
+    objects: Objects,
+    options: Options,
+    choose: Choice,
+) -> Labels:
+    """Prepare every channel of an image, cut them together by a plan, and tidy up what was cut.
+
+    Parameters
+    ----------
+    plan_for : callable
+        From the prepared channels to the plan of the cut, and what it reads behind the first channel and the mask.
+    channels : sequence of arrays of one shape
+        At least one.
+    mask, objects, options, choose
+        As in `segment`.
+
+    Returns
+    -------
+    array
+        uint8 classes, or int32 numbers of the objects.
+    """
+    prepared = [prepare(channel, objects, options) for channel in channels]
+    plan, others = plan_for(prepared)
+    classes = run_plan(plan, prepared[0], mask, *others)
+    known = None
+    if options["fill_holes"]:
+        known = known_voxels(prepared[0], mask)
+        for channel in prepared[1:]:
+            more = known_voxels(channel, None)
+            known = more if known is None else known if more is None else known & more
     return tidy(classes, options, known=known, choose=choose)
 
 

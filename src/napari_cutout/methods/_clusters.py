@@ -1,0 +1,250 @@
+"""k-means as passes over columns, or as a decision on the histogram of one channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, from_numpy
+from .._monitor import note
+from .._plan import Pass
+from ._columns import Scaling, Source, Standard, counted, distinct, scaling_passes
+from ._grey_levels import Cuts, Histogram, levels
+from ._lloyd import Centres, moved, nearest, started, sweep
+from .threshold import otsu_thresholds
+
+__all__ = ["Clusters", "ColumnClusters", "cluster_passes", "clusters_of_levels", "label_clusters"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """What k-means found; clusters stand in the order of the classes, by rising brightness.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names of what was clustered: ``"intensity"``, or channels and features.
+    centres : float64 array of shape (k, n_columns)
+        Mean of every cluster, in the units of the columns.
+    counts : int64 array of shape (k,)
+        Voxels of every cluster.
+    inertia : float
+        Sum of the squared distances of voxels to their centre: in grey levels for one channel, else in standard
+        deviations of the columns.
+    n_iterations : int
+        Sweeps over all voxels; 0 for one channel, which is solved on its histogram.
+    converged : bool
+        Whether the last one moved the centres by no more than the tolerance.
+    """
+
+    columns: tuple[str, ...]
+    centres: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    inertia: float
+    n_iterations: int = 0
+    converged: bool = True
+
+    def noted(self, cuts: Cuts | None = None) -> None:
+        """Keep in the provenance what was found, and where the grey levels of one channel were cut."""
+        one = self.centres.shape[1] == 1
+        if cuts is not None:
+            note(thresholds=list(cuts.thresholds))
+        note(
+            columns=list(self.columns),
+            centres=self.centres[:, 0].tolist() if one else self.centres.tolist(),
+            counts=self.counts.tolist(),
+            inertia=self.inertia,
+            n_iterations=self.n_iterations,
+            converged=self.converged,
+        )
+        if not self.converged:
+            note(warning=f"k-means did not converge in {self.n_iterations} iterations; raise max_iterations")
+
+
+# One channel: exact on its histogram --------------------------------------------------------------------
+
+
+def clusters_of_levels(histogram: Histogram, n_clusters: int) -> tuple[Clusters, Cuts]:
+    """Return the clusters with the least inertia that there are, and the cuts between them.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer grey levels than clusters.
+    """
+    occupied = levels(histogram, n_clusters, "kmeans")
+    thresholds = otsu_thresholds(histogram, n_clusters)
+    of_bin = np.searchsorted(thresholds, occupied.edges, side="left")
+    counts = occupied.counts.astype(np.float64)
+    voxels = np.bincount(of_bin, counts, n_clusters)
+    centres = np.bincount(of_bin, counts * occupied.values, n_clusters) / voxels
+    inertia = float(np.sum(counts * (occupied.values - centres[of_bin]) ** 2))
+    found = Clusters(("intensity",), centres[:, None], voxels.astype(np.int64), inertia)
+    return found, Cuts.rising(thresholds)
+
+
+# Several columns: all voxels in sweeps ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """How to cluster columns, and how far it has come; what it has found is no part of what it says.
+
+    Parameters
+    ----------
+    source : Source
+        The columns.
+    n_clusters, n_init, max_iterations : int
+        Numbers of clusters, of starts, and of sweeps over all voxels.
+    seed : int
+        What the random numbers begin with.
+    tolerance : float
+        Sum of the squared moves of the centres below which they have converged.
+    together : bool
+        Whether columns keep their variances beside each other.
+    """
+
+    source: Source
+    n_clusters: int
+    n_init: int
+    max_iterations: int
+    seed: int
+    tolerance: float
+    together: bool
+    scaling: Scaling | None = field(default=None, repr=False, compare=False)
+    standard: Standard | None = field(default=None, repr=False, compare=False)
+    sample: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    centres: Centres | None = field(default=None, repr=False, compare=False)
+
+    def scaled(self, scaling: Scaling) -> Clustering:
+        """Return it with what is known of the columns, and with a start once all of that is known."""
+        if not scaling.measured:
+            return replace(self, scaling=scaling)
+        standard = Standard.of(self.source, scaling, together=self.together)
+        sample = standard.sample(scaling)
+        check_distinct("kmeans", sample, standard, scaling.n, self.n_clusters)
+        start = started(
+            sample,
+            standard.n_used,
+            self.n_clusters,
+            n_init=self.n_init,
+            seed=self.seed,
+            tolerance=self.tolerance,
+        )
+        return replace(self, scaling=scaling, standard=standard, sample=sample, centres=start)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether another sweep is needed."""
+        assert self.centres is not None
+        return not self.centres.converged and self.centres.n_iterations < self.max_iterations
+
+
+def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n: int, wanted: int) -> None:
+    """Raise unless a sample has as many different voxels as clusters are wanted."""
+    found = distinct(sample, standard.n_used, wanted)
+    if found < wanted:
+        where = "the image" if sample.shape[1] == n else f"{sample.shape[1]:,} voxels chosen from it"
+        raise ValueError(
+            f"{name} needs at least {wanted} different voxels, but {where} hold {found}; ask for fewer classes, or "
+            "check that the image (and its mask) is the right one"
+        )
+
+
+def cluster_passes(source: Source) -> tuple[Pass, ...]:
+    """Return the passes over a `Clustering`."""
+
+    def chunk(state: Clustering, *blocks: Array | None) -> Any:
+        assert state.standard is not None
+        assert state.centres is not None
+        mask, _, columns = source.split(blocks)
+        return sweep(state.centres, state.standard.rows(mask, columns))
+
+    def finish(state: Clustering, sums: Any) -> Clustering:
+        assert state.sample is not None
+        assert state.centres is not None
+        return replace(state, centres=moved(state.centres, sums, state.tolerance, state.sample))
+
+    return (
+        *scaling_passes(source, lambda state: state.scaling, lambda state, scaling: state.scaled(scaling)),
+        Pass(
+            chunk,
+            lambda a, b: a + b,
+            finish,
+            lambda state: state.unsettled,
+            "moving the centres",
+            most=MAX_SWEEPS,
+            derived=source.derived,
+        ),
+    )
+
+
+MAX_SWEEPS = 10_000
+"""The largest number of sweeps that can be asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnClusters:
+    """Clusters of columns, as voxels are assigned to them.
+
+    Parameters
+    ----------
+    standard : Standard
+        The columns as they are clustered.
+    centres : Centres
+        In the order in which they were found.
+    classes : uint8 array of shape (k,)
+        The class of each.
+    """
+
+    standard: Standard
+    centres: Centres
+    classes: NDArray[np.uint8]
+
+    @staticmethod
+    def of(state: Clustering) -> ColumnClusters:
+        """Return what the passes have found, and keep it in the provenance."""
+        assert state.standard is not None
+        assert state.centres is not None
+        found = ColumnClusters(state.standard, state.centres, state.standard.classes(state.centres.centres))
+        found.published().noted()
+        note_constant(state.standard)
+        return found
+
+    def published(self) -> Clusters:
+        """Return it in the order of the classes and in the units of the columns."""
+        order, centres = np.argsort(self.classes), self.centres
+        return Clusters(
+            self.standard.source.bank.columns,
+            self.standard.in_units(centres.centres)[order],
+            centres.counts[order],
+            centres.inertia,
+            centres.n_iterations,
+            centres.converged,
+        )
+
+
+def note_constant(standard: Standard) -> None:
+    """Keep in the provenance which columns were left out."""
+    if standard.constant:
+        note(left_out=[f"{name} (constant)" for name in standard.constant])
+
+
+def label_clusters(found: ColumnClusters, *blocks: Array | None) -> Array:
+    """Return the class of every voxel of a block, uint8; 0 outside the mask and where a column is not finite."""
+    source = found.standard.source
+    mask, _, columns = source.split(source.made(*blocks))
+    at = nearest(found.centres, found.standard.all_rows(columns))
+    return classes_of(found.classes, at, mask, columns)
+
+
+def classes_of(classes: NDArray[np.uint8], at: Array, mask: Array | None, columns: Sequence[Array]) -> Array:
+    """Return the class of every voxel from the number of its cluster."""
+    xp, shape = array_namespace(columns[0]), columns[0].shape
+    labels = xp.reshape(xp.take(from_numpy(classes, like=columns[0]), xp.reshape(at, (-1,))), shape)
+    known = counted(mask, columns)
+    return labels if known is None else labels * xp.astype(known, xp.uint8)

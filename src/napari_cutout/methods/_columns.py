@@ -1,0 +1,491 @@
+"""Channels and features as columns of numbers, standardised on the whole, block by block.
+
+Methods that cluster voxels see an image as a table: a row for every voxel, a column for every channel or feature. The
+table is never held. A sweep makes the columns of a block when it needs them; where they are few, filtered ones are
+made once and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _statistics
+from .._arithmetic import of_quanta, quanta, rounded
+from .._array import Array, array_namespace, dtype_name, empty, is_host, is_lazy, to_numpy
+from .._monitor import stage
+from .._plan import Derived, Pass, map_many
+from ..processing.features import Bank, bank_of, coordinates
+from ._grey_levels import NOTHING_FINITE
+
+Values = NDArray[np.float64]
+
+SAMPLE = 65_536
+"""About how many voxels starts are tried on."""
+
+MAX_KEPT = 16
+"""Filtered columns that are made once and kept, 4 bytes per voxel each; more of them are made again in every sweep."""
+
+HELD = 4
+"""A block is that much smaller than that of a filter for the columns beside it, and smaller still for more of them."""
+
+NARROW = 2.0**-10
+"""Where the standard deviation is a smaller share of the range than this, it is measured a second time."""
+
+LEAST = 2.0**-20
+"""The smallest standard deviation that is told from 0 at first, as a share of the range."""
+
+_STEPS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+_MIX = (0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which columns an image has, and how they are made of the blocks of a plan.
+
+    The blocks are: the first channel, the mask or None, the other channels, kept columns, and the index of every voxel
+    along each axis.
+
+    Parameters
+    ----------
+    bank : Bank
+        Channels and features.
+    kept : bool
+        Whether filtered columns are among the blocks. It changes no number, so it is no part of what this says.
+    """
+
+    bank: Bank
+    kept: bool = field(default=False, repr=False, compare=False)
+
+    @property
+    def filters(self) -> Bank:
+        """What of the features looks beyond the voxel."""
+        local = ("intensity", "position")
+        return replace(self.bank, names=tuple(name for name in self.bank.names if name not in local))
+
+    @property
+    def n_used(self) -> int:
+        """Columns that are clustered."""
+        return len(self.bank.columns)
+
+    @property
+    def n_columns(self) -> int:
+        """Columns in all: those that are clustered, and intensities behind them if they are not."""
+        return self.n_used + (0 if "intensity" in self.bank.names else self.bank.n_channels)
+
+    @property
+    def intensities(self) -> list[int]:
+        """Where the grey levels of the channels stand among the columns."""
+        n_channels = self.bank.n_channels
+        if "intensity" not in self.bank.names:
+            return list(range(self.n_used, self.n_used + n_channels))
+        n_positions = self.bank.ndim if "position" in self.bank.names else 0
+        return [c * (self.n_used - n_positions) // n_channels for c in range(n_channels)]
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """Voxels that columns reach beyond a block."""
+        return (0,) * self.bank.ndim if self.kept or not self.filters.names else self.filters.width
+
+    @property
+    def derived(self) -> Derived:
+        """The mask, the index along each axis and the columns of a block, as a sweep is given them."""
+        return Derived(self.made, self.width, max(HELD, self.n_columns))
+
+    def made(self, image: Array, mask: Array | None, *rest: Array) -> list[Array | None]:
+        """Return the mask, the index along each axis, and all columns of a block."""
+        n_channels, ndim = self.bank.n_channels, self.bank.ndim
+        channels, at = [image, *rest[: n_channels - 1]], rest[len(rest) - ndim :]
+        kept = rest[n_channels - 1 : len(rest) - ndim]
+        filtered = list(kept) if self.kept else list(_filtered(self.filters, *channels))
+        columns: list[Array] = []
+        per_channel = len(filtered) // n_channels
+        for c, channel in enumerate(channels):
+            columns += [channel] if "intensity" in self.bank.names else []
+            columns += filtered[c * per_channel : (c + 1) * per_channel]
+        if "position" in self.bank.names:
+            columns += [index * (edge / 1024) for index, edge in zip(at, self.bank.edges, strict=True)]
+        if "intensity" not in self.bank.names:
+            columns += channels
+        return [mask, *at, *columns]
+
+    def split(self, made: Sequence[Array | None]) -> tuple[Array | None, Sequence[Array], Sequence[Array]]:
+        """Return the mask, the indices and the columns of what `made` returned."""
+        first = 1 + self.bank.ndim
+        return made[0], made[1:first], made[first:]
+
+
+def source_of(
+    channels: Sequence[Array], features: Any, scales: Any, spacing: Sequence[float] | None
+) -> tuple[Source, list[Array]]:
+    """Return the columns of channels, and the arrays that a plan reads behind the mask.
+
+    Parameters
+    ----------
+    channels : sequence of arrays of one shape
+        The channels.
+    features : tuple of str
+        Names of features.
+    scales : tuple of float
+        Their scales.
+    spacing : sequence of float, optional
+        World length of a voxel along each axis.
+
+    Returns
+    -------
+    Source
+        What the columns are.
+    list of array
+        All channels but the first, columns that were made already, and indices along each axis.
+    """
+    first = channels[0]
+    source = Source(bank_of(features, scales, spacing, first.ndim, len(channels)))
+    filters, kept = source.filters, []
+    n_filtered = len(filters.columns)
+    if 0 < n_filtered <= MAX_KEPT and not is_lazy(first):
+        source = replace(source, kept=True)
+        others = _statistics.current()
+        if others is not None:
+            others.reaches(filters.width)
+        stage("computing features")
+        columns = empty((n_filtered, *first.shape), "float32", like=first)
+        made = partial(_filtered, filters)
+        map_many(made, channels, columns, Derived(made, filters.width, HELD))
+        kept = [columns[number, ...] for number in range(n_filtered)]
+    return source, [*channels[1:], *kept, *coordinates(first.shape, None, first)]
+
+
+def _filtered(filters: Bank, *channels: Array) -> Iterator[Array]:
+    """Yield the columns of filters, float32."""
+    for column in filters.one_by_one(channels) if filters.names else ():
+        xp = array_namespace(column)
+        with np.errstate(over="ignore"):
+            single = xp.astype(column, xp.float32, copy=False)
+        yield single
+
+
+# Statistics of the whole ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """How columns are standardised, and a sample of them.
+
+    Parameters
+    ----------
+    n : int
+        Voxels that count: inside the mask, and finite in every column.
+    low, high : float64 array of shape (n_columns,)
+        Smallest and largest value of each column.
+    mean, deviation : float64 array of shape (n_columns,)
+        Mean and standard deviation of each column.
+    raw : float64 array of shape (n_columns, n_sample)
+        Values of a sample of the voxels, in scan order.
+    measured : bool
+        Whether mean and deviation are settled.
+    """
+
+    n: int
+    low: Values
+    high: Values
+    mean: Values = field(default_factory=lambda: np.zeros(0))
+    deviation: Values = field(default_factory=lambda: np.zeros(0))
+    raw: Values = field(default_factory=lambda: np.zeros((0, 0)))
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standard:
+    """Columns as they are clustered: those that vary first, mean 0, and a standard deviation of 1 each or together.
+
+    Parameters
+    ----------
+    source : Source
+        The columns.
+    order : tuple of int
+        Where each of them stands in the source.
+    n_used : int
+        How many are clustered, the first ones.
+    mean, factors : float64 array of shape (n_columns,)
+        What is taken away from each, and what the rest is multiplied by.
+    """
+
+    source: Source
+    order: tuple[int, ...]
+    n_used: int
+    mean: Values
+    factors: Values
+
+    @staticmethod
+    def of(source: Source, scaling: Scaling, *, together: bool = False) -> Standard:
+        """Return columns standardised each by itself, or all with their mean variance.
+
+        Raises
+        ------
+        ValueError
+            If all columns that are to be clustered are constant.
+        """
+        varied = scaling.deviation > 0
+        used = [g for g in range(source.n_used) if varied[g]]
+        if not used:
+            value = scaling.low[source.intensities[0]]
+            raise ValueError(
+                f"every column to be clustered is constant (every voxel is {value:g}); check that the image (and its "
+                "mask) is the right one"
+            )
+        order = (*used, *(g for g in range(source.n_columns) if g not in used))
+        width = scaling.deviation.copy()
+        if together:
+            width[used] = np.sqrt(np.mean(width[used] ** 2))
+        factors = np.where(varied, inverse(width), 0.0)
+        return Standard(source, order, len(used), scaling.mean[list(order)], factors[list(order)])
+
+    @property
+    def constant(self) -> list[str]:
+        """Names of columns that hold one value only, and so are left out."""
+        used = self.order[: self.n_used]
+        return [name for g, name in enumerate(self.source.bank.columns) if g not in used]
+
+    def rows(self, mask: Array | None, columns: Sequence[Array]) -> list[Array]:
+        """Return the standardised values of the voxels that count, a flat float32 array for each column."""
+        return rows_of([columns[g] for g in self.order], self.mean, self.factors, counted(mask, columns))
+
+    def all_rows(self, columns: Sequence[Array]) -> list[Array]:
+        """Return those of all voxels; where a column is not finite they mean nothing."""
+        return rows_of([columns[g] for g in self.order], self.mean, self.factors, None)
+
+    def sample(self, scaling: Scaling) -> NDArray[np.float32]:
+        """Return the standardised values of the sample, of shape (n_columns, n_sample)."""
+        centred = (scaling.raw[list(self.order)] - self.mean[:, None]) * self.factors[:, None]
+        return np.asarray(centred, np.float32)
+
+    def classes(self, means: Values) -> NDArray[np.uint8]:
+        """Return the class of each cluster, 1 to n by rising brightness, the first of several first.
+
+        The brightness is the mean of the standardised grey levels over all channels.
+        """
+        places = [self.order.index(g) for g in self.source.intensities]
+        ranks = np.empty(len(means), np.uint8)
+        ranks[np.argsort(means[:, places].mean(axis=1), kind="stable")] = np.arange(1, len(means) + 1)
+        return ranks
+
+    def in_units(self, means: Values) -> Values:
+        """Return means in the units of the columns and in their order, without columns that are not clustered."""
+        width = np.divide(1.0, self.factors, out=np.zeros_like(self.factors), where=self.factors > 0)
+        found = np.empty((len(means), len(self.order)))
+        found[:, list(self.order)] = means * width + self.mean
+        return found[:, : self.source.n_used]
+
+    def covariances_in_units(self, covariances: Values) -> Values:
+        """Return covariances likewise; 0 for constant columns."""
+        width = 1.0 / self.factors[: self.n_used]
+        found = np.zeros((len(covariances), self.source.n_used, self.source.n_used))
+        used = list(self.order[: self.n_used])
+        found[np.ix_(range(len(covariances)), used, used)] = covariances * width[:, None] * width
+        return found
+
+
+def rows_of(columns: Sequence[Array], mean: Values, factors: Values, keep: Array | None) -> list[Array]:
+    """Return ``(column - mean) * factor`` where `keep` says, flat float32 arrays in scan order."""
+    rows = []
+    for column, middle, factor in zip(columns, mean, factors, strict=True):
+        xp = array_namespace(column)
+        values = xp.reshape(column, (-1,)) if keep is None else column[keep]
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = (xp.astype(values, xp.float64) - float(middle)) * float(factor)
+            rows.append(xp.astype(centred, xp.float32))
+    return rows
+
+
+def counted(mask: Array | None, columns: Sequence[Array]) -> Array | None:
+    """Return which voxels count: inside the mask and finite in every column. None if all do."""
+    keep = None if mask is None else mask != 0
+    for column in columns:
+        if not dtype_name(column).startswith("float"):
+            continue
+        finite = array_namespace(column).isfinite(column)
+        if is_host(column) and finite.all():
+            continue
+        keep = finite if keep is None else keep & finite
+    return keep
+
+
+def _ranges(source: Source, *blocks: Array | None) -> tuple[int, Values, Values] | None:
+    """Return how many voxels of a block count, and the smallest and largest value of each column."""
+    mask, _, columns = source.split(blocks)
+    keep = counted(mask, columns)
+    xp = array_namespace(columns[0])
+    n = int(xp.sum(xp.astype(keep, xp.int64))) if keep is not None else int(np.prod(columns[0].shape))
+    if n == 0:
+        return None
+    held = columns if keep is None else [column[keep] for column in columns]
+    ends = [(float(xp.min(values)), float(xp.max(values))) for values in held]
+    return n, np.asarray([low for low, _ in ends]), np.asarray([high for _, high in ends])
+
+
+def _joined_ranges(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return a or b
+    return a[0] + b[0], np.minimum(a[1], b[1]), np.maximum(a[2], b[2])
+
+
+def _ranged(found: tuple[int, Values, Values] | None) -> Scaling:
+    if found is None:
+        raise ValueError(NOTHING_FINITE)
+    return Scaling(*found)
+
+
+def _moments(rows: Sequence[Array]) -> NDArray[np.object_]:
+    """Return the exact sums of values and squares of every column, in quanta."""
+    sums = np.zeros((2, len(rows)))
+    for g, row in enumerate(rows):
+        xp = array_namespace(row)
+        values = xp.astype(row, xp.float64)
+        sums[0, g], sums[1, g] = (float(xp.sum(rounded(v))) for v in (values, values * values))
+    return quanta(sums)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """What a block tells of its columns: sums, and where sampled voxels are and what they hold."""
+
+    sums: NDArray[np.object_]
+    at: NDArray[np.int64]
+    raw: Values
+
+    def __add__(self, other: _Measured) -> _Measured:
+        at, raw = np.concatenate([self.at, other.at], axis=1), np.concatenate([self.raw, other.raw], axis=1)
+        return _Measured(self.sums + other.sums, at, raw)
+
+
+def _measure(source: Source, scaling: Scaling, *blocks: Array | None) -> _Measured:
+    """Sum up columns scaled to their range, and sample voxels."""
+    mask, at, columns = source.split(blocks)
+    keep = counted(mask, columns)
+    sums = _moments(rows_of(columns, scaling.low, inverse(scaling.high - scaling.low), keep))
+    chosen = _sampled(at, scaling.n)
+    chosen = chosen if keep is None else chosen & keep
+    places = np.stack([to_numpy(index[chosen]).astype(np.int64) for index in at])
+    raw = np.stack([to_numpy(column[chosen]).astype(np.float64) for column in columns])
+    return _Measured(sums, places, raw)
+
+
+def inverse(lengths: Values) -> Values:
+    """Return 1 over lengths, and 0 for those that are 0."""
+    return np.asarray(np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0))
+
+
+def _sampled(at: Sequence[Array], n: int) -> Array:
+    """Choose about `SAMPLE` of n voxels by a hash of their place, the same ones however the image is cut."""
+    xp = array_namespace(at[0])
+    number = xp.zeros_like(at[0], dtype=xp.uint64)
+    for index, step in zip(reversed(at), _STEPS, strict=False):
+        number = number + xp.astype(index, xp.uint64) * step
+    for factor in _MIX:
+        number = (number ^ (number >> 32)) * factor
+    limit = min(SAMPLE * 2**32 // n, 2**32)
+    return xp.astype(number >> 32, xp.int64) < limit
+
+
+def _measured(scaling: Scaling, found: _Measured) -> Scaling:
+    """Turn sums over the range into mean and deviation, and put the sample in scan order."""
+    span = scaling.high - scaling.low
+    first, second = of_quanta(found.sums) / scaling.n
+    variance = np.maximum(second - first**2, LEAST**2)
+    deviation = np.where(span > 0, np.sqrt(variance) * span, 0.0)
+    order = np.lexsort(found.at[::-1])
+    narrow = bool(np.any((span > 0) & (deviation < NARROW * span)))
+    return replace(
+        scaling,
+        mean=scaling.low + first * span,
+        deviation=deviation,
+        raw=found.raw[:, order],
+        measured=not narrow,
+    )
+
+
+def _refined(scaling: Scaling, sums: NDArray[np.object_]) -> Scaling:
+    """Correct mean and deviation by those of values that were standardised by them."""
+    first, second = of_quanta(sums) / scaling.n
+    variance = np.maximum(second - first**2, 0.0)
+    return replace(
+        scaling,
+        mean=scaling.mean + first * scaling.deviation,
+        deviation=scaling.deviation * np.sqrt(variance),
+        measured=True,
+    )
+
+
+def scaling_passes(
+    source: Source, get: Callable[[Any], Scaling | None], put: Callable[[Any, Scaling], Any]
+) -> tuple[Pass, ...]:
+    """Return the passes that find out how columns are standardised.
+
+    Parameters
+    ----------
+    source : Source
+        The columns.
+    get : callable
+        ``get(state) -> Scaling or None``.
+    put : callable
+        ``put(state, scaling) -> state``.
+
+    Returns
+    -------
+    tuple of Pass
+        Over states that hold a scaling.
+    """
+
+    def known(state: Any) -> Scaling:
+        scaling = get(state)
+        assert scaling is not None
+        return scaling
+
+    def refine(state: Any, *blocks: Array | None) -> NDArray[np.object_]:
+        mask, _, columns = source.split(blocks)
+        scaling = known(state)
+        return _moments(rows_of(columns, scaling.mean, inverse(scaling.deviation), counted(mask, columns)))
+
+    derived = source.derived
+    return (
+        Pass(
+            lambda _, *blocks: _ranges(source, *blocks),
+            _joined_ranges,
+            lambda state, found: put(state, _ranged(found)),
+            lambda state: get(state) is None,
+            "finding the range of every column",
+            derived=derived,
+        ),
+        Pass(
+            lambda state, *blocks: _measure(source, known(state), *blocks),
+            lambda a, b: a + b,
+            lambda state, found: put(state, _measured(known(state), found)),
+            lambda state: not known(state).mean.size,
+            "measuring every column",
+            derived=derived,
+        ),
+        Pass(
+            refine,
+            lambda a, b: a + b,
+            lambda state, sums: put(state, _refined(known(state), sums)),
+            lambda state: not known(state).measured,
+            "measuring narrow columns again",
+            derived=derived,
+        ),
+    )
+
+
+def distinct(sample: NDArray[np.float32], n_used: int, wanted: int) -> int:
+    """Return how many different voxels a sample has among the used columns, and look no further than needed."""
+    seen: set[bytes] = set()
+    for start in range(0, sample.shape[1], 1024):
+        part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T) + np.float32(0)
+        seen.update(row.tobytes() for row in part)
+        if len(seen) >= wanted:
+            break
+    return len(seen)

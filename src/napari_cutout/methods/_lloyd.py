@@ -1,0 +1,298 @@
+"""k-means on rows of standardised values: k-means++ on a sample, Lloyd's sweeps over all voxels.
+
+A sweep gives sums that do not depend on their order (`_arithmetic`), so the centres are the same whole, in tiles and on
+every device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._arithmetic import of_quanta, quanta, rounded, rounded_one
+from .._array import Array, array_namespace, is_host, to_numpy
+from .._compiled import compiled
+
+Matrix = NDArray[np.float64]
+
+STRIP = 128
+"""Voxels that a compiled loop takes at a time: their distances stay in the cache."""
+
+MAX_SAMPLE_ITERATIONS = 300
+"""Sweeps over the sample that a start may take, as in scikit-learn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """What a sweep adds up, in whole numbers of quanta where it is no count.
+
+    Parameters
+    ----------
+    counts : int64 array of shape (k,)
+        Voxels of each cluster.
+    sums : object array of shape (k, n_columns)
+        Sums of their values.
+    inertia : int
+        Sum of squared distances to the nearest centre.
+    """
+
+    counts: NDArray[np.int64]
+    sums: NDArray[np.object_]
+    inertia: int
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.counts + other.counts, self.sums + other.sums, self.inertia + other.inertia)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Centres:
+    """The centres of clusters, and how they were found.
+
+    Parameters
+    ----------
+    centres : float64 array of shape (k, n_columns)
+        Means of the standardised values.
+    n_used : int
+        Columns that distances are measured in, the first ones.
+    counts : int64 array of shape (k,)
+        Voxels of each cluster in the last sweep.
+    inertia : float
+        Sum of squared distances to the nearest centre in the last sweep.
+    n_iterations : int
+        Sweeps over all voxels.
+    converged : bool
+        Whether the last one moved the centres by no more than the tolerance.
+    """
+
+    centres: Matrix
+    n_used: int
+    counts: NDArray[np.int64]
+    inertia: float = math.inf
+    n_iterations: int = 0
+    converged: bool = False
+
+
+def sweep(found: Centres, rows: Sequence[Array]) -> Sums:
+    """Assign voxels to their nearest centre, the first of several, and add them up.
+
+    Parameters
+    ----------
+    found : Centres
+        The centres.
+    rows : sequence of float32 array of shape (n,)
+        Standardised values, a row for every column.
+
+    Returns
+    -------
+    Sums
+        Exact sums of values rounded to multiples of 2^-24.
+    """
+    if is_host(rows[0]):
+        counts, sums = np.zeros(len(found.centres), np.int64), np.zeros(found.centres.shape)
+        inertia = _sweep_strips(np.stack(rows), found.n_used, found.centres, counts, sums)
+        return Sums(counts, quanta(sums), int(quanta(inertia)))
+    xp = array_namespace(rows[0])
+    best, at = _nearest(found, rows)
+    counts, sums = np.zeros(len(found.centres), np.int64), np.zeros(found.centres.shape)
+    for k in range(len(found.centres)):
+        own = at == k
+        counts[k] = int(xp.sum(xp.astype(own, xp.int64)))
+        for g, row in enumerate(rows):
+            values = rounded(xp.astype(row, xp.float64))
+            sums[k, g] = float(xp.sum(xp.where(own, values, xp.zeros_like(values))))
+    return Sums(counts, quanta(sums), int(quanta(to_numpy(xp.sum(rounded(best))))))
+
+
+def moved(found: Centres, sums: Sums, tolerance: float, sample: NDArray[np.float32]) -> Centres:
+    """Return the centres after a sweep: the means of the clusters.
+
+    A cluster without voxels is started again at the voxel of the sample that is farthest from its nearest centre, the
+    first of several.
+
+    Parameters
+    ----------
+    found : Centres
+        Those of the sweep.
+    sums : Sums
+        What it added up.
+    tolerance : float
+        Sum of the squared moves below which it has converged.
+    sample : float32 array of shape (n_columns, n)
+        A sample of the voxels.
+
+    Returns
+    -------
+    Centres
+        With the counts and the inertia of the sweep.
+    """
+    centres = of_quanta(sums.sums) / np.maximum(sums.counts, 1)[:, None]
+    empty = np.flatnonzero(sums.counts == 0)
+    if len(empty):
+        kept = replace(found, centres=np.delete(centres, empty, axis=0))
+        for k in empty:
+            far = int(np.argmax(_nearest(kept, list(sample))[0]))
+            centres[k] = sample[:, far]
+            kept = replace(kept, centres=np.vstack([kept.centres, centres[k]]))
+    shift = float(np.sum((centres - found.centres)[:, : found.n_used] ** 2))
+    return Centres(
+        centres,
+        found.n_used,
+        sums.counts,
+        float(of_quanta(np.asarray(sums.inertia, object))),
+        found.n_iterations + 1,
+        converged=shift <= tolerance and not len(empty),
+    )
+
+
+def started(
+    sample: NDArray[np.float32], n_used: int, n_clusters: int, *, n_init: int, seed: int, tolerance: float
+) -> Centres:
+    """Return the best of several starts on a sample: k-means++ and Lloyd's sweeps until they converge.
+
+    Parameters
+    ----------
+    sample : float32 array of shape (n_columns, n)
+        Standardised values, with at least `n_clusters` different ones among the used columns.
+    n_used : int
+        Columns that distances are measured in, the first ones.
+    n_clusters : int
+        Number of clusters.
+    n_init : int
+        Number of starts; that with the least inertia is taken, the first of several.
+    seed : int
+        What the random numbers begin with.
+    tolerance : float
+        As in `moved`.
+
+    Returns
+    -------
+    Centres
+        As if no sweep over all voxels had been made.
+
+    References
+    ----------
+    .. [1] D. Arthur and S. Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027-1035.
+    """
+    random = np.random.default_rng(seed)
+    best: Centres | None = None
+    for _ in range(n_init):
+        chosen = _spread(sample[:n_used].astype(np.float64), n_clusters, random)
+        found = Centres(sample[:, chosen].T.astype(np.float64), n_used, np.zeros(n_clusters, np.int64))
+        while not found.converged and found.n_iterations < MAX_SAMPLE_ITERATIONS:
+            found = moved(found, sweep(found, list(sample)), tolerance, sample)
+        if best is None or found.inertia < best.inertia:
+            best = found
+    assert best is not None
+    return replace(best, n_iterations=0, converged=False)
+
+
+def _spread(used: Matrix, n_clusters: int, random: np.random.Generator) -> list[int]:
+    """Choose voxels far from each other: each with a chance that grows with the squared distance to those chosen.
+
+    Of a few candidates that one is taken that lowers the inertia most, as in scikit-learn.
+    """
+    n = used.shape[1]
+    chosen = [int(random.random() * n)]
+    nearest = _squared_distances(used, used[:, chosen[0]])
+    n_candidates = 2 + int(math.log(n_clusters))
+    for _ in range(n_clusters - 1):
+        reach = np.cumsum(nearest)
+        places = np.searchsorted(reach, random.random(n_candidates) * reach[-1], side="right")
+        candidates = np.minimum(places, n - 1)
+        closer = [np.minimum(nearest, _squared_distances(used, used[:, c])) for c in candidates]
+        best = int(np.argmin([c.sum() for c in closer]))
+        chosen.append(int(candidates[best]))
+        nearest = closer[best]
+    return chosen
+
+
+def _squared_distances(used: Matrix, point: Matrix) -> Matrix:
+    total = np.zeros(used.shape[1])
+    for row, value in zip(used, point, strict=True):
+        total += (row - value) ** 2
+    return total
+
+
+def nearest(found: Centres, rows: Sequence[Array]) -> Array:
+    """Return the number of the nearest centre of every voxel, the first of several, int64."""
+    if is_host(rows[0]):
+        at = np.empty(rows[0].size, np.int64)
+        _nearest_strips(np.stack(rows), found.n_used, found.centres, at)
+        return at
+    return _nearest(found, rows)[1]
+
+
+def _nearest(found: Centres, rows: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the squared distance to the nearest centre, and its number, of every voxel."""
+    xp = array_namespace(rows[0])
+    best = at = None
+    for k, centre in enumerate(found.centres):
+        distance = xp.zeros_like(rows[0], dtype=xp.float64)
+        for row, value in zip(rows[: found.n_used], centre, strict=False):
+            away = xp.astype(row, xp.float64) - float(value)
+            distance = distance + away * away
+        if best is None:
+            best, at = distance, xp.zeros_like(distance, dtype=xp.int64)
+            continue
+        closer = distance < best
+        best, at = xp.where(closer, distance, best), xp.where(closer, xp.full_like(at, k), at)
+    return best, at
+
+
+@compiled
+def _sweep_strips(
+    rows: NDArray[np.float32], n_used: int, centres: Matrix, counts: NDArray[np.int64], sums: Matrix
+) -> float:
+    n_columns, n = rows.shape
+    distance, best, at = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP, np.int64)
+    inertia = 0.0
+    for start in range(0, n, STRIP):
+        size = min(STRIP, n - start)
+        _nearest_of_strip(rows, start, size, n_used, centres, distance, best, at)
+        for i in range(size):
+            inertia += rounded_one(best[i])
+            counts[at[i]] += 1
+        for g in range(n_columns):
+            for i in range(size):
+                sums[at[i], g] += rounded_one(np.float64(rows[g, start + i]))
+    return inertia
+
+
+@compiled
+def _nearest_strips(rows: NDArray[np.float32], n_used: int, centres: Matrix, numbers: NDArray[np.int64]) -> None:
+    n = rows.shape[1]
+    distance, best, at = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP, np.int64)
+    for start in range(0, n, STRIP):
+        size = min(STRIP, n - start)
+        _nearest_of_strip(rows, start, size, n_used, centres, distance, best, at)
+        for i in range(size):
+            numbers[start + i] = at[i]
+
+
+@compiled
+def _nearest_of_strip(
+    rows: NDArray[np.float32],
+    start: int,
+    size: int,
+    n_used: int,
+    centres: Matrix,
+    distance: Matrix,
+    best: Matrix,
+    at: NDArray[np.int64],
+) -> None:
+    for k in range(centres.shape[0]):
+        for i in range(size):
+            distance[i] = 0.0
+        for f in range(n_used):
+            centre = centres[k, f]
+            for i in range(size):
+                away = np.float64(rows[f, start + i]) - centre
+                distance[i] += away * away
+        for i in range(size):
+            if k == 0 or distance[i] < best[i]:
+                best[i] = distance[i]
+                at[i] = k

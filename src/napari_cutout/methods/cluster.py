@@ -1,0 +1,618 @@
+"""Clusters of voxels: k-means and the Gaussian mixture, on one channel, on several, or on features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal, Unpack
+
+import numpy as np
+
+from .._array import Array, empty, is_lazy
+from .._method import Image, Labels, Mask, Objects, Range, Seldom, method, with_settings_of
+from .._monitor import stage
+from .._plan import Derived, Pass, Reduce, gathered, map_many
+from ..processing.features import FeatureNames, Scales, channels_of, feature_names
+from ..processing.filters import edges as edges_of
+from ..processing.segment import Options, highest_class, lowest_class, prepare, segment_channels
+from ._clusters import Clustering, Clusters, ColumnClusters, cluster_passes, clusters_of_levels, label_clusters
+from ._columns import HELD, MAX_KEPT, source_of
+from ._grey_levels import Cuts, classify, counting, noted
+from ._mean_field import N_ITERATIONS
+from ._mixture import Covariance
+from ._mixtures import (
+    BinMixture,
+    ColumnMixture,
+    Fitting,
+    Mixture,
+    Settings,
+    entropy_of,
+    fit_levels,
+    label_most_likely,
+    label_smoothly,
+    mixture_passes,
+    shares_of,
+)
+
+__all__ = [
+    "kmeans",
+    "gaussian_mixture",
+    "fit_kmeans",
+    "fit_gaussian_mixture",
+    "probabilities",
+    "uncertainty",
+]
+
+ALONE: FeatureNames = ("intensity",)
+"""Features of an image that is only its histogram, if it has one channel."""
+
+MAX_COMPONENTS = 64
+"""Classes that a mixture can have: a logarithm is taken of the sum of so many shares at most."""
+
+WORKING = 96.0
+"""Bytes per voxel of a block in work: columns, standardised values and densities. Measured; a test holds it."""
+
+
+def _kept(settings: Mapping[str, Any]) -> float:
+    """Return the bytes per voxel of filtered columns that are kept, in three dimensions."""
+    names = feature_names(settings["features"], settings["scales"])
+    n_filtered = sum(not name.startswith(("intensity", "position")) for name in names)
+    return 4.0 * n_filtered if n_filtered <= MAX_KEPT else 0.0
+
+
+@method("k-means", extras=("histogram", "features"), memory=_kept, working=WORKING)
+def kmeans(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    n_clusters: Annotated[int, Range(2, 64)] = 3,
+    features: FeatureNames = ALONE,
+    scales: Scales = (1.0, 3.0),
+    standardise: Annotated[bool, Seldom()] = True,
+    n_init: Annotated[int, Range(1, 100), Seldom()] = 5,
+    max_iterations: Annotated[int, Range(1, 10_000), Seldom()] = 300,
+    tolerance: Annotated[float, Range(0, 1, 1e-6), Seldom()] = 1e-6,
+    seed: Annotated[int, Range(0, 2**31 - 1), Seldom()] = 0,
+    channel_axis: int | None = None,
+    objects: Objects = "bright",
+    **options: Unpack[Options],
+) -> Labels:
+    """Sort voxels into classes as even inside as possible.
+
+    For images whose classes differ in brightness, in colour or in texture, with nothing to paint: choose how many
+    classes there are, and which features tell them apart. Classes come out of similar spread; where one is much
+    wider or rarer than another, `gaussian_mixture` fits better.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        Any real dtype. NaN is left out and becomes 0; with several channels or features infinity, too.
+    mask : array of the shape of a channel, optional
+        Where to look; voxels outside are left out and become 0.
+    n_clusters : int
+        Number of classes.
+    features : tuple of str
+        What voxels are compared by: ``"intensity"``, and what `features` makes of their neighbourhood.
+    scales : tuple of float
+        Standard deviations of the Gaussians behind features, in edges of the smallest voxel, rising.
+    standardise : bool
+        Divide every channel and feature by its own standard deviation; else all by one, so that those that vary more
+        count for more. One channel by itself is not changed by it.
+    n_init : int
+        How often to begin anew, on a sample of 65,536 voxels; the best start is taken.
+    max_iterations : int
+        Sweeps over all voxels after which to stop.
+    tolerance : float
+        Stop when the squared moves of all centres sum up to no more than this, in squared standard deviations.
+    seed : int
+        What the random numbers of the starts begin with.
+    channel_axis : int, optional
+        The axis that counts channels, which are clustered together.
+    objects : {"bright", "dark"}
+        Which class the steps after the cut work on: the brightest or the darkest.
+    **options : Options
+        Steps before and after the cut; those before are run on every channel. A voxel that they take from an object
+        goes to the next class.
+
+    Returns
+    -------
+    uint8 array of the shape of a channel, same library as `image`
+        1 to n by rising mean grey level, 0 where not classified; int32 numbers of the objects with
+        `one_per_object`. With several channels the mean grey level is that of all, each standardised.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer different voxels than clusters, every feature is constant, or a setting is out of range.
+    TypeError
+        If the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    Exact: the same labels on every device and in every tiling. One channel by itself is its histogram, and is solved
+    to the global optimum by dynamic programming, as in `multi_otsu`: no seed, no iteration. Otherwise the starts are
+    k-means++ and Lloyd's iteration on a sample that is chosen by the place of voxels alone, and Lloyd's iteration over
+    all voxels follows; a cluster that loses all its voxels begins again at the voxel of the sample that is farthest
+    from every centre. Sums are taken of values rounded to 2^-24 standard deviations, so that their order cannot show.
+    A run that stops before it has converged says so in its provenance. Memory: one channel under 1 byte per voxel
+    beyond input and output; else up to 16 filtered features are kept, 4 bytes per voxel each, and more of them are
+    made again block by block in every sweep.
+
+    References
+    ----------
+    .. [1] S. P. Lloyd, IEEE Trans. Inf. Theory 28 (1982) 129-137. DOI:10.1109/TIT.1982.1056489
+    .. [2] D. Arthur and S. Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027-1035.
+       DOI:10.5555/1283383.1283494
+    .. [3] H. Wang and M. Song, The R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cutout as nc
+    >>> nc.kmeans(np.array([[10, 12, 50], [11, 90, 52]], np.uint8)).tolist()
+    [[1, 1, 2], [1, 3, 2]]
+    """
+    fit = partial(
+        _clusters,
+        n_clusters=n_clusters,
+        features=features,
+        scales=scales,
+        together=not standardise,
+        n_init=n_init,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+        seed=seed,
+        spacing=options["spacing"],
+    )
+
+    def plan_for(prepared: Sequence[Image]) -> tuple[Reduce, Sequence[Array | None]]:
+        run = fit(prepared)
+        if run.one:
+            return Reduce(run.start, run.passes, lambda state: run.decide(state)[1], classify, "uint8"), ()
+        return Reduce(run.start, run.passes, run.decide, label_clusters, "uint8", run.width, run.n), run.others
+
+    chosen = highest_class if objects == "bright" else lowest_class
+    return segment_channels(
+        plan_for, channels_of(image, channel_axis), mask, objects=objects, options=options, choose=chosen
+    )
+
+
+@method("Gaussian mixture", extras=("histogram", "features", "probabilities"), memory=_kept, working=WORKING)
+def gaussian_mixture(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    n_components: Annotated[int, Range(2, MAX_COMPONENTS)] | Literal["auto"] = 3,
+    max_components: Annotated[int, Range(2, MAX_COMPONENTS), Seldom()] = 6,
+    features: FeatureNames = ALONE,
+    scales: Scales = (1.0, 3.0),
+    smoothness: Annotated[float, Range(0, 100, 0.5)] = 0.0,
+    covariance: Annotated[Covariance, Seldom()] = "full",
+    n_init: Annotated[int, Range(1, 100), Seldom()] = 1,
+    max_iterations: Annotated[int, Range(1, 10_000), Seldom()] = 200,
+    tolerance: Annotated[float, Range(0, 1, 1e-6), Seldom()] = 1e-5,
+    seed: Annotated[int, Range(0, 2**31 - 1), Seldom()] = 0,
+    channel_axis: int | None = None,
+    objects: Objects = "bright",
+    **options: Unpack[Options],
+) -> Labels:
+    """Sort voxels into classes of different spread and size.
+
+    Every class is a normal distribution with a width and a weight of its own, so that a narrow background beside a
+    wide range of cells, or tissues in MRI, are told apart where `kmeans` cuts half-way. `probabilities` and
+    `uncertainty` show how sure it is.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        Any real dtype. NaN is left out and becomes 0; with several channels or features infinity, too.
+    mask : array of the shape of a channel, optional
+        Where to look; voxels outside are left out and become 0.
+    n_components : int or "auto"
+        Number of classes; ``"auto"`` takes that with the smallest Bayesian information criterion.
+    max_components : int
+        The most that ``"auto"`` tries, from 1.
+    features : tuple of str
+        What voxels are compared by: ``"intensity"``, and what `features` makes of their neighbourhood.
+    scales : tuple of float
+        Standard deviations of the Gaussians behind features, in edges of the smallest voxel, rising.
+    smoothness : float
+        How much neighbours that agree count against the grey level, against salt and pepper in noisy images; 0 is
+        off, 2 to 10 are usual.
+    covariance : {"full", "tied", "diagonal", "spherical"}
+        Which shapes classes may have among channels and features: any, one for all, along the axes, round.
+    n_init : int
+        How often k-means begins anew to find the start, on a sample of 65,536 voxels.
+    max_iterations : int
+        Iterations over all voxels after which to stop.
+    tolerance : float
+        Stop when the mean log-likelihood rises by no more than this.
+    seed : int
+        What the random numbers of the starts begin with.
+    channel_axis : int, optional
+        The axis that counts channels, which are fitted together.
+    objects : {"bright", "dark"}
+        Which class the steps after the cut work on: the brightest or the darkest.
+    **options : Options
+        Steps before and after the cut; those before are run on every channel. A voxel that they take from an object
+        goes to the next class.
+
+    Returns
+    -------
+    uint8 array of the shape of a channel, same library as `image`
+        1 to n by rising mean grey level, 0 where not classified; int32 numbers of the objects with
+        `one_per_object`. With several channels the mean grey level is that of all, each standardised.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer different voxels than components, every feature is constant, or a setting is out of range.
+    TypeError
+        If the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    Exact: the same labels on every device and in every tiling. One channel by itself is its histogram: the start is
+    the optimum of k-means, and expectation and maximisation run on weighted bins. Otherwise a mixture is fitted to a
+    sample that is chosen by the place of voxels alone, and then to all voxels. Every channel and feature is
+    standardised; no component is narrower than a thousandth of a standard deviation in any direction, or than a bin of
+    the histogram, so that columns that depend on each other do no harm. For ``"auto"`` no more than 65,536 voxels are
+    counted, because neighbours are not independent. `smoothness` is the mean-field approximation of a Potts model, ten
+    rounds. A run that stops before it has converged says so in its provenance. A wide class may win on both sides of
+    a narrow one. Memory: as `kmeans`.
+
+    References
+    ----------
+    .. [1] A. P. Dempster, N. M. Laird and D. B. Rubin, J. R. Stat. Soc. B 39 (1977) 1-38.
+       DOI:10.1111/j.2517-6161.1977.tb01600.x
+    .. [2] G. Schwarz, Ann. Stat. 6 (1978) 461-464. DOI:10.1214/aos/1176344136
+    .. [3] G. Celeux, F. Forbes and N. Peyrard, Pattern Recognit. 36 (2003) 131-144.
+       DOI:10.1016/S0031-3203(02)00027-4
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cutout as nc
+    >>> nc.gaussian_mixture(np.array([[10, 12, 13], [11, 90, 52]], np.uint8), n_components=2).tolist()
+    [[1, 1, 1], [1, 2, 2]]
+    """
+    settings = Settings(n_components, max_components, covariance, n_init, max_iterations, seed, tolerance)
+    spacing = options["spacing"]
+
+    def plan_for(prepared: Sequence[Image]) -> tuple[Reduce, Sequence[Array | None]]:
+        run = _mixture(prepared, settings, features, scales, spacing)
+        if smoothness:
+            edges = edges_of(spacing, prepared[0].ndim)
+            width = tuple(w + N_ITERATIONS for w in run.width)
+            label = label_smoothly(smoothness, edges)
+            return Reduce(run.start, run.passes, run.decide, label, "uint8", width, run.n), run.others
+        if run.one:
+            return Reduce(run.start, run.passes, lambda state: _bin_cuts(run.decide(state)), classify, "uint8"), ()
+        return Reduce(run.start, run.passes, run.decide, label_most_likely, "uint8", run.width, run.n), run.others
+
+    chosen = highest_class if objects == "bright" else lowest_class
+    return segment_channels(
+        plan_for, channels_of(image, channel_axis), mask, objects=objects, options=options, choose=chosen
+    )
+
+
+@with_settings_of(kmeans)
+def fit_kmeans(image: Image, mask: Mask | None = None, **settings: Any) -> Clusters:
+    """Return the clusters that `kmeans` sorts voxels into.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        As in `kmeans`; a dask array is read now.
+    mask : array of the shape of a channel, optional
+        Where to look.
+    **settings : kmeans
+        As in `kmeans`.
+
+    Returns
+    -------
+    Clusters
+        Centres in the units of the channels and features, counts, inertia, iterations, and whether they converged.
+
+    Raises
+    ------
+    ValueError
+        As `kmeans`.
+    TypeError
+        As `kmeans`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cutout as nc
+    >>> nc.fit_kmeans(np.array([[10, 12, 50], [11, 90, 52]], np.uint8)).centres.ravel().tolist()
+    [11.0, 51.0, 90.0]
+    """
+    prepared = _prepared(image, settings)
+    run = _clusters(
+        prepared,
+        n_clusters=settings["n_clusters"],
+        features=settings["features"],
+        scales=settings["scales"],
+        together=not settings["standardise"],
+        n_init=settings["n_init"],
+        max_iterations=settings["max_iterations"],
+        tolerance=settings["tolerance"],
+        seed=settings["seed"],
+        spacing=settings["spacing"],
+    )
+    found = run.now(prepared, mask)
+    clusters: Clusters = found[0] if run.one else found.published()
+    return clusters
+
+
+@with_settings_of(gaussian_mixture)
+def fit_gaussian_mixture(image: Image, mask: Mask | None = None, **settings: Any) -> Mixture:
+    """Return the mixture that `gaussian_mixture` fits to voxels.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        As in `gaussian_mixture`; a dask array is read now.
+    mask : array of the shape of a channel, optional
+        Where to look.
+    **settings : gaussian_mixture
+        As in `gaussian_mixture`.
+
+    Returns
+    -------
+    Mixture
+        Weights, means and covariances in the units of the channels and features, log-likelihood, criterion,
+        iterations, and whether it converged.
+
+    Raises
+    ------
+    ValueError
+        As `gaussian_mixture`.
+    TypeError
+        As `gaussian_mixture`.
+    """
+    prepared = _prepared(image, settings)
+    mixture: Mixture = _mixture_of(prepared, settings).now(prepared, mask).mixture
+    return mixture
+
+
+@with_settings_of(gaussian_mixture)
+def probabilities(image: Image, mask: Mask | None = None, **settings: Any) -> Array:
+    """Return the probability of each class of `gaussian_mixture` at every voxel.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        As in `gaussian_mixture`.
+    mask : array of the shape of a channel, optional
+        Where to look; voxels outside become NaN.
+    **settings : gaussian_mixture
+        As in `gaussian_mixture`.
+
+    Returns
+    -------
+    float32 array of shape (n_components, [Z,] Y, X), same library as `image`
+        Class 1 first. They sum up to 1; NaN where `gaussian_mixture` gives 0.
+
+    Raises
+    ------
+    ValueError
+        As `gaussian_mixture`; and if the image is a dask array and `n_components` is ``"auto"``.
+    TypeError
+        As `gaussian_mixture`.
+
+    Notes
+    -----
+    Exact, with and without `smoothness`. Memory: a few blocks beyond the result, and as `gaussian_mixture`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_cutout as nc
+    >>> nc.probabilities(np.array([[10, 12, 13], [11, 90, 52]], np.uint8), n_components=2).round(2)[1].tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+    """
+    n = settings["n_components"]
+    if is_lazy(image) and n == "auto":
+        raise ValueError(
+            "n_components='auto' of a dask array is known only when it was read; call fit_gaussian_mixture first, and "
+            "give n_components=len(mixture.weights)"
+        )
+    shares, run, found, arrays = _shares(image, mask, settings)
+    if is_lazy(image):
+        from ..blockwise import lazy_map_many
+
+        return lazy_map_many(shares, arrays, n, run.width, "float32", found)
+    out = empty((len(found.mixture.weights), *arrays[0].shape), "float32", like=arrays[0])
+    stage("computing probabilities")
+    map_many(partial(shares, found), arrays, out, Derived(partial(shares, found), run.width, run.n))
+    return out
+
+
+@with_settings_of(gaussian_mixture)
+def uncertainty(image: Image, mask: Mask | None = None, **settings: Any) -> Array:
+    """Return how unsure `gaussian_mixture` is at every voxel: the entropy of its probabilities.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        As in `gaussian_mixture`.
+    mask : array of the shape of a channel, optional
+        Where to look; voxels outside become NaN.
+    **settings : gaussian_mixture
+        As in `gaussian_mixture`.
+
+    Returns
+    -------
+    float32 array of shape ([Z,] Y, X), same library as `image`
+        From 0 where one class is certain to 1 where all are as likely; NaN where `gaussian_mixture` gives 0.
+
+    Raises
+    ------
+    ValueError
+        As `gaussian_mixture`.
+    TypeError
+        As `gaussian_mixture`.
+
+    Notes
+    -----
+    Equal on all devices to the last digits of float32. Memory: a few blocks beyond the result, and as
+    `gaussian_mixture`.
+    """
+    shares, run, found, arrays = _shares(image, mask, settings)
+
+    def entropy(known: BinMixture | ColumnMixture, *blocks: Array | None) -> list[Array]:
+        return [entropy_of(shares(known, *blocks))]
+
+    if is_lazy(image):
+        from ..blockwise import lazy_map_many
+
+        return lazy_map_many(entropy, arrays, 1, run.width, "float32", found)[0]
+    out = empty((1, *arrays[0].shape), "float32", like=arrays[0])
+    stage("computing uncertainty")
+    map_many(partial(entropy, found), arrays, out, Derived(partial(entropy, found), run.width, run.n))
+    return out[0, ...]
+
+
+# What all of them share -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a model is found: passes over the whole, and a decision.
+
+    Parameters
+    ----------
+    start : object
+        The state before the first pass.
+    passes : sequence of Pass
+        What is gathered.
+    decide : callable
+        ``decide(state) -> model``.
+    others : sequence of array or None
+        What passes read behind the first channel and the mask.
+    width : tuple of int
+        Voxels that the model looks beyond a block.
+    n : int
+        About how many arrays of a block are held.
+    one : bool
+        Whether there is one column only, the grey level, so that the histogram says all.
+    """
+
+    start: Any
+    passes: Sequence[Pass]
+    decide: Callable[[Any], Any]
+    others: Sequence[Array | None]
+    width: tuple[int, ...]
+    n: int = 1
+    one: bool = False
+
+    def now(self, prepared: Sequence[Image], mask: Mask | None) -> Any:
+        """Return the model, also of dask arrays."""
+        found = self.later(prepared, mask)
+        return found.compute() if is_lazy(prepared[0]) else found
+
+    def later(self, prepared: Sequence[Image], mask: Mask | None) -> Any:
+        """Return the model, a delayed value of dask arrays."""
+        arrays = (prepared[0], mask, *self.others)
+        if is_lazy(prepared[0]):
+            from ..blockwise import decided
+
+            return decided(self.decide, self.start, self.passes, *arrays)
+        return self.decide(gathered(self.start, self.passes, *arrays))
+
+
+def _is_one(channels: Sequence[Image], features: Sequence[str]) -> bool:
+    return len(channels) == 1 and tuple(features) == ALONE
+
+
+def _clusters(
+    channels: Sequence[Image],
+    *,
+    n_clusters: int,
+    features: Any,
+    scales: Any,
+    together: bool,
+    n_init: int,
+    max_iterations: int,
+    tolerance: float,
+    seed: int,
+    spacing: Sequence[float] | None,
+) -> _Run:
+    """Return how clusters are found: on the histogram of one channel, else on columns."""
+    if _is_one(channels, features):
+        start, passes = counting(channels[0])
+
+        def decide(bins: Any) -> tuple[Clusters, Cuts]:
+            found, cuts = clusters_of_levels(noted(bins.histogram()), n_clusters)
+            found.noted(cuts)
+            return found, cuts
+
+        return _Run(start, passes, decide, (), (0,) * channels[0].ndim, one=True)
+    source, others = source_of(channels, features, scales, spacing)
+    state = Clustering(source, n_clusters, n_init, max_iterations, seed, tolerance, together)
+    return _Run(state, cluster_passes(source), ColumnClusters.of, others, source.width, max(HELD, source.n_columns))
+
+
+def _mixture(
+    channels: Sequence[Image], settings: Settings, features: Any, scales: Any, spacing: Sequence[float] | None
+) -> _Run:
+    """Return how a mixture is found: on the histogram of one channel, else on columns."""
+    if _is_one(channels, features):
+        start, passes = counting(channels[0])
+
+        def decide(bins: Any) -> BinMixture:
+            return fit_levels(noted(bins.histogram()), settings)
+
+        return _Run(start, passes, decide, (), (0,) * channels[0].ndim, HELD, one=True)
+    source, others = source_of(channels, features, scales, spacing)
+    return _Run(
+        Fitting(source, settings),
+        mixture_passes(source),
+        ColumnMixture.of,
+        others,
+        source.width,
+        max(HELD, source.n_columns),
+    )
+
+
+def _mixture_of(prepared: Sequence[Image], settings: Mapping[str, Any]) -> _Run:
+    kept = Settings(
+        settings["n_components"],
+        settings["max_components"],
+        settings["covariance"],
+        settings["n_init"],
+        settings["max_iterations"],
+        settings["seed"],
+        settings["tolerance"],
+    )
+    return _mixture(prepared, kept, settings["features"], settings["scales"], settings["spacing"])
+
+
+def _prepared(image: Image, settings: Mapping[str, Any]) -> list[Image]:
+    return [prepare(c, settings["objects"], settings) for c in channels_of(image, settings["channel_axis"])]
+
+
+def _shares(
+    image: Image, mask: Mask | None, settings: Mapping[str, Any]
+) -> tuple[Callable[..., list[Array]], _Run, Any, list[Array]]:
+    """Return what makes probabilities of a block, how the mixture is found, the mixture, and what blocks are cut of."""
+    prepared = _prepared(image, settings)
+    run = _mixture_of(prepared, settings)
+    strength = settings["smoothness"]
+    if strength:
+        run = _Run(
+            run.start, run.passes, run.decide, run.others, tuple(w + N_ITERATIONS for w in run.width), run.n, run.one
+        )
+    edges = edges_of(settings["spacing"], prepared[0].ndim)
+
+    def shares(found: BinMixture | ColumnMixture, *blocks: Array | None) -> list[Array]:
+        return shares_of(found, strength, edges, *blocks)
+
+    return shares, run, run.later(prepared, mask), [prepared[0], mask, *run.others]
+
+
+def _bin_cuts(found: BinMixture) -> Cuts:
+    return Cuts.of_bins(found.edges, found.classes.astype(np.uint8))
