@@ -13,9 +13,10 @@ from typing import Annotated
 
 import numpy as np
 
-from .._array import Array, array_namespace, dtype_name, from_numpy, ndimage
+from .._array import Array, array_namespace, dtype_name, from_numpy, is_host, ndimage
 from .._method import Image, Range, check_image, check_spacing
 from .._plan import Halo, run_plan
+from ._weighted_means import weighted_means_on_host
 
 __all__ = ["gaussian", "gradient_magnitude", "median", "subtract_background", "grey"]
 
@@ -358,6 +359,9 @@ def _normalised_means(grey_levels: Array, missing: Array, weights: list[list[flo
 
 
 def _means(array: Array, weights: list[list[float]]) -> Array:
+    if is_host(array):
+        return weighted_means_on_host(array, weights)
+
     def line(padded: Array, reach: int, axis: int) -> Array:
         n = padded.shape[axis] - 2 * reach
         side = weights[axis]
