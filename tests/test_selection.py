@@ -213,6 +213,17 @@ def test_a_region_alone_stays_lazy_until_it_is_run(movie: np.ndarray) -> None:
     assert result.provenance["tiling"] == "blocks"
 
 
+@pytest.mark.parametrize("selection", [None, Selection("zyx", box=((0, 3), (4, 20), (4, 20)))], ids=["whole", "region"])
+@pytest.mark.parametrize("lazy", ["image", "mask"])
+def test_arrays_in_memory_run_beside_those_that_are_not(
+    movie: np.ndarray, lazy: str, selection: Selection | None
+) -> None:
+    arrays = {"image": movie[:, 0], "mask": movie[:, 1] % 2 > 0}
+    recipe = Recipe([Step("threshold", {"sigma": 1.0}, {"mask": "mask"})], selection)
+    held = {**arrays, lazy: da.from_array(arrays[lazy], chunks=(1, 7, 8))}
+    np.testing.assert_array_equal(nc.execute(recipe, held).labels, nc.execute(recipe, arrays).labels)
+
+
 def test_a_zarr_array_runs_whole_too(movie: np.ndarray) -> None:
     result = nc.execute(Recipe([Step("threshold")]), {"image": zarr.array(movie[:, 0])})
     np.testing.assert_array_equal(result.labels, nc.threshold(movie[:, 0]))

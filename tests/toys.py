@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout._array import array_namespace
 from napari_cutout._method import Image, Items, Labels, Mask, Range, method
 from napari_cutout._plan import Pass, Reduce, run_plan
 from napari_cutout.processing.segment import Options, tidy
 
-__all__ = ["channel_methods", "strongest", "strongest_by_hand", "wordy"]
+__all__ = ["above_hundred", "channel_methods", "strongest", "strongest_by_hand", "wordy"]
 
 
 @method("Toy channels", working=20.0)
@@ -51,14 +52,36 @@ def strongest(
     def label(most: tuple[float, ...], *blocks: Any) -> Any:
         *parts, inside = blocks
         xp = array_namespace(parts[0])
-        ratios = xp.stack([part / m for part, m in zip(parts, most, strict=True)])
+        ratios = xp.stack([part / max(m, 1.0) for part, m in zip(parts, most, strict=True)])
         found = xp.astype(xp.argmax(ratios, axis=0) + 1, xp.uint8)
         return found if inside is None else xp.where(inside != 0, found, xp.zeros_like(found))
 
     sweep = Pass(
         chunk, lambda a, b: tuple(map(max, a, b)), lambda _, found: found, lambda _: True, "looking for maxima"
     )
-    return tidy(run_plan(Reduce((), [sweep], lambda most: most, label, "uint8"), *planes, mask), options)
+    width, n = (0,) * planes[0].ndim, len(planes)  # blocks are the smaller, the more channels there are
+    return tidy(run_plan(Reduce((), [sweep], lambda most: most, label, "uint8", width, n), *planes, mask), options)
+
+
+@method("Toy channels")
+def above_hundred(image: Image, mask: Mask | None = None, **options: Unpack[Options]) -> Labels:
+    """Cut one channel at 100.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X)
+        Any image.
+    mask : array of the shape of `image`, optional
+        Where to look.
+    **options : Options
+        Steps before and after the cut.
+
+    Returns
+    -------
+    uint8 array of the shape of `image`
+        1 above 100, else 0.
+    """
+    return nc.threshold_at(image, mask, value=100.0, **options)
 
 
 @method("Toy words")
@@ -102,7 +125,8 @@ def strongest_by_hand(channels: NDArray[Any]) -> NDArray[Any]:
 def channel_methods() -> Iterator[None]:
     """Put the methods into the catalog, as a module of their own would."""
     module: Any = types.ModuleType("napari_cutout.methods.toys_with_channels")
-    module.__all__, module.strongest, module.wordy = ["strongest", "wordy"], strongest, wordy
+    module.__all__ = ["strongest", "above_hundred", "wordy"]
+    module.strongest, module.above_hundred, module.wordy = strongest, above_hundred, wordy
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module.__name__, module)
         patch.setattr(catalog, "MODULES", (*catalog.MODULES, "methods.toys_with_channels"))

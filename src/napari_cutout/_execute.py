@@ -191,7 +191,7 @@ class _Run:
         """Return the labels in host memory, and what each step did."""
         selection = self.recipe.selection
         if selection is None:
-            held = {name: _placed(a, used) for name, a in self.inputs.items()}
+            held = _alike({name: _placed(a, used) for name, a in self.inputs.items()})
             return self._steps(held, self.on_progress)
         shape = tuple(self.inputs[self.recipe.source].shape)
         parts, bounds = selection.parts(shape), selection.bounds(shape)
@@ -215,7 +215,7 @@ class _Run:
         held = {name: selection.cut(a, parts[number]) for name, a in self.inputs.items()}
         if selection.each:  # a part is small, and statistics that are shared need it in memory
             held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
-        held = {name: _placed(a, used) for name, a in held.items()}
+        held = _alike({name: _placed(a, used) for name, a in held.items()})
         try:
             return self._steps(held, _of_part(self.on_progress, number, len(parts)))
         except ValueError as error:
@@ -260,6 +260,16 @@ class _Run:
 def _placed(array: Array, used: Literal["cpu", "gpu"]) -> Array:
     """Bring an array to the device, also one that is a Zarr array still."""
     return _device.place(array if is_lazy(array) or not hasattr(array, "chunks") else to_numpy(array), used)
+
+
+def _alike(held: dict[str, Array]) -> dict[str, Array]:
+    """Make host arrays lazy beside lazy ones, such as a mask in memory beside an image on disk."""
+    lazy = [name for name, array in held.items() if is_lazy(array)]
+    if not lazy or len(lazy) == len(held):
+        return held
+    from dask.array import from_array
+
+    return {name: array if name in lazy else from_array(array) for name, array in held.items()}
 
 
 def _of_part(

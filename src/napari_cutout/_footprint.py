@@ -69,7 +69,7 @@ def footprint(
         read, itemsize = read + 4.0, 4
     per_voxel = max(_bytes_per_voxel(step, itemsize, n_seen) for step in recipe.steps)
     kept = sum(_label_bytes(step) for step in recipe.steps[:-1])
-    working = n_seen * max(_working(step) for step in recipe.steps)
+    working = max(_working(step) for step in recipe.steps)  # of more channels, blocks have fewer voxels
     blocks = working * min(BLOCK_VOXELS * n_threads(), n_part)
     copied = sum(others) * math.prod(image) // n_channels  # whole, whatever is selected
     label = _label_bytes(recipe.steps[-1])
