@@ -461,9 +461,12 @@ def test_an_entry_that_is_not_finite_has_no_eigenvalues(
 
 
 @pytest.mark.parametrize("n_entries", [3, 6])
-def test_eigenvalues_on_every_library(n_entries: int, to_library: Callable[[Any], Any]) -> None:
+def test_eigenvalues_on_every_library_and_in_pieces(
+    n_entries: int, to_library: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     upper = np.random.default_rng(0).standard_normal((n_entries, 7, 6, 5)).astype(np.float32)
     upper[:, 0] = 0
     expected = symmetric_eigenvalues(list(upper))
+    monkeypatch.setattr(_eigenvalues, "PIECE", 99)
     for found, wanted in zip(symmetric_eigenvalues([to_library(e) for e in upper]), expected, strict=True):
         np.testing.assert_array_equal(to_numpy(found), wanted)

@@ -13,11 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, contiguous, dtype_name, is_host
+from .._array import Array, array_namespace, contiguous, is_host
 from .._compiled import compiled
+from .._plan import blocks_of
 
 TINY = 2.0**-1000
 """Matrices of no larger entries have eigenvalues of 0: their scale has no reciprocal."""
+
+PIECE = 1 << 22
+"""Matrices that array operations take at a time: enough to hide launches; 15 arrays of float64 are half a gigabyte."""
 
 ROOT3 = math.sqrt(3)
 LEAST = ROOT3 / 2
@@ -41,8 +45,7 @@ def symmetric_eigenvalues(upper: Sequence[Array]) -> list[Array]:
     -----
     Exact: computed in float64 in a fixed order, the same bits on every device. They differ from the true eigenvalues
     by up to 5e-8 of the largest entry (two that nearly agree lose half of their digits, as in every closed form), which
-    is the rounding of float32. Memory: on the host none beyond the result for 3 x 3; elsewhere about 15 arrays of
-    float64.
+    is the rounding of float32. Memory beyond the result: on the host none for 3 x 3, elsewhere half a gigabyte.
     """
     first = upper[0]
     if len(upper) == 6 and is_host(first):
@@ -50,10 +53,18 @@ def symmetric_eigenvalues(upper: Sequence[Array]) -> list[Array]:
         found = np.empty((3, first.size), first.dtype)
         eigenvalues_3(zz, zy, zx, yy, yx, xx, found)
         return [row.reshape(first.shape) for row in found]
-    xp, of_the_shape = array_namespace(first), _of_2 if len(upper) == 3 else _of_3
+    xp = array_namespace(first)
+    flat = [xp.reshape(entry, (-1,)) for entry in upper]
+    pieces = [_in_float64([entry[piece] for entry in flat]) for (piece,) in blocks_of(flat[0], PIECE)]
+    return [xp.reshape(xp.concat(column), first.shape) for column in zip(*pieces, strict=True)]
+
+
+def _in_float64(upper: Sequence[Array]) -> list[Array]:
+    """Return what `symmetric_eigenvalues` does, by array operations."""
+    xp, of_the_shape = array_namespace(upper[0]), _of_2 if len(upper) == 3 else _of_3
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         scale, entries = _scaled([xp.astype(entry, xp.float64) for entry in upper])
-        return [xp.astype(root * scale, getattr(xp, dtype_name(first))) for root in of_the_shape(*entries)]
+        return [xp.astype(root * scale, upper[0].dtype) for root in of_the_shape(*entries)]
 
 
 def _scaled(entries: Sequence[Array]) -> tuple[Array, list[Array]]:

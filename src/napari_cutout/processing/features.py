@@ -40,9 +40,6 @@ REACH: dict[FeatureName, tuple[int, int]] = {
 }  # fmt: skip
 """How far a feature sees: so many Gaussians one after another, and so many voxels beyond them."""
 
-HELD = 2
-"""Blocks are that much smaller than those of a filter, for the arrays of float64 that eigenvalues take."""
-
 
 @dataclass(frozen=True, slots=True)
 class Bank:
@@ -314,7 +311,7 @@ def features(
         return lazy_map_many(made, [*channels, *positions], n_columns, bank.width, "float32")
     out = empty((n_columns, *first.shape), "float32", like=first)
     stage("computing features")
-    map_many(made, [*channels, *positions], out, Derived(bank, bank.width, HELD))
+    map_many(made, [*channels, *positions], out, Derived(bank, bank.width))
     return out
 
 
