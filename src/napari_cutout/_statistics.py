@@ -7,7 +7,6 @@ what several frames that share one threshold do. A method never knows: its plan 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -100,15 +99,12 @@ def alone() -> Iterator[None]:
 def swept(start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
     """Return the state after all sweeps over the arrays at hand."""
     state = start
-    for sweep in repeated(sweeps):
-        if sweep.needed(state):
+    for sweep in sweeps:
+        for _ in range(sweep.most):
+            if not sweep.needed(state):
+                break
             state = sweep.finish(state, summary(sweep, state))
     return state
-
-
-def repeated(sweeps: Sequence[Any]) -> Iterator[Any]:
-    """Yield every sweep as often as it may run."""
-    return itertools.chain.from_iterable(itertools.repeat(sweep, sweep.most) for sweep in sweeps)
 
 
 @dataclass(slots=True)
@@ -187,14 +183,15 @@ class _Pooling:
     key: Key = ()
     at: Any = None
     sweep: Any = None
-    waiting: Iterator[Any] = field(default_factory=lambda: iter(()))
+    waiting: list[Any] = field(default_factory=list)
+    n_runs: int = 0
 
     def state(self, key: Key, start: Any, sweeps: Sequence[Any], summary: Callable[[Any, Any], Any]) -> Any:
         """Return what is known of all parts, or sweep over this one and raise."""
         if key in self.states:
             return self.states[key]
         if key != self.key:
-            self.key, self.at, self.waiting = key, start, repeated(sweeps)
+            self.key, self.at, self.waiting = key, start, list(sweeps)
             self._next()
             if key in self.states:
                 return self.states[key]
@@ -206,10 +203,13 @@ class _Pooling:
         self._next()
 
     def _next(self) -> None:
-        for sweep in self.waiting:
-            if sweep.needed(self.at):
-                self.sweep = sweep
+        while self.waiting:
+            self.sweep = self.waiting[0]
+            if self.n_runs < self.sweep.most and self.sweep.needed(self.at):
+                self.n_runs += 1
                 return
+            self.waiting.pop(0)
+            self.n_runs = 0
         self.states[self.key] = self.at
 
     def reaches(self, width: Sequence[int]) -> None:

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _statistics
-from .._arithmetic import of_quanta, quanta, rounded
+from .._arithmetic import of_quanta, quanta, rounded, rounded_one
 from .._array import Array, array_namespace, dtype_name, empty, is_host, is_lazy, to_numpy
+from .._compiled import compiled
 from .._monitor import stage
 from .._plan import Derived, Pass, map_many
 from ..processing.features import Bank, bank_of, coordinates
-from ._grey_levels import NOTHING_FINITE
+from ._grey_levels import NOTHING_FINITE, host_block
+from ._lloyd import Rows
 
 Values = NDArray[np.float64]
 
@@ -39,6 +41,9 @@ NARROW = 2.0**-10
 
 LEAST = 2.0**-20
 """The smallest standard deviation that is told from 0 at first, as a share of the range."""
+
+PLACES = 128
+"""Numbers that are added up beside each other."""
 
 _STEPS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 _MIX = (0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
@@ -251,11 +256,11 @@ class Standard:
         used = self.order[: self.n_used]
         return [name for g, name in enumerate(self.source.bank.columns) if g not in used]
 
-    def rows(self, mask: Array | None, columns: Sequence[Array]) -> list[Array]:
+    def rows(self, mask: Array | None, columns: Sequence[Array]) -> Rows:
         """Return the standardised values of the voxels that count, a flat float32 array for each column."""
         return rows_of([columns[g] for g in self.order], self.mean, self.factors, counted(mask, columns))
 
-    def all_rows(self, columns: Sequence[Array]) -> list[Array]:
+    def all_rows(self, columns: Sequence[Array]) -> Rows:
         """Return those of all voxels; where a column is not finite they mean nothing."""
         return rows_of([columns[g] for g in self.order], self.mean, self.factors, None)
 
@@ -290,16 +295,33 @@ class Standard:
         return found
 
 
-def rows_of(columns: Sequence[Array], mean: Values, factors: Values, keep: Array | None) -> list[Array]:
+def rows_of(columns: Sequence[Array], mean: Values, factors: Values, keep: Array | None) -> Rows:
     """Return ``(column - mean) * factor`` where `keep` says, flat float32 arrays in scan order."""
+    if is_host(columns[0]):
+        return _host_rows(columns, mean, factors, keep)
     rows = []
     for column, middle, factor in zip(columns, mean, factors, strict=True):
         xp = array_namespace(column)
         values = xp.reshape(column, (-1,)) if keep is None else column[keep]
-        with np.errstate(over="ignore", invalid="ignore"):
-            centred = (xp.astype(values, xp.float64) - float(middle)) * float(factor)
-            rows.append(xp.astype(centred, xp.float32))
+        rows.append(xp.astype((xp.astype(values, xp.float64) - float(middle)) * float(factor), xp.float32))
     return rows
+
+
+def _host_rows(
+    columns: Sequence[NDArray[Any]], mean: Values, factors: Values, keep: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """Do what the array-namespace lines of `rows_of` do, without temporaries."""
+    n = columns[0].size if keep is None else int(np.count_nonzero(keep))
+    rows = np.empty((len(columns), n), np.float32)
+    for row, column, middle, factor in zip(rows, columns, mean, factors, strict=True):
+        _standardise(host_block(column if keep is None else column[keep]), middle, factor, row)
+    return rows
+
+
+@compiled
+def _standardise(values: NDArray[Any], middle: float, factor: float, row: NDArray[np.float32]) -> None:
+    for i in range(values.size):
+        row[i] = np.float32((np.float64(values[i]) - middle) * factor)
 
 
 def counted(mask: Array | None, columns: Sequence[Array]) -> Array | None:
@@ -340,14 +362,29 @@ def _ranged(found: tuple[int, Values, Values] | None) -> Scaling:
     return Scaling(*found)
 
 
-def _moments(rows: Sequence[Array]) -> NDArray[np.object_]:
+def _moments(rows: Rows) -> NDArray[np.object_]:
     """Return the exact sums of values and squares of every column, in quanta."""
     sums = np.zeros((2, len(rows)))
     for g, row in enumerate(rows):
+        if is_host(row):
+            sums[:, g] = _sums_of(row)
+            continue
         xp = array_namespace(row)
         values = xp.astype(row, xp.float64)
         sums[0, g], sums[1, g] = (float(xp.sum(rounded(v))) for v in (values, values * values))
     return quanta(sums)
+
+
+@compiled
+def _sums_of(row: NDArray[np.float32]) -> tuple[float, float]:
+    """Add up in several places, so that no addition waits for the one before."""
+    first, second = np.zeros(PLACES), np.zeros(PLACES)
+    for start in range(0, row.size, PLACES):
+        for i in range(min(PLACES, row.size - start)):
+            value = np.float64(row[start + i])
+            first[i] += rounded_one(value)
+            second[i] += rounded_one(value * value)
+    return first.sum(), second.sum()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -382,14 +419,33 @@ def inverse(lengths: Values) -> Values:
 
 def _sampled(at: Sequence[Array], n: int) -> Array:
     """Choose about `SAMPLE` of n voxels by a hash of their place, the same ones however the image is cut."""
+    limit = min(SAMPLE * 2**32 // n, 2**32)
+    if is_host(at[0]):
+        lines = [np.moveaxis(index, axis, 0).reshape(index.shape[axis], -1)[:, 0] for axis, index in enumerate(at)]
+        parts = [line.astype(np.uint64) * np.uint64(step) for line, step in zip(reversed(lines), _STEPS, strict=False)]
+        outer = parts[1] if len(parts) == 2 else (parts[2][:, None] + parts[1]).ravel()
+        return _chosen(outer, parts[0], np.uint64(limit)).reshape(at[0].shape)
     xp = array_namespace(at[0])
     number = xp.zeros_like(at[0], dtype=xp.uint64)
     for index, step in zip(reversed(at), _STEPS, strict=False):
         number = number + xp.astype(index, xp.uint64) * step
     for factor in _MIX:
         number = (number ^ (number >> 32)) * factor
-    limit = min(SAMPLE * 2**32 // n, 2**32)
     return xp.astype(number >> 32, xp.int64) < limit
+
+
+@compiled
+def _chosen(outer: NDArray[np.uint64], inner: NDArray[np.uint64], limit: np.uint64) -> NDArray[np.bool_]:
+    """Do what the array-namespace lines of `_sampled` do, a row of voxels at a time."""
+    half, first, second = np.uint64(32), np.uint64(_MIX[0]), np.uint64(_MIX[1])
+    found = np.empty((outer.size, inner.size), np.bool_)
+    for j in range(outer.size):
+        for i in range(inner.size):
+            number = outer[j] + inner[i]
+            number = (number ^ (number >> half)) * first
+            number = (number ^ (number >> half)) * second
+            found[j, i] = (number >> half) < limit
+    return found
 
 
 def _measured(scaling: Scaling, found: _Measured) -> Scaling:

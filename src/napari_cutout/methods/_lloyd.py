@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from .._array import Array, array_namespace, is_host, to_numpy
 from .._compiled import compiled
 
 Matrix = NDArray[np.float64]
+
+Rows = Sequence[Array] | NDArray[np.floating[Any]]
+"""A flat array of standardised values for every column; one matrix of them where they are in host memory."""
 
 STRIP = 128
 """Voxels that a compiled loop takes at a time: their distances stay in the cache."""
@@ -76,7 +80,7 @@ class Centres:
     converged: bool = False
 
 
-def sweep(found: Centres, rows: Sequence[Array]) -> Sums:
+def sweep(found: Centres, rows: Rows) -> Sums:
     """Assign voxels to their nearest centre, the first of several, and add them up.
 
     Parameters
@@ -93,7 +97,7 @@ def sweep(found: Centres, rows: Sequence[Array]) -> Sums:
     """
     if is_host(rows[0]):
         counts, sums = np.zeros(len(found.centres), np.int64), np.zeros(found.centres.shape)
-        inertia = _sweep_strips(np.stack(rows), found.n_used, found.centres, counts, sums)
+        inertia = _sweep_strips(np.asarray(rows), found.n_used, found.centres, counts, sums)
         return Sums(counts, quanta(sums), int(quanta(inertia)))
     xp = array_namespace(rows[0])
     best, at = _nearest(found, rows)
@@ -134,7 +138,7 @@ def moved(found: Centres, sums: Sums, tolerance: float, sample: NDArray[np.float
     if len(empty):
         kept = replace(found, centres=np.delete(centres, empty, axis=0))
         for k in empty:
-            far = int(np.argmax(_nearest(kept, list(sample))[0]))
+            far = int(np.argmax(_nearest(kept, sample)[0]))
             centres[k] = sample[:, far]
             kept = replace(kept, centres=np.vstack([kept.centres, centres[k]]))
     shift = float(np.sum((centres - found.centres)[:, : found.n_used] ** 2))
@@ -183,7 +187,7 @@ def started(
         chosen = _spread(sample[:n_used].astype(np.float64), n_clusters, random)
         found = Centres(sample[:, chosen].T.astype(np.float64), n_used, np.zeros(n_clusters, np.int64))
         while not found.converged and found.n_iterations < MAX_SAMPLE_ITERATIONS:
-            found = moved(found, sweep(found, list(sample)), tolerance, sample)
+            found = moved(found, sweep(found, sample), tolerance, sample)
         if best is None or found.inertia < best.inertia:
             best = found
     assert best is not None
@@ -217,16 +221,16 @@ def _squared_distances(used: Matrix, point: Matrix) -> Matrix:
     return total
 
 
-def nearest(found: Centres, rows: Sequence[Array]) -> Array:
+def nearest(found: Centres, rows: Rows) -> Array:
     """Return the number of the nearest centre of every voxel, the first of several, int64."""
     if is_host(rows[0]):
         at = np.empty(rows[0].size, np.int64)
-        _nearest_strips(np.stack(rows), found.n_used, found.centres, at)
+        _nearest_strips(np.asarray(rows), found.n_used, found.centres, at)
         return at
     return _nearest(found, rows)[1]
 
 
-def _nearest(found: Centres, rows: Sequence[Array]) -> tuple[Array, Array]:
+def _nearest(found: Centres, rows: Rows) -> tuple[Array, Array]:
     """Return the squared distance to the nearest centre, and its number, of every voxel."""
     xp = array_namespace(rows[0])
     best = at = None

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._array import Array, array_namespace
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, is_host
+from .._compiled import compiled
 from ..processing.filters import along
 from ._mixture import posteriors
 
@@ -62,6 +66,10 @@ def _where(known: Array, share: Array) -> Array:
 def _from_neighbours(share: Array, factors: Sequence[float]) -> Array:
     """Add up the probabilities of the two neighbours along every axis, each times the factor of the axis."""
     xp = array_namespace(share)
+    if is_host(share):
+        total = np.empty(share.shape)
+        _add_neighbours(_in_3d(share), np.asarray((0.0,) * (3 - share.ndim) + tuple(factors)), _in_3d(total))
+        return total
     total = xp.zeros_like(share)
     for axis, factor in enumerate(factors):
         n = share.shape[axis]
@@ -72,3 +80,25 @@ def _from_neighbours(share: Array, factors: Sequence[float]) -> Array:
         after = xp.concat([along(share, axis, 1, n), nothing], axis=axis)
         total = total + (before + after) * factor
     return total
+
+
+def _in_3d(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    return array.reshape((1,) * (3 - array.ndim) + array.shape)
+
+
+@compiled
+def _add_neighbours(share: NDArray[np.float64], factors: NDArray[np.float64], total: NDArray[np.float64]) -> None:
+    """Do what the array-namespace lines of `_from_neighbours` do; an axis of length 1 adds 0."""
+    nz, ny, nx = share.shape
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                above = share[z - 1, y, x] if z > 0 else 0.0
+                below = share[z + 1, y, x] if z < nz - 1 else 0.0
+                found = (above + below) * factors[0]
+                above = share[z, y - 1, x] if y > 0 else 0.0
+                below = share[z, y + 1, x] if y < ny - 1 else 0.0
+                found += (above + below) * factors[1]
+                above = share[z, y, x - 1] if x > 0 else 0.0
+                below = share[z, y, x + 1] if x < nx - 1 else 0.0
+                total[z, y, x] = found + (above + below) * factors[2]

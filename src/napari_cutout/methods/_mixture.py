@@ -27,6 +27,7 @@ from .._arithmetic import (
 )
 from .._array import Array, array_namespace, is_host
 from .._compiled import compiled
+from ._lloyd import Rows
 
 Matrix = NDArray[np.float64]
 
@@ -142,7 +143,7 @@ class Components:
         return log_height, np.ascontiguousarray(np.triu(factors))
 
 
-def expected(found: Components, rows: Sequence[Array], weights: Matrix | None = None) -> Sums:
+def expected(found: Components, rows: Rows, weights: Matrix | None = None) -> Sums:
     """Weigh voxels by their posterior probabilities and add them up.
 
     Parameters
@@ -164,7 +165,7 @@ def expected(found: Components, rows: Sequence[Array], weights: Matrix | None = 
     log_height, factors = found.whitening()
     if is_host(rows[0]):
         often = np.zeros(0) if weights is None else weights
-        matrix = np.stack(rows)
+        matrix = np.asarray(rows)
         total = _expect_strips(
             matrix, often, log_height, found.means, factors, found.upright, POWERS, counts, firsts, seconds
         )
@@ -186,7 +187,7 @@ def _sum(values: Array) -> float:
     return float(array_namespace(values).sum(values))
 
 
-def log_densities(found: Components, rows: Sequence[Array]) -> list[Array]:
+def log_densities(found: Components, rows: Rows) -> list[Array]:
     """Return the logarithm of each component's weighted density, float64 arrays of the shape of the rows."""
     xp = array_namespace(rows[0])
     log_height, factors = found.whitening()
@@ -208,6 +209,11 @@ def posteriors(log_weights: Sequence[Array]) -> tuple[list[Array], Array]:
 
     The largest is taken away first, so that none overflows.
     """
+    if is_host(log_weights[0]):
+        stacked = np.stack(log_weights)
+        log_density = np.empty(stacked.shape[1:])
+        _shares_strips(stacked.reshape(len(stacked), -1), POWERS, log_density.reshape(-1))
+        return list(stacked), log_density
     xp = array_namespace(log_weights[0])
     largest = log_weights[0]
     for more in log_weights[1:]:
@@ -230,13 +236,13 @@ def largest_of(numbers: Sequence[Array]) -> Array:
     return at
 
 
-def most_likely(found: Components, rows: Sequence[Array]) -> Array:
+def most_likely(found: Components, rows: Rows) -> Array:
     """Return the most likely component of every voxel, the first of several, int64."""
     if not is_host(rows[0]):
         return largest_of(log_densities(found, rows))
     log_height, factors = found.whitening()
     at = np.empty(rows[0].size, np.int64)
-    _likely_strips(np.stack(rows), log_height, found.means, factors, found.upright, at)
+    _likely_strips(np.asarray(rows), log_height, found.means, factors, found.upright, at)
     return at
 
 
@@ -304,7 +310,7 @@ def _allowed(spread: Matrix, counts: Matrix, found: Components) -> Matrix:
 
 def from_clusters(
     numbers: NDArray[np.int64],
-    rows: Sequence[NDArray[Any]],
+    rows: Rows,
     n_clusters: int,
     n_used: int,
     kind: Covariance,
@@ -351,7 +357,7 @@ def from_clusters(
 
 def settled(
     found: Components,
-    rows: Sequence[NDArray[Any]],
+    rows: Rows,
     *,
     tolerance: float,
     max_iterations: int,
@@ -425,6 +431,17 @@ def _shares_of_strip(
         density = densities[k]
         for i in range(size):
             density[i] *= total[i]
+
+
+@compiled
+def _shares_strips(densities: Matrix, powers: Matrix, log_density: Matrix) -> None:
+    n_components, n = densities.shape
+    strip, largest, total = np.empty((n_components, STRIP)), np.empty(STRIP), np.empty(STRIP)
+    for start in range(0, n, STRIP):
+        size = min(STRIP, n - start)
+        strip[:, :size] = densities[:, start : start + size]
+        _shares_of_strip(strip, size, powers, largest, total, log_density[start : start + size])
+        densities[:, start : start + size] = strip[:, :size]
 
 
 @compiled

@@ -202,7 +202,7 @@ def fit_levels(histogram: Histogram, settings: Settings) -> BinMixture:
     coarse = [_on_coarse_bins(occupied, values, counts, k, settings, floor) for k in few]
     start = replace(best_of(coarse, n), log_likelihood=-math.inf, n_iterations=0, converged=False)
     found = settled(
-        start, [values], tolerance=settings.tolerance, max_iterations=settings.max_iterations, weights=counts
+        start, values[None], tolerance=settings.tolerance, max_iterations=settings.max_iterations, weights=counts
     )
     return _published(found, occupied, values, mean, deviation, n)
 
@@ -229,7 +229,7 @@ def _on_coarse_bins(
         cluster = np.searchsorted(np.asarray(cuts.thresholds), occupied.edges, side="left")
     start = from_clusters(cluster, [values], n_components, 1, settings.kind, floor=floor, weights=counts)
     return settled(
-        start, [middles], tolerance=settings.tolerance / 10, max_iterations=MAX_EARLY_ITERATIONS, weights=weights
+        start, middles[None], tolerance=settings.tolerance / 10, max_iterations=MAX_EARLY_ITERATIONS, weights=weights
     )
 
 
@@ -293,7 +293,7 @@ class Fitting:
 
     def _started(self, sample: NDArray[np.float32], n_used: int, n_components: int) -> Components:
         """Fit to the sample, from its best clusters."""
-        settings, rows = self.settings, list(sample)
+        settings, rows = self.settings, sample
         numbers = np.zeros(sample.shape[1], np.int64)
         if n_components > 1:
             centres = started(

@@ -83,7 +83,7 @@ class Bank:
         """Voxels that the neighbourhood reaches along each axis."""
         reaches = [tuple(len(w) - 1 for w in self._weights(scale)) for scale in self.scales]
         seen = [REACH[name] for name in self.names]
-        return tuple(max(g * r[a] + d for r in reaches for g, d in seen) for a in range(self.ndim))
+        return tuple(max((g * r[a] + d for r in reaches for g, d in seen), default=0) for a in range(self.ndim))
 
     def __call__(self, blocks: Sequence[Array], positions: Sequence[Array] = ()) -> list[Array]:
         """Return all columns of a block.
@@ -226,7 +226,7 @@ def channels_of(image: Array, channel_axis: int | None) -> list[Array]:
     if channel_axis is None:
         return [image]
     before = (slice(None),) * channel_axis
-    return [image[(*before, channel)] for channel in range(image.shape[channel_axis])]
+    return [image[(*before, channel, ...)] for channel in range(image.shape[channel_axis])]
 
 
 def features(
