@@ -529,7 +529,7 @@ SENTENCES = {
         ("set one_per_object=True, or use 'cpu'", "set --one-per-object, or give --device cpu"),
         ("give it as `ignore` or `xyz`", "give it as --ignore or `xyz`"),
         ("there is no file 'channel=0 mean.tif'", "there is no file 'channel=0 mean.tif'"),
-        ("Otsu's seed=3 of a=5", "Otsu's seed=3 of a=5"),
+        ("Otsu's even=3 of a=5", "Otsu's even=3 of a=5"),
         ("or channel_axis=-1 for all of them", "or --axes yxc for all of them"),
         ("has channel_axis=0; leave channel_axis out", "has channel_axis=0; leave channel_axis out"),
     ],
