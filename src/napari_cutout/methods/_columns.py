@@ -7,6 +7,7 @@ made once and kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,10 +23,13 @@ from .._compiled import compiled
 from .._monitor import stage
 from .._plan import Derived, Pass, map_many
 from ..processing.features import Bank, bank_of, coordinates
-from ._grey_levels import NOTHING_FINITE, host_block
+from ._grey_levels import MAX_EXACT, N_BINS, NOTHING_FINITE, host_block
 from ._lloyd import Rows
 
 Values = NDArray[np.float64]
+
+Ends = NDArray[np.object_]
+"""Ends of ranges as Python numbers: float64 does not hold every int64."""
 
 SAMPLE = 65_536
 """About how many voxels starts are tried on."""
@@ -337,7 +341,7 @@ def counted(mask: Array | None, columns: Sequence[Array]) -> Array | None:
     return keep
 
 
-def _ranges(source: Source, *blocks: Array | None) -> tuple[int, Values, Values] | None:
+def _ranges(source: Source, *blocks: Array | None) -> tuple[int, Ends, Ends] | None:
     """Return how many voxels of a block count, and the smallest and largest value of each column."""
     mask, _, columns = source.split(blocks)
     keep = counted(mask, columns)
@@ -346,8 +350,12 @@ def _ranges(source: Source, *blocks: Array | None) -> tuple[int, Values, Values]
     if n == 0:
         return None
     held = columns if keep is None else [column[keep] for column in columns]
-    ends = [(float(xp.min(values)), float(xp.max(values))) for values in held]
-    return n, np.asarray([low for low, _ in ends]), np.asarray([high for _, high in ends])
+    numbers: list[Callable[[Any], Any]] = [float if dtype_name(c).startswith("float") else int for c in columns]
+    lows, highs = (
+        np.asarray([number(end(values)) for number, values in zip(numbers, held, strict=True)], object)
+        for end in (xp.min, xp.max)
+    )
+    return n, lows, highs
 
 
 def _joined_ranges(a: Any, b: Any) -> Any:
@@ -356,10 +364,25 @@ def _joined_ranges(a: Any, b: Any) -> Any:
     return a[0] + b[0], np.minimum(a[1], b[1]), np.maximum(a[2], b[2])
 
 
-def _ranged(found: tuple[int, Values, Values] | None) -> Scaling:
+def _ranged(source: Source, found: tuple[int, Ends, Ends] | None) -> Scaling:
     if found is None:
         raise ValueError(NOTHING_FINITE)
-    return Scaling(*found)
+    n, lows, highs = found
+    names = [*source.bank.columns, *(f"the grey level of channel {c}" for c in range(source.bank.n_channels))]
+    for name, low, high in zip(names, lows, highs, strict=False):
+        _check_span(name, low, high)
+    return Scaling(n, lows.astype(np.float64), highs.astype(np.float64))
+
+
+def _check_span(name: str, low: float, high: float) -> None:
+    """Raise where the values of a column cannot be told apart, or divided by their range, in float64."""
+    if isinstance(low, int) and 0 < high - low < N_BINS and max(abs(low), abs(high)) > MAX_EXACT:
+        raise ValueError(
+            f"{name} spans the integers {low} to {high}, which float64 cannot tell apart; subtract {low} from it"
+        )
+    span = float(high) - float(low)
+    if span and not (math.isfinite(span) and math.isfinite(1 / span)):
+        raise ValueError(f"{name} spans {low} to {high}, which float64 cannot standardise; rescale the image")
 
 
 def _moments(rows: Rows) -> NDArray[np.object_]:
@@ -512,7 +535,7 @@ def scaling_passes(
         Pass(
             lambda _, *blocks: _ranges(source, *blocks),
             _joined_ranges,
-            lambda state, found: put(state, _ranged(found)),
+            lambda state, found: put(state, _ranged(source, found)),
             lambda state: get(state) is None,
             "finding the range of every column",
             derived=derived,

@@ -196,7 +196,7 @@ def fit_levels(histogram: Histogram, settings: Settings) -> BinMixture:
     mean = float(np.average(occupied.values, weights=counts))
     deviation = math.sqrt(float(np.average((occupied.values - mean) ** 2, weights=counts)))
     values = (occupied.values - mean) / deviation
-    bin_width = float(np.diff(occupied.edges).min()) / deviation
+    bin_width = float(np.diff(histogram.edges).min()) / deviation
     floor = max(FLOOR, bin_width**2 / 12)  # values inside of a bin differ by as much
     few = [k for k in settings.candidates if k <= len(values)]
     coarse = [_on_coarse_bins(occupied, values, counts, k, settings, floor) for k in few]
@@ -457,6 +457,6 @@ def entropy_of(shares: Sequence[Array]) -> Array:
     xp = array_namespace(shares[0])
     total = xp.zeros_like(shares[0])
     for share in shares:
-        safe = xp.where(share > 0, share, xp.ones_like(share))
+        safe = xp.where(share == 0, xp.ones_like(share), share)  # NaN stays NaN
         total = total - safe * xp.log(safe)
     return total / math.log(len(shares)) if len(shares) > 1 else total
