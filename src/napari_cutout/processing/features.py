@@ -16,6 +16,7 @@ import numpy as np
 from .._array import Array, array_namespace, empty, from_numpy, is_lazy
 from .._method import Image, Items, Range, check_channel_axis, check_image
 from .._monitor import stage
+from .._place import indices
 from .._plan import Derived, map_many
 from ._smoothed import Smoothed
 from .filters import edges, gaussian_weights, per_axis, working_dtype
@@ -166,7 +167,7 @@ def coordinates(shape: Sequence[int], spacing: Sequence[float] | None, like: Arr
 
 
 def _coordinate(shape: tuple[int, ...], axis: int, step: float, like: Array) -> Array:
-    line = (np.arange(shape[axis]) * step).astype(np.float32)
+    line = (indices(shape[axis], axis) * step).astype(np.float32)
     as_axis = tuple(-1 if a == axis else 1 for a in range(len(shape)))
     if is_lazy(like):
         import dask.array as da

@@ -134,6 +134,8 @@ class Sample:
         How many voxels of the selection's level one of this level spans.
     parts : tuple of Index
         What is read at a time.
+    begin : tuple of int
+        First index of the whole on that level, along every axis but c.
     approximate : str
         What it is if not the whole, such as ``"level 3"``.
     """
@@ -143,11 +145,17 @@ class Sample:
     level: int
     factor: tuple[float, ...]
     parts: tuple[Index, ...]
+    begin: tuple[int, ...]
     approximate: str = ""
 
     def read(self, number: int) -> dict[str, NDArray[Any]]:
         """Read one part."""
         return read(self.inputs, self.selection, self.level, self.factor, self.parts[number])
+
+    def origin(self, number: int) -> tuple[int, ...]:
+        """Return where one part begins in the whole, along the axes that are seen."""
+        begun = zip(self.parts[number], self.begin, strict=True)
+        return tuple(part.start - first for part, first in begun if isinstance(part, slice))
 
 
 def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ...], *, filtered: bool) -> Sample:
@@ -175,7 +183,8 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
     base = min(selection.level, len(pyramid) - 1)
     shapes = [_kept(array, selection) for array in pyramid]
     bounds = selection.box or tuple((0, n) for n in shapes[base])
-    here = Sample(inputs, selection, base, (1.0,) * len(bounds), _parts(selection, bounds, at, (1.0,) * len(bounds)))
+    same, begin = (1.0,) * len(bounds), tuple(start for start, _ in bounds)
+    here = Sample(inputs, selection, base, same, _parts(selection, bounds, at, same), begin)
     held = in_memory(pyramid[base]) and all(in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
     if held and (not filtered or n_channels * _voxels(here.parts[0]) <= FILTERED_VOXELS):
         return here
@@ -187,12 +196,13 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
         )
         parts = _parts(selection, smaller, at, factor)
         if n_channels * sum(map(_voxels, parts)) <= LAZY_VOXELS:
-            return Sample(inputs, selection, lower, factor, parts, f"level {lower}")
+            begin = tuple(start for start, _ in smaller)
+            return Sample(inputs, selection, lower, factor, parts, begin, f"level {lower}")
     most = LAZY_VOXELS // n_channels
     slabs = tuple(itertools.chain.from_iterable(_slabs(part, len(here.parts), most) for part in _spread(here.parts)))
     if sum(map(_voxels, slabs)) == sum(map(_voxels, here.parts)):
         return here
-    return Sample(inputs, selection, base, here.factor, slabs, f"{len(slabs)} of its slices or bands of rows")
+    return Sample(inputs, selection, base, same, slabs, begin, f"{len(slabs)} of its slices or bands of rows")
 
 
 def in_memory(array: Any) -> bool:
