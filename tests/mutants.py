@@ -15,6 +15,8 @@ class Mutant(NamedTuple):
 
 
 PROCESSING = "tests/test_processing.py"
+FEATURES = "tests/test_features.py"
+MEANS = "tests/test_weighted_means.py"
 THRESHOLD = "tests/test_threshold.py"
 HISTOGRAM = "tests/test_histogram.py"
 LOCAL = "tests/test_local_threshold.py"
@@ -235,6 +237,19 @@ MUTANTS = [
     Mutant("methods/_separation.py", "with alone():", "if True:", MINIMA),
     Mutant("_compiled.py", "found.update(Path(part.py_func.__code__.co_filename).read_bytes())", "pass", COMPILED),
     Mutant("_footprint.py", "return max(catalog.find(step.method).working, FILTERING if filtering else 0.0)", "return 0.0", FOOTPRINT),
+    # features
+    Mutant("processing/features.py", '"structure": (2, 1)', '"structure": (1, 1)', FEATURES),
+    Mutant("processing/features.py", '"hessian": (1, 1)', '"hessian": (1, 0)', FEATURES),
+    Mutant("processing/_smoothed.py", "square = self.scale * self.scale", "square = self.scale", FEATURES),
+    Mutant("processing/_smoothed.py", "_finite_or_nan(levels), weights, scale", "levels, weights, scale", FEATURES),
+    Mutant("processing/_smoothed.py", "(xp.where(xp.isnan(side), here, side) for side in sides)", "sides", FEATURES),
+    Mutant("processing/_eigenvalues.py", "xp.where(rest > 0.0, rest, zero)", "rest", FEATURES),
+    Mutant("processing/_eigenvalues.py", "if det >= 0.0:", "if det > 0.0:", FEATURES),
+    Mutant("processing/_eigenvalues.py", "scale = abs(yx) if abs(yx) > scale else scale", "scale = scale", FEATURES),
+    Mutant("processing/_eigenvalues.py", "xp.where(p > 0.0, p, one)", "p", FEATURES),
+    Mutant("processing/_weighted_means.py", "2 * n - 1 - at", "2 * n - 2 - at", MEANS),
+    Mutant("processing/_weighted_means.py", "row[reach - x] =", "row[x - 1] =", MEANS),
+    Mutant("blockwise/_plans.py", "read, depth = _with_halos(_in_step(arrays), width)", "read, depth = _with_halos(_in_step(arrays), None)", FEATURES),
     # what a widget works on
     Mutant("widgets/_layers.py", "s * f + (f - 1) / 2", "s * f", TARGET),
     Mutant("widgets/_target.py", "index = min(max(int(extent.point[at] / f), 0), n - 1)", "index = min(max(int(extent.point[at]), 0), n - 1)", TARGET),
