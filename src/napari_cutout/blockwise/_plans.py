@@ -206,7 +206,7 @@ def _summary(blocks: _Blocks, state: Any) -> Any:
     pairs = zip(blocks.halos, blocks.blocks, strict=True)
     summaries = [chunk(blocks.sweep, state, keep, *block) for keep, block in pairs]
     while len(summaries) > 1:  # a tree, so that no task waits for all blocks
-        summaries = [dask.delayed(_combined)(blocks.sweep, summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
+        summaries = [dask.delayed(_combined)(blocks.sweep, *summaries[i : i + 8]) for i in range(0, len(summaries), 8)]
     return summaries[0]
 
 
@@ -216,7 +216,7 @@ def _swept_by_driver(start: Any, passes: Sequence[Pass], blocks: Sequence[_Block
 
     def summary(sweep: Pass, state: Any) -> Any:
         stage(sweep.name)
-        return computed([_summary(held[sweep], state)], held[sweep].token)[0]
+        return computed([_summary(held[sweep], state)])[0]
 
     def gathered() -> Any:
         with resumed(watcher):
@@ -277,7 +277,7 @@ def watched(name: str) -> Iterator[None]:
 
 
 def _delayed_blocks(array: Array | None) -> list[Any]:
-    return [] if array is None else list(array.to_delayed().ravel())
+    return [] if array is None else list(array.to_delayed(optimize_graph=False).ravel())
 
 
 def _chunk_if_needed(sweep: Pass, state: Any, keep: Slices, *blocks: Array | None) -> Any:
@@ -286,9 +286,8 @@ def _chunk_if_needed(sweep: Pass, state: Any, keep: Slices, *blocks: Array | Non
     return sweep.chunk(state, *(blocks if sweep.derived is None else derive(sweep.derived, blocks, keep)))
 
 
-def _combined(sweep: Pass, summaries: list[Any]) -> Any:
-    total = summaries[0]
-    for summary in summaries[1:]:
+def _combined(sweep: Pass, total: Any, *others: Any) -> Any:
+    for summary in others:
         total = None if summary is None and total is None else sweep.combine(total, summary)
     return total
 

@@ -192,19 +192,14 @@ def _looked(
         look(exchange.look, tiles[number], plan.known(state, tiles[number]), *blocks.of(tiles[number]))
         for number in wanted
     ]
-    told = computed(tasks, blocks.token)
+    told = computed(tasks)
     joined = exchange.join(state, dict(zip(wanted, told, strict=True)))
     return joined, list(exchange.again(state, joined, tiles))
 
 
-def computed(tasks: list[Any], token: str) -> list[Any]:
-    """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process.
-
-    A cluster knows tasks by name, and those of the graph around the driver may have been joined to others, so the
-    driver's have names of their own.
-    """
+def computed(tasks: list[Any]) -> list[Any]:
+    """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process."""
     import dask
-    from dask.graph_manipulation import clone
 
     try:
         from distributed import worker_client
@@ -214,7 +209,24 @@ def computed(tasks: list[Any], token: str) -> list[Any]:
     except (ImportError, ValueError):  # no cluster, or not inside one
         return list(dask.compute(*tasks, callbacks=[(None, None, None, tick_tasks, None)]))
     with worker_client() as client:
-        return list(client.gather(client.compute(list(clone(*tasks, seed=token)), optimize_graph=False)))
+        return list(client.gather(client.compute(_renamed(tasks), optimize_graph=False)))
+
+
+def _renamed(tasks: list[Any]) -> list[Any]:
+    """Return delayed values whose tasks, all of them, have names that no other graph has.
+
+    A cluster knows tasks by name, and those of the graph around the driver may have been joined to others.
+    ``dask.graph_manipulation.clone`` renames what stands in tuples and not what stands in tasks.
+    """
+    from dask._task_spec import convert_legacy_graph
+    from dask.base import clone_key
+    from dask.delayed import Delayed
+
+    seed = uuid.uuid4().hex
+    graph = convert_legacy_graph({key: node for task in tasks for key, node in dict(task.__dask_graph__()).items()})
+    names = {key: clone_key(key, seed) for key in graph}
+    own = {names[key]: node.substitute(names, key=names[key]) for key, node in graph.items()}
+    return [Delayed(names[task.key], own) for task in tasks]
 
 
 def tick_tasks(_key: Any, _result: Any, _graph: Any, state: Any, _worker: Any) -> None:
