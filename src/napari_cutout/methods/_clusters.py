@@ -91,6 +91,28 @@ def clusters_of_levels(histogram: Histogram, n_clusters: int) -> tuple[Clusters,
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How columns are clustered.
+
+    Parameters
+    ----------
+    n_clusters, n_init, max_iterations, seed : int
+        Numbers of clusters, of starts, of sweeps over all voxels, and what the random numbers begin with.
+    tolerance : float
+        Sum of the squared moves of the centres below which they have converged.
+    standardise : bool
+        Whether each column is divided by its own standard deviation, or all by one.
+    """
+
+    n_clusters: int
+    n_init: int
+    max_iterations: int
+    seed: int
+    tolerance: float
+    standardise: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Clustering:
     """How to cluster columns, and how far it has come; what it has found is no part of what it says.
 
@@ -98,23 +120,12 @@ class Clustering:
     ----------
     source : Source
         The columns.
-    n_clusters, n_init, max_iterations : int
-        Numbers of clusters, of starts, and of sweeps over all voxels.
-    seed : int
-        What the random numbers begin with.
-    tolerance : float
-        Sum of the squared moves of the centres below which they have converged.
-    together : bool
-        Whether columns keep their variances beside each other.
+    settings : ClusterSettings
+        How to cluster them.
     """
 
     source: Source
-    n_clusters: int
-    n_init: int
-    max_iterations: int
-    seed: int
-    tolerance: float
-    together: bool
+    settings: ClusterSettings
     scaling: Scaling | None = field(default=None, repr=False, compare=False)
     standard: Standard | None = field(default=None, repr=False, compare=False)
     sample: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
@@ -124,16 +135,16 @@ class Clustering:
         """Return it with what is known of the columns, and with a start once all of that is known."""
         if not scaling.measured:
             return replace(self, scaling=scaling)
-        standard = Standard.of(self.source, scaling, together=self.together)
+        settings, standard = self.settings, Standard.of(self.source, scaling, together=not self.settings.standardise)
         sample = standard.sample(scaling)
-        check_distinct("kmeans", sample, standard, scaling.n, self.n_clusters)
+        check_distinct("kmeans", sample, standard, scaling.n, settings.n_clusters)
         start = started(
             sample,
             standard.n_used,
-            self.n_clusters,
-            n_init=self.n_init,
-            seed=self.seed,
-            tolerance=self.tolerance,
+            settings.n_clusters,
+            n_init=settings.n_init,
+            seed=settings.seed,
+            tolerance=settings.tolerance,
         )
         return replace(self, scaling=scaling, standard=standard, sample=sample, centres=start)
 
@@ -141,7 +152,7 @@ class Clustering:
     def unsettled(self) -> bool:
         """Whether another sweep is needed."""
         assert self.centres is not None
-        return not self.centres.converged and self.centres.n_iterations < self.max_iterations
+        return not self.centres.converged and self.centres.n_iterations < self.settings.max_iterations
 
 
 def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n: int, wanted: int) -> None:
@@ -167,7 +178,7 @@ def cluster_passes(source: Source) -> tuple[Pass, ...]:
     def finish(state: Clustering, sums: Any) -> Clustering:
         assert state.sample is not None
         assert state.centres is not None
-        return replace(state, centres=moved(state.centres, sums, state.tolerance, state.sample))
+        return replace(state, centres=moved(state.centres, sums, state.settings.tolerance, state.sample))
 
     return (
         *scaling_passes(source, lambda state: state.scaling, lambda state, scaling: state.scaled(scaling)),

@@ -96,7 +96,7 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class MixtureSettings:
     """How a mixture is fitted.
 
     Parameters
@@ -105,7 +105,7 @@ class Settings:
         Number of components.
     max_components : int
         The most that ``"auto"`` tries.
-    kind : {"full", "tied", "diagonal", "spherical"}
+    covariance : {"full", "tied", "diagonal", "spherical"}
         Which shapes components may have.
     n_init, max_iterations, seed : int
         Starts of the k-means that it begins with, iterations, and what the random numbers begin with.
@@ -115,7 +115,7 @@ class Settings:
 
     n_components: int | str
     max_components: int
-    kind: Covariance
+    covariance: Covariance
     n_init: int
     max_iterations: int
     seed: int
@@ -181,7 +181,7 @@ class BinMixture:
         return rows, known_voxels(image, mask)
 
 
-def fit_levels(histogram: Histogram, settings: Settings) -> BinMixture:
+def fit_levels(histogram: Histogram, settings: MixtureSettings) -> BinMixture:
     """Fit a mixture to a histogram.
 
     Raises
@@ -212,7 +212,7 @@ def _on_coarse_bins(
     values: NDArray[np.float64],
     counts: NDArray[np.float64],
     n_components: int,
-    settings: Settings,
+    settings: MixtureSettings,
     floor: float,
 ) -> Components:
     """Fit on few bins, from the best clusters that there are."""
@@ -227,7 +227,7 @@ def _on_coarse_bins(
     if n_components > 1:
         _, cuts = clusters_of_levels(occupied, n_components)
         cluster = np.searchsorted(np.asarray(cuts.thresholds), occupied.edges, side="left")
-    start = from_clusters(cluster, [values], n_components, 1, settings.kind, floor=floor, weights=counts)
+    start = from_clusters(cluster, [values], n_components, 1, settings.covariance, floor=floor, weights=counts)
     return settled(
         start, middles[None], tolerance=settings.tolerance / 10, max_iterations=MAX_EARLY_ITERATIONS, weights=weights
     )
@@ -269,12 +269,12 @@ class Fitting:
     ----------
     source : Source
         The columns.
-    settings : Settings
+    settings : MixtureSettings
         How to fit.
     """
 
     source: Source
-    settings: Settings
+    settings: MixtureSettings
     scaling: Scaling | None = field(default=None, repr=False, compare=False)
     standard: Standard | None = field(default=None, repr=False, compare=False)
     components: Components | None = field(default=None, repr=False, compare=False)
@@ -306,7 +306,7 @@ class Fitting:
             )
             numbers = nearest(centres, rows)
             numbers = np.unique(numbers, return_inverse=True)[1]
-        start = from_clusters(numbers, rows, int(numbers.max()) + 1, n_used, settings.kind)
+        start = from_clusters(numbers, rows, int(numbers.max()) + 1, n_used, settings.covariance)
         return settled(start, rows, tolerance=settings.tolerance, max_iterations=MAX_EARLY_ITERATIONS)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Annotated, Any, Literal, Unpack
 
@@ -16,7 +16,15 @@ from .._plan import Derived, Pass, Reduce, gathered, map_many
 from ..processing.features import FeatureNames, Scales, channels_of, feature_names
 from ..processing.filters import edges as edges_of
 from ..processing.segment import Options, highest_class, lowest_class, prepare, segment_channels
-from ._clusters import Clustering, Clusters, ColumnClusters, cluster_passes, clusters_of_levels, label_clusters
+from ._clusters import (
+    Clustering,
+    Clusters,
+    ClusterSettings,
+    ColumnClusters,
+    cluster_passes,
+    clusters_of_levels,
+    label_clusters,
+)
 from ._columns import HELD, MAX_KEPT, source_of
 from ._grey_levels import Cuts, classify, counting, noted
 from ._mean_field import N_ITERATIONS
@@ -26,7 +34,7 @@ from ._mixtures import (
     ColumnMixture,
     Fitting,
     Mixture,
-    Settings,
+    MixtureSettings,
     entropy_of,
     fit_levels,
     label_most_likely,
@@ -153,21 +161,11 @@ def kmeans(
     >>> nc.kmeans(np.array([[10, 12, 50], [11, 90, 52]], np.uint8)).tolist()
     [[1, 1, 2], [1, 3, 2]]
     """
-    fit = partial(
-        _clusters,
-        n_clusters=n_clusters,
-        features=features,
-        scales=scales,
-        together=not standardise,
-        n_init=n_init,
-        max_iterations=max_iterations,
-        tolerance=tolerance,
-        seed=seed,
-        spacing=options["spacing"],
-    )
+    settings = ClusterSettings(n_clusters, n_init, max_iterations, seed, tolerance, standardise)
+    spacing = options["spacing"]
 
     def plan_for(prepared: Sequence[Image]) -> tuple[Reduce, Sequence[Array | None]]:
-        run = fit(prepared)
+        run = _clusters(prepared, settings, features, scales, spacing)
         if run.one:
             return Reduce(run.start, run.passes, lambda state: run.decide(state)[1], classify, "uint8"), ()
         return Reduce(run.start, run.passes, run.decide, label_clusters, "uint8", run.width, run.n), run.others
@@ -277,7 +275,7 @@ def gaussian_mixture(
     >>> nc.gaussian_mixture(np.array([[10, 12, 13], [11, 90, 52]], np.uint8), n_components=2).tolist()
     [[1, 1, 1], [1, 2, 2]]
     """
-    settings = Settings(n_components, max_components, covariance, n_init, max_iterations, seed, tolerance)
+    settings = MixtureSettings(n_components, max_components, covariance, n_init, max_iterations, seed, tolerance)
     spacing = options["spacing"]
 
     def plan_for(prepared: Sequence[Image]) -> tuple[Reduce, Sequence[Array | None]]:
@@ -330,18 +328,8 @@ def fit_kmeans(image: Image, mask: Mask | None = None, **settings: Any) -> Clust
     [11.0, 51.0, 90.0]
     """
     prepared = _prepared(image, settings)
-    run = _clusters(
-        prepared,
-        n_clusters=settings["n_clusters"],
-        features=settings["features"],
-        scales=settings["scales"],
-        together=not settings["standardise"],
-        n_init=settings["n_init"],
-        max_iterations=settings["max_iterations"],
-        tolerance=settings["tolerance"],
-        seed=settings["seed"],
-        spacing=settings["spacing"],
-    )
+    chosen = ClusterSettings(**_named(ClusterSettings, settings))
+    run = _clusters(prepared, chosen, settings["features"], settings["scales"], settings["spacing"])
     found = run.now(prepared, mask)
     clusters: Clusters = found[0] if run.one else found.published()
     return clusters
@@ -528,36 +516,37 @@ def _is_one(channels: Sequence[Image], features: Sequence[str]) -> bool:
     return len(channels) == 1 and tuple(features) == ALONE
 
 
+def _named(kind: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the settings that a dataclass has."""
+    return {entry.name: settings[entry.name] for entry in fields(kind)}
+
+
 def _clusters(
-    channels: Sequence[Image],
-    *,
-    n_clusters: int,
-    features: Any,
-    scales: Any,
-    together: bool,
-    n_init: int,
-    max_iterations: int,
-    tolerance: float,
-    seed: int,
-    spacing: Sequence[float] | None,
+    channels: Sequence[Image], settings: ClusterSettings, features: Any, scales: Any, spacing: Sequence[float] | None
 ) -> _Run:
     """Return how clusters are found: on the histogram of one channel, else on columns."""
     if _is_one(channels, features):
         start, passes = counting(channels[0])
 
         def decide(bins: Any) -> tuple[Clusters, Cuts]:
-            found, cuts = clusters_of_levels(noted(bins.histogram()), n_clusters)
+            found, cuts = clusters_of_levels(noted(bins.histogram()), settings.n_clusters)
             found.noted(cuts)
             return found, cuts
 
         return _Run(start, passes, decide, (), (0,) * channels[0].ndim, one=True)
     source, others = source_of(channels, features, scales, spacing)
-    state = Clustering(source, n_clusters, n_init, max_iterations, seed, tolerance, together)
-    return _Run(state, cluster_passes(source), ColumnClusters.of, others, source.width, max(HELD, source.n_columns))
+    return _Run(
+        Clustering(source, settings),
+        cluster_passes(source),
+        ColumnClusters.of,
+        others,
+        source.width,
+        max(HELD, source.n_columns),
+    )
 
 
 def _mixture(
-    channels: Sequence[Image], settings: Settings, features: Any, scales: Any, spacing: Sequence[float] | None
+    channels: Sequence[Image], settings: MixtureSettings, features: Any, scales: Any, spacing: Sequence[float] | None
 ) -> _Run:
     """Return how a mixture is found: on the histogram of one channel, else on columns."""
     if _is_one(channels, features):
@@ -579,16 +568,8 @@ def _mixture(
 
 
 def _mixture_of(prepared: Sequence[Image], settings: Mapping[str, Any]) -> _Run:
-    kept = Settings(
-        settings["n_components"],
-        settings["max_components"],
-        settings["covariance"],
-        settings["n_init"],
-        settings["max_iterations"],
-        settings["seed"],
-        settings["tolerance"],
-    )
-    return _mixture(prepared, kept, settings["features"], settings["scales"], settings["spacing"])
+    chosen = MixtureSettings(**_named(MixtureSettings, settings))
+    return _mixture(prepared, chosen, settings["features"], settings["scales"], settings["spacing"])
 
 
 def _prepared(image: Image, settings: Mapping[str, Any]) -> list[Image]:
