@@ -74,6 +74,26 @@ def scattered(shape: tuple[int, ...], n: int, seed: int, inside: np.ndarray | No
     return markers
 
 
+def blobs(
+    shape: tuple[int, ...],
+    n_classes: int,
+    n_channels: int,
+    *,
+    seed: int = 0,
+    apart: float = 5.0,
+    dtype: str = "float64",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return channels whose voxels are drawn from round normal distributions, and which one each is drawn from.
+
+    The means lie `apart` standard deviations from each other or farther; with 0 there is one distribution only.
+    """
+    rng = np.random.default_rng(seed)
+    steps = rng.permuted(np.tile(np.arange(n_classes), (n_channels, 1)), axis=1)
+    numbers = rng.integers(0, n_classes, shape)
+    channels = 20 + 4 * apart * steps[:, numbers] + rng.normal(0, 4, (n_channels, *shape))
+    return channels.astype(dtype), numbers
+
+
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
     """Tell whether two label arrays are equal up to the names of the labels."""
     pairs = np.unique(np.stack([a.ravel(), b.ravel()]).astype(np.int64), axis=1).shape[1]
