@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arithmetic import of_quanta
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_host
 from .._monitor import note
 from .._plan import Pass
@@ -59,7 +60,8 @@ class Mixture:
     covariances : float64 array of shape (k, n_columns, n_columns)
         In the units of the columns.
     log_likelihood : float
-        Mean over all voxels of the logarithm of the density, in the units of the columns.
+        Mean over all voxels of the logarithm of the density, in the units of the columns; of several columns that
+        before the last iteration, which raised it by no more than the tolerance if it converged.
     bic : float
         Bayesian information criterion, as if there were no more than 65,536 voxels; smaller is better.
     n_iterations : int
@@ -204,6 +206,8 @@ def fit_levels(histogram: Histogram, settings: MixtureSettings) -> BinMixture:
     found = settled(
         start, values[None], tolerance=settings.tolerance, max_iterations=settings.max_iterations, weights=counts
     )
+    sums = expected(found, values[None], counts)  # what was found last is more likely than what was weighed last
+    found = replace(found, log_likelihood=float(of_quanta(sums.log_likelihood)) / n)
     return _published(found, occupied, values, mean, deviation, n)
 
 
@@ -229,7 +233,7 @@ def _on_coarse_bins(
         cluster = np.searchsorted(np.asarray(cuts.thresholds), occupied.edges, side="left")
     start = from_clusters(cluster, [values], n_components, 1, settings.covariance, floor=floor, weights=counts)
     return settled(
-        start, middles[None], tolerance=settings.tolerance / 10, max_iterations=MAX_EARLY_ITERATIONS, weights=weights
+        start, middles[None], tolerance=settings.tolerance, max_iterations=MAX_EARLY_ITERATIONS, weights=weights
     )
 
 
