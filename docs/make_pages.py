@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari_cutout._method import Method, Param
+from napari_cutout._method import Method, Param, Range
 from napari_cutout.catalog import methods
 
 ROOT = Path(__file__).parents[1]
@@ -32,11 +32,21 @@ def allowed(param: Param) -> str:
     """Say which values a setting may have."""
     if param.choices:
         return ", ".join(f"`{c}`" for c in param.choices)
+    if param.item_choices:
+        return "some of " + ", ".join(f"`{c}`" for c in param.item_choices)
     if param.type is tuple and param.name != "spacing":
-        return "whole numbers" if param.item is int else "numbers"
+        return ("whole numbers" if param.item is int else "numbers") + limits(param.item_range)
     kind = {"float": "number", "int": "whole number", "bool": "yes or no", "tuple": "one length per axis"}
-    words = kind.get(param.type.__name__, param.type.__name__)
-    return f"{words}, {param.range.min:g} to {param.range.max:g}" if param.range else words
+    words = kind.get(param.type.__name__, param.type.__name__) + limits(param.range)
+    return words + "".join(f", or `{word}`" for word in param.words)
+
+
+def limits(allowed_values: Range | None) -> str:
+    """Say between which numbers a setting must be."""
+    if allowed_values is None:
+        return ""
+    low, high = (f"{int(v):,}" if v == int(v) else f"{v:g}" for v in (allowed_values.min, allowed_values.max))
+    return f", {low} to {high}"
 
 
 def default(param: Param) -> str:

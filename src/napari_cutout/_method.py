@@ -222,6 +222,12 @@ class Param:
         return get_args(self.item) if get_origin(self.item) is Literal else ()
 
     @property
+    def item_range(self) -> Range | None:
+        """Allowed values of the entries of a tuple of numbers."""
+        items = _meta(self.annotation, Items)
+        return items.each if items is not None else None
+
+    @property
     def seldom(self) -> bool:
         """True if few users change it."""
         return _meta(self.annotation, Seldom) is not None
