@@ -72,7 +72,7 @@ def as_python(
     """
     lines = ["import napari_cutout as nc", ""]
     sources = _with_files(recipe, sources)
-    if viewer and any(not one.in_memory for one in sources.values()):
+    if viewer and any(one.layers or not one.in_memory for one in sources.values()):
         lines.insert(0, "import numpy as np")
     if recipe.selection is None and (viewer or sources.get(recipe.source, Source()).channel is None):
         plain = {name for name in recipe.inputs if viewer or sources.get(name, Source()).points}
@@ -96,7 +96,10 @@ def _expression(source: Source, level: int) -> str:
     """Return the array of a layer as an expression."""
     if source.points:
         return _planted(source)
-    array = f"viewer.layers[{source.layer!r}].data" + (f"[{level}]" if source.multiscale else "")
+    at = f"[{level}]" if source.multiscale else ""
+    if source.layers:
+        return f"np.stack([{', '.join(f'viewer.layers[{name!r}].data{at}' for name in source.layers)}])"
+    array = f"viewer.layers[{source.layer!r}].data{at}"
     return array if source.in_memory else f"np.asarray({array})"
 
 
@@ -117,6 +120,8 @@ def _notes(recipe: Recipe, sources: Mapping[str, Source]) -> Iterator[str]:
         source = sources.get(name, Source())
         if not source.path and not source.points:
             what = f"the layer {source.layer!r}" if source.layer else f"what the recipe reads as {name!r}"
+            if source.layers:
+                what = f"the layers {', '.join(map(repr, source.layers))} as channels,"
             yield f"# save {what} as {_file(name, source)!r} first"
 
 

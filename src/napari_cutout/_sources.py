@@ -54,6 +54,8 @@ class Source:
         True if the layer holds one array per level.
     in_memory : bool
         False for dask and Zarr arrays.
+    layers : tuple of str
+        The names of the layers, if it is several that are the channels of one image.
     points : tuple of tuple of int
         Of markers that were placed as points: the label of each, and its voxel. They say all that the array held.
     """
@@ -68,6 +70,7 @@ class Source:
     axes: str = ""
     multiscale: bool = False
     in_memory: bool = True
+    layers: tuple[str, ...] = ()
     points: tuple[tuple[int, ...], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,7 +83,8 @@ class Source:
         """Read what `as_dict` returned; entries of a later version are left out."""
         known = {name: entry[name] for name in asdict(Source()) if name in entry}
         points = tuple(tuple(point) for point in known.get("points", ()))
-        return cls(**{**known, "shape": tuple(known.get("shape", ())), "points": points})
+        tuples = {name: tuple(known.get(name, ())) for name in ("shape", "layers")}
+        return cls(**{**known, **tuples, "points": points})
 
     def is_same(self, other: Source) -> bool:
         """Tell whether two inputs held the same voxels, as far as is known of them.

@@ -330,15 +330,16 @@ def _image(levels: Sequence[Volume], channels: Sequence[str]) -> LayerData:
         options["rgb"] = True
     elif at >= 0:
         options["channel_axis"] = at
-        options["metadata"] = [_of_channel(finest, number) for number in range(finest.data.shape[at])]
+        n = int(finest.data.shape[at])
+        options["metadata"] = [_of_channel(finest, number, n) for number in range(n)]
         if len(channels) == finest.data.shape[at] and all(channels):
             options["name"] = [f"{finest.name} {channel}" for channel in channels]
     return data, options, "image"
 
 
-def _of_channel(volume: Volume, number: int) -> dict[str, Any]:
+def _of_channel(volume: Volume, number: int, n: int) -> dict[str, Any]:
     """Return the metadata of a layer that is one channel of a file: it says which, so that it can be read again."""
-    return {**volume.metadata, _OURS: {"channel": number, "axes": volume.axes}}
+    return {**volume.metadata, _OURS: {"channel": number, "n_channels": n, "axes": volume.axes}}
 
 
 def _placement(volume: Volume, axes: str) -> dict[str, Any]:

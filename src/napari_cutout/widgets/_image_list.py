@@ -29,6 +29,8 @@ class ImageList(QListWidget):  # type: ignore[misc]
     problem : callable
         From an Image layer to why it does not fit, in one sentence; empty if it fits. Others cannot be ticked, and
         their tooltip says why.
+    left_out : callable, optional
+        Returns an Image layer that is not offered, or None.
     parent : QWidget, optional
         Its parent.
 
@@ -42,9 +44,15 @@ class ImageList(QListWidget):  # type: ignore[misc]
 
     changed = Signal()
 
-    def __init__(self, layers: Any, problem: Callable[[Layer], str], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        layers: Any,
+        problem: Callable[[Layer], str],
+        left_out: Callable[[], Layer | None] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._layers, self._problem = layers, problem
+        self._layers, self._problem, self._left_out = layers, problem, left_out
         self.offered: list[Layer] = []
         self.itemChanged.connect(lambda _: self.changed.emit())
 
@@ -59,16 +67,28 @@ class ImageList(QListWidget):  # type: ignore[misc]
         for at, layer in enumerate(self.offered):
             self.item(at).setCheckState(Qt.CheckState.Checked if layer in layers else Qt.CheckState.Unchecked)
 
-    def refresh(self) -> None:
-        """Offer what the layer list holds now; ticks stay where layers still fit. An only image is ticked at first."""
+    def offers_all(self) -> bool:
+        """Tell whether it offers the Image layers that there are now, by their names."""
+        names = [self.item(at).text() for at in range(self.count())]
+        return self.offered == self._there and names == [layer.name for layer in self.offered]
+
+    @property
+    def _there(self) -> list[Layer]:
         from napari.layers import Image
 
-        before, known = self.ticked, self.offered
-        offered = [layer for layer in self._layers if isinstance(layer, Image)]
+        but = None if self._left_out is None else self._left_out()
+        return [layer for layer in self._layers if isinstance(layer, Image) and layer != but]
+
+    def refresh(self) -> None:
+        """Offer what the layer list holds now; ticks stay where layers still fit. An only image is ticked at first.
+
+        That is not so where an image is left out, beside which others are chosen.
+        """
+        before, known, offered = self.ticked, self.offered, self._there
         problems = [self._problem(layer) for layer in offered]
         fitting = [layer for layer, problem in zip(offered, problems, strict=True) if not problem]
         chosen = [layer for layer in before if layer in fitting]
-        if len(fitting) == 1 and fitting[0] not in known:
+        if len(fitting) == 1 and fitting[0] not in known and self._left_out is None:
             chosen = fitting
         self.blockSignals(True)
         if offered != known:  # else items stay, one of which may be the one that was ticked just now

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._array import Array, to_numpy
 from .._selection import Box, Selection
+from ._channels import Channels
 from ._points import PlantedPoints
 from ._target import Outline, factors
 
@@ -209,6 +210,8 @@ def in_memory(array: Any) -> bool:
     """Tell whether an input of a preview is in memory, or cheap to make."""
     if isinstance(array, DrawnMask):
         return array.painted is None or in_memory(array.painted)
+    if isinstance(array, Channels):
+        return array.in_memory
     return isinstance(array, np.ndarray | PlantedPoints)
 
 

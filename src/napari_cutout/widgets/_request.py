@@ -21,12 +21,21 @@ from .._method import Method, Param, check_image, check_labels, check_source_lab
 from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step, one_channel_only
 from . import _layers
+from ._channels import Channels, with_channels
 from ._found import summary
 from ._points import PlantedPoints, copy_of_labels, is_points, labels_of, points_note, with_points
 from ._preferences import name_of_result
 from ._preview_arrays import DrawnMask
-from ._sources import as_provenance, inherited, parents_of, source_of, with_contents, with_fingerprints
-from ._target import Choice, Extent, Outline, Target, smaller_choices, spatial, target
+from ._sources import (
+    as_provenance,
+    inherited,
+    parents_of,
+    source_of,
+    source_of_channels,
+    with_contents,
+    with_fingerprints,
+)
+from ._target import Choice, Extent, Outline, Target, levels_of, smaller_choices, spatial, target
 
 __all__ = [
     "Form",
@@ -86,6 +95,9 @@ class Form:
         Bytes that a run may take.
     result_name : str
         What to call results, such as ``"{image} {method}"``.
+    beside : tuple of Image layer
+        Layers that are looked at together with the image, as further channels; of no account for a method that takes
+        one, and beside an image that has channels of its own.
     memo : dict
         What was worked out from the rest; a form is asked often while a slider moves.
     """
@@ -99,6 +111,7 @@ class Form:
     voxel_size: _layers.VoxelSize | None = None
     free: int = 2**62
     result_name: str = "{image} {method}"
+    beside: tuple[Layer, ...] = ()
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
@@ -116,15 +129,26 @@ class Form:
             If the axes are not named yet, or the region lies beside the layer.
         """
         if "target" not in self.memo:
-            self.memo["target"] = target(self.source, self.choice, self.extent or Extent((0,) * 5))
+            self.memo["target"] = self.target_of(self.choice)
         return self.memo["target"]  # type: ignore[no-any-return]
+
+    @property
+    def channels(self) -> tuple[Layer, ...]:
+        """The layers that are the channels of one image, the image itself first; empty if it is one layer."""
+        together = self.beside and self.method.takes_channels and "c" not in self.choice.letters
+        return (self.source, *self.beside) if together else ()
+
+    def target_of(self, choice: Choice) -> Target:
+        """Work out what a run would work on if the rows said something else."""
+        aim = target(self.source, choice, self.extent or Extent((0,) * 5))
+        return with_channels(aim, self.channels) if self.channels else aim
 
     def spacing(self, aim: Target) -> tuple[float, ...] | None:
         """Return the world length of a voxel along the axes that the method sees, or None if nobody has set it."""
         if all(p.name != "spacing" for p in self.method.settings):
             return None
         axes = aim.selection.kept_axes.replace("t", "")
-        if _layers.has_voxel_size(self.source, [aim.selection.axes.index(axis) for axis in axes]):
+        if _layers.has_voxel_size(self.source, [self.choice.letters.index(axis) for axis in axes]):
             return aim.run_spacing
         if self.voxel_size is None or len(self.voxel_size.lengths) != len(axes):
             return None
@@ -224,7 +248,7 @@ class Request:
             If `is_cancelled` returned True.
         """
         on_progress("reading", 0.0)
-        inputs = {name: self._readable(array) for name, array in self.inputs.items()}
+        inputs = {name: self.readable(array) for name, array in self.inputs.items()}
         result = execute(
             self.recipe,
             inputs,
@@ -256,7 +280,7 @@ class Request:
         kept = {**self.inherited, **{sources[name].sha256: array for name, array in painted.items()}}
         return Outcome(labels, options, line, result.provenance["facts"], kept)
 
-    def _readable(self, array: Any) -> Any:
+    def readable(self, array: Any) -> Any:
         """Return an array that a method takes: in memory, or where that is too small, in blocks of dask."""
         if self.recipe.selection is not None:  # only what is selected of it is read
             return array
@@ -374,7 +398,7 @@ def _memory_problem(form: Form, aim: Target) -> str:
     n_levels = len(form.source.data) if form.source.multiscale else 1
     fitting = []
     for word, choice in smaller_choices(form.choice, n_levels):
-        smaller = target(form.source, choice, form.extent or Extent((0,) * 5))
+        smaller = form.target_of(choice)
         if (less := estimate(form, smaller)) <= form.free:
             fitting.append(f"{word} ({size(less)})")
             break
@@ -533,13 +557,15 @@ def _sources(form: Form, inputs: Mapping[str, Any]) -> dict[str, Source]:
         for name, layer in form.layers.items()
         if layer is not None
     }
+    if form.channels:
+        found[form.method.source.name] = source_of_channels(form.channels)
     return {name: found.get(name, Source(layer="shapes")) for name in inputs}
 
 
 def _inputs(form: Form, aim: Target) -> dict[str, Any]:
     """Return the arrays of a run: the image itself, and copies of what can be painted on."""
     inputs = {name: copy_of_labels(layer, aim) for name, layer in _others(form).items()}
-    source = aim.array
+    source = aim.array.as_input() if isinstance(aim.array, Channels) else aim.array
     if _role(form.method.source) != "image" and isinstance(source, np.ndarray):
         source = source.copy()
     return _in_outline(form, aim, {form.method.source.name: source, **inputs})
@@ -561,15 +587,18 @@ def preview_inputs(form: Form, aim: Target) -> tuple[dict[str, Any], dict[str, L
         Arrays by the names of the method's parameters, none of them copied or drawn; all levels of a pyramid as a
         list.
     layers : dict
-        The layers of those arrays.
+        The layers of those arrays, and under other names those of further channels.
     """
     first, source = form.method.source.name, form.source
-    held = list(source.data) if source.multiscale else source.data
+    held: Any = list(source.data) if source.multiscale else source.data
+    if form.channels:
+        levels = [Channels(level) for level in zip(*map(levels_of, form.channels), strict=True)]
+        held = levels if source.multiscale else levels[0]
     others = _others(form)
     inputs = {first: held} | {name: labels_of(layer, aim) for name, layer in others.items()}
     if (outline := _outline(form)) is not None:
         inputs["mask"] = DrawnMask(outline, aim.factor, _kept_shape(aim), inputs.get("mask"))
-    return inputs, {first: source, **others}
+    return inputs, {first: source, **others, **{f"with {layer.name}": layer for layer in form.channels[1:]}}
 
 
 def _others(form: Form) -> dict[str, Layer]:

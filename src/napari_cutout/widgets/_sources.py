@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -14,6 +14,7 @@ from .._array import dtype_name, is_lazy
 from .._chain import Made, made
 from .._selection import Selection
 from .._sources import Source, checksum, fingerprint
+from ._channels import Channels
 from ._layers import ours
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "inherited",
     "parents_of",
     "source_of",
+    "source_of_channels",
     "watch",
     "with_contents",
     "with_fingerprints",
@@ -97,6 +99,35 @@ def source_of(layer: Layer, painted: Any = None) -> Source:
     )
 
 
+def source_of_channels(layers: Sequence[Layer]) -> Source:
+    """Return where several layers came from that are the channels of one image.
+
+    Parameters
+    ----------
+    layers : sequence of napari Image layer
+        The channels in their order.
+
+    Returns
+    -------
+    Source
+        With the file if they are all channels of it, in its order.
+    """
+    found = [source_of(layer) for layer in layers]
+    paths, numbers = {one.path for one in found}, [one.channel for one in found]
+    complete = len(paths) == 1 and numbers == list(range(ours(layers[0]).get("n_channels", -1)))
+    return replace(
+        found[0],
+        layer=", ".join(one.layer for one in found),
+        path=found[0].path if complete else "",
+        shape=(len(found), *found[0].shape),
+        dtype=str(np.result_type(*(one.dtype for one in found))),
+        channel=None,
+        axes="",
+        in_memory=all(one.in_memory for one in found),
+        layers=tuple(one.layer for one in found),
+    )
+
+
 def _path(layer: Layer) -> str:
     """Return the file of a layer, with the key of its array if the reader has kept one."""
     path = getattr(getattr(layer, "source", None), "path", None)
@@ -163,7 +194,7 @@ def with_contents(
         The same, with the ``contents`` of the image if it is in memory or of dask.
     """
     known = sources.get(name, Source())
-    if isinstance(image, np.ndarray):
+    if isinstance(image, np.ndarray | Channels):
         known = replace(known, contents=checksum(_selected(image, selection)))
     elif is_lazy(image):
         known = replace(known, contents=str(getattr(image, "name", "")))
