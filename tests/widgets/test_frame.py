@@ -166,7 +166,7 @@ def test_every_method_runs_through_its_widget(method, viewer, dock, press, blobs
 def test_fields_have_the_limits_defaults_and_prose_of_the_catalog(method, viewer, dock):
     widget = dock(method.row)
     widget.choose_method(method.name)
-    shown = [p for p in method.settings if p.name != "spacing"]
+    shown = [p for p in method.settings if p.name not in ("spacing", "channel_axis")]
     assert set(widget.editors) == {p.name for p in shown}
     for param in shown:
         editor = widget.editors[param.name]
@@ -178,7 +178,7 @@ def test_fields_have_the_limits_defaults_and_prose_of_the_catalog(method, viewer
             for value in (param.range.min, param.range.max):
                 editor.set_value(param.type(value))
                 assert editor.value == value
-        for choice in param.choices:
+        for choice in (*param.choices, *param.words, *((word,) for word in param.item_choices)):
             editor.set_value(choice)
             assert editor.value == choice
         if param.optional:

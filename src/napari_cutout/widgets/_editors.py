@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
@@ -18,14 +18,17 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QSpinBox,
+    QVBoxLayout,
     QWidget,
 )
 
 from .._method import Method, Param
+from ..processing.features import features
 from ._access import explain
+from ._words_box import WordsBox, explained
 from ._worker import mark
 
-__all__ = ["Editor", "FloatBox", "NumbersBox", "StillUnlessFocused", "caption", "world_size"]
+__all__ = ["Editor", "FloatBox", "NumbersBox", "StillUnlessFocused", "applies", "caption", "value_text", "world_size"]
 
 MAX_INT = 2**31 - 1
 """Largest whole number that a spin box holds."""
@@ -40,8 +43,29 @@ _CAPTIONS = {
     "clear_border": "clear border",
     "sigma": "smoothing sigma",
     "n_classes": "number of classes",
+    "n_clusters": "number of classes",
+    "n_components": "number of classes",
+    "max_components": "most classes",
+    "features": "compare by",
+    "scales": "at scales",
+    "n_init": "starts",
+    "max_iterations": "most iterations",
 }
 """What to call a setting where its name alone would puzzle."""
+
+_ALONE = {"intensity", "position"}
+"""Features that have no scale."""
+
+_APPLIES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "scales": lambda settings: bool(set(settings.get("features", ())) - _ALONE),
+    "max_components": lambda settings: settings.get("n_components") == "auto",
+}
+"""When a setting means something, where that depends on others."""
+
+
+def applies(name: str, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a setting means something beside the others; else there is no need to show it."""
+    return name not in _APPLIES or _APPLIES[name](settings)
 
 
 def caption(name: str) -> str:
@@ -49,14 +73,23 @@ def caption(name: str) -> str:
     return _CAPTIONS.get(name, name.replace("_", " "))
 
 
-def world_size(description: str, value: float, spacing: Sequence[float], unit: str) -> str:
+def value_text(value: Any) -> str:
+    """Return the value of a setting in as few characters as say it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ", ".join(map(value_text, value))
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def world_size(description: str, value: float | tuple[float, ...], spacing: Sequence[float], unit: str) -> str:
     """Say how large a setting is in the world, where its text says that it counts voxels.
 
     Parameters
     ----------
     description : str
         The docstring's text on the setting.
-    value : float
+    value : float or tuple of float
         Its value.
     spacing : sequence of float
         World length of a voxel per axis.
@@ -70,10 +103,12 @@ def world_size(description: str, value: float, spacing: Sequence[float], unit: s
     """
     if not unit or not value:
         return ""
+    values = value if isinstance(value, tuple) else (value,)
     if "edges of the smallest voxel" in description:
-        return f"= {value * min(spacing):.4g} {unit}"
+        return f"= {', '.join(f'{v * min(spacing):.4g}' for v in values)} {unit}"
     if "fewer voxels" in description:
-        return f"= {value * math.prod(spacing):.4g} {unit}{'²' if len(spacing) == 2 else '³'}"
+        power = "²" if len(spacing) == 2 else "³"
+        return f"= {', '.join(f'{v * math.prod(spacing):.4g}' for v in values)} {unit}{power}"
     return ""
 
 
@@ -202,10 +237,11 @@ class Editor(QWidget):  # type: ignore[misc]
         self.param = param
         self.description = method.describe(param.name)
         self.field = _field(param)
-        self.automatic = QCheckBox("automatic") if param.optional else None
+        self.automatic = QCheckBox("automatic") if param.optional or param.words else None
         self.world = QLabel()
         self.world.setVisible(False)
-        layout = QHBoxLayout(self)
+        # Several numbers take the whole line, and how large they are stands below.
+        layout = QVBoxLayout(self) if isinstance(self.field, NumbersBox) else QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.field, 1)
         layout.addWidget(self.world)
@@ -215,29 +251,39 @@ class Editor(QWidget):  # type: ignore[misc]
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
         explain(self.field, caption(param.name), self.description)
-        self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._still = StillUnlessFocused(self)
-        self.field.installEventFilter(self._still)
+        if not isinstance(self.field, WordsBox):  # its tick boxes have the focus, and know no wheel
+            self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            self.field.installEventFilter(self._still)
         if not param.required:
             self.set_value(param.default)
         _signal_of(self.field).connect(lambda *_: self.changed.emit())
 
     @property
     def value(self) -> Any:
-        """The value as the method takes it; None for *automatic*."""
+        """The value as the method takes it; None for *automatic*, or the word that the setting has for it."""
         if self.automatic is not None and self.automatic.isChecked():
-            return None
+            return self._word
         if isinstance(self.field, QComboBox):
             return self.param.choices[self.field.currentIndex()]
         return self.field.isChecked() if isinstance(self.field, QCheckBox) else self.field.value()
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the setting allows the value."""
+        try:
+            self.param.check(self.value)
+        except (TypeError, ValueError):
+            return False
+        return True
 
     def set_value(self, value: Any) -> None:
         """Show a value that the setting allows."""
         self.param.check(value)
         if self.automatic is not None:
-            self.automatic.setChecked(value is None)
-        if value is None:
-            return
+            self.automatic.setChecked(value == self._word)
+            if value == self._word:
+                return
         if isinstance(self.field, QComboBox):
             self.field.setCurrentIndex(self.param.choices.index(value))
         elif isinstance(self.field, QCheckBox):
@@ -245,11 +291,17 @@ class Editor(QWidget):  # type: ignore[misc]
         else:
             self.field.setValue(value)
 
+    @property
+    def _word(self) -> str | None:
+        """What *automatic* stands for."""
+        return self.param.words[0] if self.param.words else None
+
     def show_world(self, spacing: Sequence[float], unit: str) -> None:
         """Show how large the value is in the world, where it is a length or a size."""
-        text = ""
-        if isinstance(self.field, QAbstractSpinBox) and self.value is not None:
-            text = world_size(self.description, self.value, spacing, unit)
+        text, value = "", self.value
+        numbers = value if isinstance(value, tuple) else (value,)
+        if isinstance(self.field, QAbstractSpinBox | NumbersBox) and all(isinstance(n, int | float) for n in numbers):
+            text = world_size(self.description, value, spacing, unit)
         self.world.setText(text)
         self.world.setVisible(bool(text))
 
@@ -280,6 +332,8 @@ def _field(param: Param) -> QWidget:
         return spin
     if param.item in (int, float):
         return NumbersBox(param)
+    if param.item_choices:
+        return WordsBox(param, caption(param.name), explained(features))
     raise TypeError(f"the setting {param.name!r} has the type {param.type!r}, for which there is no field")
 
 

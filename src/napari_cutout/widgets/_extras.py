@@ -13,10 +13,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from ._access import order_tabs
 from ._class_names import class_names
 from ._contents import token_of
+from ._feature_row import FeatureRow
 from ._histogram_extra import HistogramExtra
 from ._histogram_levels import stroke_histograms
 from ._histogram_plot import preload
 from ._points import copy_of_labels
+from ._probability_row import ProbabilityRow
 from ._request import Form
 from ._target import Target
 from ._worker import Work, WorkerSlot, _Worker
@@ -41,6 +43,8 @@ class Extra(Protocol):
 
     changing: Any
     """Emitted with a change that a preview should be made with, while something is dragged."""
+
+    # An extra whose attribute `after_result` is true stands below the result of a run, all others in the form.
 
     def refresh(self, form: Form | None, facts: Mapping[str, Any]) -> None:
         """Show what follows from the form, or nothing if there is no image; `facts` are those of its last answer."""
@@ -228,7 +232,11 @@ def _colour(layer: Any, label: int) -> str:
     return "#" + "".join(f"{round(255 * float(part)):02x}" for part in found[:3])
 
 
-EXTRAS: dict[str, type[Any]] = {"histogram": HistogramRow}
+EXTRAS: dict[str, type[Any]] = {
+    "histogram": HistogramRow,
+    "features": FeatureRow,
+    "probabilities": ProbabilityRow,
+}
 """What a method may declare."""
 
 

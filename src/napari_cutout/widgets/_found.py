@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..recipe import Step
 
-__all__ = ["counted", "levels_found", "n_labels", "summary"]
+__all__ = ["counted", "levels_found", "n_labels", "summary", "warnings_of"]
 
 _NOUNS = {"n_minima": ("minimum", "minima"), "n_objects": ("object", "objects"), "n_markers": ("marker", "markers")}
 """What methods count; the first that is there says most."""
@@ -34,7 +34,14 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
         Such as ``"threshold 117 · 25 objects · CPU because it was asked for · 0.04 s"``.
     """
     return " · ".join(
-        part for part in (_levels(provenance), _came_out(labels, step, provenance), _ran_on(provenance)) if part
+        part
+        for part in (
+            _levels(provenance),
+            _came_out(labels, step, provenance),
+            *_warnings(provenance),
+            _ran_on(provenance),
+        )
+        if part
     )
 
 
@@ -42,9 +49,32 @@ def levels_found(facts: Mapping[str, Any]) -> str:
     """Name the grey levels that a method chose, such as ``"thresholds 10, 180"``; empty if there are none."""
     if "depth" in facts:
         return f"depth {facts['depth']:.4g}"
+    if facts.get("columns") == ["intensity"] and "means" in facts:
+        return f"classes at {_listed(facts['means'])}"
     levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
-    text = ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
-    return f"threshold{'s' if len(levels) > 1 else ''} {text}" if levels else ""
+    return f"threshold{'s' if len(levels) > 1 else ''} {_listed(levels)}" if levels else ""
+
+
+def warnings_of(facts: Mapping[str, Any]) -> list[str]:
+    """Say what a user should know of a fit: that it did not converge, and which columns were left out."""
+    left_out = ", ".join(facts.get("left_out", ()))
+    return [words for words in (facts.get("warning", ""), left_out and f"left out: {left_out}") if words]
+
+
+def _listed(levels: Sequence[float]) -> str:
+    return ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
+
+
+def _warnings(provenance: Mapping[str, Any]) -> list[str]:
+    """Say the same of a run, which may have had several parts."""
+    by_part = provenance["steps"][-1].get("by_part", {})
+    found = warnings_of(provenance["facts"])
+    for name in ("warning", "left_out"):
+        warned = [fact for fact in by_part.get(name, ()) if fact]
+        if warned:
+            (words,) = warnings_of({name: warned[0]})
+            found.append(f"in {len(warned)} of {len(by_part[name])} parts, such as: {words}")
+    return found
 
 
 def counted(facts: Mapping[str, Any], n_seen: int, where: str, *, whole: bool) -> str:

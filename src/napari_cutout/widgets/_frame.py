@@ -16,13 +16,15 @@ from .._method import OF_THE_IMAGE, Method, Param
 from ..recipe import Recipe
 from . import _layers
 from ._access import align, explain, order_tabs
+from ._channels import channel_problem
 from ._contents import token_of
 from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
-from ._editors import Editor, caption
+from ._editors import Editor, applies, caption, value_text
 from ._extent import extent_of
 from ._extras import Extra, make_extra
 from ._fold import Fold
-from ._found import levels_found
+from ._found import levels_found, warnings_of
+from ._image_list import ImageList
 from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
 from ._preview import Preview
@@ -79,9 +81,12 @@ class MethodFrame(Dock):
     ----------
     row
         The row of the catalog; set by the classes that are made from this one.
+    ran
+        Emitted with its `Request` and the layer of its labels after a run.
     """
 
     row: ClassVar[str] = ""
+    ran = Signal(object, object)
     _probed = Signal()
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -102,7 +107,7 @@ class MethodFrame(Dock):
         self._remarks: dict[str, QLabel] = {}
         self._option_rows: dict[str, tuple[QFormLayout, Editor]] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
-        self._settings = form()
+        self._settings, self._seldom = form(), form()
         self._free = (0, QTimer(self))
         self._late = QTimer(self)
         self._late.setSingleShot(True)
@@ -171,8 +176,9 @@ class MethodFrame(Dock):
             extent,
             device,
             self.voxel_size.value,
-            self._memory(),
+            self.free_memory(),
             preferences().result_name,
+            tuple(self.channel_list.ticked) if not self.channel_list.isHidden() else (),
         )
 
     def choose_method(self, name: str) -> None:
@@ -227,6 +233,12 @@ class MethodFrame(Dock):
         for name in ("axes", "time", "region"):
             self._lines[name] = problem_line()
             layout.addRow(self._lines[name])
+        self.channel_list = ImageList(self.viewer.layers, self._channel_problem, lambda: self.source)
+        self.channel_list.changed.connect(self.refresh)
+        self._with = QLabel("with")
+        self._with.setBuddy(self.channel_list)
+        explain(self.channel_list, "with", "Other images that are looked at together with the image, as its channels.")
+        layout.addRow(self._with, self.channel_list)
         self._voxel, self.voxel_size, self._lines["spacing"] = QLabel(), VoxelSizeFields(), problem_line()
         self._voxel.setWordWrap(True)
         self.voxel_size.changed.connect(self.refresh)
@@ -241,6 +253,8 @@ class MethodFrame(Dock):
         outer = QVBoxLayout()
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addLayout(self._settings)
+        self.seldom = _fold(self._seldom)
+        outer.addWidget(self.seldom)
         self._lines["settings"] = problem_line()
         outer.addWidget(self._lines["settings"])
         self.content.addWidget(group("Cut", outer))
@@ -254,10 +268,7 @@ class MethodFrame(Dock):
             self._option_rows[name] = layout if name in _ALWAYS_IN_VIEW else more, editor
             _add_row(*self._option_rows[name])
         self._hidden = [e for name, e in self.editors.items() if e.param.option and name not in _ALWAYS_IN_VIEW]
-        hidden = QWidget()
-        hidden.setLayout(more)
-        more.setContentsMargins(0, 4, 0, 0)
-        self.more = Fold("More", hidden, "Settings that are needed less often.")
+        self.more = _fold(more)
         self.more.setVisible(bool(self._hidden))
         layout.addRow(self.more)
         if shared:
@@ -269,7 +280,8 @@ class MethodFrame(Dock):
             extra = self.extras[name] = make_extra(name, self)
             extra.changed.connect(self._take_change)
             extra.changing.connect(self._try_change)
-            self.content.addWidget(extra)
+            if not getattr(extra, "after_result", False):
+                self.content.addWidget(extra)
 
     def _build_bar(self) -> None:
         self.device_box = QComboBox()
@@ -288,6 +300,9 @@ class MethodFrame(Dock):
             self.bar.layout().insertWidget(1, self._lines[name])
         self.result_bar = ResultBar(self)
         self.layout().addWidget(self.result_bar)
+        for extra in self.extras.values():
+            if getattr(extra, "after_result", False):
+                self.layout().addWidget(extra)
 
     def _add_editor(self, method: Method, param: Param) -> Editor:
         editor = Editor(method, param)
@@ -303,14 +318,16 @@ class MethodFrame(Dock):
         self._summary.setText(method.summary)
         self.method_box.setToolTip(method.summary)
         kept = {name: e.value for name, e in self.editors.items() if not e.param.option and e.param.choices}
-        while self._settings.rowCount():
-            self._settings.removeRow(0)
+        for layout in (self._settings, self._seldom):
+            while layout.rowCount():
+                layout.removeRow(0)
         self.editors = {name: e for name, e in self.editors.items() if e.param.option}
         for param in (p for p in method.settings if not p.option and p.name not in _FROM_THE_LAYER):
             editor = self._add_editor(method, param)
             if kept.get(param.name) in param.choices:
                 editor.set_value(kept[param.name])
-            _add_row(self._settings, editor)
+            _add_row(self._seldom if param.seldom else self._settings, editor)
+        self.seldom.setVisible(self._seldom.rowCount() > 0)
         for param in method.arrays:
             explain(self.boxes[param.name], caption(param.name), method.describe(param.name))
         taken = {p.name for p in method.arrays}
@@ -331,10 +348,10 @@ class MethodFrame(Dock):
             return
         self.target_rows.show_for(self.source, takes_channels=self.method.takes_channels)
         region = self.target_rows.region
-        self.watch([*self.layers.values(), None if isinstance(region, str) else region])
+        self._show_channels()
+        self.watch([*self.layers.values(), *self.channel_list.ticked, None if isinstance(region, str) else region])
         self._show_voxel_size()
-        changed = [e for e in self._hidden if e.param.name in self.settings and e.value != e.param.default]
-        self.more.set_text("More" + "".join(f" · {caption(e.param.name)} {e.value:g}" for e in changed))
+        self._show_folds()
         says, found = self._read = self._checked()
         sentences = {p.field: p.sentence for p in found}
         self.mark(sentences, {*sentences, *named_fields(sentences.get("settings", ""), self.editors)})
@@ -349,6 +366,17 @@ class MethodFrame(Dock):
         self._warm_up(says)
         self._ask_preview(says if not sentences else None)
         self._show_extras_soon()
+
+    def _show_folds(self) -> None:
+        """Show the settings that mean something beside the others, and say what is changed of those folded away."""
+        settings = self.settings
+        own = [e for e in self.editors.values() if not e.param.option]
+        for editor in own:
+            layout = self._seldom if editor.param.seldom else self._settings
+            layout.setRowVisible(editor, applies(editor.param.name, settings) or not editor.is_right)
+        for fold, held in ((self.more, self._hidden), (self.seldom, [e for e in own if e.param.seldom])):
+            changed = [e for e in held if e.param.name in settings and e.value != e.param.default]
+            fold.set_text("More" + "".join(f" · {caption(e.param.name)} {value_text(e.value)}" for e in changed))
 
     def _checked(self) -> tuple[Form | None, tuple[Problem, ...]]:
         """Return what the form says and what is wrong with it."""
@@ -372,7 +400,8 @@ class MethodFrame(Dock):
         if says is None or found:
             return None
         held = {name: token_of(layer) for name, layer in says.layers.items() if layer is not None}
-        return says.method.name, dict(says.settings), held, says.target.selection
+        beside = [token_of(layer) for layer in says.channels]
+        return says.method.name, dict(says.settings), held, beside, says.target.selection
 
     def _show_plan(self, says: Form | None, found: tuple[Problem, ...]) -> None:
         """Say where a run would be, and how much memory it would take."""
@@ -382,6 +411,18 @@ class MethodFrame(Dock):
         need = estimate(says, says.target)
         device = says.device if says.device != "auto" or _gpu_there() else "cpu"
         self.bar.show_plan(f"{device.upper()} · needs about {size(need)} of {size(says.free)}")
+
+    def _show_channels(self) -> None:
+        """Offer other images as channels of one that has none, for a method that takes them."""
+        alone = self.source is not None and "c" not in self.target_rows.choice.letters
+        self.channel_list.blockSignals(True)  # it is read now
+        self.channel_list.refresh()
+        self.channel_list.blockSignals(False)
+        for widget in (self._with, self.channel_list):
+            widget.setVisible(self.method.takes_channels and alone and bool(self.channel_list.offered))
+
+    def _channel_problem(self, layer: Layer) -> str:
+        return channel_problem(self.source, layer) if self.source is not None else "there is no image yet"
 
     def _show_voxel_size(self) -> None:
         """Say how large voxels are, ask if the layer does not know, and show lengths in the world."""
@@ -447,6 +488,7 @@ class MethodFrame(Dock):
         if self._asked == self._question(*self._checked()):
             self.facts, self._facts_of = outcome.facts, self._asked
         self.result_bar.show_for(layer, outcome)
+        self.ran.emit(result.request, layer)
         self.show_extras()
 
     def add_layer(self, name: str) -> None:
@@ -471,8 +513,8 @@ class MethodFrame(Dock):
         super().use(name, layer)
 
     def list_changed(self) -> None:
-        """Offer the Shapes layers that there are now as regions."""
-        if not self.target_rows.offers_all():
+        """Offer the Shapes layers that there are now as regions, and the images as channels."""
+        if not self.target_rows.offers_all() or not self.channel_list.offers_all():
             self.refresh()
 
     # The view
@@ -539,7 +581,7 @@ class MethodFrame(Dock):
             return
         self._told = None
         approximate = answer.approximate and f"approximate: {answer.approximate}"
-        words = ("preview", levels_found(answer.facts), answer.count, approximate)
+        words = ("preview", levels_found(answer.facts), answer.count, *warnings_of(answer.facts), approximate)
         self.bar.say(" · ".join(word for word in words if word))
 
     def _show_no_answer(self, sentence: str) -> None:
@@ -583,7 +625,7 @@ class MethodFrame(Dock):
 
     # The machine
 
-    def _memory(self) -> int:
+    def free_memory(self) -> int:
         """Return how many bytes a run may take; asked for anew every few seconds."""
         free, timer = self._free
         if not timer.isActive():
@@ -648,6 +690,14 @@ def _kind(param: Param) -> tuple[type, ...]:
 
     role = param.role.name if param.role is not None else ""
     return {"image": (Image,), "markers": (Labels, Points)}.get(role, (Labels,))
+
+
+def _fold(layout: QFormLayout) -> Fold:
+    """Return a form that is folded away."""
+    hidden = QWidget()
+    hidden.setLayout(layout)
+    layout.setContentsMargins(0, 4, 0, 0)
+    return Fold("More", hidden, "Settings that are needed less often.")
 
 
 def _add_row(layout: QFormLayout, editor: Editor) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QPoint, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent, QWheelEvent
 
 from ._histogram_view import (
     Bars,
+    Component,
     Scale,
     bars,
     bounds,
+    component_counts,
     count_ticks,
     heights,
     level_text,
@@ -36,6 +39,9 @@ TINT = 60
 
 LABEL_AT = (0.93, 0.8, 0.67)
 """How high the texts of neighbouring lines stand, so that they do not cover each other."""
+
+TICK = 0.12
+"""How high the tick at the centre of a cluster is, of the height of the plot."""
 
 NEAR = 6
 """How close to a line a click means that line, in pixels."""
@@ -74,6 +80,9 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         self._tints: list[pg.LinearRegionItem] = []
         self._curve = pg.PlotCurveItem()
         self._stroke_curves: list[pg.PlotCurveItem] = []
+        self._components: Sequence[tuple[Component, str]] = ()
+        self._centres: Sequence[tuple[float, str]] = ()
+        self._class_curves: list[pg.PlotCurveItem] = []
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.hideButtons()
         self.setMouseEnabled(x=True, y=False)
@@ -104,6 +113,18 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         self._stroke_curves = [pg.PlotCurveItem() for _ in self._strokes]
         for curve in self._stroke_curves:
             curve.setZValue(5)
+            self.addItem(curve)
+        self._draw()
+
+    def set_classes(self, components: Sequence[tuple[Component, str]], centres: Sequence[tuple[float, str]]) -> None:
+        """Draw a curve for each component and one for their sum, or a tick at each centre, in these colours."""
+        self._components, self._centres = components, centres
+        n_curves = len(components) + bool(components) + len(centres)
+        for curve in self._class_curves:
+            self.removeItem(curve)
+        self._class_curves = [pg.PlotCurveItem() for _ in range(n_curves)]
+        for curve in self._class_curves:
+            curve.setZValue(7)
             self.addItem(curve)
         self._draw()
 
@@ -158,6 +179,23 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
             y = heights(some.counts, self._scale) * (highest / top(some.counts, self._scale))
             curve.setData(some.borders, y, stepMode="center", fillLevel=0, pen=pg.mkPen(painted, width=1.5))
             curve.setBrush(_faint(painted))
+        self._draw_classes(self._bars, seen, highest)
+
+    def _draw_classes(self, all_bars: Bars, seen: Bars, highest: float) -> None:
+        """Draw what was fitted as high as the bars would be that held just that."""
+        low, high = self.getViewBox().viewRange()[0]
+        x = np.linspace(low, high, max(int(self.getViewBox().width()), 2))
+        width = float(np.median(np.diff(seen.borders)))
+        total = int(all_bars.counts.sum())
+        counts = [component_counts(component, x, total, width) for component, _ in self._components]
+        drawn = [(x, y, pg.mkPen(colour, width=2)) for y, (_, colour) in zip(counts, self._components, strict=True)]
+        if counts:
+            drawn.append((x, sum(counts[1:], counts[0]), pg.mkPen(self._colours.text, width=1)))
+        curves = iter(self._class_curves)
+        for x, y, pen in drawn:
+            next(curves).setData(x, heights(y, self._scale), pen=pen)
+        for (centre, colour), curve in zip(self._centres, curves, strict=True):
+            curve.setData([centre, centre], [0, TICK * highest], pen=pg.mkPen(colour, width=4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Join bars for the new width."""

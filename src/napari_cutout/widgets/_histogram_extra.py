@@ -10,7 +10,16 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from .._method import Method
 from ..methods._grey_levels import Histogram
-from ._histogram_levels import Change, Lines, change_for, description, lines_of, tint_colours
+from ._histogram_levels import (
+    Change,
+    Lines,
+    centres_of,
+    change_for,
+    components_of,
+    description,
+    lines_of,
+    tint_colours,
+)
 from ._histogram_plot import HistogramPlot
 from ._theme import ThemeListener, plot_colours
 
@@ -52,6 +61,7 @@ class HistogramExtra(QWidget):  # type: ignore[misc]
         self._row = tuple(row)
         self._method: Method | None = None
         self._lines = Lines()
+        self._shown: tuple[Histogram | None, str] = (None, "")
         self.plot = HistogramPlot(plot_colours(viewer.theme))
         self._theme = ThemeListener(viewer, self.plot.set_colours)
         self.destroyed.connect(self._theme.close)
@@ -77,6 +87,7 @@ class HistogramExtra(QWidget):  # type: ignore[misc]
         about : str
             What else to say of the histogram, such as ``"approximate, from level 2"``.
         """
+        self._shown = histogram, about
         self.plot.set_histogram(histogram, why)
         self.plot.say("" if histogram is None else description(histogram, settings, about))
 
@@ -112,12 +123,20 @@ class HistogramExtra(QWidget):  # type: ignore[misc]
         colour_of : callable
             From a label of the result to its colour, ``"#rrggbb"``.
         """
+        histogram, about = self._shown
+        if histogram is not None:
+            self.plot.say(description(histogram, settings, about))
         if self.plot.dragging:  # the answer to where the line was a moment ago
             return
         self._method, self._lines = method, lines_of(method, settings, facts)
         movable = change_for(method, self._row, self._lines, self._lines.levels) is not None
         colours = tint_colours(self._lines, settings.get("objects", "bright"), colour_of)
         self.plot.set_levels(self._lines.levels, movable, colours)
+        components, centres = components_of(facts), centres_of(facts)
+        self.plot.set_classes(
+            [(found, colour_of(label)) for label, found in enumerate(components, start=1)],
+            [(centre, colour_of(label)) for label, centre in enumerate(centres, start=1)],
+        )
 
     def let_go(self) -> None:
         """Forget the viewer; the widget is not used after this."""

@@ -12,8 +12,22 @@ from .._array import Array, dtype_name
 from .._method import Method, Param
 from ..methods._grey_levels import Histogram
 from ..methods.histogram import histogram
+from ._histogram_view import Component
 
-__all__ = ["Change", "Lines", "change_for", "description", "lines_of", "stroke_histograms", "tint_colours"]
+__all__ = [
+    "Change",
+    "Lines",
+    "centres_of",
+    "change_for",
+    "components_of",
+    "description",
+    "lines_of",
+    "stroke_histograms",
+    "tint_colours",
+]
+
+GREY_LEVELS = ("intensity",)
+"""Features that a histogram of grey levels says all about."""
 
 MAX_STROKES = 8
 """Labels whose strokes are drawn; more could not be told apart."""
@@ -80,6 +94,34 @@ def lines_of(method: Method, settings: Mapping[str, Any], facts: Mapping[str, An
     if "thresholds" in facts:
         return Lines(tuple(map(float, facts["thresholds"])), into_classes=True)
     return Lines((float(facts["threshold"]),)) if "threshold" in facts else Lines()
+
+
+def components_of(facts: Mapping[str, Any]) -> tuple[Component, ...]:
+    """Return the components that were fitted to the grey levels of one channel, in the order of the classes.
+
+    Parameters
+    ----------
+    facts : Mapping
+        The facts of the last run or preview.
+
+    Returns
+    -------
+    tuple of Component
+        Empty where nothing was fitted, or where it was fitted to other columns than the histogram has.
+    """
+    if not _of_grey_levels(facts) or "variances" not in facts:
+        return ()
+    fitted = zip(facts["weights"], facts["means"], facts["variances"], strict=True)
+    return tuple(Component(float(w), float(m), float(v)) for w, m, v in fitted)
+
+
+def centres_of(facts: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the grey levels in the middle of the clusters of one channel, in the order of the classes."""
+    return tuple(map(float, facts["centres"])) if _of_grey_levels(facts) and "centres" in facts else ()
+
+
+def _of_grey_levels(facts: Mapping[str, Any]) -> bool:
+    return list(facts.get("columns", ())) == list(GREY_LEVELS)
 
 
 def _set_levels(asked: Sequence[Param], settings: Mapping[str, Any], facts: Mapping[str, Any]) -> Lines:
@@ -226,4 +268,6 @@ def description(histogram: Histogram, settings: Mapping[str, Any], about: str = 
     changed = [words for name, words in _CHANGED_BEFORE.items() if settings.get(name)]
     if changed:
         parts.append(f"the cut is made after the image was {' and '.join(changed)}")
+    if tuple(settings.get("features", GREY_LEVELS)) != GREY_LEVELS:
+        parts.append("classes are made of features, and not drawn")
     return " · ".join([*parts, about] if about else parts)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..methods._grey_levels import Histogram
-from ._histogram_view import Scale, drawn
+from ._histogram_view import Component, Scale, drawn
 from ._theme import PlotColours
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         super().__init__(parent)
         self._colours = colours
         self._strokes: dict[str, tuple[Histogram, str]] = {}
+        self._components: tuple[tuple[Component, str], ...] = ()
+        self._centres: tuple[tuple[float, str], ...] = ()
         self._levels: tuple[Sequence[float], bool, Sequence[str]] = ((), False, ())
         self.canvas: HistogramCanvas | None = None
         self._dialog: QInputDialog | None = None
@@ -83,8 +85,8 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self._pages = QStackedWidget()
         self._pages.addWidget(self.empty)
         self._pages.setMinimumHeight(MIN_HEIGHT)
-        self.legend, self.line = QLabel(), QLabel()
-        for label in (self.legend, self.line):
+        self.legend, self.fitted, self.line = QLabel(), QLabel(), QLabel()
+        for label in (self.legend, self.fitted, self.line):
             label.setWordWrap(True)
             label.setVisible(False)
         self.log_box = QCheckBox("log")
@@ -108,6 +110,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         layout.setSpacing(2)
         layout.addWidget(self._pages, 1)
         layout.addWidget(self.legend)
+        layout.addWidget(self.fitted)
         layout.addLayout(row)
 
     def sizeHint(self) -> QSize:
@@ -170,6 +173,39 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self.legend.setToolTip("Each is scaled so that its highest bar is as high as the plot; few voxels are painted.")
         self.legend.setVisible(bool(strokes))
 
+    def set_classes(
+        self, components: Sequence[tuple[Component, str]] = (), centres: Sequence[tuple[float, str]] = ()
+    ) -> None:
+        """Draw what was fitted to the histogram: curves of components and their sum, or ticks at the centres.
+
+        Parameters
+        ----------
+        components : sequence of tuple of Component and str
+            With the colour of each class, ``"#rrggbb"``, in the order of the classes.
+        centres : sequence of tuple of float and str
+            Grey levels with the colour of each class.
+        """
+        self._components, self._centres = tuple(components), tuple(centres)
+        line = self._colours.line
+        if self.canvas is not None:
+            self.canvas.set_classes(
+                [(found, line(colour)) for found, colour in self._components],
+                [(centre, line(colour)) for centre, colour in self._centres],
+            )
+        self.fitted.setText(self._fitted_text())
+        self.fitted.setToolTip("Where the classes lie: their mean, with the standard deviation and the share of each.")
+        self.fitted.setVisible(bool(self._components or self._centres))
+
+    def _fitted_text(self) -> str:
+        """Say what was fitted, with the colours that it is drawn in."""
+        words = [f"{c.mean:.4g} ± {c.variance**0.5:.3g} ({100 * c.weight:.3g} %)" for c, _ in self._components]
+        words += [f"{centre:.4g}" for centre, _ in self._centres]
+        colours = [colour for _, colour in (*self._components, *self._centres)]
+        return "classes: " + " ".join(
+            f'<span style="color: {self._colours.line(colour)}">■</span>\u00a0{number}:\u00a0{text}'
+            for number, (colour, text) in enumerate(zip(colours, words, strict=True), start=1)
+        )
+
     def set_levels(self, levels: Sequence[float], movable: bool, colours: Sequence[str] = ()) -> None:
         """Draw a line at each grey level, with its value beside it; a line that the mouse holds is not taken away.
 
@@ -202,6 +238,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         if self.canvas is not None:
             self.canvas.set_colours(colours)
         self.set_strokes(self._strokes)
+        self.set_classes(self._components, self._centres)
 
     def say(self, text: str) -> None:
         """Show a line under the plot, such as ``"256 levels · 1,048,576 voxels"``."""
@@ -226,6 +263,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self._pages.addWidget(canvas)
         canvas.set_colours(self._colours)
         self.set_strokes(self._strokes)
+        self.set_classes(self._components, self._centres)
         self.set_levels(*self._levels)
         return canvas
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ from ..methods._grey_levels import Histogram
 
 __all__ = [
     "Bars",
+    "Component",
     "Scale",
     "bars",
     "bounds",
+    "component_counts",
     "count_ticks",
     "drawn",
     "heights",
@@ -122,11 +124,11 @@ def bars(found: Bars, low: float, high: float, most: int) -> Bars:
     return replace(found, borders=found.borders[np.append(starts, stop)], counts=counts)
 
 
-def heights(counts: NDArray[np.int64], scale: Scale) -> NDArray[np.float64]:
-    """Return how high bars of these counts are; 0 has no height."""
+def heights(counts: NDArray[np.number[Any]], scale: Scale) -> NDArray[np.float64]:
+    """Return how high bars of these counts are; what is below half a voxel has no height where it is logarithmic."""
     if scale == "linear":
         return counts.astype(np.float64)
-    return np.where(counts > 0, np.log10(np.maximum(counts, 1)) - FLOOR, 0.0)
+    return np.asarray(np.log10(np.maximum(counts, 10.0**FLOOR)) - FLOOR, np.float64)
 
 
 def top(counts: NDArray[np.int64], scale: Scale) -> float:
@@ -199,6 +201,51 @@ def _short(count: float) -> str:
         if count >= size:
             return f"{count / size:g}{letter}"
     return f"{count:g}"
+
+
+# Components of a mixture --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A normal distribution that was fitted to a histogram.
+
+    Parameters
+    ----------
+    weight : float
+        Its share of all voxels.
+    mean : float
+        In grey levels.
+    variance : float
+        In squared grey levels.
+    """
+
+    weight: float
+    mean: float
+    variance: float
+
+
+def component_counts(found: Component, x: NDArray[np.float64], total: int, width: float) -> NDArray[np.float64]:
+    """Return how many voxels of a component lie in a bar around each of some grey levels.
+
+    Parameters
+    ----------
+    found : Component
+        What was fitted.
+    x : float64 array of shape (n,)
+        Grey levels.
+    total : int
+        Voxels of all components.
+    width : float
+        Width of a bar, in grey levels.
+
+    Returns
+    -------
+    float64 array of shape (n,)
+        Such counts as bars have.
+    """
+    height = found.weight * total * width / math.sqrt(2 * math.pi * found.variance)
+    return height * np.exp(-0.5 * (x - found.mean) ** 2 / found.variance)
 
 
 # Lines at grey levels ----------------------------------------------------------------------------------

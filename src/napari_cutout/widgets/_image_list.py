@@ -8,6 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QWidget
 
+from ._layers import is_preview
+
 __all__ = ["ImageList"]
 
 Layer = Any
@@ -77,7 +79,7 @@ class ImageList(QListWidget):  # type: ignore[misc]
         from napari.layers import Image
 
         but = None if self._left_out is None else self._left_out()
-        return [layer for layer in self._layers if isinstance(layer, Image) and layer != but]
+        return [x for x in self._layers if isinstance(x, Image) and x != but and not is_preview(x)]
 
     def refresh(self) -> None:
         """Offer what the layer list holds now; ticks stay where layers still fit. An only image is ticked at first.

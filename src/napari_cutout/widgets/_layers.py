@@ -28,6 +28,7 @@ __all__ = [
     "spacing",
     "voxel_size",
     "voxel_text",
+    "with_first_axis",
 ]
 
 MAX_LAZY_BYTES = 2**30
@@ -182,6 +183,45 @@ def shifted(place: Mapping[str, Any], start: Sequence[float], factor: Sequence[f
     physical = Affine(scale=place["scale"], translate=place["translate"], rotate=place["rotate"], shear=place["shear"])
     scale = tuple(float(s) * f for s, f in zip(place["scale"], factor, strict=True))
     return {**place, "scale": scale, "translate": tuple(float(x) for x in physical(first))}
+
+
+def with_first_axis(place: Mapping[str, Any], label: str, first: float) -> dict[str, Any]:
+    """Return the place of several arrays that all lie at `place`, stacked along a new first axis.
+
+    Parameters
+    ----------
+    place : mapping
+        As `placement` returns it.
+    label : str
+        What the new axis is called.
+    first : float
+        Where its first index lies; it has no unit, and steps of 1.
+
+    Returns
+    -------
+    dict
+        Arguments for a new layer.
+    """
+    n = len(place["scale"])
+    shear = Affine(shear=place["shear"], scale=np.ones(n), ndim=n).linear_matrix
+    labels = place.get("axis_labels", tuple(str(at - n) for at in range(n)))
+    return {
+        "scale": (1.0, *place["scale"]),
+        "translate": (first, *place["translate"]),
+        "rotate": _bordered(place["rotate"]),
+        "shear": _bordered(shear),
+        "affine": _bordered(place["affine"]),
+        "units": ("pixel", *place["units"]),
+        "axis_labels": (label, *labels),
+    }
+
+
+def _bordered(matrix: Any) -> Any:
+    """Return a matrix with an axis before the others that it leaves alone."""
+    n = len(matrix)
+    found = np.eye(n + 1)
+    found[1:, 1:] = matrix
+    return found
 
 
 def corners(place: Mapping[str, Any], shape: Sequence[int]) -> Any:

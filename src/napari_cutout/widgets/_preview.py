@@ -97,6 +97,8 @@ class Preview(QObject):  # type: ignore[misc]
         Milliseconds between two previews, at least; the first one starts at once.
     statistics : StatisticsCache, optional
         What is known of whole images; by default what all widgets share.
+    shown : type of PreviewLayer
+        What puts an answer into the temporary layer.
 
     Attributes
     ----------
@@ -128,13 +130,14 @@ class Preview(QObject):  # type: ignore[misc]
         *,
         delay: int = DELAY,
         statistics: StatisticsCache | None = None,
+        shown: type[PreviewLayer] = PreviewLayer,
     ) -> None:
         super().__init__(parent)
         self.viewer = getattr(viewer, "__wrapped__", viewer)  # plugins get it behind a proxy
         self.statistics = STATISTICS if statistics is None else statistics
         self.patience = PATIENCE
         self.is_on = False
-        self._shown = PreviewLayer(self.viewer.layers)
+        self._shown = shown(self.viewer.layers)
         self._slots = {name: WorkerSlot() for name in ("preview", "gather", "count")}
         self._pending: _Request | None = None
         self._last: _Request | None = None

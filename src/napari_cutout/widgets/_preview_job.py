@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from .. import catalog
 from .._execute import execute, keeps_labels, renumbered
 from .._monitor import stage, watch
+from .._place import lying_at
 from .._plan import reduce_blocks
 from .._selection import Box, Selection
 from .._statistics import Enough, Gathering, Key, Known, current, pooled, swept, using
 from ..methods._grey_levels import Histogram, counting
+from ..processing.features import SCALES_ALLOWED
 from ..recipe import Recipe, Step
 from ._found import counted, n_labels
 from ._known_statistics import Found, Reach, StatisticsCache, Whole, settings_before_the_cut
@@ -25,7 +27,7 @@ from ._preview_arrays import DrawnMask, in_memory, levels, read, sample_of
 from ._preview_region import Region, region_of, widened
 from ._view import View
 
-__all__ = ["PreviewAnswer", "PreviewJob", "Wanted"]
+__all__ = ["PartInView", "PreviewAnswer", "PreviewJob", "Wanted", "parts_of"]
 
 OnProgress = Callable[[str, float], None]
 IsCancelled = Callable[[], bool]
@@ -109,7 +111,7 @@ class PreviewJob:
         What is shown of the image, in voxels of its first level, along all axes of its layer.
     tokens : mapping of str to hashable
         By which the contents of an input are known again; by default by the array itself, which does not hear of
-        what is painted into it.
+        what is painted into it. Under other names, those of what else an input is made of.
     """
 
     recipe: Recipe
@@ -141,18 +143,10 @@ class PreviewJob:
         ValueError
             If nothing is in view, or the method refuses what it gets.
         """
-        region = region_of(self.selection, self.shapes, self.kept_view)
-        steps = scaled(self.recipe.steps, region.factor, self.selection)
-        parts = Selection(self.selection.kept_axes, each=self.selection.each, box=region.box).parts(
-            self.shapes[region.level]
-        )
-        found = [_Part(self, region, steps, part).run(cache, on_progress, is_cancelled) for part in parts]
+        region, parts = parts_of(self)
+        found = [part.run(cache, on_progress, is_cancelled) for part, _ in parts]
         labels, n_objects = np.zeros(region.shape, found[0].labels.dtype), 0
-        for part, one in zip(parts, found, strict=True):
-            at = tuple(
-                slice(i - a, i - a + 1) if isinstance(i, int) else slice(i.start - a, i.stop - a)
-                for i, (a, _) in zip(part, region.box, strict=True)
-            )
+        for (_, at), one in zip(parts, found, strict=True):
             numbered = one.labels if keeps_labels(self.recipe) else renumbered(one.labels, n_objects)
             labels[at] = numbered.reshape(labels[at].shape)
             n_objects = max(n_objects, int(labels[at].max(initial=0)))
@@ -198,8 +192,12 @@ class PreviewJob:
         sample = sample_of(self._ordered, self.selection, wanted.whole.at, filtered=bool(wanted.whole.settings))
         recipe = Recipe(scaled(self.recipe.steps, sample.factor, self.selection), self.selection.of_part)
 
+        unit = unit_of(self.recipe.steps[-1], sample.factor, self.selection)
+
         def run(number: int) -> None:
-            execute(recipe, sample.read(number), device="cpu", on_progress=on_progress, is_cancelled=is_cancelled)
+            arrays = sample.read(number)
+            with lying_at(sample.origin(number), unit):
+                execute(recipe, arrays, device="cpu", on_progress=on_progress, is_cancelled=is_cancelled)
 
         found = Found(_gathered(run, len(sample.parts), set(wanted.keys)), sample.approximate)
         cache.put(wanted.whole, found)
@@ -312,7 +310,8 @@ class PreviewJob:
     def _tokens(self, names: Sequence[str]) -> tuple[Hashable, ...]:
         """Return what is equal as long as the inputs hold the same; a mask that is drawn has no array to know it by."""
         held = {n: a.painted if isinstance(a := self.inputs[n], DrawnMask) else a for n in names}
-        return (*(self.tokens.get(n, None if a is None else id(a)) for n, a in held.items()), self.drawn)
+        beside = (token for name, token in self.tokens.items() if name not in self.inputs)
+        return (*(self.tokens.get(n, None if a is None else id(a)) for n, a in held.items()), *beside, self.drawn)
 
 
 # One part -------------------------------------------------------------------------------------------------
@@ -329,9 +328,54 @@ class _Labelled:
     whole: bool = False
 
 
+def parts_of(job: PreviewJob) -> tuple[Region, list[tuple[PartInView, tuple[slice, ...]]]]:
+    """Return what of a job is in view, its frames or slices, and where each lies in what is in view.
+
+    Parameters
+    ----------
+    job : PreviewJob
+        What was asked for.
+
+    Returns
+    -------
+    region : Region
+        What is computed.
+    parts : list of tuple of PartInView and tuple of slice
+        What is run at a time, and its index in an array of the region's shape.
+
+    Raises
+    ------
+    ValueError
+        If nothing is in view.
+    """
+    region = region_of(job.selection, job.shapes, job.kept_view)
+    steps = scaled(job.recipe.steps, region.factor, job.selection)
+    chosen = Selection(job.selection.kept_axes, each=job.selection.each, box=region.box)
+    parts = []
+    for part in chosen.parts(job.shapes[region.level]):
+        at = tuple(
+            slice(i - a, i - a + 1) if isinstance(i, int) else slice(i.start - a, i.stop - a)
+            for i, (a, _) in zip(part, region.box, strict=True)
+        )
+        parts.append((PartInView(job, region, steps, part), at))
+    return region, parts
+
+
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What is in view of one frame or slice, or of the volume."""
+class PartInView:
+    """What is in view of one frame or slice, or of the volume.
+
+    Parameters
+    ----------
+    job : PreviewJob
+        What was asked for.
+    region : Region
+        What is computed of it.
+    steps : tuple of Step
+        What runs on the level of the region.
+    part : tuple of slice or int
+        Where the part lies on that level, along every axis but c.
+    """
 
     job: PreviewJob
     region: Region
@@ -354,6 +398,35 @@ class _Part:
             reach = seen  # the sample was refused before all steps had said how far they look
             cache.keep_reach(self._settings, reach)
         return found if fits else replace(found, notes=(*found.notes, "a smaller neighbourhood than in the run"))
+
+    def looked_at(
+        self,
+        look: Callable[[Mapping[str, NDArray[Any]]], NDArray[Any]],
+        cache: StatisticsCache,
+        is_cancelled: IsCancelled,
+    ) -> tuple[NDArray[Any], bool]:
+        """Make something else of it than labels, with as much around it as the steps look at.
+
+        Parameters
+        ----------
+        look : callable
+            From the inputs to an array of their shape, without channels.
+        cache : StatisticsCache
+            Where it is remembered how far the steps look.
+        is_cancelled : callable
+            Polled between blocks.
+
+        Returns
+        -------
+        found : array
+            What it made of the part.
+        fits : bool
+            False if there was no room for all that the steps look at.
+        """
+        reach = self._reach(cache, is_cancelled)
+        box, fits = widened(self._here, _by_axis(reach.width, self.job.selection))
+        with self._lying(box):
+            return look(self._read(box))[self._inner(box)], fits
 
     def _blank(self, note: str, wanted: Wanted | None = None) -> _Labelled:
         """Return no labels, and why."""
@@ -405,7 +478,7 @@ class _Part:
         recipe = self._recipe
         inner = self._inner(box)
         try:
-            with using(asked):
+            with using(asked), self._lying(box):
                 result = execute(recipe, arrays, device="cpu", on_progress=heard, is_cancelled=is_cancelled)
         except ValueError:
             if exact or not asked.missing:
@@ -485,6 +558,12 @@ class _Part:
     def _looked(self, asked: _Recorder, stages: set[str]) -> Reach:
         """Return how far the steps have looked, as far as they got."""
         return Reach(asked.reach or (0,) * len(self.job.selection.run_axes), bool(stages & FLOODING))
+
+    def _lying(self, box: Box) -> AbstractContextManager[None]:
+        """Say where a box lies in all that the run sees at a time."""
+        seen = zip(box, self._all, self.job.selection.kept_axes, strict=True)
+        origin = [start - first for (start, _), (first, _), axis in seen if axis not in self.job.selection.each]
+        return lying_at(origin, unit_of(self.job.recipe.steps[-1], self.region.factor, self.job.selection))
 
     @property
     def _recipe(self) -> Recipe:
@@ -593,18 +672,33 @@ def scaled(steps: Sequence[Step], factor: Sequence[float], selection: Selection)
     """
     if all(f == 1 for f in factor):
         return tuple(steps)
-    seen = [f for axis, f in zip(selection.kept_axes, factor, strict=True) if axis in selection.run_axes]
-    return tuple(_scaled_step(step, seen) for step in steps)
+    return tuple(_scaled_step(step, _seen(factor, selection)) for step in steps)
+
+
+def unit_of(step: Step, factor: Sequence[float], selection: Selection) -> float:
+    """Return how many edges of the smallest voxel one of a lower level spans."""
+    fine, coarse = _spacings(step, _seen(factor, selection))
+    return min(coarse) / min(fine)
+
+
+def _seen(factor: Sequence[float], selection: Selection) -> list[float]:
+    return [f for axis, f in zip(selection.kept_axes, factor, strict=True) if axis in selection.run_axes]
+
+
+def _spacings(step: Step, factor: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    fine = step.settings.get("spacing") or (1.0,) * len(factor)
+    return fine, tuple(s * f for s, f in zip(fine, factor, strict=True))
 
 
 def _scaled_step(step: Step, factor: Sequence[float]) -> Step:
     entry = catalog.find(step.method)
-    fine = step.settings.get("spacing") or (1.0,) * len(factor)
-    coarse = tuple(s * f for s, f in zip(fine, factor, strict=True))
+    fine, coarse = _spacings(step, factor)
     settings = {**step.settings, "spacing": coarse}
     for param in entry.settings:
         value, text = settings.get(param.name), entry.describe(param.name)
-        if not value or param.type not in (int, float):
+        if value and param.name == "scales":
+            settings["scales"] = _rising([v * min(fine) / min(coarse) for v in value])
+        if not value or param.type not in (int, float) or isinstance(value, str):
             continue
         if "edges of the smallest voxel" in text:
             value = value * min(fine) / min(coarse)
@@ -614,3 +708,13 @@ def _scaled_step(step: Step, factor: Sequence[float]) -> Step:
         value = value if limits is None else min(max(value, limits.min), limits.max)
         settings[param.name] = round(value) if param.type is int else value
     return Step(step.method, settings, step.inputs)
+
+
+def _rising(scales: Sequence[float]) -> tuple[float, ...]:
+    """Return scales of features that are allowed and rise, as close to these as can be."""
+    found: list[float] = []
+    for number, scale in enumerate(scales):
+        limits = SCALES_ALLOWED.each
+        assert limits is not None
+        found.append(min(max(scale, limits.min * (1 + number / 1024), *found[-1:]), limits.max))
+    return tuple(found)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import _layers
 from ._layers import is_preview
 
-__all__ = ["PreviewLayer"]
+__all__ = ["PreviewImage", "PreviewLayer"]
 
 Layer = Any
 """A napari layer."""
@@ -74,19 +74,29 @@ class PreviewLayer:
 
     def _insert(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer) -> None:
         """Put the layer on top of its image; what is selected stays selected."""
-        from napari.layers import Labels
-
         never_saved(self._layers)
-        metadata = {"napari_cutout": {"preview": True}}
-        layer = Labels(labels, name=NAME, metadata=metadata, opacity=OPACITY, **place)
+        layer = self._made(labels, metadata={"napari_cutout": {"preview": True}}, **place)
         layer.editable = False
         layer.save = _refuse
         selection = self._layers.selection
         kept = list(selection)
         self.layer, self._of, self._place = layer, source, dict(place)
-        self._layers.insert(self._layers.index(source) + 1, layer)
+        self._layers.insert(self._above(source), layer)
         selection.update(kept)
         selection.discard(layer)
+
+    def _made(self, labels: NDArray[Any], **options: Any) -> Layer:
+        """Return a layer of its kind."""
+        from napari.layers import Labels
+
+        return Labels(labels, name=NAME, opacity=OPACITY, **options)
+
+    def _above(self, source: Layer) -> int:
+        """Return where in the list the layer belongs: on its image, and on the preview of a feature of it."""
+        at: int = self._layers.index(source) + 1
+        while at < len(self._layers) and is_preview(self._layers[at]) and not hasattr(self._layers[at], "paint"):
+            at += 1
+        return at
 
     def _moved(self, place: Mapping[str, Any]) -> bool:
         """Move the layer to its new place; tell whether it had to be."""
@@ -96,6 +106,29 @@ class PreviewLayer:
             setattr(self.layer, name, place[name])
         self._place = dict(place)
         return bool(changed)
+
+
+class PreviewImage(PreviewLayer):
+    """Puts an image into a viewer's temporary layer, right above its source, and takes it away."""
+
+    def _made(self, labels: NDArray[Any], **options: Any) -> Layer:
+        """Return a layer that shows all of the values."""
+        from napari.layers import Image
+
+        return Image(labels, name=NAME, rgb=False, contrast_limits=limits_of(labels), **options)
+
+    def _above(self, source: Layer) -> int:
+        """Return where in the list the layer belongs: below the preview of labels."""
+        return int(self._layers.index(source)) + 1
+
+
+def limits_of(values: NDArray[Any]) -> tuple[float, float]:
+    """Return between which values an image is shown: the smallest and the largest of all that are finite."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = float(known.min()), float(known.max())
+    return (low, high) if low < high else (low, low + 1.0)
 
 
 def _equal(a: Any, b: Any) -> bool:

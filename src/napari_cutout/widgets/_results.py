@@ -92,6 +92,8 @@ class Finished:
         The layer of an earlier run that nobody had touched when this one had ended.
     selection : Selection, optional
         Which part of the source it ran on.
+    request : Request, optional
+        What ran.
     """
 
     outcome: Outcome
@@ -99,6 +101,7 @@ class Finished:
     check: int
     given: Given | None = None
     selection: Selection | None = None
+    request: Request | None = None
 
 
 class Results:
@@ -156,7 +159,7 @@ class Results:
         def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Finished:
             outcome = request.run(on_progress, is_cancelled)
             free = given if given is not None and given.untouched() else None  # now: somebody may have painted
-            return Finished(outcome, source, checksum(outcome.labels), free, selection)
+            return Finished(outcome, source, checksum(outcome.labels), free, selection, request)
 
         return work
 

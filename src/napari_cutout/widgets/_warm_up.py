@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._execute import execute
-from .._method import OF_THE_IMAGE, Param
+from .._method import OF_THE_IMAGE, Method, Param
 from .._selection import Selection
 from ..recipe import Recipe, Step
 from ._request import Form, dtype_seen
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 EDGE = 8
 """Voxels along each axis of the sample that a method is tried on."""
+
+MOST = 3
+"""Classes, starts and iterations that a sample is tried with; more of them compile nothing else."""
 
 _WARM: set[Hashable] = set()
 """What this process has tried to its end, or knows to be refused."""
@@ -86,7 +89,7 @@ def sample_for(form: Form) -> Sample:
     together = Selection(f"c{aim.selection.run_axes}", "all") if aim.selection.channel == "all" else None
     if together is not None:
         inputs[form.method.source.name] = np.stack([inputs[form.method.source.name]] * 2)
-    step = form.step(aim, inputs)
+    step = _quick(form.step(aim, inputs), form.method)
     on = tuple(
         (p.name, value if p.choices or p.item_choices else True)
         for p in form.method.settings
@@ -94,6 +97,13 @@ def sample_for(form: Form) -> Sample:
     )
     key = (form.method.name, str(dtype_seen(aim)), axes, together is not None, tuple(inputs), on)
     return Sample(step, inputs, key, together)
+
+
+def _quick(step: Step, entry: Method) -> Step:
+    """Return a step with no more classes than the few voxels of a sample have, and without much repetition."""
+    counts = {p.name for p in entry.settings if p.name.startswith("n_") or p.name == "max_iterations"}
+    fewer = {n: min(v, MOST) for n, v in step.settings.items() if n in counts and isinstance(v, int)}
+    return Step(step.method, {**step.settings, **fewer}, step.inputs)
 
 
 def _tiny(param: Param, dtype: Any, axes: int) -> NDArray[Any]:

@@ -1,0 +1,164 @@
+"""Images of how likely every class is, for the run that has just ended.  Plain data, no Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _device, catalog
+from .._array import is_lazy, to_numpy
+from .._execute import _alike, _of_part, _placed
+from .._method import STEPS_AFTER
+from .._monitor import watch
+from .._selection import Part, Selection, placed
+from .._statistics import pooled
+from ..blockwise import compute
+from ..methods.cluster import probabilities, uncertainty
+from ._layers import with_first_axis
+from ._request import Request
+
+__all__ = ["ClassMap", "Kind"]
+
+Kind = Literal["probabilities", "uncertainty"]
+
+_MAKERS: Mapping[Kind, Callable[..., Any]] = {"probabilities": probabilities, "uncertainty": uncertainty}
+
+_COLOURS: Mapping[Kind, str] = {"probabilities": "viridis", "uncertainty": "magma"}
+"""Colormaps that nobody takes for the image itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """What a run can be asked for afterwards.
+
+    Parameters
+    ----------
+    kind : {"probabilities", "uncertainty"}
+        One image for each class, or one of how unsure the fit is.
+    request : Request
+        The run.
+    ours : mapping
+        What this plugin stored with the labels of the run: ``recipe`` and ``provenance``.
+    """
+
+    kind: Kind
+    request: Request
+    ours: Mapping[str, Any]
+
+    @property
+    def selection(self) -> Selection:
+        """What was run on, and what of it at a time."""
+        return self.request.target.selection
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that it takes at its peak, about: the images, and what the method keeps to find its classes."""
+        n_voxels = math.prod(self.request.target.result_shape)
+        n_images = self._n_classes if self.kind == "probabilities" else 1
+        n_copies = 2 if self.selection.each else 1
+        step = self.request.recipe.steps[-1]
+        kept = catalog.find(step.method).bytes_per_voxel(step.complete_settings)
+        return int((4 * n_images * n_copies + kept) * n_voxels)
+
+    @property
+    def _n_classes(self) -> int:
+        settings = self.request.recipe.steps[-1].complete_settings
+        asked = settings["n_components"]
+        return int(settings["max_components"] if asked == "auto" else asked)
+
+    def run(
+        self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Compute it; call it in a thread of its own.
+
+        Parameters
+        ----------
+        on_progress : callable
+            Called with a stage and the fraction of it that is done.
+        is_cancelled : callable
+            Polled between blocks.
+
+        Returns
+        -------
+        data : float32 array
+            With the axes of a layer, the classes first if there is one image for each.
+        options : dict
+            The new layer's name, place, metadata and colours.
+
+        Raises
+        ------
+        Cancelled
+            If `is_cancelled` returned True.
+        """
+        on_progress("reading", 0.0)
+        inputs = {name: self.request.readable(array) for name, array in self.request.inputs.items()}
+        run = partial(self._maps, inputs, on_progress, is_cancelled)
+        used = self.ours["provenance"]["device"]["used"]
+        try:
+            maps = run(used)
+        except _device.failures():
+            if used == "cpu":
+                raise
+            _device.release()
+            maps = run("cpu")
+        spread = self.request.target.spread
+        data = maps if spread is None else np.expand_dims(maps, spread + 1)
+        return (data if self.kind == "probabilities" else data[0]), self._options()
+
+    def _maps(
+        self,
+        inputs: Mapping[str, Any],
+        on_progress: Callable[[str, float], None],
+        is_cancelled: Callable[[], bool],
+        used: Literal["cpu", "gpu"],
+    ) -> NDArray[np.float32]:
+        """Return the images of all parts, put together; a class that a part lacks has the probability 0."""
+        shape = tuple(self.request.target.array.shape)
+        parts, bounds = self.selection.parts(shape), self.selection.bounds(shape)
+
+        def run(number: int) -> NDArray[np.float32]:
+            heard = _of_part(on_progress, number, len(parts))
+            with watch(heard, is_cancelled):
+                return self._of_part(inputs, parts[number], used)
+
+        found = list(pooled(run, len(parts)) if self.selection.pooled else map(run, range(len(parts))))
+        if len(found) == 1:
+            return found[0].reshape(-1, *self.selection.shape(shape))
+        maps = np.zeros((max(map(len, found)), *self.selection.shape(shape)), np.float32)
+        for part, one in zip(parts, found, strict=True):
+            maps[(slice(len(one)), *placed(part, bounds))] = one
+        return maps
+
+    def _of_part(self, inputs: Mapping[str, Any], part: Part, used: Literal["cpu", "gpu"]) -> NDArray[np.float32]:
+        """Return the images of one part, in host memory."""
+        step, selection = self.request.recipe.steps[-1], self.selection
+        held = {name: selection.cut(array, part) for name, array in inputs.items()}
+        if selection.each:  # a part is small, and statistics that are shared need it in memory
+            held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
+        held = _alike({name: _placed(a, used) for name, a in held.items()})
+        settings = {name: value for name, value in step.settings.items() if name not in STEPS_AFTER}
+        if selection.channel_axis is not None:
+            settings["channel_axis"] = selection.channel_axis
+        made = _MAKERS[self.kind](**{name: held[source] for name, source in step.inputs.items()}, **settings)
+        maps: NDArray[np.float32] = to_numpy(compute(made) if is_lazy(made) else made)
+        return maps if self.kind == "probabilities" else maps[None]
+
+    def _options(self) -> dict[str, Any]:
+        place = self.request.target.result_place
+        # Without the fingerprint of labels, which this image is not: nothing takes it for what the recipe gives.
+        provenance = {name: value for name, value in self.ours["provenance"].items() if name != "sha256"}
+        ours = {"shows": self.kind, "recipe": self.ours["recipe"], "provenance": provenance}
+        return {
+            "name": f"{self.request.name} {self.kind}",
+            "metadata": {"napari_cutout": ours},
+            "contrast_limits": (0.0, 1.0),
+            "colormap": _COLOURS[self.kind],
+            "rgb": False,
+            **(with_first_axis(place, "class", 1.0) if self.kind == "probabilities" else place),
+        }
