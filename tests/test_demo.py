@@ -55,7 +55,8 @@ def test_every_method_is_run_in_every_sensible_pair(made: Made) -> None:
             runs = [row for row in table if row["sample"] == sample and row["method"].partition(" ")[0] == name]
             rules = next((p.choices for p in entry.settings if p.name == "method"), (None,))
             local = any(p.name == "window" for p in entry.settings)
-            assert len(runs) == len(rules) * (3 if local else 4)
+            ways = 2 if name in ("kmeans", "gaussian_mixture") else len(rules)
+            assert len(runs) == ways * (3 if local else 4)
     assert not {row["method"].partition(" ")[0] for row in table} & {"markers_from_minima", "objects", "draw_lines"}
 
 
@@ -91,10 +92,30 @@ def test_objects_are_scored_where_run_and_truth_number_them(made: Made) -> None:
     assert max(row["AP@0.5"] for row in numbered) > 0.5
 
 
+def test_voxels_are_sorted_into_objects_and_background(made: Made) -> None:
+    folder, table, _ = made
+    for title, settings in {
+        "kmeans": {"n_clusters": 2},
+        "kmeans features": {"n_clusters": 2, "features": ["gaussian", "hessian"]},
+        "gaussian_mixture": {"n_components": 2},
+        "gaussian_mixture smoothness": {"n_components": 2, "smoothness": 4.0},
+    }.items():
+        for row in (row for row in table if row["method"] == title):
+            recipe = json.loads((folder / row["sample"] / "recipes" / f"{row['run']}.json").read_text())
+            (step,) = recipe["steps"]
+            assert {name: step["settings"][name] for name in settings} == settings
+            assert row["note"].startswith("2 classes")
+            assert row["found"].split()[1].startswith("object")
+    plain = {(row["sample"], row["clean-up"]): row for row in table if row["method"] == "kmeans"}
+    for row in (row for row in table if row["method"] == "threshold otsu"):
+        # Both minimise the squares inside of two classes.
+        assert plain[row["sample"], row["clean-up"]]["IoU"] == row["IoU"]
+
+
 def test_recipes_run_again(made: Made, tmp_path: Path) -> None:
     folder, table, _ = made
     strokes_of = {"back_projection": ("markers", "strokes.tif"), "watershed after otsu": ("middles", "middles.tif")}
-    for method in ("sauvola", "threshold_at", "split_touching after otsu", *strokes_of):
+    for method in ("sauvola", "threshold_at", "kmeans features", "split_touching after otsu", *strokes_of):
         row = next(row for row in table if row["method"] == method)
         sample = folder / row["sample"]
         recipe = sample / "recipes" / f"{row['run']}.json"
@@ -201,7 +222,7 @@ def test_your_own_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     words = ["--image", f"{tmp_path}/mine.npz:img", "--truth", f"{tmp_path}/mine.npz:gt"]
     assert main(["demo", str(tmp_path / "out"), *words]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("img: 73 runs on 64 x 64 voxels, uint16\n")
+    assert said.startswith("img: 89 runs on 64 x 64 voxels, uint16\n")
     assert "Unpainted voxels of the truth (0, " in said
     assert {p.name for p in (tmp_path / "out").iterdir()} == {demo.MARKER, "README.txt", "img", "scores.csv"}
     assert not (tmp_path / "out" / "img" / "image.tif").exists()  # the user has it
@@ -458,6 +479,9 @@ def test_classes_are_matched_by_the_scores(tmp_path: Path) -> None:
     best = next(row for row in table if row["method"] == "multi_otsu")
     assert (best["IoU"], best["matched by"], best["found"]) == (1.0, "overlap", "3 classes")
     assert best["note"] == "classes paired on the truth"
+    for method in ("kmeans", "gaussian_mixture"):
+        row = next(row for row in table if row["method"] == method)
+        assert (row["IoU"], row["found"], row["note"]) == (1.0, "3 classes", "3 classes, classes paired on the truth")
 
 
 @pytest.mark.parametrize("value", [0, 7, np.nan])

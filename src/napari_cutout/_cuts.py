@@ -87,7 +87,17 @@ SPLITS = ("split_touching",)
 """Methods of labels that find other objects in them; the others number, draw or mark what is there."""
 
 
-def cuts(otsu: float | None, objects: str, *, numbered: bool = True) -> Iterator[Cut]:
+COUNTS = ("n_clusters", "n_components")
+"""Settings that say into how many classes voxels are sorted."""
+
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "n_clusters": {"features": ("gaussian", "hessian")},
+    "n_components": {"smoothness": 4.0},
+}
+"""What such a method is run with as well: k-means beyond the grey level, a mixture with a say for neighbours."""
+
+
+def cuts(otsu: float | None, objects: str, *, numbered: bool = True, n_classes: int = 2) -> Iterator[Cut]:
     """Yield every method of the catalog that cuts, those with several rules once for each.
 
     Methods that number regions cannot tell objects from background: they run inside what Otsu's threshold cut, and so
@@ -101,6 +111,8 @@ def cuts(otsu: float | None, objects: str, *, numbered: bool = True) -> Iterator
         What is looked for.
     numbered : bool
         True if objects of one kind are looked for, which get a number each; False if classes are.
+    n_classes : int
+        How many classes there are, background among them, for methods that sort voxels into a given number.
     """
     regions = {entry.name for entry in catalog.methods().values() if _numbers_regions(entry)}
     for entry in catalog.methods().values():
@@ -108,7 +120,7 @@ def cuts(otsu: float | None, objects: str, *, numbered: bool = True) -> Iterator
             if numbered:
                 yield _after_otsu(entry, objects)
         elif entry.needs != "labels" and not entry.name.startswith("markers_"):
-            yield from _rules(entry, otsu, objects)
+            yield from _rules(entry, otsu, objects, n_classes)
 
 
 def _numbers_regions(entry: Method) -> bool:
@@ -116,16 +128,27 @@ def _numbers_regions(entry: Method) -> bool:
     return any(p.name == "surface" for p in entry.settings) and not entry.name.startswith("markers_")
 
 
-def _rules(entry: Method, otsu: float | None, objects: str) -> Iterator[Cut]:
+def _rules(entry: Method, otsu: float | None, objects: str, n_classes: int) -> Iterator[Cut]:
     strokes = CLASS_STROKES if entry.needs == "strokes" else ""
     side = {"objects": objects} if objects != "bright" else {}
     given, source = _required(entry, otsu)
     note = _noted("strokes made from the truth" if strokes else "", source, "dark objects" if side else "")
     rules: Sequence[str] = next((p.choices for p in entry.settings if p.name == "method"), ())
+    count = next((p.name for p in entry.settings if p.name in COUNTS), None)
     for rule in rules:
         yield Cut(entry.name, f"{entry.name} {rule}", {"method": rule, **given, **side}, note, strokes)
-    if not rules:
+    if count is not None:
+        yield from _clusterings(entry, {count: n_classes, **side}, WAYS[count], _noted(f"{n_classes} classes", note))
+    elif not rules:
         yield Cut(entry.name, entry.name, {**given, **side}, note, strokes)
+
+
+def _clusterings(entry: Method, settings: Mapping[str, Any], more: Mapping[str, Any], note: str) -> Iterator[Cut]:
+    """Yield a method that sorts voxels into classes, as it is and with one setting more."""
+    yield Cut(entry.name, entry.name, settings, note)
+    ((name, value),) = more.items()
+    words = " and ".join(value) if isinstance(value, tuple) else f"{value:g}"
+    yield Cut(entry.name, f"{entry.name} {name}", {**settings, **more}, _noted(note, f"{name} {words}"))
 
 
 def _after_otsu(entry: Method, objects: str) -> Cut:

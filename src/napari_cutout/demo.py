@@ -90,6 +90,13 @@ class Case:
         inside, outside = (self.image.data[known & side] for side in (self.truth != 0, self.truth == 0))
         return "dark" if inside.size and outside.size and np.median(inside) < np.median(outside) else "bright"
 
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are: two where objects of one kind are looked for, else those of the truth."""
+        if self.truth is None or one_kind(self.truth, self.ignore):
+            return 2
+        return len(np.unique(self.truth[True if self.ignore is None else self.truth != self.ignore]))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
@@ -215,11 +222,12 @@ def pairs_of(case: Case, device: Asked) -> list[tuple[Cut, CleanUp]]:
     list of tuple of Cut and CleanUp
         What to run.
     """
-    objects, numbered = case.objects, one_kind(case.truth, case.ignore)
+    objects, n_classes = case.objects, case.n_classes
+    numbered = one_kind(case.truth, case.ignore)
     return [
         (cut, clean_up)
         for clean_up in clean_ups(case.image.data.ndim)
-        for cut in cuts(_otsu(case, clean_up, device), objects, numbered=numbered)
+        for cut in cuts(_otsu(case, clean_up, device), objects, numbered=numbered, n_classes=n_classes)
         if not (cut.local and "background_radius" in clean_up.settings)
     ]
 
