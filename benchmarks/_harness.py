@@ -85,6 +85,10 @@ class Case:
         How often each side runs; the median counts.
     needs : str
         The package of `PEERS` that the peer is made of; empty if it is among the others.
+    words : callable, optional
+        From both results and the arrays to what else there is to say, such as which fits better.
+    n_channels : int
+        Channels of the arrays; memory is told per voxel, whatever their number.
     """
 
     name: str
@@ -95,6 +99,8 @@ class Case:
     target: Target = Target()
     rounds: int = 7
     needs: str = ""
+    words: Callable[..., str] | None = None
+    n_channels: int = 1
 
     def why_not(self) -> str:
         """Say why the case cannot be measured here; empty if it can."""
@@ -110,8 +116,8 @@ def sample(arrays: Sequence[np.ndarray]) -> Arrays:
     )
 
 
-def times(case: Case, arrays: Arrays, rounds: int) -> tuple[list[float], list[float], float | None]:
-    """Return the seconds of every round of ours and of the peer, and the fraction on which they agree.
+def times(case: Case, arrays: Arrays, rounds: int) -> tuple[list[float], list[float], float | None, str]:
+    """Return the seconds of every round of ours and of the peer, the fraction on which they agree, and what to say.
 
     The two take turns, and the one that goes first changes, so that what else the machine does hits both.
     """
@@ -128,7 +134,8 @@ def times(case: Case, arrays: Arrays, rounds: int) -> tuple[list[float], list[fl
             results[which] = sides[which](*arrays)
             seconds[which].append(time.perf_counter() - start)
     agreement = case.same(*results) if case.same and case.peer else None
-    return seconds[0], seconds[1] if case.peer else [], agreement
+    words = case.words(*results, *arrays) if case.words and case.peer else ""
+    return seconds[0], seconds[1] if case.peer else [], agreement, words
 
 
 def result_of(
@@ -136,7 +143,7 @@ def result_of(
 ) -> dict[str, Any]:
     """Measure a case and return its row of the table; a quick run judges no target."""
     rounds = QUICK_ROUNDS if quick else case.rounds
-    ours, peer, agreement = times(case, arrays, rounds)
+    ours, peer, agreement, words = times(case, arrays, rounds)
     seconds, peer_seconds = statistics.median(ours), statistics.median(peer) if peer else None
     ratio = peer_seconds / seconds if peer_seconds is not None else None
     return {
@@ -149,6 +156,7 @@ def result_of(
         "ours_bytes_per_voxel": peaks[0],
         "peer_bytes_per_voxel": peaks[1],
         "agreement": agreement,
+        "words": words,
         "rounds": rounds,
         "ours_all_s": ours,
         "peer_all_s": peer,
@@ -169,7 +177,8 @@ def peaks_of(case: Case, arrays: Arrays) -> tuple[float | None, float | None]:
         paths = [str(Path(folder) / f"{i}.npy") for i in range(len(arrays))]
         for path, array in zip(paths, arrays, strict=True):
             np.save(path, array)
-        return _peak("ours", case, paths), None if case.peer is None else _peak("peer", case, paths)
+        n = case.n_channels
+        return n * _peak("ours", case, paths), None if case.peer is None else n * _peak("peer", case, paths)
 
 
 def _peak(side: str, case: Case, paths: Sequence[str]) -> float:
@@ -181,7 +190,7 @@ def _peak(side: str, case: Case, paths: Sequence[str]) -> float:
 
 
 def peak_here(side: Callable[..., Any], paths: Sequence[str]) -> float:
-    """Run one side in this fresh process and return its peak in bytes per voxel.
+    """Run one side in this fresh process and return its peak in bytes per element of the first array.
 
     The inputs are in memory, and everything has been imported and compiled by a run on a sample, before the
     mark of the highest memory (VmHWM) is set back to what is used now.
@@ -282,9 +291,10 @@ def markdown(report: dict[str, Any]) -> str:
     facts = "\n".join(f"- {name}: {value}" for name, value in report["machine"].items())
     rows = [COLUMNS, ["---"] * len(COLUMNS), *table(report["results"])]
     lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    words = "".join(f"{row['case']}: {row['words']}.\n\n" for row in report["results"] if row["words"])
     left_out = "".join(f"Not measured: {case}, since {reason}.\n\n" for case, reason in report["left_out"].items())
     return (
-        f"# {' x '.join(map(str, report['shape']))} voxels\n\n{lines}\n\n{left_out}"
+        f"# {' x '.join(map(str, report['shape']))} voxels\n\n{lines}\n\n{words}{left_out}"
         "Seconds are medians; B/voxel is the peak memory beyond input and output; agreement is the fraction of\n"
         f"elements on which both give the same.\n\n{facts}\n"
     )

@@ -33,31 +33,61 @@ def array(name: str, side: int) -> np.ndarray:
     Returns
     -------
     array of shape (side, side, side)
-        In C order.
+        In C order; half the edge where the name says so. ``"channels, half"`` has three channels in front.
     """
     image, objects = nuclei(side)
     kind, _, dtype = name.partition(":")
     match kind:
         case "nuclei":
             return image
+        case "nuclei, half":
+            return halved(image)
+        case "channels, half":
+            return stains(halved(image), halved(objects))
         case "saturated":
-            return np.minimum(image, BRIGHTEST).astype(dtype or "uint16")
+            return np.minimum(image, BRIGHTEST).astype(np.uint16)
         case "full-range":
             return full_range(image)
         case "float":
-            return ndimage.gaussian_filter(image.astype(np.float32), 1.0)
-        case "truth" | "predicted":
-            moved = (1, 2, 2) if kind == "predicted" else (0, 0, 0)
-            return np.roll(classes(image, objects), moved, (0, 1, 2)).astype(dtype)
+            return smoothed(image)
+        case "valleys":
+            return (image.max() - image) if dtype == "uint16" else -smoothed(image)
+    return labels(image, objects, kind, dtype)
+
+
+def labels(image: np.ndarray, objects: np.ndarray, kind: str, dtype: str) -> np.ndarray:
+    """Return one of the arrays that are no image."""
+    match kind:
+        case "truth":
+            return classes(image, objects).astype(dtype)
+        case "predicted":
+            return np.roll(labels(image, objects, "truth", dtype), (1, 2, 2), (0, 1, 2))
         case "objects":
             return {"": objects, "mask": objects > 0, "background": objects == 0}[dtype]
         case "moved-objects":
             return np.roll(objects, (1, 2, 2), (0, 1, 2))
-        case "valleys":
-            return (image.max() - image) if dtype == "uint16" else -array("float", side)
         case "cores":
             return cores(objects, int(dtype) if dtype else None)
-    raise ValueError(f"there is no array {name!r}")
+    raise ValueError(f"there is no array {kind!r}")
+
+
+def smoothed(image: np.ndarray) -> np.ndarray:
+    """Return the image as float32, with less noise."""
+    return ndimage.gaussian_filter(image.astype(np.float32), 1.0)
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """Return a corner of half the edge."""
+    return np.ascontiguousarray(image[tuple(slice(n // 2) for n in image.shape)])
+
+
+def stains(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Return three channels: all nuclei, a marker that every second one has, and the cells around them."""
+    rng = np.random.default_rng(2)
+    background = float(np.median(image[objects == 0]))
+    marker = rng.poisson(np.where(objects % 2 == 1, 0.8 * image, background))
+    cells = rng.poisson(ndimage.gaussian_filter(image.astype(np.float32), 3.0))
+    return np.stack([image, marker.astype(np.uint16), cells.astype(np.uint16)])
 
 
 def full_range(image: np.ndarray) -> np.ndarray:

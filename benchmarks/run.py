@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import clustering
 import data
 import distance
 import event_loop
@@ -25,7 +26,9 @@ SIDE, QUICK_SIDE = 256, 32
 EVENT_LOOP = "event loop"
 """What `--only` calls what is measured in napari."""
 
-CASES: list[Case] = [*thresholds.CASES, *overlap.CASES, *filters.CASES, *distance.CASES, *watershed.CASES]
+MODULES = (thresholds, overlap, filters, distance, watershed, clustering)
+
+CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,6 +91,7 @@ def run(cases: list[Case], *, quick: bool, looped: bool = False, on_gpu: bool = 
         print(f"{len(report['results'])}/{len(cases)} {case.name}", flush=True)
     if cases:
         print(aligned([COLUMNS, *table(report["results"])]))
+        print("".join(f"{row['case']}: {row['words']}\n" for row in report["results"] if row["words"]), end="")
     report["event_loop"] = event_loop.rows(quick=quick) if looped else []
     if report["event_loop"]:
         print(aligned([event_loop.COLUMNS, *event_loop.table(report["event_loop"])]))
