@@ -67,7 +67,7 @@ def footprint(
             1 + (3 if n_channels == 4 else n_channels)
         )  # all channels as float32, and their mean
         read, itemsize = read + 4.0, 4
-    per_voxel = max(_bytes_per_voxel(step, itemsize, n_seen) for step in recipe.steps)
+    per_voxel = max(_bytes_per_voxel(step, itemsize, n_part, n_seen) for step in recipe.steps)
     kept = sum(_label_bytes(step) for step in recipe.steps[:-1])
     working = max(_working(step) for step in recipe.steps)  # of more channels, blocks have fewer voxels
     blocks = working * min(BLOCK_VOXELS * n_threads(), n_part)
@@ -79,10 +79,10 @@ def footprint(
     return int(at_peak + in_parts + copied)
 
 
-def _bytes_per_voxel(step: Step, itemsize: int, n_channels: int) -> float:
-    """Return the bytes per voxel of a step at its peak: each of its channels is prepared and cut like one."""
-    cut = catalog.find(step.method).bytes_per_voxel(step.complete_settings)
-    whole, labels = (bytes_per_voxel(step.settings, itemsize, cut=n) for n in (n_channels * cut, 0.0))
+def _bytes_per_voxel(step: Step, itemsize: int, n_voxels: int, n_channels: int) -> float:
+    """Return the bytes per voxel of a step at its peak: each of its channels is prepared by itself."""
+    cut = catalog.find(step.method).bytes_per_voxel(step.complete_settings, n_voxels, n_channels)
+    whole, labels = (bytes_per_voxel(step.settings, itemsize, cut=n) for n in (cut, 0.0))
     prepared = labels - bytes_per_voxel({**step.settings, **_UNPREPARED}, itemsize)
     return whole + (n_channels - 1) * prepared
 

@@ -263,8 +263,8 @@ class Param:
             self.range.check(self.name, value)
 
 
-Memory = float | Callable[[Mapping[str, Any]], float]
-"""Bytes per voxel, or from all settings of a method to them."""
+Memory = float | Callable[[Mapping[str, Any], int, int], float]
+"""Bytes per voxel, or from all settings of a method and the numbers of voxels and channels to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,7 @@ class Method:
         What its widget shows beyond the form, such as ``"histogram"``.
     memory : float or callable
         Bytes per voxel that the cut needs at its peak, beyond its input and the labels; where settings matter,
-        ``memory(settings)``.
+        ``memory(settings, n_voxels, n_channels)``.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
     also : tuple of str
@@ -353,9 +353,9 @@ class Method:
             return "strokes"
         return self.source.role.name if self.source.role else "image"
 
-    def bytes_per_voxel(self, settings: Mapping[str, Any]) -> float:
+    def bytes_per_voxel(self, settings: Mapping[str, Any], n_voxels: int, n_channels: int = 1) -> float:
         """Return what the cut needs at its peak, beyond its input and the labels."""
-        return self.memory(settings) if callable(self.memory) else self.memory
+        return self.memory(settings, n_voxels, n_channels) if callable(self.memory) else self.memory
 
     def describe(self, param: str) -> str:
         """Return the docstring's text on a parameter."""
@@ -406,7 +406,7 @@ def method(
         What its widget shows beyond the form, such as ``"histogram"``.
     memory : float or callable
         Bytes per voxel that the cut needs at its peak, beyond its input and the labels; where settings matter,
-        ``memory(settings)``.
+        ``memory(settings, n_voxels, n_channels)``.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
     also : tuple of str

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _statistics
-from ._array import Array, empty, is_host, is_lazy
+from ._array import Array, contiguous, empty, is_host, is_lazy
 from ._compiled import n_threads
 from ._monitor import stage, tick
 
@@ -358,7 +358,10 @@ def _blocks(sweep: Pass, arrays: Sequence[Array | None], region: Slices) -> Sequ
 
 def derive(derived: Derived, blocks: Sequence[Array | None], keep: Slices) -> list[Array | None]:
     """Return what is made of blocks with their neighbourhood, without the neighbourhood."""
-    return _cut(derived.function(*blocks), keep)
+    made = derived.function(*blocks)
+    if not any(derived.width):
+        return list(made)
+    return [None if a is None else contiguous(a[keep]) for a in made]  # a view would hold the neighbourhood
 
 
 def boxes_for(array: Array, derived: Derived) -> list[Slices]:
@@ -455,7 +458,7 @@ def boxes_of(array: Array, width: tuple[int, ...], voxels: int | None = None) ->
     """
     limit = voxels or _block_voxels(array)
     edges = list(array.shape)
-    while math.prod(e + 2 * w for e, w in zip(edges, width, strict=True)) > limit:
+    while math.prod(min(e + 2 * w, n) for e, w, n in zip(edges, width, array.shape, strict=True)) > limit:
         spare = {a: e / (2 * w + 1) for a, (e, w) in enumerate(zip(edges, width, strict=True)) if e > max(2 * w, 1)}
         if not spare:
             break

@@ -7,8 +7,9 @@ made once and kept.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -36,6 +37,12 @@ SAMPLE = 65_536
 
 MAX_KEPT = 16
 """Filtered columns that are made once and kept, 4 bytes per voxel each; more of them are made again in every sweep."""
+
+SMALL = 2**29
+"""Bytes that any number of kept columns may take."""
+
+FEW = 16
+"""So many columns of what a block leaves of its neighbourhood take about as much memory as filtering it."""
 
 HELD = 4
 """A block is that much smaller than that of a filter for the columns beside it, and smaller still for more of them."""
@@ -104,29 +111,32 @@ class Source:
     @property
     def derived(self) -> Derived:
         """The mask, the index along each axis and the columns of a block, as a sweep is given them."""
-        return Derived(self.made, self.width, max(HELD, self.n_columns))
+        return Derived(self.made, self.width, self.n_held)
 
-    def made(self, image: Array, mask: Array | None, *rest: Array) -> list[Array | None]:
-        """Return the mask, the index along each axis, and all columns of a block."""
+    @property
+    def n_held(self) -> int:
+        """About how many arrays of the size of a block are held; what is made of a neighbourhood is smaller."""
+        return 1 + self.n_columns // FEW if any(self.width) else max(HELD, self.n_columns)
+
+    def made(self, image: Array, mask: Array | None, *rest: Array) -> Iterator[Array | None]:
+        """Yield the mask, the index along each axis, and one column of a block after another."""
         n_channels, ndim = self.bank.n_channels, self.bank.ndim
         channels, at = [image, *rest[: n_channels - 1]], rest[len(rest) - ndim :]
-        kept = rest[n_channels - 1 : len(rest) - ndim]
-        filtered = list(kept) if self.kept else list(_filtered(self.filters, *channels))
-        columns: list[Array] = []
-        per_channel = len(filtered) // n_channels
-        for c, channel in enumerate(channels):
-            columns += [channel] if "intensity" in self.bank.names else []
-            columns += filtered[c * per_channel : (c + 1) * per_channel]
+        filtered = iter(rest[n_channels - 1 : -ndim]) if self.kept else _filtered(self.filters, *channels)
+        per_channel = len(self.filters.columns) // n_channels
+        yield from (mask, *at)
+        for channel in channels:
+            yield from [channel] if "intensity" in self.bank.names else []
+            yield from itertools.islice(filtered, per_channel)
         if "position" in self.bank.names:
-            columns += [index * (edge / 1024) for index, edge in zip(at, self.bank.edges, strict=True)]
+            yield from (index * (edge / 1024) for index, edge in zip(at, self.bank.edges, strict=True))
         if "intensity" not in self.bank.names:
-            columns += channels
-        return [mask, *at, *columns]
+            yield from channels
 
-    def split(self, made: Sequence[Array | None]) -> tuple[Array | None, Sequence[Array], Sequence[Array]]:
+    def split(self, made: Iterable[Array | None]) -> tuple[Array | None, Sequence[Array], Sequence[Array]]:
         """Return the mask, the indices and the columns of what `made` returned."""
-        first = 1 + self.bank.ndim
-        return made[0], made[1:first], made[first:]
+        mask, *rest = made
+        return mask, rest[: self.bank.ndim], rest[self.bank.ndim :]
 
 
 def source_of(
@@ -156,7 +166,7 @@ def source_of(
     source = Source(bank_of(features, scales, spacing, first.ndim, len(channels)))
     filters, kept = source.filters, []
     n_filtered = len(filters.columns)
-    if 0 < n_filtered <= MAX_KEPT and not is_lazy(first):
+    if n_filtered > 0 and not is_lazy(first) and keeps(n_filtered, math.prod(first.shape)):
         source = replace(source, kept=True)
         others = _statistics.current()
         if others is not None:
@@ -164,9 +174,14 @@ def source_of(
         stage("computing features")
         columns = empty((n_filtered, *first.shape), "float32", like=first)
         made = partial(_filtered, filters)
-        map_many(made, channels, columns, Derived(made, filters.width, HELD))
+        map_many(made, channels, columns, Derived(made, filters.width))
         kept = [columns[number, ...] for number in range(n_filtered)]
     return source, [*channels[1:], *kept, *coordinates(first.shape, None, first)]
+
+
+def keeps(n_filtered: int, n_voxels: int) -> bool:
+    """Tell whether filtered columns are kept: few of them, or few voxels."""
+    return n_filtered <= MAX_KEPT or 4 * n_filtered * n_voxels <= SMALL
 
 
 def _filtered(filters: Bank, *channels: Array) -> Iterator[Array]:

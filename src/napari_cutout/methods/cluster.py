@@ -25,7 +25,7 @@ from ._clusters import (
     clusters_of_levels,
     label_clusters,
 )
-from ._columns import HELD, MAX_KEPT, source_of
+from ._columns import HELD, keeps, source_of
 from ._grey_levels import Cuts, classify, counting, noted
 from ._mean_field import N_ITERATIONS
 from ._mixture import Covariance
@@ -62,14 +62,14 @@ WORKING = 96.0
 """Bytes per voxel of a block in work: columns, standardised values and densities. Measured; a test holds it."""
 
 
-def _kept(settings: Mapping[str, Any]) -> float:
+def _kept(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
     """Return the bytes per voxel of filtered columns that are kept, in three dimensions."""
     names = feature_names(settings["features"], settings["scales"])
-    n_filtered = sum(not name.startswith(("intensity", "position")) for name in names)
-    return 4.0 * n_filtered if n_filtered <= MAX_KEPT else 0.0
+    n_filtered = n_channels * sum(not name.startswith(("intensity", "position")) for name in names)
+    return 4.0 * n_filtered if keeps(n_filtered, n_voxels) else 0.0
 
 
-@method("k-means", extras=("histogram", "features"), memory=_kept, working=WORKING)
+@method("k-means", extras=("features", "histogram"), memory=_kept, working=WORKING)
 def kmeans(
     image: Image,
     mask: Mask | None = None,
@@ -144,8 +144,8 @@ def kmeans(
     all voxels follows; a cluster that loses all its voxels begins again at the voxel of the sample that is farthest
     from every centre. Sums are taken of values rounded to 2^-24 standard deviations, so that their order cannot show.
     A run that stops before it has converged says so in its provenance. Memory: one channel under 1 byte per voxel
-    beyond input and output; else up to 16 filtered features are kept, 4 bytes per voxel each, and more of them are
-    made again block by block in every sweep.
+    beyond input and output; else filtered features are kept, 4 bytes per voxel each, if they are at most 16 or
+    take no more than 512 MiB; more of them are made again block by block in every sweep.
 
     References
     ----------
@@ -176,7 +176,7 @@ def kmeans(
     )
 
 
-@method("Gaussian mixture", extras=("histogram", "features", "probabilities"), memory=_kept, working=WORKING)
+@method("Gaussian mixture", extras=("features", "histogram", "probabilities"), memory=_kept, working=WORKING)
 def gaussian_mixture(
     image: Image,
     mask: Mask | None = None,
@@ -542,7 +542,7 @@ def _clusters(
         ColumnClusters.of,
         others,
         source.width,
-        max(HELD, source.n_columns),
+        source.n_held,
     )
 
 
@@ -564,7 +564,7 @@ def _mixture(
         ColumnMixture.of,
         others,
         source.width,
-        max(HELD, source.n_columns),
+        source.n_held,
     )
 
 
