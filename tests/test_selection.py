@@ -7,6 +7,7 @@ import itertools
 import json
 import pickle
 import re
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_cutout as nc
+from napari_cutout import _device
 from napari_cutout._execute import keeps_labels, renumbered
 from napari_cutout._method import Labels, Mask, method
 from napari_cutout._selection import Selection, placed, where
@@ -461,3 +463,52 @@ def test_the_place_of_the_channels_is_said_once() -> None:
     channels = np.random.default_rng(0).integers(1, 200, (2, 12, 14))
     np.testing.assert_array_equal(nc.execute(Recipe([step]), {"image": channels}).labels, strongest_by_hand(channels))
     assert Step("strongest", {"channel_axis": None}) == Step("strongest")
+
+
+def test_a_recipe_of_frames_takes_all_channels_where_it_is_asked_to(movie: np.ndarray) -> None:
+    recipe = Recipe([Step("strongest")], Selection("tyx", each="t", box=((0, 3), (2, 20), (0, 30))))
+    result = nc.run(recipe, nc.Volume(movie, "tcyx"), channel="all")
+    assert isinstance(result, nc.Result)
+    expected = np.stack([strongest_by_hand(frame[:, 2:20]) for frame in movie])
+    np.testing.assert_array_equal(result.labels, expected)
+    one = nc.run(recipe, nc.Volume(movie, "tcyx"), channel=1)
+    assert isinstance(one, nc.Result)
+    assert (one.labels == 1).all()
+
+
+def test_a_recipe_of_all_channels_runs_on_images_of_any_number_of_them() -> None:
+    recipe = Recipe([Step("strongest")], Selection("cyx", "all"))
+    channels = np.random.default_rng(0).integers(1, 200, (4, 12, 14))
+    for image in (nc.Volume(channels, "cyx"), nc.Volume(channels[:2].transpose(1, 2, 0), "yxc")):
+        found = nc.run(recipe, image)
+        assert isinstance(found, nc.Result)
+        held = channels if image.axes == "cyx" else channels[:2]
+        np.testing.assert_array_equal(found.labels, strongest_by_hand(held))
+    found = nc.run(recipe, nc.Volume(channels[0], "yx"))
+    assert isinstance(found, nc.Result)
+    assert (found.labels == 1).all()
+    assert found.provenance["recipe"]["selection"] == {"axes": "cyx", "channel": 0}
+
+
+def test_a_recipe_of_all_channels_is_saved_with_strokes_as_what_an_older_program_cannot_read(tmp_path: Path) -> None:
+    recipe = Recipe([Step("strongest", {}, {"mask": "mask"})], Selection("cyx", "all"))
+    inside = np.ones((12, 14), np.uint8)
+    recipe.save(tmp_path / "recipe.json", arrays={"mask": inside})
+    assert json.loads((tmp_path / "recipe.json").read_text())["version"] == 3
+    assert Recipe.load(tmp_path / "recipe.json") == recipe
+    Recipe([Step("threshold", {}, {"mask": "mask"})]).save(tmp_path / "two.json", arrays={"mask": inside})
+    assert json.loads((tmp_path / "two.json").read_text())["version"] == 2
+
+
+def test_the_device_is_chosen_for_all_channels(movie: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    choose = _device.choose
+
+    def noted(n_voxels: int, n_bytes: int, device: Any) -> Any:
+        asked.append(n_voxels)
+        return choose(n_voxels, n_bytes, device)
+
+    monkeypatch.setattr(_device, "choose", noted)
+    for channel in (1, "all"):
+        nc.execute(Recipe([Step("strongest")], Selection("tcyx", channel, each="t")), {"image": movie})
+    assert asked == [24 * 30, 2 * 24 * 30]

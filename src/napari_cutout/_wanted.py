@@ -8,7 +8,7 @@ from typing import Any
 
 from ._selection import Selection
 from ._volume import Volume, arrange
-from .recipe import Recipe, one_channel_only
+from .recipe import Recipe
 
 __all__ = ["Fitted", "Wanted", "fitted", "named"]
 
@@ -275,8 +275,6 @@ def _of_several(volume: Volume, recipe: Recipe | None, asked: int | str | None) 
     """Return which of several channels to take."""
     if asked is None and recipe is not None and recipe.takes_channels:
         return "all"
-    if asked == "all" and recipe is not None and not recipe.takes_channels:
-        raise one_channel_only(recipe.one_channel)
     if isinstance(asked, str):
         return "all" if asked == "all" else "grey"
     return _one_channel(volume, asked)

@@ -19,6 +19,7 @@ from napari_cutout.widgets._target import Choice, recalled, remember, taken_by, 
 from napari_cutout.widgets._view import View
 from napari_cutout.widgets._warm_up import sample_for
 
+from ..cases import two_humps
 from ..toys import above_hundred, channel_methods, strongest, strongest_by_hand
 from .test_layer_kinds import assert_lies, choose
 from .test_preview_job import answered, never, plane, quiet, same_voxels
@@ -183,6 +184,50 @@ def test_a_pyramid_is_previewed_on_a_lower_level(monkeypatch):
     assert answer.level == 1
     assert "computed on level 1" in answer.approximate
     assert answer.labels.shape == (32, 32)
+
+
+CLUSTERED = {
+    "all channels": Selection("czyx", "all"),
+    "one channel": Selection("czyx", 1),
+    "a region": Selection("czyx", "all", box=((1, 6), (4, 44), (2, 40))),
+    "pooled": Selection("tcyx", "all", each="t", pooled=True),
+    "each slice": Selection("zcyx", "all", each="z"),
+}
+
+
+@pytest.mark.parametrize("which", CLUSTERED)
+@pytest.mark.parametrize("method", ["kmeans", "gaussian_mixture"])
+def test_clusters_of_features_are_those_of_the_run_also_by_position(method, which):
+    selection = CLUSTERED[which]
+    image = two_humps((3, 7, 48, 50), seed=4)
+    image = image if selection.axes == "czyx" else np.ascontiguousarray(image.swapaxes(0, 1))
+    recipe = Recipe([Step(method, {"features": ("intensity", "gradient", "position"), "scales": (1.0,)})], selection)
+    answer = answered(PreviewJob(recipe, {"image": image}, plane((7, 48, 50), 4, ((9, 30), (14, 33)))))
+    assert answer.approximate == ""
+    start = tuple(a - first for a, (first, _) in zip(answer.start, selection.bounds(image.shape), strict=True))
+    index = tuple(slice(a, a + n) for a, n in zip(start, answer.labels.shape, strict=True))
+    labels = nc.execute(recipe, {"image": image}).labels
+    np.testing.assert_array_equal(answer.labels, labels[index])
+    assert len(np.unique(answer.labels)) > 1
+
+
+def test_a_position_is_that_in_the_whole_on_a_lower_level_and_in_a_sample(monkeypatch):
+    settings = {"features": ("position",), "n_clusters": 2, "standardise": False}
+    column = Recipe([Step("kmeans", settings)])
+    image = np.broadcast_to(np.arange(240, dtype=np.uint8), (40, 240)).copy()
+    labels = nc.execute(column, {"image": image}).labels
+    assert len(np.unique(labels, axis=0)) == 1, "left and right"
+    monkeypatch.setattr("napari_cutout.widgets._preview_region.MOST_VOXELS", 2500)
+    lower = PreviewJob(column, {"image": [image, image[::2, ::2]]}, plane((40, 240)))
+    answer = answered(lower)
+    assert answer.level == 1
+    np.testing.assert_array_equal(answer.labels, labels[::2, ::2])
+    monkeypatch.setattr(_preview_arrays, "LAZY_VOXELS", 1000)
+    sampled = PreviewJob(column, {"image": da.from_array(image, chunks=20)}, plane((40, 240), 0, ((3, 9), (100, 140))))
+    answer = answered(sampled)
+    assert "statistics of" in answer.approximate
+    index = tuple(slice(a, a + n) for a, n in zip(answer.start, answer.labels.shape, strict=True))
+    np.testing.assert_array_equal(answer.labels, labels[index])
 
 
 # In the window --------------------------------------------------------------------------------------------
