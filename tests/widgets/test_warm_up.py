@@ -64,6 +64,20 @@ def test_after_it_a_run_compiles_nothing(viewer, dock, press, settled, cold):
     assert signatures() == before
 
 
+@pytest.mark.parametrize("row", ["k-means", "Gaussian mixture"])
+@pytest.mark.parametrize("features", [("intensity",), ("intensity", "gradient", "hessian", "structure", "variance")])
+def test_after_it_classes_are_found_without_compiling(viewer, dock, press, settled, cold, row, features):
+    noise = np.random.default_rng(0).integers(0, 900, (5, 12, 14)).astype(np.uint16)
+    viewer.add_image(noise)
+    widget = dock(row)
+    widget.set(**{"n_clusters" if row == "k-means" else "n_components": 30, "features": features})
+    settled(widget)
+    before = signatures()
+    press(widget)
+    assert "30 classes" in widget.bar.status.text()
+    assert signatures() == before
+
+
 def test_it_is_tried_once_for_each_kind_of_image_in_a_thread(viewer, dock, settled, tried):
     image = viewer.add_image(np.zeros((9, 9), np.uint8))
     widget = dock("Watershed")

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _device, catalog
+from .. import _device
 from .._array import is_lazy, to_numpy
 from .._execute import _alike, _of_part, _placed
+from .._footprint import footprint
 from .._method import STEPS_AFTER
 from .._monitor import watch
 from .._selection import Part, Selection, placed
@@ -58,13 +59,18 @@ class ClassMap:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that it takes at its peak, about: the images, and what the method keeps to find its classes."""
+        """Bytes that it takes at its peak, about: the images, and what a run of the method takes."""
         n_voxels = math.prod(self.request.target.result_shape)
         n_images = self._n_classes if self.kind == "probabilities" else 1
         n_copies = 2 if self.selection.each else 1
-        step = self.request.recipe.steps[-1]
-        kept = catalog.find(step.method).bytes_per_voxel(step.complete_settings)
-        return int((4 * n_images * n_copies + kept) * n_voxels)
+        array = self.request.target.array
+        held = footprint(
+            self.request.recipe,
+            tuple(array.shape),
+            np.dtype(array.dtype).itemsize,
+            in_memory=isinstance(array, np.ndarray),
+        )
+        return 4 * n_images * n_copies * n_voxels + held
 
     @property
     def _n_classes(self) -> int:
