@@ -352,7 +352,18 @@ class Recipe:
 
 
 def one_channel_only(method: str) -> ValueError:
-    """Return what to raise where all channels together were asked for, and a method takes one."""
+    """Return what to raise where all channels together were asked for, and a method takes one.
+
+    Parameters
+    ----------
+    method : str
+        Its name.
+
+    Returns
+    -------
+    ValueError
+        With the way out, which names the methods that take several.
+    """
     takers = [entry.name for entry in catalog.methods().values() if entry.takes_channels]
     others = f", or run {' or '.join(takers)}, which take them" if takers else ""
     return ValueError(
