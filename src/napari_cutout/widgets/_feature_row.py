@@ -136,7 +136,7 @@ class FeatureRow(QWidget):  # type: ignore[misc]
         self.preview.ask(wanted, layers, aim.place, aim.spread)
 
     def _answered(self, answer: PreviewAnswer) -> None:
-        """Name the layer after what it shows, and show all of its values when that has changed."""
+        """Name the layer after what it shows, and fit its contrast when that has changed."""
         layer: Any = self.preview.layer
         column = answer.facts["column"]
         name = f"feature {next((name for name, known in self._columns.items() if known == column), '')}".strip()

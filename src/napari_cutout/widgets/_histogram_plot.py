@@ -198,9 +198,10 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
 
     def _fitted_text(self) -> str:
         """Say what was fitted, with the colours that it is drawn in."""
-        words = [f"{c.mean:.4g} ± {c.variance**0.5:.3g} ({100 * c.weight:.3g} %)" for c, _ in self._components]
+        words = [f"{c.mean:.4g} ± {c.variance**0.5:.4g} ({100 * c.weight:.3g} %)" for c, _ in self._components]
         words += [f"{centre:.4g}" for centre, _ in self._centres]
         colours = [colour for _, colour in (*self._components, *self._centres)]
+        words = [text.replace(" ", "\u00a0") for text in words]
         return "classes: " + " ".join(
             f'<span style="color: {self._colours.line(colour)}">■</span>\u00a0{number}:\u00a0{text}'
             for number, (colour, text) in enumerate(zip(colours, words, strict=True), start=1)

@@ -19,6 +19,8 @@ Layer = Any
 
 NAME = "preview"
 OPACITY = 0.7
+RAREST = 0.005
+"""Share of the smallest, and of the largest values of a feature that are shown black or white."""
 
 
 class PreviewLayer:
@@ -112,7 +114,7 @@ class PreviewImage(PreviewLayer):
     """Puts an image into a viewer's temporary layer, right above its source, and takes it away."""
 
     def _made(self, labels: NDArray[Any], **options: Any) -> Layer:
-        """Return a layer that shows all of the values."""
+        """Return a layer that shows the values in grey."""
         from napari.layers import Image
 
         return Image(labels, name=NAME, rgb=False, contrast_limits=limits_of(labels), **options)
@@ -123,11 +125,11 @@ class PreviewImage(PreviewLayer):
 
 
 def limits_of(values: NDArray[Any]) -> tuple[float, float]:
-    """Return between which values an image is shown: the smallest and the largest of all that are finite."""
+    """Return between which values an image is shown: all but the rarest, which would leave the others dark."""
     known = values[np.isfinite(values)]
     if not known.size:
         return 0.0, 1.0
-    low, high = float(known.min()), float(known.max())
+    low, high = (float(found) for found in np.quantile(known, (RAREST, 1 - RAREST)))
     return (low, high) if low < high else (low, low + 1.0)
 
 
