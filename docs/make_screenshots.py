@@ -449,6 +449,65 @@ def watershed_gradient(viewer: Any) -> None:
     show_all(viewer)
 
 
+def kmeans(viewer: Any) -> None:
+    """Stain and tissue of a histological section, told apart by their colours."""
+    viewer.open_sample("napari-cutout", "immunohistochemistry")
+    widget = open_widget(viewer, "k-means")
+    widget.set(sigma=1.0)
+    press(widget)
+    result = widget.results.last
+    result.opacity, result.contour = 0.9, 0
+    show_all(viewer)
+
+
+def mixture(viewer: Any) -> Any:
+    """Fit a mixture to nuclei, and return the widget."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    viewer.layers["nuclei_2d_truth"].visible = False
+    widget = open_widget(viewer, "Gaussian mixture")
+    widget.set(smoothness=2.0)
+    press(widget)
+    widget.results.last.opacity = 0.5
+    return widget
+
+
+def gaussian_mixture(viewer: Any) -> None:
+    """Components over the histogram, in the colours of the classes."""
+    widget = mixture(viewer)
+    widget.extras["histogram"].view.plot.scale = "log"
+    show_all(viewer)
+    scroll(widget, widget.extras["histogram"])
+
+
+def uncertainty(viewer: Any) -> None:
+    """Where the mixture is not sure."""
+    widget = mixture(viewer)
+    bar = widget.extras["probabilities"].bars["uncertainty"]
+    bar.button.click()
+    settle(lambda: not bar.running)
+    show_all(viewer)
+
+
+def feature_picker(viewer: Any) -> None:
+    """Choose what voxels are compared by, and look at one of the features."""
+    viewer.open_sample("napari-cutout", "coins")
+    viewer.layers["coins_truth"].visible = False
+    widget = open_widget(viewer, "k-means")
+    widget.set(features=("intensity", "gaussian", "gradient", "variance"), n_clusters=2)
+    row = widget.extras["features"]
+    row.box.setCurrentText("variance 3")
+    settle(lambda: row.preview.layer is not None)
+    show_all(viewer)
+    scroll(widget, row)
+
+
+def scroll(widget: Any, to: Any) -> None:
+    """Scroll the form of a widget until a part of it is in view."""
+    settle()
+    widget._column.ensureWidgetVisible(to)
+    settle()
+
+
 def in_3d(viewer: Any, labels: Any) -> None:
     """Show labels alone, in 3-D, a little from the side."""
     for layer in viewer.layers:
@@ -486,6 +545,10 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "watershed-3d": watershed_3d,
     "watershed-minima": watershed_minima,
     "watershed-gradient": watershed_gradient,
+    "kmeans": kmeans,
+    "gaussian-mixture": gaussian_mixture,
+    "uncertainty": uncertainty,
+    "feature-picker": feature_picker,
 }
 
 if __name__ == "__main__":
