@@ -25,6 +25,10 @@ FLOODS = [entry for entry in IMAGE_METHODS if entry not in CUTS]
 """The methods that number regions by the order of the grey levels."""
 
 
+TOGETHER = [entry for entry in CUTS if any(p.name == "channel_axis" for p in entry.params)]
+"""The methods that see all channels of an image together."""
+
+
 def two_humps(shape: tuple[int, ...], seed: int = 0, dtype: str = "uint16") -> np.ndarray:
     """Return blobs on a background, with two clear humps in the histogram and hardly any ties."""
     rng = np.random.default_rng(seed)

@@ -19,7 +19,9 @@ from .cases import (
     IMAGE_METHODS,
     LABEL_METHODS,
     METHODS,
+    TOGETHER,
     arrays_of,
+    blobs,
     same_partition,
     settings_of,
     tie_free,
@@ -373,6 +375,157 @@ def test_gpu_gives_the_labels_of_the_host(entry: Method, options: dict[str, Any]
     labels = entry(**{n: to_gpu(a) for n, a in arrays.items()}, **settings_of(entry), **options)
     expected = entry(**arrays, **settings_of(entry), **options)
     np.testing.assert_array_equal(_array.to_numpy(labels), expected)
+
+
+# Methods that see all channels together ------------------------------------------------------------------
+
+TABLES: dict[str, dict[str, Any]] = {
+    "channels": {},
+    "edges and curvature": {"features": ("intensity", "gradient", "hessian"), "scales": (0.8,)},
+    "texture and place": {"features": ("variance", "structure", "position"), "scales": (0.7,), "spacing": True},
+    "more than are kept": {"features": ("intensity", "hessian", "structure", "laplacian"), "scales": (0.6, 0.9)},
+    "tidied": SMOOTHING | {"fill_holes": True, "min_size": 3, "one_per_object": True, "connectivity": 2},
+}
+every_table = pytest.mark.parametrize("table", TABLES)
+every_joint_method = pytest.mark.parametrize("entry", TOGETHER, ids=lambda m: m.name)
+AXES = [((17, 21), 0), ((6, 9, 11), -1), ((6, 9, 11), 1)]
+
+
+def channels_and_settings(
+    shape: tuple[int, ...], axis: int, table: str, dtype: str = "float32"
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return two channels of three noisy classes, a mask of the shape of one, and what to cluster them by."""
+    channels, _ = blobs(shape, 3, 2, seed=5, apart=3.0, dtype="float64")
+    channels = channels * 2 + 40 * two_humps(shape, seed=1, dtype="float64") / 20_000
+    mask = np.random.default_rng(2).random(shape) < 0.95
+    mask[:2] = True
+    more = dict(TABLES[table])
+    if more.pop("spacing", None):
+        more["spacing"] = (2.0, 1.0, 1.5)[-len(shape) :]
+    return np.ascontiguousarray(np.moveaxis(channels.astype(dtype), 0, axis)), mask, more | {"channel_axis": axis}
+
+
+@every_joint_method
+@every_table
+@pytest.mark.parametrize(("shape", "axis"), AXES)
+def test_every_library_gives_the_same_labels_of_channels(
+    entry: Method, table: str, shape: tuple[int, ...], axis: int, to_library: Any
+) -> None:
+    image, mask, more = channels_and_settings(shape, axis, table)
+    given = to_library(image), to_library(mask)
+    labels = entry(*given, **more)
+    assert type(labels) is type(given[0])
+    assert labels.device == given[0].device
+    assert tuple(labels.shape) == shape
+    expected = entry(image, mask, **more)
+    assert len(np.unique(expected)) > 2
+    np.testing.assert_array_equal(_array.to_numpy(labels), expected)
+    np.testing.assert_array_equal(_array.to_numpy(given[0]), image)
+
+
+@every_joint_method
+@every_table
+@pytest.mark.parametrize(
+    ("shape", "axis", "chunks"), [((17, 21), -1, 5), ((6, 9, 11), 0, (1, 4, 9, 6)), ((6, 9, 11), 3, 4)]
+)
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_dask_gives_the_labels_of_the_whole_of_channels(
+    entry: Method, table: str, shape: tuple[int, ...], axis: int, chunks: Any, dtype: str
+) -> None:
+    image, mask, more = channels_and_settings(shape, axis, table, dtype)
+    lazy = entry(da.from_array(image, chunks), da.from_array(mask, 7), **more)
+    assert isinstance(lazy, da.Array)
+    whole = entry(image, mask, **more)
+    assert lazy.dtype == whole.dtype
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), whole)
+
+
+@every_joint_method
+@pytest.mark.parametrize("features", [("intensity",), ("intensity", "gaussian")], ids=["plain", "features"])
+@pytest.mark.parametrize(
+    "move", [lambda a: a[..., ::-1, :], lambda a: a[..., ::-1], lambda a: a.swapaxes(-1, -2)], ids="yxT"
+)
+def test_flips_of_channels_move_the_labels(entry: Method, move: Any, features: tuple[str, ...]) -> None:
+    image, _ = blobs((8, 14, 12), 3, 2, seed=6, apart=6.0)  # clear enough to be found from any start
+    more = {"channel_axis": 0, "features": features, "scales": (0.4,)}
+    moved = entry(np.ascontiguousarray(move(image)), **more)
+    assert len(np.unique(moved)) == 3
+    np.testing.assert_array_equal(moved, move(entry(image, **more)))
+
+
+@every_joint_method
+@pytest.mark.parametrize("dtype", REAL_DTYPES)
+def test_channels_of_any_real_dtype_give_the_labels_of_float64(entry: Method, dtype: str) -> None:
+    image, mask, more = channels_and_settings((12, 15), 0, "channels")
+    image = np.clip(np.round(image) - 60, -120, 120).astype("int8")
+    image = (image.astype(np.int16) + (0 if dtype.startswith(("int", "float")) else 120)).astype(dtype)
+    expected = entry(image.astype(np.float64), mask, **more)
+    np.testing.assert_array_equal(entry(image, mask, **more), expected)
+    np.testing.assert_array_equal(entry(image.astype(image.dtype.newbyteorder()), mask, **more), expected)
+    view = np.asfortranarray(np.repeat(image, 2, axis=2))[..., ::2]
+    np.testing.assert_array_equal(entry(view, mask, **more), expected)
+
+
+@every_joint_method
+def test_the_axis_of_channels_may_be_any_and_one_channel_is_one(entry: Method) -> None:
+    image, mask, _ = channels_and_settings((6, 9, 11), 0, "channels")
+    expected = entry(image, mask, channel_axis=0)
+    for axis in (1, 2, 3, -1, -2, -4):
+        np.testing.assert_array_equal(entry(np.moveaxis(image, 0, axis), mask, channel_axis=axis), expected)
+    np.testing.assert_array_equal(entry(image[:1], mask, channel_axis=0), entry(image[0], mask))
+
+
+@every_joint_method
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+def test_a_voxel_that_one_channel_does_not_know_is_background(entry: Method, spoilt: float) -> None:
+    image, _, more = channels_and_settings((14, 15), 0, "channels")
+    keep = np.ones(image.shape[1:], bool)
+    keep[3, 4], keep[7, 8] = False, False
+    holes = image.copy()
+    holes[0, 3, 4], holes[1, 7, 8] = spoilt, spoilt
+    labels = entry(holes, **more)
+    np.testing.assert_array_equal(labels == 0, ~keep)
+    np.testing.assert_array_equal(labels, entry(image, keep, **more))
+
+
+@every_joint_method
+@pytest.mark.parametrize(
+    ("shape", "more", "sentence"),
+    [
+        ((2, 9, 9), {"channel_axis": 3}, "channel_axis must be an axis of image, -3 to 2, got 3"),
+        ((2, 9, 9), {"channel_axis": -4}, "channel_axis must be an axis of image, -3 to 2, got -4"),
+        ((2, 9, 9), {"channel_axis": 0.5}, "channel_axis must be of type int, got 0.5"),
+        ((0, 9, 9), {"channel_axis": 0}, r"\(0, 9, 9\) has no channels along axis 0"),
+        ((2, 9), {"channel_axis": 0}, "2-D .* or 3-D"),
+        ((2, 3, 9, 9, 9), {"channel_axis": 0}, "2-D .* or 3-D"),
+        ((2, 9, 9), {"channel_axis": 0, "mask": np.ones((2, 9, 9), bool)}, r"mask must have .* \(9, 9\)"),
+        ((2, 9, 9), {"channel_axis": 0, "features": ()}, "features must have 1 to 8 entries, got 0"),
+        ((2, 9, 9), {"channel_axis": 0, "features": ("colour",)}, "features .*'colour'"),
+        ((2, 9, 9), {"channel_axis": 0, "features": ("gaussian", "gaussian")}, "features .*twice|distinct|different"),
+        ((2, 9, 9), {"channel_axis": 0, "scales": (3.0, 1.0)}, "scales .*ris"),
+        ((2, 9, 9), {"channel_axis": 0, "scales": (0.0,)}, "scales .*between 0.1 and 100"),
+        ((2, 9, 9), {"channel_axis": 0, "spacing": (1.0, 1.0, 1.0)}, "one length per axis, 2 of them"),
+    ],
+)
+def test_bad_channels_and_features_are_refused(
+    entry: Method, shape: tuple[int, ...], more: dict[str, Any], sentence: str
+) -> None:
+    image = np.random.default_rng(0).random(shape)
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        entry(image, **more)
+
+
+@pytest.mark.gpu
+@every_joint_method
+@every_table
+@pytest.mark.parametrize(("shape", "axis"), AXES)
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "float64"])
+def test_gpu_gives_the_labels_of_channels_on_the_host(
+    entry: Method, table: str, shape: tuple[int, ...], axis: int, dtype: str, to_gpu: Any
+) -> None:
+    image, mask, more = channels_and_settings(shape, axis, table, dtype)
+    labels = entry(to_gpu(image), to_gpu(mask), **more)
+    np.testing.assert_array_equal(_array.to_numpy(labels), entry(image, mask, **more))
 
 
 # Methods that begin with labels --------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from .._compiled import compiled
 from .._monitor import stage
 from .._plan import Derived, Pass, map_many
 from ..processing.features import Bank, bank_of, coordinates
+from ..processing.segment import inside
 from ._grey_levels import MAX_EXACT, N_BINS, NOTHING_FINITE, host_block
 from ._lloyd import Rows
 
@@ -345,7 +346,7 @@ def _standardise(values: NDArray[Any], middle: float, factor: float, row: NDArra
 
 def counted(mask: Array | None, columns: Sequence[Array]) -> Array | None:
     """Return which voxels count: inside the mask and finite in every column. None if all do."""
-    keep = None if mask is None else mask != 0
+    keep = inside(mask)
     for column in columns:
         if not dtype_name(column).startswith("float"):
             continue

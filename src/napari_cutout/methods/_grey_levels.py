@@ -19,7 +19,7 @@ from .._compiled import compiled
 from .._method import Image
 from .._monitor import note
 from .._plan import Pass, Reduce
-from ..processing.segment import known_voxels
+from ..processing.segment import inside, known_voxels
 
 N_BINS = 65_536
 """Bins of an image whose grey levels are not small integers."""
@@ -311,7 +311,7 @@ def bin_index(bins: Bins, image: Array) -> Array:
 def counted_voxels(image: Array, mask: Array | None) -> Array | None:
     """Return which voxels count, or None if all do."""
     xp = array_namespace(image)
-    keep = None if mask is None else mask != 0
+    keep = inside(mask)
     if dtype_name(image).startswith("float"):
         finite = xp.isfinite(image)
         keep = finite if keep is None else keep & finite

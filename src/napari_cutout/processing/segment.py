@@ -332,9 +332,14 @@ def segment_channels(
     return tidy(classes, options, known=known, choose=choose)
 
 
+def inside(mask: Mask | None) -> Mask | None:
+    """Return a mask as booleans, which the array API does not compare with 0."""
+    return mask if mask is None or dtype_name(mask) == "bool" else mask != 0
+
+
 def known_voxels(image: Image, mask: Mask | None) -> Mask | None:
     """Return where a voxel may have a class: inside `mask` and not at NaN. None if that is everywhere."""
-    known = None if mask is None else mask != 0
+    known = inside(mask)
     if dtype_name(image).startswith("float"):
         number = ~array_namespace(image).isnan(image)
         known = number if known is None else known & number
