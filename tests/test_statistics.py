@@ -15,7 +15,7 @@ from napari_cutout._method import Method
 from napari_cutout._statistics import Enough, Gathering, Key, Known, pooled, swept, using
 from napari_cutout.recipe import Recipe, Step
 
-from .cases import CUTS, FLOODS, arrays_of, strokes, two_humps
+from .cases import CUTS, FLOODS, TOGETHER, arrays_of, blobs, strokes, two_humps
 
 METHODS = CUTS
 every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
@@ -45,7 +45,11 @@ def variants(entry: Method) -> list[dict[str, Any]]:
             found += [needed(entry) | {param.name: 2}]
         elif param.type is float and param.range and param.default is not None and not param.required:
             found += [needed(entry) | {param.name: param.default * 1.5 + 0.5}]
-    return [v for v in found if v.get("prominence", 0) <= 0.1 and v.get("method") != "minimum"]
+    return [
+        v
+        for v in found
+        if v.get("prominence", 0) <= 0.1 and v.get("method") != "minimum" and not v.get("smoothness")  # across time
+    ]
 
 
 CASES = [pytest.param(m, v, id=f"{m.name}-{i}") for m in METHODS for i, v in enumerate(variants(m))]
@@ -275,3 +279,94 @@ def test_pooled_frames_share_which_class_holds_the_objects() -> None:
     recipe = nc.Recipe([nc.Step("multi_otsu", {"one_per_object": True})], chosen)
     labels = nc.execute(recipe, {"image": frames}).labels
     np.testing.assert_array_equal(labels, frames == 200)  # the second frame has no voxel of the brightest class
+
+
+# All channels and features together ---------------------------------------------------------------------
+
+TABLES: dict[str, dict[str, Any]] = {
+    "channels": {},
+    "kept features": {"features": ("intensity", "gaussian", "hessian"), "scales": (0.7,)},
+    "features that are not kept": {"features": ("structure", "hessian", "intensity"), "scales": (0.5, 0.6)},
+    "smoothed before": {"sigma": 0.8, "features": ("variance", "intensity"), "scales": (0.6,)},
+}
+every_table = pytest.mark.parametrize("table", TABLES)
+every_joint_method = pytest.mark.parametrize(
+    ("entry", "more"),
+    [
+        *(pytest.param(m, {}, id=m.name) for m in TOGETHER),
+        pytest.param(nc.catalog.find("gaussian_mixture"), {"smoothness": 2.0}, id="smooth mixture"),
+    ],
+)
+
+
+@every_joint_method
+@every_table
+def test_a_part_is_clustered_as_in_the_whole_once_the_statistics_are_known(
+    entry: Method, more: dict[str, Any], table: str
+) -> None:
+    image, _ = blobs((46, 46, 45), 3, 2, seed=3, apart=2.0, dtype="float32")
+    image[1] += np.linspace(0, 20, 46, dtype=np.float32)[:, None, None]  # so that a part is not like the whole
+    settings = TABLES[table] | more | {"channel_axis": 0}
+    whole = entry(image, **settings)
+    known = Known()
+    with using(known):
+        alone = entry(image[:, 22:24], **settings)
+    assert len(known.reach) == 3
+    assert len(set(known.reach)) == 1
+    reach = known.reach[0]
+    box = (slice(22 - reach, 24 + reach), slice(22 - reach, 24 + reach), slice(22 - reach, 23 + reach))
+    assert box[0].start >= 0
+    assert box[2].stop <= 45
+    inner = (slice(reach, reach + 2), slice(reach, reach + 2), slice(reach, reach + 1))
+    gathering = Gathering(set(known.missing))
+    with using(gathering), pytest.raises(Enough):
+        entry(image, **settings)
+    again = Known(gathering.states)
+    with using(again):
+        labels = entry(np.ascontiguousarray(image[:, *box]), **settings)
+    assert not again.missing
+    np.testing.assert_array_equal(labels[inner], whole[22:24, 22:24, 22:23])
+    assert (alone != whole[22:24]).any()
+
+
+@every_joint_method
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_pooled_frames_of_channels_are_clustered_as_their_stack(
+    entry: Method, more: dict[str, Any], n_channels: int
+) -> None:
+    if more:  # there are no neighbours across time
+        return
+    image, _ = blobs((3, 22, 25), 3, n_channels, seed=4, apart=2.0)
+    image *= np.array([1.0, 1.3, 1.6])[:, None, None]
+    recipe = Recipe([Step(entry.name)], nc.Selection("ctyx", channel="all", each="t", pooled=True))
+    result = nc.execute(recipe, {"image": image})
+    expected = entry(image, channel_axis=0)
+    # the sample of frames is that of one frame in another order, so that starts differ: the optimum must be clear
+    assert (result.labels != expected).mean() < (0.0 if n_channels == 1 else 0.02) + 1e-9
+    facts = result.provenance["facts"]
+    assert facts["converged"]
+    with nc.watch() as watched:
+        entry(image, channel_axis=0)
+    np.testing.assert_allclose(facts[CENTRES[entry.name]], watched.facts[CENTRES[entry.name]], rtol=1e-2)
+
+
+CENTRES = {"kmeans": "centres", "gaussian_mixture": "means"}
+
+
+@pytest.mark.parametrize("entry", TOGETHER, ids=lambda m: m.name)
+def test_questions_about_columns_say_all_that_the_answer_depends_on(entry: Method) -> None:
+    image, _ = blobs((12, 13), 3, 2, seed=5, apart=2.0)
+    ways: list[dict[str, Any]] = [
+        {}, {"features": ("intensity", "gaussian")}, {"features": ("intensity", "gaussian"), "scales": (0.5,)},
+        {"features": ("intensity", "gaussian"), "spacing": (2.0, 1.0)}, {"max_iterations": 1}, {"seed": 4},
+        {"tolerance": 0.5}, {"n_init": 7}, {entry.settings[0].name: 2},
+        {"covariance": "tied"} if entry.name == "gaussian_mixture" else {"standardise": False},
+    ]  # fmt: skip
+    keys = []
+    for more in ways:
+        recording = Recording()
+        with using(recording):
+            entry(image, channel_axis=0, **more)
+        (key,) = recording.states
+        keys.append(key)
+    assert len(set(keys)) == len(ways)
