@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -220,14 +222,50 @@ def test_a_position_is_that_in_the_whole_on_a_lower_level_and_in_a_sample(monkey
     monkeypatch.setattr("napari_cutout.widgets._preview_region.MOST_VOXELS", 2500)
     lower = PreviewJob(column, {"image": [image, image[::2, ::2]]}, plane((40, 240)))
     answer = answered(lower)
-    assert answer.level == 1
+    assert (answer.level, answer.approximate) == (1, "computed on level 1; statistics of level 1")
     np.testing.assert_array_equal(answer.labels, labels[::2, ::2])
+    _, right = answered(replace(lower, view=plane((40, 240), 0, ((0, 40), (130, 240))))).labels.T[[0, -1]]
+    assert set(right) == {2}, "in a view of the right there is no left"
     monkeypatch.setattr(_preview_arrays, "LAZY_VOXELS", 1000)
     sampled = PreviewJob(column, {"image": da.from_array(image, chunks=20)}, plane((40, 240), 0, ((3, 9), (100, 140))))
     answer = answered(sampled)
     assert "statistics of" in answer.approximate
     index = tuple(slice(a, a + n) for a, n in zip(answer.start, answer.labels.shape, strict=True))
     np.testing.assert_array_equal(answer.labels, labels[index])
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["numpy", "dask"])
+@pytest.mark.parametrize("features", [("intensity", "gradient"), ("gaussian", "position")], ids=" ".join)
+def test_statistics_by_scale_are_learnt_on_the_level_that_asks(features, in_memory, monkeypatch):
+    monkeypatch.setattr(_preview_arrays, "LAZY_VOXELS", 6000)
+    image = two_humps((3, 80, 84), seed=4)
+    levels = [image, image[:, ::2, ::2], image[:, ::4, ::4]]
+    held = levels if in_memory else [da.from_array(level, chunks=20) for level in levels]
+    recipe = Recipe([Step("kmeans", {"features": features, "scales": (2.0, 4.0)})], Selection("cyx", "all"))
+    view = View((1, 2), (0, 0, 0), ((0, 3), (10, 40), (14, 33)))
+    job, cache = PreviewJob(recipe, {"image": held}, view), StatisticsCache()
+    found = answered(job, cache)
+    assert found.approximate == ("" if in_memory else "statistics of 8 of its slices or bands of rows")
+    monkeypatch.setattr("napari_cutout.widgets._preview_region.MOST_VOXELS", 1800)
+    lower = replace(job, view=View((1, 2), (0, 0, 0), ((0, 3), (0, 80), (0, 84))))
+    answer = answered(lower, cache)
+    assert answer.level == 1
+    assert answer.approximate.startswith("computed on level 1; statistics of ")
+    assert not answer.wanted
+    run = nc.execute(recipe, {"image": image}).labels[::2, ::2]
+    assert (answer.labels == run).mean() > 0.85, "a preview on another level is another image, but much alike"
+
+
+def test_lengths_count_as_much_on_a_lower_level(monkeypatch):
+    image = np.repeat(np.array([0, 100], np.uint8), 20)[:, None] + np.zeros((1, 240), np.uint8)
+    image[:, 120:] += 1
+    settings = {"features": ("intensity", "position"), "n_clusters": 2, "standardise": False}
+    recipe = Recipe([Step("kmeans", settings)])
+    monkeypatch.setattr("napari_cutout.widgets._preview_region.MOST_VOXELS", 2500)
+    answer = answered(PreviewJob(recipe, {"image": [image, image[::2, ::2]]}, plane((40, 240))))
+    assert answer.level == 1
+    assert answer.labels[:, :50].max() == 1, "left and right lie further apart than dark and bright"
+    assert answer.labels[:, 70:].min() == 2
 
 
 # In the window --------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def test_a_change_of_any_channel_is_seen(viewer, open_toy, press, qtbot):
     with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
         widget.preview_box.setChecked(True)
     with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
-        second.data = stains(24, 26, seed=9)
+        second.data = stains(24, 26, seed=9) // 4 + 1  # its largest value is another, which is remembered
     expected = strongest_by_hand(np.stack([first.data, second.data]))
     qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, expected), timeout=20_000)
     viewer.layers.remove(viewer.layers["stain 1"])
@@ -176,6 +176,18 @@ def test_a_change_of_any_channel_is_seen(viewer, open_toy, press, qtbot):
         widget.refresh()
     press(widget)
     assert (viewer.layers[-1].data == 1).all(), "one channel is the strongest everywhere"
+
+
+@pytest.mark.qt
+def test_a_channel_that_fits_no_more_is_left_out(viewer, open_toy):
+    first, second = (viewer.add_image(stains(24, 26), name=f"stain {n}") for n in range(2))
+    widget = open_toy()
+    widget.boxes["image"].choose(first)
+    widget.channel_list.tick(second)
+    assert widget.channel_list.ticked == [second]
+    second.data = stains(9, 9)
+    assert widget.channel_list.ticked == []
+    assert widget.bar.ready
 
 
 @pytest.mark.qt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -159,7 +159,9 @@ class Sample:
         return tuple(part.start - first for part, first in begun if isinstance(part, slice))
 
 
-def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ...], *, filtered: bool) -> Sample:
+def sample_of(
+    inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ...], *, filtered: bool, level: int | None = None
+) -> Sample:
     """Choose what to read to learn about a whole.
 
     Parameters
@@ -172,6 +174,8 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
         Which frame or slice, of the axes that are run one at a time; empty for all of them.
     filtered : bool
         Whether steps before the cut make a filtered image of all that is read.
+    level : int, optional
+        The only level of the pyramid on which it may be learnt; by default that of the run, or any below it.
 
     Returns
     -------
@@ -183,27 +187,33 @@ def sample_of(inputs: Mapping[str, Any], selection: Selection, at: tuple[int, ..
     n_channels = selection.n_channels(pyramid[0].shape)
     base = min(selection.level, len(pyramid) - 1)
     shapes = [_kept(array, selection) for array in pyramid]
-    bounds = selection.box or tuple((0, n) for n in shapes[base])
-    same, begin = (1.0,) * len(bounds), tuple(start for start, _ in bounds)
-    here = Sample(inputs, selection, base, same, _parts(selection, bounds, at, same), begin)
-    held = in_memory(pyramid[base]) and all(in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
+
+    def on(lower: int) -> Sample:
+        """Return all of it on one level."""
+        factor = factors(shapes[base], shapes[lower])
+        bounds = tuple(
+            (min(math.floor(a / f), n - 1), min(max(math.ceil(b / f), math.floor(a / f) + 1), n))
+            for (a, b), f, n in zip(whole, factor, shapes[lower], strict=True)
+        )
+        note = "" if lower == base else f"level {lower}"
+        begin = tuple(start for start, _ in bounds)
+        return Sample(inputs, selection, lower, factor, _parts(selection, bounds, at, factor), begin, note)
+
+    whole = selection.box or tuple((0, n) for n in shapes[base])
+    here = on(base if level is None else level)
+    held = in_memory(pyramid[here.level]) and all(in_memory(levels(a)[0]) for a in list(inputs.values())[1:])
     if held and (not filtered or n_channels * _voxels(here.parts[0]) <= FILTERED_VOXELS):
         return here
-    for lower in range(base + 1, len(shapes)):
-        factor = factors(shapes[base], shapes[lower])
-        smaller = tuple(
-            (min(math.floor(a / f), n - 1), min(max(math.ceil(b / f), math.floor(a / f) + 1), n))
-            for (a, b), f, n in zip(bounds, factor, shapes[lower], strict=True)
-        )
-        parts = _parts(selection, smaller, at, factor)
-        if n_channels * sum(map(_voxels, parts)) <= LAZY_VOXELS:
-            begin = tuple(start for start, _ in smaller)
-            return Sample(inputs, selection, lower, factor, parts, begin, f"level {lower}")
+    for lower in range(base + 1, len(shapes)) if level is None else ():
+        sample = on(lower)
+        if n_channels * sum(map(_voxels, sample.parts)) <= LAZY_VOXELS:
+            return sample
     most = LAZY_VOXELS // n_channels
     slabs = tuple(itertools.chain.from_iterable(_slabs(part, len(here.parts), most) for part in _spread(here.parts)))
     if sum(map(_voxels, slabs)) == sum(map(_voxels, here.parts)):
         return here
-    return Sample(inputs, selection, base, same, slabs, begin, f"{len(slabs)} of its slices or bands of rows")
+    note = f"{len(slabs)} of its slices or bands of rows"
+    return replace(here, parts=slabs, approximate=f"{note}, {here.approximate}" if here.approximate else note)
 
 
 def in_memory(array: Any) -> bool:

@@ -55,10 +55,13 @@ class Wanted:
         What they are of.
     keys : frozenset of Key
         What was asked.
+    level : int
+        On which level of the pyramid it was asked.
     """
 
     whole: Whole
     keys: frozenset[Key]
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +192,10 @@ class PreviewJob:
         ValueError
             If the method refuses what it gets.
         """
-        sample = sample_of(self._ordered, self.selection, wanted.whole.at, filtered=bool(wanted.whole.settings))
+        # What is learnt of lengths in voxels holds on the level where it was asked, and on no other.
+        by_scale = any(step.settings.get("scales") for step in self.recipe.steps)
+        filtered, level = bool(wanted.whole.settings) or by_scale, wanted.level if by_scale else None
+        sample = sample_of(self._ordered, self.selection, wanted.whole.at, filtered=filtered, level=level)
         recipe = Recipe(scaled(self.recipe.steps, sample.factor, self.selection), self.selection.of_part)
 
         unit = unit_of(self.recipe.steps[-1], sample.factor, self.selection)
@@ -484,7 +490,7 @@ class PartInView:
             if exact or not asked.missing:
                 raise
             # A slice may be too plain by itself, such as one without objects, where the whole is not.
-            wanted = Wanted(whole, frozenset(asked.missing))
+            wanted = Wanted(whole, frozenset(asked.missing), self.region.level)
             return self._blank("what is in view is too plain by itself", wanted), self._looked(asked, stages)
         notes, missing = self._judge(cache, whole, asked, complete, stages)
         if stages & FLOODING and not self._covers(box):
@@ -528,7 +534,7 @@ class PartInView:
             cache.put(whole, Found({key: asked.states[key] for key in asked.missing}))
         elif asked.missing:
             notes.append("statistics of what is in view")
-            wanted = Wanted(whole, frozenset(asked.missing))
+            wanted = Wanted(whole, frozenset(asked.missing), self.region.level)
         elif asked.n_known and (of := cache.get(whole).approximate):
             notes.append(f"statistics of {of}")
         if stages & CONNECTING and not complete and not stages & FLOODING:
