@@ -289,7 +289,7 @@ class _Places:
     def __getitem__(self, region: Slices) -> tuple[int, ...]:
         return tuple(part.start for part in region)
 
-    def to_delayed(self) -> NDArray[Any]:
+    def to_delayed(self, optimize_graph: bool = False) -> NDArray[Any]:  # there is no graph
         """Return the place of each block, as dask returns blocks."""
         starts = [np.cumsum([0, *sizes[:-1]]).tolist() for sizes in self._chunks]
         places = np.empty([len(s) for s in starts], object)
