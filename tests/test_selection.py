@@ -21,6 +21,7 @@ import napari_cutout as nc
 from napari_cutout import _device
 from napari_cutout._execute import keeps_labels, renumbered
 from napari_cutout._method import Labels, Mask, method
+from napari_cutout._reading import read_image
 from napari_cutout._selection import Selection, placed, where
 from napari_cutout.recipe import Recipe, Step
 
@@ -512,3 +513,17 @@ def test_the_device_is_chosen_for_all_channels(movie: np.ndarray, monkeypatch: p
     for channel in (1, "all"):
         nc.execute(Recipe([Step("strongest")], Selection("tcyx", channel, each="t")), {"image": movie})
     assert asked == [24 * 30, 2 * 24 * 30]
+
+
+def test_a_colour_image_is_told_of_its_ways_out() -> None:
+    photo = np.zeros((20, 22, 3), np.uint8)
+    ways = "pass one channel, image[..., 0], or grey(image)"
+    with pytest.raises(ValueError, match=re.escape(f"{ways}, or channel_axis=-1 for all of them together")):
+        nc.kmeans(photo)
+    with pytest.raises(ValueError, match=f"{re.escape(ways)}$"):
+        nc.threshold(photo)
+
+
+def test_what_reads_one_grey_image_takes_no_channels_together(movie: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="channel must be a number or 'mean', got 'all'"):
+        read_image(nc.Volume(movie[0], "cyx"), channel="all")
