@@ -35,6 +35,7 @@ docs: .venv/dev.stamp ## the pages that are made from the catalog
 pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real program
 	$(BIN)/python docs/make_screenshots.py docs/pictures
 	$(BIN)/python docs/make_method_pictures.py
+	$(BIN)/python docs/make_clustering_pictures.py
 
 clean:
 	rm -rf .venv demo-output

@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = DOCS / "methods"
 PICTURES = DOCS / "pictures" / "methods"
+GUIDES = {"k-means": "clustering", "Gaussian mixture": "clustering"}
+"""Guides that are called otherwise than their widget."""
+
 MARKS = ("<!-- methods: made by docs/make_pages.py -->", "<!-- end of methods -->")
 
 
@@ -94,7 +97,7 @@ def shown(entry: Method) -> Iterator[str]:
 
 def further(entry: Method) -> Iterator[str]:
     """Yield links to what else is written about the widget of a method: a guide, a definition."""
-    name = entry.row.lower().replace(" ", "-")
+    name = GUIDES.get(entry.row, entry.row.lower().replace(" ", "-"))
     kinds = ((f"{name}.md", f"Guide: {entry.row}"), (f"{name}-definition.md", "The definition, in pictures"))
     links = [f"[{title}](../{file})" for file, title in kinds if (DOCS / file).exists()]
     if links:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,12 @@ def pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     script = __import__("make_method_pictures")
     monkeypatch.setattr(script, "FOLDER", tmp_path)
     return script
+
+
+@pytest.fixture
+def clustering(pictures: ModuleType) -> ModuleType:
+    """The script that draws what clustering does, writing elsewhere."""
+    return __import__("make_clustering_pictures")
 
 
 @pytest.mark.parametrize("path", MANUAL, ids=lambda path: str(path.relative_to(ROOT)))
@@ -57,10 +64,30 @@ def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed
     np.testing.assert_array_equal(pictures.by_the_rule(level, steps, markers), nc.watershed(image, markers))
 
 
-def test_the_pictures_are_those_that_the_script_draws(pictures: ModuleType, tmp_path: Path) -> None:
+def test_the_walk_through_clustering_does_what_it_says() -> None:
+    page = (ROOT / "docs" / "clustering.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    lines = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "clustering.md", None, None)
+    said: list[str] = []
+    results = doctest.DocTestRunner().run(lines, out=said.append)
+    assert results.attempted > 15
+    assert results.failed == 0, "".join(said)
+
+
+def test_the_pages_of_clustering_show_it_and_lead_to_the_walk() -> None:
+    for name in ("kmeans", "gaussian_mixture"):
+        page = (ROOT / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"](../pictures/methods/{name}.png)" in page
+        assert "](../clustering.md)" in page
+
+
+def test_the_pictures_are_those_that_the_script_draws(
+    pictures: ModuleType, clustering: ModuleType, tmp_path: Path
+) -> None:
     pictures.draw_definition()
     pictures.draw_ties()
     pictures.draw_methods()
+    clustering.draw()
     kept = ROOT / "docs" / "pictures" / "methods"
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in kept.iterdir()}
     for path in tmp_path.iterdir():
