@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 import napari_cutout as nc
 from napari_cutout import catalog
+from napari_cutout._selection import Selection
 from napari_cutout.processing.features import feature_names
-from napari_cutout.widgets._feature_job import Column, columns_of
+from napari_cutout.recipe import Recipe, Step
+from napari_cutout.widgets._feature_job import Column, FeatureJob, columns_of
+from napari_cutout.widgets._known_statistics import StatisticsCache
+from napari_cutout.widgets._view import View
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
@@ -191,6 +196,7 @@ def test_it_is_never_left_behind_saved_or_offered(viewer, features_of, qtbot, ti
     widget, row = features_of()
     layer = show(row, "gradient 1", qtbot)
     assert [one.name for one in widget.boxes["image"].offered] == ["tissues"]
+    assert layer not in widget.channel_list.offered
     with pytest.raises(ValueError, match="a preview is not saved"):
         layer.save(str(tmp_path / "feature.tif"))
     viewer.window.remove_dock_widget(widget)
@@ -242,6 +248,50 @@ def test_channels_are_told_apart(viewer, features_of, qtbot, tissues):
     np.testing.assert_array_equal(layer.data, expected)
 
 
+def job_for(image, axes, view, column, **settings):
+    """Return what a preview of a feature of k-means is asked for."""
+    step = Step("kmeans", {"features": ("gradient", "position"), "scales": (1.0, 3.0), **settings}, {"image": "image"})
+    selection = Selection(axes, each="t" if "t" in axes else "")
+    return FeatureJob(Recipe((step,), selection), {"image": image}, view, column=column)
+
+
+def answer_of(job):
+    return job.run(StatisticsCache(), lambda *_: None, lambda: False)
+
+
+def test_a_part_in_view_is_that_of_the_whole():
+    volume = da.from_array(np.random.default_rng(1).integers(0, 900, (3, 400, 300)).astype(np.uint16), chunks=64)
+    view = View((1, 2), (1, 50, 60), ((1, 2), (40, 90), (50, 80)))
+    found = answer_of(job_for(volume, "zyx", view, Column("gradient", scale=1)))
+    (z, y, x), (n_z, n_y, n_x) = found.start, found.labels.shape
+    assert (n_z, n_y < 100, n_x < 100) == (1, True, True)
+    whole = nc.features(volume.compute(), features=("gradient",), scales=(3.0,))[0]
+    np.testing.assert_array_equal(found.labels, whole[z : z + 1, y : y + n_y, x : x + n_x])
+    assert found.approximate == ""
+    place = answer_of(job_for(volume, "zyx", view, Column("position", number=2)))
+    np.testing.assert_array_equal(place.labels[0, 0], np.arange(x, x + n_x))
+
+
+def test_a_frame_is_looked_at_by_itself():
+    frames = np.random.default_rng(1).integers(0, 900, (3, 40, 30)).astype(np.uint16)
+    view = View((1, 2), (2, 5, 5), ((2, 3), (0, 40), (0, 30)))
+    found = answer_of(job_for(frames, "tyx", view, Column("gradient")))
+    np.testing.assert_array_equal(found.labels, nc.features(frames[2], features=("gradient",), scales=(1.0,)))
+
+
+def test_a_large_image_is_looked_at_on_a_lower_level(monkeypatch):
+    from napari_cutout.widgets import _preview_region
+
+    monkeypatch.setattr(_preview_region, "MOST_VOXELS", 10_000)
+    full = np.random.default_rng(1).integers(0, 900, (200, 160)).astype(np.uint16)
+    view = View((0, 1), (50, 50), ((0, 200), (0, 160)))
+    found = answer_of(job_for([full, full[::2, ::2]], "yx", view, Column("gradient", scale=1)))
+    assert (found.level, found.factor) == (1, (2, 2))
+    expected = nc.features(full[::2, ::2], features=("gradient",), scales=(1.5,), spacing=(2, 2))[0]
+    np.testing.assert_array_equal(found.labels, expected)
+    assert found.approximate == "computed on level 1"
+
+
 def test_one_feature_is_not_worth_a_choice(viewer, dock, tissues):
     viewer.add_image(tissues, name="tissues")
     row = dock("k-means").extras["features"]
@@ -249,8 +299,6 @@ def test_one_feature_is_not_worth_a_choice(viewer, dock, tissues):
 
 
 def test_on_a_lower_level_scales_mean_the_same():
-    from napari_cutout._selection import Selection
-    from napari_cutout.recipe import Step
     from napari_cutout.widgets._preview_job import scaled
 
     step = Step("kmeans", {"scales": (1.0, 3.0, 4.0), "features": ("gradient",)}, {"image": "image"})
@@ -270,7 +318,9 @@ def plot_after_a_run(widget, press, qtbot):
     return plot
 
 
-def test_components_are_drawn_as_the_voxels_that_they_stand_for(viewer, dock, press, qtbot, tissues):
+@pytest.mark.parametrize("step", [1, 37], ids=["bars of one level", "bars of 37 levels"])
+def test_components_are_drawn_as_the_voxels_that_they_stand_for(viewer, dock, press, qtbot, tissues, step):
+    tissues = tissues * np.uint16(step)
     viewer.add_image(tissues, name="tissues")
     widget = dock("Gaussian mixture")
     plot = plot_after_a_run(widget, press, qtbot)
@@ -282,7 +332,9 @@ def test_components_are_drawn_as_the_voxels_that_they_stand_for(viewer, dock, pr
         curves, fit.weights, fit.means[:, 0], fit.covariances[:, 0, 0], strict=False
     ):
         x, y = curve.getData()
-        np.testing.assert_allclose(y, tissues.size * weight * norm.pdf(x, mean, variance**0.5), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            y, step * tissues.size * weight * norm.pdf(x, mean, variance**0.5), rtol=1e-9, atol=1e-9
+        )
         sums = sums + y
     np.testing.assert_allclose(curves[3].getData()[1], sums)
     layer = viewer.layers["tissues gaussian mixture"]
@@ -313,11 +365,14 @@ def test_clusters_have_a_tick_at_their_centre_and_lines_between(viewer, dock, pr
     assert len(plot.levels) == 2
 
 
-def test_classes_of_features_are_not_drawn_and_it_says_why(viewer, dock, press, qtbot, tissues):
+@pytest.mark.parametrize(
+    ("row", "features"), [("k-means", ("intensity", "gradient")), ("Gaussian mixture", ("gaussian",))]
+)
+def test_classes_of_features_are_not_drawn_and_it_says_why(viewer, dock, press, qtbot, tissues, row, features):
     viewer.add_image(tissues, name="tissues")
-    widget = dock("k-means")
+    widget = dock(row)
     plot = plot_after_a_run(widget, press, qtbot)
-    widget.set(features=("intensity", "gradient"))
+    widget.set(features=features, scales=(1.0,))
     qtbot.waitUntil(lambda: "classes are made of features" in plot.line.text())
     press(widget)
     assert plot.fitted.isHidden()

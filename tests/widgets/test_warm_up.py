@@ -8,7 +8,9 @@ import threading
 import numpy as np
 import pytest
 
+from napari_cutout import catalog
 from napari_cutout._monitor import Cancelled
+from napari_cutout.recipe import Step
 from napari_cutout.widgets import _warm_up
 
 pytestmark = pytest.mark.qt
@@ -76,6 +78,12 @@ def test_after_it_classes_are_found_without_compiling(viewer, dock, press, settl
     press(widget)
     assert "30 classes" in widget.bar.status.text()
     assert signatures() == before
+
+
+def test_no_more_classes_are_tried_than_a_few_voxels_have():
+    step = Step("kmeans", {"n_clusters": 64, "n_init": 50, "sigma": 2.0}, {"image": "image"})
+    quick = _warm_up._quick(step, catalog.find("kmeans"))
+    assert dict(quick.settings) == {"n_clusters": 3, "n_init": 3, "sigma": 2.0}
 
 
 def test_it_is_tried_once_for_each_kind_of_image_in_a_thread(viewer, dock, settled, tried):

@@ -188,5 +188,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return " × ".join(map(_plain, value))  # noqa: RUF001
+        between = " + " if all(isinstance(one, str) for one in value) else " × "  # noqa: RUF001
+        return between.join(map(_plain, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
