@@ -131,6 +131,23 @@ def test_what_goes_before_the_cut_is_made_of_every_channel() -> None:
     assert smoothing(3) - smoothing(1) == 2 * 4 * np.prod(SHAPE)
 
 
+CLUSTERED: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "k-means": ("kmeans", 3, {}),
+    "mixture": ("gaussian_mixture", 3, {}),
+    "features that are kept": ("kmeans", 1, {"features": ("intensity", "gaussian", "gradient"), "scales": (1.0,)}),
+}
+
+
+@pytest.mark.parametrize("case", CLUSTERED)
+def test_the_footprint_of_columns_is_what_a_run_takes(case: str, small_blocks: None) -> None:
+    method, n_channels, settings = CLUSTERED[case]
+    image = np.random.default_rng(0).integers(0, 100, (n_channels, *SHAPE)).astype("uint16")
+    settings = settings | {"max_iterations": 1, "n_init": 1}
+    recipe = nc.Recipe([nc.Step(method, settings)], nc.Selection("czyx", channel="all"))
+    said = footprint(recipe, image.shape, 2)
+    assert 0.75 <= said / measured(recipe, image) <= 1.6
+
+
 @pytest.mark.parametrize("min_size", [0, 10])
 @pytest.mark.parametrize("dtype", ["uint8", "int64"])
 def test_objects_of_labels_and_the_copy_of_them(dtype: str, min_size: int, small_blocks: None) -> None:

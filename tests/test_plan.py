@@ -136,7 +136,9 @@ def test_nobody_watching_costs_nothing_and_nested_watches_are_apart() -> None:
     nc.threshold(image)
 
 
-@pytest.mark.parametrize("name", ["threshold", "multi_otsu", "threshold_at", "histogram_segmentation"])
+@pytest.mark.parametrize(
+    "name", ["threshold", "multi_otsu", "threshold_at", "histogram_segmentation", "kmeans", "gaussian_mixture"]
+)
 def test_temporaries_stay_small(name: str) -> None:
     image = two_humps((128, 256, 256), dtype="uint16")
     call: Any = getattr(nc, name)
