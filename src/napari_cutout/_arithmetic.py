@@ -20,8 +20,8 @@ QUANTUM_BITS = 24
 """Summands are multiples of 2^-24."""
 
 ROUNDER = 1.5 * 2.0 ** (52 - QUANTUM_BITS)
-"""Adding this to a float64 and taking it away again rounds it to a multiple of the quantum: below 2^27 in magnitude,
-and coarser, though to a multiple still, above. Sums are exact up to 2^29 in magnitude."""
+"""Adding this to a float64 and taking it away again rounds it to a multiple of the quantum, if it is below 2^27 in
+magnitude; larger ones keep their last places, or lose more. Sums are exact up to 2^29 in magnitude."""
 
 MAX_SUMMANDS = 2**28
 """So many standardised values, whose squares sum up to their number, can be summed in one block."""

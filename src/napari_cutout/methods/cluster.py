@@ -550,13 +550,14 @@ def _mixture(
     channels: Sequence[Image], settings: MixtureSettings, features: Any, scales: Any, spacing: Sequence[float] | None
 ) -> _Run:
     """Return how a mixture is found: on the histogram of one channel, else on columns."""
+    n_shares = max(settings.candidates)  # as many arrays of a block are held, and blocks are the smaller for it
     if _is_one(channels, features):
         start, passes = counting(channels[0])
 
         def decide(bins: Any) -> BinMixture:
             return fit_levels(noted(bins.histogram()), settings)
 
-        return _Run(start, passes, decide, (), (0,) * channels[0].ndim, HELD, one=True)
+        return _Run(start, passes, decide, (), (0,) * channels[0].ndim, max(HELD, n_shares), one=True)
     source, others = source_of(channels, features, scales, spacing)
     return _Run(
         Fitting(source, settings),
@@ -564,7 +565,7 @@ def _mixture(
         ColumnMixture.of,
         others,
         source.width,
-        source.n_held,
+        max(source.n_held, n_shares),
     )
 
 
