@@ -39,6 +39,10 @@ CHAIN = "tests/test_chain.py"
 STORED = "tests/test_stored.py"
 MEASURE = "tests/test_measure.py"
 OBJECTS = "tests/test_objects.py"
+CLUSTER = "tests/test_cluster.py"
+MIXTURE = "tests/test_mixture.py"
+ARITHMETIC = "tests/test_arithmetic.py"
+BLOCKWISE = "tests/test_blockwise.py"
 WATERSHED = "tests/test_watershed.py"
 MINIMA = "tests/test_minima.py"
 COMPILED = "tests/test_compiled.py"
@@ -61,13 +65,13 @@ MUTANTS = [
     # the engine
     Mutant("_plan.py", "max(s.start - w, 0)", "max(s.start - w + 1, 0)", PLAN),
     Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
-    Mutant("_statistics.py", "if sweep.needed(state):", "if True:", PLAN),
+    Mutant("_statistics.py", "if not sweep.needed(state):", "if False:", PLAN),
     Mutant("_monitor.py", "if monitor.is_cancelled is not None and monitor.is_cancelled():", "if False:", PLAN),
     Mutant("_monitor.py", "yield\n    finally:\n        _current.reset(token)", "yield\n    finally:\n        pass", PLAN),
     # checks
     Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", RANGES),
     Mutant("_method.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),
-    Mutant("_method.py", "if 0 in image.shape:", "if False:", IMAGES),
+    Mutant("_method.py", 'if 0 in shape:\n        raise ValueError(f"image', 'if False:\n        raise ValueError(f"image', IMAGES),
     Mutant("_method.py", "if right and not _is_finite(value):", "if False:", ARGUMENTS),
     # grey levels
     Mutant("methods/_grey_levels.py", "if np.isfinite(value):", "if True:", HISTOGRAM),
@@ -161,7 +165,7 @@ MUTANTS = [
     Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
     Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
     Mutant("blockwise/_components.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
-    Mutant("blockwise/_plans.py", 'depth = {axis: w if', 'depth = {axis: w // 2 if', DASK),
+    Mutant("blockwise/_plans.py", "depth = tuple(w if n > 1", "depth = tuple(w // 2 if n > 1", DASK),
     # evaluation
     Mutant("evaluation/_matching.py", "if 0 not in predicted and 1 < len(ours) <= MAX_CLASSES:", "if False:", EVALUATION),
     Mutant("evaluation/_matching.py", "if 2 * len(shared) < max(", "if 2 * len(shared) < min(", EVALUATION),
@@ -250,10 +254,41 @@ MUTANTS = [
     Mutant("processing/_weighted_means.py", "2 * n - 1 - at", "2 * n - 2 - at", MEANS),
     Mutant("processing/_weighted_means.py", "row[reach - x] =", "row[x - 1] =", MEANS),
     Mutant("blockwise/_plans.py", "read, depth = _with_halos(_in_step(arrays), width)", "read, depth = _with_halos(_in_step(arrays), None)", FEATURES),
+    # clusters
+    Mutant("_arithmetic.py", "ROUNDER = 1.5 * 2.0 ** (52 - QUANTUM_BITS)", "ROUNDER = 0.0", f"{ARITHMETIC}::test_sums_of_rounded_values_do_not_depend_on_their_order"),
+    Mutant("_arithmetic.py", "(values - n * LN2_HIGH) - n * LN2_LOW", "values - n * LN2_HIGH", f"{ARITHMETIC}::test_exponentials_are_right_to_about_the_last_place"),
+    Mutant("_arithmetic.py", "return xp.where(values > LOWEST, series * powers, xp.zeros_like(series))", "return series * powers", f"{ARITHMETIC}::test_exponentials_at_the_ends_of_their_range"),
+    Mutant("_arithmetic.py", "for _ in range(6):\n        large", "for _ in range(5):\n        large", f"{ARITHMETIC}::test_logarithms_of_sums_are_right_to_a_billionth"),
+    Mutant("methods/_lloyd.py", "if k == 0 or distance[i] < best[i]:", "if k == 0 or distance[i] <= best[i]:", f"{CLUSTER}::test_a_sweep_by_hand"),
+    Mutant("methods/_lloyd.py", "closer = distance < best", "closer = distance <= best", f"{CLUSTER}::test_a_sweep_by_hand_on_every_library"),
+    Mutant("methods/_lloyd.py", "converged=shift <= tolerance and not len(empty),", "converged=shift <= tolerance,", f"{CLUSTER}::test_a_cluster_without_voxels_begins_again_farthest_from_every_centre"),
+    Mutant("methods/_lloyd.py", "kept = replace(kept, centres=np.vstack([kept.centres, centres[k]]))", "pass", f"{CLUSTER}::test_a_cluster_without_voxels_begins_again_farthest_from_every_centre"),
+    Mutant("methods/_lloyd.py", "if best is None or found.inertia < best.inertia:", "if True:", f"{CLUSTER}::test_more_starts_are_never_worse"),
+    Mutant("methods/_clusters.py", "found = distinct(sample, standard.n_used, wanted)", "found = wanted", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
+    Mutant("methods/_clusters.py", "return labels if known is None else labels * xp.astype(known, xp.uint8)", "return labels", f"{CLUSTER}::test_voxels_that_are_not_finite_in_one_channel_do_not_count"),
+    Mutant("methods/_columns.py", "width[used] = np.sqrt(np.mean(width[used] ** 2))", "pass", f"{CLUSTER}::test_columns_that_are_not_standardised_keep_their_variances_beside_each_other"),
+    Mutant("methods/_columns.py", "narrow = bool(np.any((span > 0) & (deviation < NARROW * span)))", "narrow = False", f"{CLUSTER}::test_a_hot_pixel_takes_one_cluster_and_leaves_the_others"),
+    Mutant("methods/_columns.py", "order = np.lexsort(found.at[::-1])", "order = np.arange(found.at.shape[1])", f"{CLUSTER}::test_any_chunks_give_the_labels_and_facts_of_the_whole"),
+    Mutant("methods/_columns.py", "part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T) + np.float32(0)", "part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T)", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
+    Mutant("methods/_columns.py", "if span and not (math.isfinite(span)", "if False and not (math.isfinite(span)", f"{CLUSTER}::test_numbers_near_the_ends_of_a_dtype"),
+    Mutant("methods/_columns.py", "0 < high - low < N_BINS and", "0 > high - low and", f"{CLUSTER}::test_integers_that_floats_cannot_tell_apart_are_refused_in_any_channel"),
+    Mutant("methods/_mixture.py", "weights=counts / counts.sum(),", "weights=np.full_like(counts, 1 / len(counts)),", f"{MIXTURE}::test_one_iteration_is_that_of_scikit_learn"),
+    Mutant("methods/_mixture.py", "alive = counts > MIN_COUNT", "alive = counts > -1", f"{MIXTURE}::test_a_component_that_no_voxel_belongs_to_keeps_its_place_and_fades"),
+    Mutant("methods/_mixture.py", "spread = second - shift[:, :n_used, None] * shift[:, None, :n_used]", "spread = second", f"{MIXTURE}::test_one_iteration_is_that_of_scikit_learn"),
+    Mutant("methods/_mixture.py", "raised = np.maximum(lengths, found.floor)", "raised = lengths", f"{MIXTURE}::test_no_component_is_narrower_than_the_floor_in_any_direction"),
+    Mutant("methods/_mixture.py", '"spherical": k}', '"spherical": k * n}', f"{MIXTURE}::test_shapes_cost_what_they_have_parameters"),
+    Mutant("methods/_mixtures.py", "bin_width = float(np.diff(histogram.edges).min()) / deviation", "bin_width = float(np.diff(occupied.edges).min()) / deviation", f"{MIXTURE}::test_rare_grey_levels_far_apart_are_two_classes"),
+    Mutant("methods/_mixtures.py", "safe = xp.where(share == 0, xp.ones_like(share), share)", "safe = xp.where(share > 0, share, xp.ones_like(share))", f"{MIXTURE}::test_probabilities_agree_with_labels_and_uncertainty"),
+    Mutant("methods/_mixtures.py", "return found.n_parameters * math.log(counted_as)", "return found.n_parameters", f"{MIXTURE}::test_shapes_cost_what_they_have_parameters"),
+    Mutant("methods/_mean_field.py", "share if known is None else _where(known, share)", "share", f"{MIXTURE}::test_the_mean_field_by_hand"),
+    Mutant("methods/_mean_field.py", "nearness = [min(edges) / edge for edge in edges]", "nearness = [1.0 for edge in edges]", f"{MIXTURE}::test_the_mean_field_by_hand"),
+    Mutant("methods/cluster.py", "width = tuple(w + N_ITERATIONS for w in run.width)\n            label", "width = run.width\n            label", f"{MIXTURE}::test_small_blocks_and_chunks_give_the_labels_and_facts_of_large_ones"),
+    Mutant("_plan.py", "if not any(derived.width):", "if True:", f"{PLAN}::test_what_is_made_of_a_block_sees_its_neighbourhood_and_is_cut_to_it"),
+    Mutant("blockwise/_plans.py", "slice(depth if at else 0, -depth", "slice(depth, -depth", f"{BLOCKWISE}::test_a_driver_sweeps_as_often_as_it_is_needed"),
     # what a widget works on
     Mutant("widgets/_layers.py", "s * f + (f - 1) / 2", "s * f", TARGET),
     Mutant("widgets/_target.py", "index = min(max(int(extent.point[at] / f), 0), n - 1)", "index = min(max(int(extent.point[at]), 0), n - 1)", TARGET),
-    Mutant("widgets/_preview_job.py", "widened(", "(lambda region, *_: (region.box, True))(", JOB),
+    Mutant("widgets/_preview_job.py", "            box, fits = widened(", "            box, fits = (lambda region, *_: (region.box, True))(", JOB),
     Mutant("widgets/_preview_job.py", "if reach.floods:", "if False:", f"{JOB}::test_what_is_small_is_flooded_whole_for_a_part_of_it_and_counted"),
     Mutant("widgets/_preview_job.py", "if stages & FLOODING and not self._covers(box):", "if False:", f"{JOB}::test_a_flood_of_a_part_says_of_which"),
     Mutant("widgets/_preview_job.py", "one.labels if keeps_labels(self.recipe) else ", "", f"{JOB}::test_labels_of_markers_mean_the_same_in_every_slice"),

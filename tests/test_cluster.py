@@ -120,6 +120,15 @@ def test_voxels_are_with_their_nearest_centre_and_centres_amid_their_voxels(
     assert (np.diff(centres.mean(axis=1)) > 0).all()  # the mean of all channels rises
 
 
+@pytest.mark.parametrize("n_clusters", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_several_channels_are_not_worse_than_scikit_learn(n_clusters: int, seed: int) -> None:
+    image, _ = blobs((15, 20), n_clusters, 2, seed=seed, apart=2.5)
+    peer = KMeans(n_clusters, n_init=10, random_state=seed).fit(standardised(image))
+    found = nc.fit_kmeans(image, channel_axis=0, n_clusters=n_clusters, n_init=50, tolerance=0.0)
+    assert found.inertia <= peer.inertia_ * (1 + 1e-6)
+
+
 def test_columns_that_are_not_standardised_keep_their_variances_beside_each_other() -> None:
     image, _ = blobs((20, 30), 4, 2, seed=2, apart=3.0)
     image[1] *= 50
@@ -173,6 +182,18 @@ def test_a_sweep_by_hand() -> None:
     assert not after.converged
     assert after.n_iterations == 1
     assert moved(found, sums, 10.0, rows).converged
+
+
+def test_a_sweep_by_hand_on_every_library(to_library: Any) -> None:
+    rows = np.array([[0, 1, 4, 5, 2.5, 7], [0, 0, 0, 1, 0, 9]], np.float32)
+    found = centres_of([0.0, 0.0], [5.0, 0.0], [5.0, 0.0])
+    sums = sweep(found, [to_library(row) for row in rows])
+    expected = sweep(found, rows)
+    assert sums.counts.tolist() == expected.counts.tolist() == [3, 3, 0]
+    assert (sums.sums == expected.sums).all()
+    assert sums.inertia == expected.inertia
+    at = nearest(found, [to_library(row) for row in rows])
+    assert nc._array.to_numpy(at).tolist() == nearest(found, rows).tolist() == [0, 0, 1, 1, 0, 1]
 
 
 def test_columns_that_are_not_used_are_summed_and_nothing_more() -> None:
