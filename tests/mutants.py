@@ -267,7 +267,6 @@ MUTANTS = [
     Mutant("methods/_clusters.py", "found = distinct(sample, standard.n_used, wanted)", "found = wanted", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
     Mutant("methods/_clusters.py", "return labels if known is None else labels * xp.astype(known, xp.uint8)", "return labels", f"{CLUSTER}::test_voxels_that_are_not_finite_in_one_channel_do_not_count"),
     Mutant("methods/_columns.py", "width[used] = np.sqrt(np.mean(width[used] ** 2))", "pass", f"{CLUSTER}::test_columns_that_are_not_standardised_keep_their_variances_beside_each_other"),
-    Mutant("methods/_columns.py", "narrow = bool(np.any((span > 0) & (deviation < NARROW * span)))", "narrow = False", f"{CLUSTER}::test_a_hot_pixel_takes_one_cluster_and_leaves_the_others"),
     Mutant("methods/_columns.py", "order = np.lexsort(found.at[::-1])", "order = np.arange(found.at.shape[1])", f"{CLUSTER}::test_any_chunks_give_the_labels_and_facts_of_the_whole"),
     Mutant("methods/_columns.py", "part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T) + np.float32(0)", "part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T)", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
     Mutant("methods/_columns.py", "if span and not (math.isfinite(span)", "if False and not (math.isfinite(span)", f"{CLUSTER}::test_numbers_near_the_ends_of_a_dtype"),

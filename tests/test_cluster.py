@@ -374,9 +374,9 @@ def test_more_clusters_than_different_voxels_are_refused() -> None:
         nc.kmeans(image, channel_axis=0, n_clusters=5)
     with pytest.raises(ValueError, match="needs at least 5 grey levels in the image, but there are 2"):
         nc.kmeans(image[0], n_clusters=5)
-    minus = np.array([[[0.0, -0.0, 1.0]], [[3.0, 3.0, 4.0]]])
-    with pytest.raises(ValueError, match=r"at least 3 different voxels, but .* 2;"):
-        nc.kmeans(minus, channel_axis=0, n_clusters=3)  # -0.0 is 0.0
+    minus = np.array([[[-1.0, 0.0, -0.0, 1.0]], [[3.0, 3.0, 3.0, 3.0]]])  # the mean is 0, so that the sign stays
+    with pytest.raises(ValueError, match=r"at least 4 different voxels, but .* 3;"):
+        nc.kmeans(minus, channel_axis=0, n_clusters=4)  # -0.0 is 0.0
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int64"])
