@@ -23,15 +23,15 @@ ROUNDER = 1.5 * 2.0 ** (52 - QUANTUM_BITS)
 """Adding this to a float64 and taking it away again rounds it to a multiple of the quantum, if it is below 2^27 in
 magnitude; larger ones keep their last places, or lose more. Sums are exact up to 2^29 in magnitude."""
 
-MAX_SUMMANDS = 2**28
-"""So many standardised values, whose squares sum up to their number, can be summed in one block."""
-
 LOWEST = -707.0
 """Exponentials of less are 0."""
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 """The logarithm of 2 in two parts; the first has zeros at the end, so that small multiples of it are exact."""
+
+LARGE_ROUNDER = 1.5 * 2.0**60
+"""Adding this to a float64 and taking it away again rounds it to a multiple of 2^8."""
 
 INTEGER_ROUNDER = 1.5 * 2.0**52
 """Adding this to a float64 and taking it away again rounds it to an integer."""
@@ -47,6 +47,12 @@ SQRT2, LN2 = 1.4142135623730951, 0.6931471805599453
 def rounded(values: Array) -> Array:
     """Return float64 values rounded to multiples of the quantum."""
     return (values + ROUNDER) - ROUNDER
+
+
+def split(values: Array) -> tuple[Array, Array]:
+    """Return float64 values of any size in two parts that can be summed exactly: multiples of 2^8, and the rest."""
+    large = (values + LARGE_ROUNDER) - LARGE_ROUNDER
+    return large, rounded(values - large)
 
 
 def quanta(sums: Array) -> NDArray[np.object_]:

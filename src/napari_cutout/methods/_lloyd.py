@@ -29,6 +29,15 @@ STRIP = 128
 MAX_SAMPLE_ITERATIONS = 300
 """Sweeps over the sample that a start may take, as in scikit-learn."""
 
+N_TRIED = 8192
+"""Voxels of the sample that starts are tried on."""
+
+N_SWAPS = 10
+"""Swaps of a centre that are tried for every start."""
+
+ROUGH = 1e-6
+"""The tolerance to which starts are compared; only the best goes on to a finer one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
@@ -155,7 +164,9 @@ def moved(found: Centres, sums: Sums, tolerance: float, sample: NDArray[np.float
 def started(
     sample: NDArray[np.float32], n_used: int, n_clusters: int, *, n_init: int, seed: int, tolerance: float
 ) -> Centres:
-    """Return the best of several starts on a sample: k-means++ and Lloyd's sweeps until they converge.
+    """Return the best of several starts: k-means++ and Lloyd's sweeps, and then swaps of a centre for a voxel.
+
+    Starts are tried on no more than `N_TRIED` voxels of the sample; the best goes on to all of them.
 
     Parameters
     ----------
@@ -166,7 +177,8 @@ def started(
     n_clusters : int
         Number of clusters.
     n_init : int
-        Number of starts; that with the least inertia is taken, the first of several.
+        Number of starts; that with the least inertia is taken, the first of several, and `N_SWAPS` times as many swaps
+        are tried on it.
     seed : int
         What the random numbers begin with.
     tolerance : float
@@ -180,18 +192,63 @@ def started(
     References
     ----------
     .. [1] D. Arthur and S. Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027-1035.
+       DOI:10.5555/1283383.1283494
+    .. [2] S. Lattanzi and C. Sohler, Proc. 36th Int. Conf. Mach. Learn. (2019) 3662-3671.
     """
     random = np.random.default_rng(seed)
+    tried = np.ascontiguousarray(sample[:, :: -(-sample.shape[1] // N_TRIED)])
+    used = tried[:n_used].astype(np.float64)
+    rough = max(tolerance, ROUGH)
     best: Centres | None = None
     for _ in range(n_init):
-        chosen = _spread(sample[:n_used].astype(np.float64), n_clusters, random)
-        found = Centres(sample[:, chosen].T.astype(np.float64), n_used, np.zeros(n_clusters, np.int64))
-        while not found.converged and found.n_iterations < MAX_SAMPLE_ITERATIONS:
-            found = moved(found, sweep(found, sample), tolerance, sample)
+        found = _iterated(_at(tried, _spread(used, n_clusters, random), n_used), tried, rough)
         if best is None or found.inertia < best.inertia:
             best = found
     assert best is not None
-    return replace(best, n_iterations=0, converged=False)
+    for _ in range(N_SWAPS * n_init):
+        found = _iterated(_swapped(best, used, tried, random), tried, rough)
+        if found.inertia < best.inertia:
+            best = found
+    best = _iterated(best, tried, tolerance)
+    return replace(_iterated(best, sample, tolerance), n_iterations=0, converged=False)
+
+
+def _at(tried: NDArray[np.float32], chosen: Sequence[int], n_used: int) -> Centres:
+    return Centres(tried[:, chosen].T.astype(np.float64), n_used, np.zeros(len(chosen), np.int64))
+
+
+def _iterated(found: Centres, sample: NDArray[np.float32], tolerance: float) -> Centres:
+    """Sweep over the sample until the centres converge."""
+    found = replace(found, n_iterations=0, converged=False)
+    while not found.converged and found.n_iterations < MAX_SAMPLE_ITERATIONS:
+        left = MAX_SAMPLE_ITERATIONS - found.n_iterations
+        centres, counts = found.centres.copy(), np.zeros(len(found.centres), np.int64)
+        n, inertia, converged = _iterate(sample, found.n_used, centres, counts, tolerance, left)
+        found = replace(
+            found,
+            centres=centres,
+            counts=counts,
+            inertia=inertia,
+            n_iterations=found.n_iterations + n,
+            converged=converged,
+        )
+        if not converged and n < left:  # a cluster is empty
+            found = moved(found, sweep(found, sample), tolerance, sample)
+    return found
+
+
+def _swapped(best: Centres, used: Matrix, tried: NDArray[np.float32], random: np.random.Generator) -> Centres:
+    """Put a voxel in the place of that centre whose loss costs least, with a chance that grows with its distance."""
+    first, second, at = np.empty(used.shape[1]), np.empty(used.shape[1]), np.empty(used.shape[1], np.int64)
+    _two_nearest(used, best.centres, first, second, at)
+    reach = np.cumsum(first)
+    voxel = min(int(np.searchsorted(reach, random.random() * reach[-1], side="right")), used.shape[1] - 1)
+    new = _squared_distances(used, used[:, voxel])
+    kept = np.minimum(first, new)
+    lost = np.bincount(at, np.minimum(second, new) - kept, len(best.centres))
+    centres = best.centres.copy()
+    centres[int(np.argmin(lost))] = tried[:, voxel]
+    return replace(best, centres=centres)
 
 
 def _spread(used: Matrix, n_clusters: int, random: np.random.Generator) -> list[int]:
@@ -264,6 +321,52 @@ def _sweep_strips(
             for i in range(size):
                 sums[at[i], g] += rounded_one(np.float64(rows[g, start + i]))
     return inertia
+
+
+@compiled
+def _iterate(
+    rows: NDArray[np.float32],
+    n_used: int,
+    centres: Matrix,
+    counts: NDArray[np.int64],
+    tolerance: float,
+    most: int,
+) -> tuple[int, float, bool]:
+    """Sweep and move centres in place, as `sweep` and `moved` do, until they converge or a cluster is empty."""
+    inertia = np.inf
+    for n in range(most):
+        sums = np.zeros(centres.shape)
+        counts[:] = 0
+        inertia = _sweep_strips(rows, n_used, centres, counts, sums)
+        if counts.min() == 0:
+            return n, inertia, False
+        shift = 0.0
+        for k in range(centres.shape[0]):
+            for g in range(centres.shape[1]):
+                mean = sums[k, g] / counts[k]
+                if g < n_used:
+                    shift += (mean - centres[k, g]) ** 2
+                centres[k, g] = mean
+        if shift <= tolerance:
+            return n + 1, inertia, True
+    return most, inertia, False
+
+
+@compiled
+def _two_nearest(used: Matrix, centres: Matrix, first: Matrix, second: Matrix, at: NDArray[np.int64]) -> None:
+    """Find the squared distances to the nearest centre and to the one after it."""
+    for i in range(used.shape[1]):
+        first[i], second[i], at[i] = np.inf, np.inf, 0
+        for k in range(centres.shape[0]):
+            distance = 0.0
+            for f in range(used.shape[0]):
+                away = used[f, i] - centres[k, f]
+                distance += away * away
+            if distance < first[i]:
+                second[i] = first[i]
+                first[i], at[i] = distance, k
+            elif distance < second[i]:
+                second[i] = distance
 
 
 @compiled

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arithmetic import (
+    LARGE_ROUNDER,
     POWERS,
     exp_of,
     exp_of_negative,
@@ -24,6 +25,7 @@ from .._arithmetic import (
     quanta,
     rounded,
     rounded_one,
+    split,
 )
 from .._array import Array, array_namespace, is_host
 from .._compiled import compiled
@@ -56,14 +58,14 @@ class Sums:
         Their sums, each times the difference to the mean.
     seconds : object array of shape (k, n_used, n_used)
         Their sums, each times the products of differences; the lower triangle.
-    log_likelihood : object
+    log_likelihood : int
         The sum over all voxels.
     """
 
     counts: NDArray[np.object_]
     firsts: NDArray[np.object_]
     seconds: NDArray[np.object_]
-    log_likelihood: NDArray[np.object_]
+    log_likelihood: int
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(
@@ -166,10 +168,11 @@ def expected(found: Components, rows: Rows, weights: Matrix | None = None) -> Su
     if is_host(rows[0]):
         often = np.zeros(0) if weights is None else weights
         matrix = np.asarray(rows)
-        total = _expect_strips(
-            matrix, often, log_height, found.means, factors, found.upright, POWERS, counts, firsts, seconds
+        total = np.zeros(2)
+        _expect_strips(
+            matrix, often, log_height, found.means, factors, found.upright, POWERS, counts, firsts, seconds, total
         )
-        return Sums(quanta(counts), quanta(firsts), quanta(seconds), quanta(total))
+        return Sums(quanta(counts), quanta(firsts), quanta(seconds), quanta(total).sum())
     xp = array_namespace(rows[0])
     shares, log_density = posteriors(log_densities(found, rows))
     for c, share in enumerate(shares):
@@ -180,7 +183,8 @@ def expected(found: Components, rows: Rows, weights: Matrix | None = None) -> Su
             firsts[c, g] = _sum(rounded(weighted))
             for h in range(g if found.upright else 0, g + 1) if g < n_used else ():
                 seconds[c, g, h] = _sum(rounded(weighted * away[h]))
-    return Sums(quanta(counts), quanta(firsts), quanta(seconds), quanta(_sum(rounded(log_density))))
+    total = np.asarray([_sum(part) for part in split(log_density)])
+    return Sums(quanta(counts), quanta(firsts), quanta(seconds), quanta(total).sum())
 
 
 def _sum(values: Array) -> float:
@@ -277,7 +281,7 @@ def maximised(found: Components, sums: Sums, n: float, tolerance: float) -> Comp
     n_used = found.n_used
     spread = second - shift[:, :n_used, None] * shift[:, None, :n_used]
     covariances = np.where(alive[:, None, None], _allowed(spread, counts, found), found.covariances)
-    log_likelihood = float(of_quanta(sums.log_likelihood)) / n
+    log_likelihood = float(of_quanta(np.asarray(sums.log_likelihood, object))) / n
     rise = log_likelihood - found.log_likelihood
     return replace(
         found,
@@ -490,13 +494,14 @@ def _expect_strips(
     counts: Matrix,
     firsts: Matrix,
     seconds: Matrix,
-) -> float:
+    likelihood: Matrix,
+) -> None:
     n_columns, n = rows.shape
     n_components, n_used = means.shape[0], factors.shape[1]
     densities, away = np.empty((n_components, STRIP)), np.empty((n_columns, STRIP))
     side, largest, total, log_density = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
     count_of, first_of = np.zeros((n_components, STRIP)), np.zeros((n_components, n_columns, STRIP))
-    second_of, likelihood_of = np.zeros((n_components, n_used, n_used, STRIP)), np.zeros(STRIP)
+    second_of, likelihood_of = np.zeros((n_components, n_used, n_used, STRIP)), np.zeros((2, STRIP))
     for start in range(0, n, STRIP):
         size = min(STRIP, n - start)
         _densities_of_strip(rows, start, size, log_height, means, factors, upright, away, side, densities)
@@ -505,7 +510,9 @@ def _expect_strips(
             log_density[:size] *= often[start : start + size]
             densities[:, :size] *= often[start : start + size]
         for i in range(size):
-            likelihood_of[i] += rounded_one(log_density[i])
+            large = (log_density[i] + LARGE_ROUNDER) - LARGE_ROUNDER  # far outside of narrow components
+            likelihood_of[0, i] += large
+            likelihood_of[1, i] += rounded_one(log_density[i] - large)
         _add_strip(rows, start, size, densities, means, upright, away, side, count_of, first_of, second_of)
     for k in range(n_components):
         counts[k] = count_of[k].sum()
@@ -514,7 +521,7 @@ def _expect_strips(
         for g in range(n_used):
             for h in range(g + 1):
                 seconds[k, g, h] = second_of[k, g, h].sum()
-    return float(likelihood_of.sum())
+    likelihood[0], likelihood[1] = likelihood_of[0].sum(), likelihood_of[1].sum()
 
 
 @compiled

@@ -207,7 +207,7 @@ def fit_levels(histogram: Histogram, settings: MixtureSettings) -> BinMixture:
         start, values[None], tolerance=settings.tolerance, max_iterations=settings.max_iterations, weights=counts
     )
     sums = expected(found, values[None], counts)  # what was found last is more likely than what was weighed last
-    found = replace(found, log_likelihood=float(of_quanta(sums.log_likelihood)) / n)
+    found = replace(found, log_likelihood=float(of_quanta(np.asarray(sums.log_likelihood, object))) / n)
     return _published(found, occupied, values, mean, deviation, n)
 
 

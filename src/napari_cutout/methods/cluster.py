@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Annotated, Any, Literal, Unpack
 
@@ -78,7 +79,7 @@ def kmeans(
     features: FeatureNames = ALONE,
     scales: Scales = (1.0, 3.0),
     standardise: Annotated[bool, Seldom()] = True,
-    n_init: Annotated[int, Range(1, 100), Seldom()] = 5,
+    n_init: Annotated[int, Range(1, 100), Seldom()] = 10,
     max_iterations: Annotated[int, Range(1, 10_000), Seldom()] = 300,
     tolerance: Annotated[float, Range(0, 1, 1e-6), Seldom()] = 1e-6,
     seed: Annotated[int, Range(0, 2**31 - 1), Seldom()] = 0,
@@ -108,7 +109,8 @@ def kmeans(
         Divide every channel and feature by its own standard deviation; else all by one, so that those that vary more
         count for more. One channel by itself is not changed by it.
     n_init : int
-        How often to begin anew, on a sample of 65,536 voxels; the best start is taken.
+        How often to begin anew, on 8,192 voxels of a sample; the best start is taken, and ten times as many swaps of one
+        of its centres for a voxel are tried.
     max_iterations : int
         Sweeps over all voxels after which to stop.
     tolerance : float
@@ -187,7 +189,7 @@ def gaussian_mixture(
     scales: Scales = (1.0, 3.0),
     smoothness: Annotated[float, Range(0, 100, 0.5)] = 0.0,
     covariance: Annotated[Covariance, Seldom()] = "full",
-    n_init: Annotated[int, Range(1, 100), Seldom()] = 1,
+    n_init: Annotated[int, Range(1, 100), Seldom()] = 10,
     max_iterations: Annotated[int, Range(1, 10_000), Seldom()] = 200,
     tolerance: Annotated[float, Range(0, 1, 1e-4), Seldom()] = 1e-3,
     seed: Annotated[int, Range(0, 2**31 - 1), Seldom()] = 0,
@@ -221,7 +223,7 @@ def gaussian_mixture(
     covariance : {"full", "tied", "diagonal", "spherical"}
         Which shapes classes may have among channels and features: any, one for all, along the axes, round.
     n_init : int
-        How often k-means begins anew to find the start, on a sample of 65,536 voxels.
+        How often k-means begins anew to find the start.
     max_iterations : int
         Iterations over all voxels after which to stop.
     tolerance : float
@@ -282,10 +284,9 @@ def gaussian_mixture(
     def plan_for(prepared: Sequence[Image]) -> tuple[Reduce, Sequence[Array | None]]:
         run = _mixture(prepared, settings, features, scales, spacing)
         if smoothness:
-            edges = edges_of(spacing, prepared[0].ndim)
-            width = tuple(w + N_ITERATIONS for w in run.width)
-            label = label_smoothly(smoothness, edges)
-            return Reduce(run.start, run.passes, run.decide, label, "uint8", width, run.n), run.others
+            run = run.reaching(max(settings.candidates))
+            label = label_smoothly(smoothness, edges_of(spacing, prepared[0].ndim))
+            return Reduce(run.start, run.passes, run.decide, label, "uint8", run.width, run.n), run.others
         if run.one:
             return Reduce(run.start, run.passes, lambda state: _bin_cuts(run.decide(state)), classify, "uint8"), ()
         return Reduce(run.start, run.passes, run.decide, label_most_likely, "uint8", run.width, run.n), run.others
@@ -486,6 +487,8 @@ class _Run:
         Voxels that the model looks beyond a block.
     n : int
         About how many arrays of a block are held.
+    n_columns : int
+        Columns in all.
     one : bool
         Whether there is one column only, the grey level, so that the histogram says all.
     """
@@ -496,7 +499,14 @@ class _Run:
     others: Sequence[Array | None]
     width: tuple[int, ...]
     n: int = 1
+    n_columns: int = 1
     one: bool = False
+
+    def reaching(self, n_shares: int) -> _Run:
+        """Return it for probabilities that travel to neighbours: in blocks that are large beside how far they do."""
+        held = 24 * n_shares + 8 * self.n_columns  # probabilities before and after, and columns
+        width = tuple(w + N_ITERATIONS for w in self.width)
+        return replace(self, width=width, n=math.ceil(held / WORKING))
 
     def now(self, prepared: Sequence[Image], mask: Mask | None) -> Any:
         """Return the model, also of dask arrays."""
@@ -543,6 +553,7 @@ def _clusters(
         others,
         source.width,
         source.n_held,
+        source.n_columns,
     )
 
 
@@ -566,6 +577,7 @@ def _mixture(
         others,
         source.width,
         max(source.n_held, n_shares),
+        source.n_columns,
     )
 
 
@@ -586,9 +598,8 @@ def _shares(
     run = _mixture_of(prepared, settings)
     strength = settings["smoothness"]
     if strength:
-        run = _Run(
-            run.start, run.passes, run.decide, run.others, tuple(w + N_ITERATIONS for w in run.width), run.n, run.one
-        )
+        n = settings["n_components"]
+        run = run.reaching(settings["max_components"] if n == "auto" else n)
     edges = edges_of(settings["spacing"], prepared[0].ndim)
 
     def shares(found: BinMixture | ColumnMixture, *blocks: Array | None) -> list[Array]:
