@@ -70,8 +70,8 @@ MUTANTS = [
     Mutant("_monitor.py", "yield\n    finally:\n        _current.reset(token)", "yield\n    finally:\n        pass", PLAN),
     # checks
     Mutant("_method.py", "if not self.min <= value <= self.max:", "if not self.min <= value:", RANGES),
-    Mutant("_method.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),
-    Mutant("_method.py", 'if 0 in shape:\n        raise ValueError(f"image', 'if False:\n        raise ValueError(f"image', IMAGES),
+    Mutant("_checks.py", "if len(lengths) != ndim:", "if False:", ARGUMENTS),
+    Mutant("_checks.py", 'if 0 in shape:\n        raise ValueError(f"image', 'if False:\n        raise ValueError(f"image', IMAGES),
     Mutant("_method.py", "if right and not _is_finite(value):", "if False:", ARGUMENTS),
     # grey levels
     Mutant("methods/_grey_levels.py", "if np.isfinite(value):", "if True:", HISTOGRAM),
@@ -299,7 +299,7 @@ MUTANTS = [
     Mutant("methods/objects.py", ', keeps="labels")', ")", SELECTION),
     Mutant("_execute.py", "step = recipe.steps[number - 1]", "return False", SELECTION),
     Mutant("_execute.py", "if highest > most:", "if False:", SELECTION),
-    Mutant("_method.py", "if isinstance(labels, np.ma.MaskedArray):", "if False:", ARGUMENTS),
+    Mutant("_checks.py", "if isinstance(labels, np.ma.MaskedArray):", "if False:", ARGUMENTS),
     Mutant("widgets/_points.py", "[shown].tolist())", ".tolist())[shown]", "tests/widgets/test_points.py"),
     Mutant("widgets/_warm_up.py", "        _WARM.add(self.key)", "        pass", "tests/widgets/test_warm_up.py"),
     Mutant("processing/points.py", "(index >= 0) & ", "", "tests/test_points.py"),

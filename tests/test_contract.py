@@ -11,7 +11,8 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import _array
-from napari_cutout._method import REAL_DTYPES, Method
+from napari_cutout._checks import REAL_DTYPES
+from napari_cutout._method import Method
 
 from .cases import (
     CUTS,

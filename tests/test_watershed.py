@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import dijkstra
 from skimage.segmentation import watershed as skimage_watershed
 
 import napari_cutout as nc
-from napari_cutout._method import REAL_DTYPES
+from napari_cutout._checks import REAL_DTYPES
 from napari_cutout.methods import _flood, _voxel_grid
 from napari_cutout.methods._bucket_queue import new_queue, next_level, push
 

@@ -98,7 +98,7 @@ def as_volume(source: Source, level: int = 0, axes: str = "") -> Volume:
     if len(axes) == len(source.shape):
         return Volume(source, axes)
     if len(source.shape) not in (2, 3):
-        from ._method import check_image
+        from ._checks import check_image
 
         check_image(source)
     return Volume(source, "zyx"[-len(source.shape) :])

@@ -20,7 +20,8 @@ import numpy as np
 
 from . import catalog
 from ._array import Array
-from ._method import OF_THE_IMAGE, Method, check_spacing
+from ._checks import check_spacing
+from ._method import OF_THE_IMAGE, Method
 from ._selection import Selection
 from ._stored import Stored, store, stored
 from ._volume import Volume

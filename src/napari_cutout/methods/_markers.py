@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._method import MAX_LABEL
+from .._checks import MAX_LABEL
 from .._monitor import note
 
 __all__ = ["Missing", "Told", "check_marker_values", "no_markers", "note_minima", "note_objects"]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, is_lazy, to_numpy
-from .._method import Image, Labels, Markers, Mask, Objects, Range, check_image, check_labels, method
+from .._checks import check_image, check_labels
+from .._method import Image, Labels, Markers, Mask, Objects, Range, method
 from .._monitor import note
 from .._plan import Pass, Reduce, reduce_passes
 from ..processing.segment import Options, highest_class, lowest_class, lowest_label, segment

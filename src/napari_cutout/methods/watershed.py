@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Unpack
 
 from .._array import Array, array_namespace, dtype_name, is_lazy
-from .._method import MAX_LABEL, Image, Labels, Markers, Mask, Range, method
+from .._checks import MAX_LABEL
+from .._method import Image, Labels, Markers, Mask, Range, method
 from .._monitor import note, stage
 from .._plan import PerVoxel, run_plan
 from ..processing.distance import distance

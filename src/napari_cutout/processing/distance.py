@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from .._array import Array, array_namespace, contiguous, dtype_name, empty, is_host, is_lazy
-from .._method import Labels, check_source_labels
+from .._checks import check_source_labels
+from .._method import Labels
 from .._monitor import stage
 from .._plan import BLOCK_VOXELS, PerVoxel, Slices, blocks_of, each, run_plan
 from ._envelope import lower_envelopes, nearest_in_rows

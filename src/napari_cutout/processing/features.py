@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 import numpy as np
 
 from .._array import Array, array_namespace, empty, from_numpy, is_lazy
-from .._method import Image, Items, Range, check_channel_axis, check_image
+from .._checks import check_channel_axis, check_image
+from .._method import Image, Items, Range
 from .._monitor import stage
 from .._place import indices
 from .._plan import Derived, map_many

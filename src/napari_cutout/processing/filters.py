@@ -14,7 +14,8 @@ from typing import Annotated
 import numpy as np
 
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_host, ndimage
-from .._method import Image, Range, check_image, check_spacing
+from .._checks import check_image, check_spacing
+from .._method import Image, Range
 from .._plan import Halo, run_plan
 from ._weighted_means import weighted_means_on_host
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, is_host, is_lazy, ndimage, to_numpy
+from .._checks import check_labels
 from .._compiled import compiled
-from .._method import Labels, Mask, Range, check_labels
+from .._method import Labels, Mask, Range
 from .._monitor import stage
 from .._plan import Pass, Reduce, run_plan
 from .._statistics import alone

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, dtype_name, is_lazy
-from .._method import REAL_DTYPES, Image, Labels, check_spacing
+from .._checks import REAL_DTYPES, check_spacing
+from .._method import Image, Labels
 from .._plan import Pass, Slices, reduce_passes
 from .._writing import write_text
 from ._label_sums import ChannelSums, LabelSums, block_sums, gathered, merged, pairs_of

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._method import MAX_LABEL, Markers
+from .._checks import MAX_LABEL
+from .._method import Markers
 
 __all__ = ["markers_from_points"]
 

@@ -11,7 +11,7 @@ from napari.layers import Points
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
-from .._method import MAX_LABEL
+from .._checks import MAX_LABEL
 from .._sources import Source
 from ..processing.points import lies_inside, planted, voxels_of
 from . import _layers

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from .. import catalog
 from .._array import is_lazy, to_numpy
 from .._chain import Made, chained
+from .._checks import check_image, check_labels, check_source_labels
 from .._device import Asked, gpu_known, gpu_status, size
 from .._execute import execute
 from .._footprint import footprint
-from .._method import Method, Param, check_image, check_labels, check_source_labels
+from .._method import Method, Param
 from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step, one_channel_only
 from . import _layers
