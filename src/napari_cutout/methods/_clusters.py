@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,12 +11,16 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, from_numpy
 from .._monitor import note
 from .._plan import Pass
-from ._columns import Scaling, Source, Standard, counted, distinct, scaling_passes
+from ._columns import Scaling, Source, Standard, distinct, scaling_passes
 from ._grey_levels import Cuts, Histogram, levels
 from ._lloyd import Centres, moved, nearest, started, sweep
 from .threshold import otsu_thresholds
 
 __all__ = ["Clusters", "ColumnClusters", "cluster_passes", "clusters_of_levels", "label_clusters"]
+
+
+MAX_SWEEPS = 10_000
+"""The largest number of sweeps that can be asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +42,11 @@ class Clusters:
         Sweeps over all voxels; 0 for one channel, which is solved on its histogram.
     converged : bool
         Whether the last one moved the centres by no more than the tolerance.
+
+    Notes
+    -----
+    Of several columns, counts and inertia are those of the last sweep, before it moved the centres. Of one channel
+    with a few extreme voxels, those count with the grey level of the first or last bin of the histogram.
     """
 
     columns: tuple[str, ...]
@@ -48,21 +56,21 @@ class Clusters:
     n_iterations: int = 0
     converged: bool = True
 
-    def noted(self, cuts: Cuts | None = None) -> None:
-        """Keep in the provenance what was found, and where the grey levels of one channel were cut."""
-        one = self.centres.shape[1] == 1
-        if cuts is not None:
-            note(thresholds=list(cuts.thresholds))
-        note(
-            columns=list(self.columns),
-            centres=self.centres[:, 0].tolist() if one else self.centres.tolist(),
-            counts=self.counts.tolist(),
-            inertia=self.inertia,
-            n_iterations=self.n_iterations,
-            converged=self.converged,
-        )
-        if not self.converged:
-            note(warning=f"k-means did not converge in {self.n_iterations} iterations; raise max_iterations")
+
+def note_clusters(found: Clusters, **facts: Any) -> None:
+    """Keep in the provenance what was found."""
+    one = found.centres.shape[1] == 1
+    note(
+        columns=list(found.columns),
+        centres=found.centres[:, 0].tolist() if one else found.centres.tolist(),
+        counts=found.counts.tolist(),
+        inertia=found.inertia,
+        n_iterations=found.n_iterations,
+        converged=found.converged,
+        **facts,
+    )
+    if not found.converged:
+        note(warning=f"k-means did not converge in {found.n_iterations} iterations; raise max_iterations")
 
 
 # One channel: exact on its histogram --------------------------------------------------------------------
@@ -135,7 +143,8 @@ class Clustering:
         """Return it with what is known of the columns, and with a start once all of that is known."""
         if not scaling.measured:
             return replace(self, scaling=scaling)
-        settings, standard = self.settings, Standard.of(self.source, scaling, together=not self.settings.standardise)
+        settings = self.settings
+        standard = Standard.of(self.source, scaling, together=not settings.standardise)
         sample = standard.sample(scaling)
         check_distinct("kmeans", sample, standard, scaling.n, settings.n_clusters)
         start = started(
@@ -159,10 +168,11 @@ def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n
     """Raise unless a sample has as many different voxels as clusters are wanted."""
     found = distinct(sample, standard.n_used, wanted)
     if found < wanted:
-        where = "the image" if sample.shape[1] == n else f"{sample.shape[1]:,} voxels chosen from it"
+        n_sample = sample.shape[1]
+        where = f"all {n:,}" if n_sample == n else f"{n_sample:,} voxels chosen from {n:,}"
         raise ValueError(
-            f"{name} needs at least {wanted} different voxels, but {where} hold {found}; ask for fewer classes, or "
-            "check that the image (and its mask) is the right one"
+            f"{name} needs at least {wanted} different voxels, but among {where} there are {found}; ask for fewer "
+            "classes, or check that the image (and its mask) is the right one"
         )
 
 
@@ -194,10 +204,6 @@ def cluster_passes(source: Source) -> tuple[Pass, ...]:
     )
 
 
-MAX_SWEEPS = 10_000
-"""The largest number of sweeps that can be asked for."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnClusters:
     """Clusters of columns, as voxels are assigned to them.
@@ -222,7 +228,7 @@ class ColumnClusters:
         assert state.standard is not None
         assert state.centres is not None
         found = ColumnClusters(state.standard, state.centres, state.standard.classes(state.centres.centres))
-        found.published().noted()
+        note_clusters(found.published())
         note_constant(state.standard)
         return found
 
@@ -249,13 +255,12 @@ def label_clusters(found: ColumnClusters, *blocks: Array | None) -> Array:
     """Return the class of every voxel of a block, uint8; 0 outside the mask and where a column is not finite."""
     source = found.standard.source
     mask, _, columns = source.split(source.made(*blocks))
-    at = nearest(found.centres, found.standard.all_rows(columns))
-    return classes_of(found.classes, at, mask, columns)
+    rows, known = found.standard.all_rows(mask, columns)
+    xp, first = array_namespace(columns[0]), columns[0]
+    classes = xp.take(from_numpy(found.classes, like=first), nearest(found.centres, rows))
+    return where_known(xp.reshape(classes, first.shape), known)
 
 
-def classes_of(classes: NDArray[np.uint8], at: Array, mask: Array | None, columns: Sequence[Array]) -> Array:
-    """Return the class of every voxel from the number of its cluster."""
-    xp, shape = array_namespace(columns[0]), columns[0].shape
-    labels = xp.reshape(xp.take(from_numpy(classes, like=columns[0]), xp.reshape(at, (-1,))), shape)
-    known = counted(mask, columns)
-    return labels if known is None else labels * xp.astype(known, xp.uint8)
+def where_known(classes: Array, known: Array | None) -> Array:
+    """Return 0 for voxels that do not count."""
+    return classes if known is None else classes * array_namespace(classes).astype(known, classes.dtype)

@@ -23,7 +23,7 @@ from .._array import Array, array_namespace, dtype_name, empty, is_host, is_lazy
 from .._compiled import compiled
 from .._monitor import stage
 from .._plan import Derived, Pass, map_many
-from ..processing.features import Bank, bank_of, coordinates
+from ..processing.features import Bank, FeatureNames, Scales, bank_of, coordinates, float32_columns
 from ..processing.segment import inside
 from ._grey_levels import MAX_EXACT, N_BINS, NOTHING_FINITE, host_block
 from ._lloyd import Rows
@@ -48,15 +48,13 @@ FEW = 16
 HELD = 4
 """A block is that much smaller than that of a filter for the columns beside it, and smaller still for more of them."""
 
-NARROW = 2.0**-10
-"""Where the standard deviation is a smaller share of the range than this, it is measured a second time."""
-
 LEAST = 2.0**-20
-"""The smallest standard deviation that is told from 0 at first, as a share of the range."""
+"""The smallest standard deviation that is told from 0 at first, as a share of the range; it is measured again."""
 
 PLACES = 128
 """Numbers that are added up beside each other."""
 
+# Odd numbers without a pattern, as the hashes xxHash64 (the steps) and wyhash multiply by: any others would do.
 _STEPS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 _MIX = (0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 
@@ -123,7 +121,7 @@ class Source:
         """Yield the mask, the index along each axis, and one column of a block after another."""
         n_channels, ndim = self.bank.n_channels, self.bank.ndim
         channels, at = [image, *rest[: n_channels - 1]], rest[len(rest) - ndim :]
-        filtered = iter(rest[n_channels - 1 : -ndim]) if self.kept else _filtered(self.filters, *channels)
+        filtered = iter(rest[n_channels - 1 : -ndim]) if self.kept else float32_columns(self.filters, *channels)
         per_channel = len(self.filters.columns) // n_channels
         yield from (mask, *at)
         for channel in channels:
@@ -141,7 +139,7 @@ class Source:
 
 
 def source_of(
-    channels: Sequence[Array], features: Any, scales: Any, spacing: Sequence[float] | None
+    channels: Sequence[Array], features: FeatureNames, scales: Scales, spacing: Sequence[float] | None
 ) -> tuple[Source, list[Array]]:
     """Return the columns of channels, and the arrays that a plan reads behind the mask.
 
@@ -174,7 +172,7 @@ def source_of(
             others.reaches(filters.width)
         stage("computing features")
         columns = empty((n_filtered, *first.shape), "float32", like=first)
-        made = partial(_filtered, filters)
+        made = partial(float32_columns, filters)
         map_many(made, channels, columns, Derived(made, filters.width))
         kept = [columns[number, ...] for number in range(n_filtered)]
     return source, [*channels[1:], *kept, *coordinates(first.shape, None, first)]
@@ -183,15 +181,6 @@ def source_of(
 def keeps(n_filtered: int, n_voxels: int) -> bool:
     """Tell whether filtered columns are kept: few of them, or few voxels."""
     return n_filtered <= MAX_KEPT or 4 * n_filtered * n_voxels <= SMALL
-
-
-def _filtered(filters: Bank, *channels: Array) -> Iterator[Array]:
-    """Yield the columns of filters, float32."""
-    for column in filters.one_by_one(channels) if filters.names else ():
-        xp = array_namespace(column)
-        with np.errstate(over="ignore"):
-            single = xp.astype(column, xp.float32, copy=False)
-        yield single
 
 
 # Statistics of the whole ---------------------------------------------------------------------------------
@@ -280,9 +269,14 @@ class Standard:
         """Return the standardised values of the voxels that count, a flat float32 array for each column."""
         return rows_of([columns[g] for g in self.order], self.mean, self.factors, counted(mask, columns))
 
-    def all_rows(self, columns: Sequence[Array]) -> Rows:
-        """Return those of all voxels; where a column is not finite they mean nothing."""
-        return rows_of([columns[g] for g in self.order], self.mean, self.factors, None)
+    def all_rows(self, mask: Array | None, columns: Sequence[Array]) -> tuple[Rows, Array | None]:
+        """Return those of all voxels, 0 where they do not count, and which count."""
+        rows, known = rows_of([columns[g] for g in self.order], self.mean, self.factors, None), counted(mask, columns)
+        if known is None:
+            return rows, None
+        xp = array_namespace(columns[0])
+        flat = xp.reshape(known, (-1,))
+        return [xp.where(flat, row, xp.zeros_like(row)) for row in rows], known
 
     def sample(self, scaling: Scaling) -> NDArray[np.float32]:
         """Return the standardised values of the sample, of shape (n_columns, n_sample)."""
@@ -382,7 +376,8 @@ def _joined_ranges(a: Any, b: Any) -> Any:
 
 def _ranged(source: Source, found: tuple[int, Ends, Ends] | None) -> Scaling:
     if found is None:
-        raise ValueError(NOTHING_FINITE)
+        large = "; features of grey levels beyond 1e18 are not finite either, so rescale such an image"
+        raise ValueError(NOTHING_FINITE + (large if source.filters.names else ""))
     n, lows, highs = found
     names = [*source.bank.columns, *(f"the grey level of channel {c}" for c in range(source.bank.n_channels))]
     for name, low, high in zip(names, lows, highs, strict=False):
@@ -410,7 +405,7 @@ def _moments(rows: Rows) -> NDArray[np.object_]:
             continue
         xp = array_namespace(row)
         values = xp.astype(row, xp.float64)
-        sums[0, g], sums[1, g] = (float(xp.sum(rounded(v))) for v in (values, values * values))
+        sums[:, g] = to_numpy(xp.stack([xp.sum(rounded(v)) for v in (values, values * values)]))
     return quanta(sums)
 
 
@@ -488,20 +483,16 @@ def _chosen(outer: NDArray[np.uint64], inner: NDArray[np.uint64], limit: np.uint
 
 
 def _measured(scaling: Scaling, found: _Measured) -> Scaling:
-    """Turn sums over the range into mean and deviation, and put the sample in scan order."""
+    """Turn sums over the range into a first mean and deviation, and put the sample in scan order.
+
+    Of a column that hardly varies beside its range, squares are lost in the rounding of sums.
+    """
     span = scaling.high - scaling.low
     first, second = of_quanta(found.sums) / scaling.n
     variance = np.maximum(second - first**2, LEAST**2)
     deviation = np.where(span > 0, np.sqrt(variance) * span, 0.0)
     order = np.lexsort(found.at[::-1])
-    narrow = bool(np.any((span > 0) & (deviation < NARROW * span)))
-    return replace(
-        scaling,
-        mean=scaling.low + first * span,
-        deviation=deviation,
-        raw=found.raw[:, order],
-        measured=not narrow,
-    )
+    return replace(scaling, mean=scaling.low + first * span, deviation=deviation, raw=found.raw[:, order])
 
 
 def _refined(scaling: Scaling, sums: NDArray[np.object_]) -> Scaling:
@@ -569,7 +560,7 @@ def scaling_passes(
             lambda a, b: a + b,
             lambda state, sums: put(state, _refined(known(state), sums)),
             lambda state: not known(state).measured,
-            "measuring narrow columns again",
+            "measuring every column again",
             derived=derived,
         ),
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .._arithmetic import of_quanta, quanta, rounded, rounded_one
 from .._array import Array, array_namespace, is_host, to_numpy
 from .._compiled import compiled
+from .._monitor import stage, tick
 
 Matrix = NDArray[np.float64]
 
@@ -110,14 +111,15 @@ def sweep(found: Centres, rows: Rows) -> Sums:
         return Sums(counts, quanta(sums), int(quanta(inertia)))
     xp = array_namespace(rows[0])
     best, at = _nearest(found, rows)
-    counts, sums = np.zeros(len(found.centres), np.int64), np.zeros(found.centres.shape)
+    values = [rounded(xp.astype(row, xp.float64)) for row in rows]
+    totals = [xp.sum(rounded(best))]  # all stay on the device until they are fetched together
     for k in range(len(found.centres)):
         own = at == k
-        counts[k] = int(xp.sum(xp.astype(own, xp.int64)))
-        for g, row in enumerate(rows):
-            values = rounded(xp.astype(row, xp.float64))
-            sums[k, g] = float(xp.sum(xp.where(own, values, xp.zeros_like(values))))
-    return Sums(counts, quanta(sums), int(quanta(to_numpy(xp.sum(rounded(best))))))
+        totals.append(xp.sum(xp.astype(own, xp.float64)))
+        totals += [xp.sum(xp.where(own, row, xp.zeros_like(row))) for row in values]
+    inertia, *others = to_numpy(xp.stack(totals))
+    table = np.asarray(others).reshape(len(found.centres), 1 + len(rows))
+    return Sums(table[:, 0].astype(np.int64), quanta(table[:, 1:]), int(quanta(inertia)))
 
 
 def moved(found: Centres, sums: Sums, tolerance: float, sample: NDArray[np.float32]) -> Centres:
@@ -195,17 +197,21 @@ def started(
        DOI:10.5555/1283383.1283494
     .. [2] S. Lattanzi and C. Sohler, Proc. 36th Int. Conf. Mach. Learn. (2019) 3662-3671.
     """
+    stage("finding a start")
     random = np.random.default_rng(seed)
     tried = np.ascontiguousarray(sample[:, :: -(-sample.shape[1] // N_TRIED)])
     used = tried[:n_used].astype(np.float64)
     rough = max(tolerance, ROUGH)
     best: Centres | None = None
-    for _ in range(n_init):
+    n_tries = n_init * (1 + N_SWAPS)
+    for done in range(n_init):
+        tick(done, n_tries)
         found = _iterated(_at(tried, _spread(used, n_clusters, random), n_used), tried, rough)
         if best is None or found.inertia < best.inertia:
             best = found
     assert best is not None
-    for _ in range(N_SWAPS * n_init):
+    for done in range(n_init, n_tries):
+        tick(done, n_tries)
         found = _iterated(_swapped(best, used, tried, random), tried, rough)
         if found.inertia < best.inertia:
             best = found

@@ -27,8 +27,9 @@ from .._arithmetic import (
     rounded_one,
     split,
 )
-from .._array import Array, array_namespace, is_host
+from .._array import Array, array_namespace, is_host, to_numpy
 from .._compiled import compiled
+from .._monitor import tick
 from ._lloyd import Rows
 
 Matrix = NDArray[np.float64]
@@ -175,20 +176,23 @@ def expected(found: Components, rows: Rows, weights: Matrix | None = None) -> Su
         return Sums(quanta(counts), quanta(firsts), quanta(seconds), quanta(total).sum())
     xp = array_namespace(rows[0])
     shares, log_density = posteriors(log_densities(found, rows))
+    total = np.zeros(2)
+    sums = [xp.sum(part) for part in split(log_density)]  # all stay on the device until they are fetched together
+    places: list[Any] = [(total, 0), (total, 1)]
     for c, share in enumerate(shares):
-        counts[c] = _sum(rounded(share))
+        sums.append(xp.sum(rounded(share)))
+        places.append((counts, c))
         away = [xp.astype(row, xp.float64) - float(m) for row, m in zip(rows, found.means[c], strict=True)]
         for g, difference in enumerate(away):
             weighted = share * difference
-            firsts[c, g] = _sum(rounded(weighted))
+            sums.append(xp.sum(rounded(weighted)))
+            places.append((firsts, (c, g)))
             for h in range(g if found.upright else 0, g + 1) if g < n_used else ():
-                seconds[c, g, h] = _sum(rounded(weighted * away[h]))
-    total = np.asarray([_sum(part) for part in split(log_density)])
+                sums.append(xp.sum(rounded(weighted * away[h])))
+                places.append((seconds, (c, g, h)))
+    for (table, place), value in zip(places, to_numpy(xp.stack(sums)), strict=True):
+        table[place] = value
     return Sums(quanta(counts), quanta(firsts), quanta(seconds), quanta(total).sum())
-
-
-def _sum(values: Array) -> float:
-    return float(array_namespace(values).sum(values))
 
 
 def log_densities(found: Components, rows: Rows) -> list[Array]:
@@ -307,7 +311,7 @@ def _allowed(spread: Matrix, counts: Matrix, found: Components) -> Matrix:
         spread = np.repeat(shared[None], len(counts), axis=0)
     lengths, axes = np.linalg.eigh(spread)
     raised = np.maximum(lengths, found.floor)
-    fixed = (axes * raised[:, None, :]) @ np.swapaxes(axes, 1, 2)
+    fixed = (axes[:, :, None, :] * raised[:, None, None, :] * axes[:, None, :, :]).sum(axis=3)
     narrow = np.any(lengths < found.floor, axis=1, keepdims=True)
     return np.where(narrow[:, :, None], fixed, spread)
 
@@ -370,6 +374,7 @@ def settled(
     """Expect and maximise on host rows until the mean log-likelihood rises by no more than `tolerance`."""
     n = float(len(rows[0])) if weights is None else float(weights.sum())
     while not found.converged and found.n_iterations < max_iterations:
+        tick(found.n_iterations, max_iterations)
         found = maximised(found, expected(found, rows, weights), n, tolerance)
     return found
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .._arithmetic import of_quanta
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_host
-from .._monitor import note
+from .._monitor import note, stage
 from .._plan import Pass
 from ..processing.segment import known_voxels
-from ._clusters import MAX_SWEEPS, check_distinct, clusters_of_levels, note_constant
-from ._columns import SAMPLE, Scaling, Source, Standard, counted, scaling_passes
+from ._clusters import MAX_SWEEPS, check_distinct, clusters_of_levels, note_constant, where_known
+from ._columns import SAMPLE, Scaling, Source, Standard, scaling_passes
 from ._grey_levels import Histogram, comparable, host_block, levels
 from ._lloyd import nearest, started
 from ._mean_field import mean_field
@@ -79,22 +79,50 @@ class Mixture:
     n_iterations: int
     converged: bool
 
-    def noted(self) -> None:
-        """Keep in the provenance what was found."""
-        one = len(self.columns) == 1
-        note(
-            columns=list(self.columns),
-            n_components=len(self.weights),
-            weights=self.weights.tolist(),
-            means=self.means[:, 0].tolist() if one else self.means.tolist(),
-            **({"variances": self.covariances[:, 0, 0].tolist()} if one else {}),
-            log_likelihood=self.log_likelihood,
-            bic=self.bic,
-            n_iterations=self.n_iterations,
-            converged=self.converged,
-        )
-        if not self.converged:
-            note(warning=f"the mixture did not converge in {self.n_iterations} iterations; raise max_iterations")
+
+def note_mixture(found: Mixture, warnings: Sequence[str] = ()) -> None:
+    """Keep in the provenance what was found, and what is to be known of it."""
+    one = len(found.columns) == 1
+    note(
+        columns=list(found.columns),
+        n_components=len(found.weights),
+        weights=found.weights.tolist(),
+        means=found.means[:, 0].tolist() if one else found.means.tolist(),
+        **({"variances": found.covariances[:, 0, 0].tolist()} if one else {}),
+        log_likelihood=found.log_likelihood,
+        bic=found.bic,
+        n_iterations=found.n_iterations,
+        converged=found.converged,
+    )
+    stopped = f"the mixture did not converge in {found.n_iterations} iterations; raise max_iterations"
+    if said := [*([] if found.converged else [stopped]), *warnings]:
+        note(warning="; ".join(said))
+
+
+def strange_classes(classes: NDArray[np.int64], n_classes: int) -> list[str]:
+    """Say which classes no grey level falls into, and which lie on both sides of another.
+
+    Parameters
+    ----------
+    classes : int64 array of shape (n,)
+        The class of each bin, by rising grey level.
+    n_classes : int
+        How many there are.
+
+    Returns
+    -------
+    list of str
+        A sentence for each.
+    """
+    found = []
+    for k in range(1, n_classes + 1):
+        at = np.flatnonzero(classes == k)
+        if not len(at):
+            found.append(f"no grey level is most likely in class {k}; ask for fewer classes")
+        elif between := set(classes[at[0] : at[-1]].tolist()) - {k}:
+            around = ", ".join(map(str, sorted(between)))
+            found.append(f"class {k} is so wide that it lies on both sides of class {around}; kmeans cuts without that")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +170,11 @@ def criterion(found: Components, log_likelihood: float, n: int) -> float:
 
 
 def best_of(fits: Sequence[Components], n: int) -> Components:
-    """Return the fit with the smallest criterion, the first of several."""
-    return min(fits, key=lambda fit: criterion(fit, fit.log_likelihood, n))
+    """Return the fit with the smallest criterion, the first of several, and keep all criteria in the provenance."""
+    criteria = [criterion(fit, fit.log_likelihood, n) for fit in fits]
+    if len(fits) > 1:
+        note(criteria={len(fit.weights): value for fit, value in zip(fits, criteria, strict=True)})
+    return fits[criteria.index(min(criteria))]
 
 
 # One channel: on the bins of its histogram ----------------------------------------------------------------
@@ -200,6 +231,7 @@ def fit_levels(histogram: Histogram, settings: MixtureSettings) -> BinMixture:
     values = (occupied.values - mean) / deviation
     bin_width = float(np.diff(histogram.edges).min()) / deviation
     floor = max(FLOOR, bin_width**2 / 12)  # values inside of a bin differ by as much
+    stage("fitting components")
     few = [k for k in settings.candidates if k <= len(values)]
     coarse = [_on_coarse_bins(occupied, values, counts, k, settings, floor) for k in few]
     start = replace(best_of(coarse, n), log_likelihood=-math.inf, n_iterations=0, converged=False)
@@ -257,9 +289,10 @@ def _published(
         found.n_iterations,
         found.converged,
     )
-    mixture.noted()
     table = np.stack(log_densities(found, [values]))[order]
-    return BinMixture(occupied.edges, table, mixture)
+    model = BinMixture(occupied.edges, table, mixture)
+    note_mixture(mixture, strange_classes(model.classes, len(order)))
+    return model
 
 
 # Several columns: all voxels in sweeps ------------------------------------------------------------------
@@ -311,6 +344,7 @@ class Fitting:
             numbers = nearest(centres, rows)
             numbers = np.unique(numbers, return_inverse=True)[1]
         start = from_clusters(numbers, rows, int(numbers.max()) + 1, n_used, settings.covariance)
+        stage("fitting a sample")
         return settled(start, rows, tolerance=settings.tolerance, max_iterations=MAX_EARLY_ITERATIONS)
 
     @property
@@ -392,7 +426,7 @@ class ColumnMixture:
             found.n_iterations,
             found.converged,
         )
-        mixture.noted()
+        note_mixture(mixture)
         note_constant(standard)
         return ColumnMixture(standard, found, mixture)
 
@@ -400,17 +434,17 @@ class ColumnMixture:
         """Return the logarithm of each component's weighted density at every voxel, and which voxels count."""
         source = self.standard.source
         mask, _, columns = source.split(source.made(*blocks))
+        rows, known = self.standard.all_rows(mask, columns)
         xp, shape = array_namespace(columns[0]), columns[0].shape
-        rows = log_densities(self.components, self.standard.all_rows(columns))
-        return [xp.reshape(row, shape) for row in rows], counted(mask, columns)
+        return [xp.reshape(row, shape) for row in log_densities(self.components, rows)], known
 
     def numbers(self, *blocks: Array | None) -> tuple[Array, Array | None]:
         """Return the most likely component of every voxel from 0, and which voxels count."""
         source = self.standard.source
         mask, _, columns = source.split(source.made(*blocks))
-        xp = array_namespace(columns[0])
-        at = most_likely(self.components, self.standard.all_rows(columns))
-        return xp.reshape(at, columns[0].shape), counted(mask, columns)
+        rows, known = self.standard.all_rows(mask, columns)
+        at = most_likely(self.components, rows)
+        return array_namespace(at).reshape(at, columns[0].shape), known
 
 
 # What is made of a mixture, block by block --------------------------------------------------------------
@@ -433,8 +467,7 @@ def label_smoothly(strength: float, edges: Sequence[int]) -> Callable[..., Array
 
 def _classes(at: Array, known: Array | None) -> Array:
     xp = array_namespace(at)
-    labels = xp.astype(at + 1, xp.uint8)
-    return labels if known is None else labels * xp.astype(known, xp.uint8)
+    return where_known(xp.astype(at + 1, xp.uint8), known)
 
 
 def _finite(scores: Sequence[Array], known: Array | None) -> Sequence[Array]:

@@ -18,6 +18,7 @@ from ..processing.features import FeatureNames, Scales, channels_of, feature_nam
 from ..processing.filters import edges as edges_of
 from ..processing.segment import Options, highest_class, lowest_class, prepare, segment_channels
 from ._clusters import (
+    MAX_SWEEPS,
     Clustering,
     Clusters,
     ClusterSettings,
@@ -25,6 +26,7 @@ from ._clusters import (
     cluster_passes,
     clusters_of_levels,
     label_clusters,
+    note_clusters,
 )
 from ._columns import HELD, keeps, source_of
 from ._grey_levels import Cuts, classify, counting, noted
@@ -80,7 +82,7 @@ def kmeans(
     scales: Scales = (1.0, 3.0),
     standardise: Annotated[bool, Seldom()] = True,
     n_init: Annotated[int, Range(1, 100), Seldom()] = 10,
-    max_iterations: Annotated[int, Range(1, 10_000), Seldom()] = 300,
+    max_iterations: Annotated[int, Range(1, MAX_SWEEPS), Seldom()] = 300,
     tolerance: Annotated[float, Range(0, 1, 1e-6), Seldom()] = 1e-6,
     seed: Annotated[int, Range(0, 2**31 - 1), Seldom()] = 0,
     channel_axis: int | None = None,
@@ -109,8 +111,8 @@ def kmeans(
         Divide every channel and feature by its own standard deviation; else all by one, so that those that vary more
         count for more. One channel by itself is not changed by it.
     n_init : int
-        How often to begin anew, on 8,192 voxels of a sample; the best start is taken, and ten times as many swaps of one
-        of its centres for a voxel are tried.
+        How often to begin anew, on 8,192 voxels of a sample; the best start is taken, and ten times as many swaps of
+        one of its centres for a voxel are tried.
     max_iterations : int
         Sweeps over all voxels after which to stop.
     tolerance : float
@@ -172,9 +174,15 @@ def kmeans(
             return Reduce(run.start, run.passes, lambda state: run.decide(state)[1], classify, "uint8"), ()
         return Reduce(run.start, run.passes, run.decide, label_clusters, "uint8", run.width, run.n), run.others
 
-    chosen = highest_class if objects == "bright" else lowest_class
+    chosen, channels = highest_class if objects == "bright" else lowest_class, channels_of(image, channel_axis)
     return segment_channels(
-        plan_for, channels_of(image, channel_axis), mask, objects=objects, options=options, choose=chosen
+        plan_for,
+        channels,
+        mask,
+        objects=objects,
+        options=options,
+        choose=chosen,
+        finite=not _is_one(channels, features),
     )
 
 
@@ -190,7 +198,7 @@ def gaussian_mixture(
     smoothness: Annotated[float, Range(0, 100, 0.5)] = 0.0,
     covariance: Annotated[Covariance, Seldom()] = "full",
     n_init: Annotated[int, Range(1, 100), Seldom()] = 10,
-    max_iterations: Annotated[int, Range(1, 10_000), Seldom()] = 200,
+    max_iterations: Annotated[int, Range(1, MAX_SWEEPS), Seldom()] = 200,
     tolerance: Annotated[float, Range(0, 1, 1e-4), Seldom()] = 1e-3,
     seed: Annotated[int, Range(0, 2**31 - 1), Seldom()] = 0,
     channel_axis: int | None = None,
@@ -291,9 +299,15 @@ def gaussian_mixture(
             return Reduce(run.start, run.passes, lambda state: _bin_cuts(run.decide(state)), classify, "uint8"), ()
         return Reduce(run.start, run.passes, run.decide, label_most_likely, "uint8", run.width, run.n), run.others
 
-    chosen = highest_class if objects == "bright" else lowest_class
+    chosen, channels = highest_class if objects == "bright" else lowest_class, channels_of(image, channel_axis)
     return segment_channels(
-        plan_for, channels_of(image, channel_axis), mask, objects=objects, options=options, choose=chosen
+        plan_for,
+        channels,
+        mask,
+        objects=objects,
+        options=options,
+        choose=chosen,
+        finite=not _is_one(channels, features),
     )
 
 
@@ -411,14 +425,9 @@ def probabilities(image: Image, mask: Mask | None = None, **settings: Any) -> Ar
             "give n_components=len(mixture.weights)"
         )
     shares, run, found, arrays = _shares(image, mask, settings)
-    if is_lazy(image):
-        from ..blockwise import lazy_map_many
-
-        return lazy_map_many(shares, arrays, n, run.width, "float32", found)
-    out = empty((len(found.mixture.weights), *arrays[0].shape), "float32", like=arrays[0])
+    n_classes = n if is_lazy(image) else len(found.mixture.weights)
     stage("computing probabilities")
-    map_many(partial(shares, found), arrays, out, Derived(partial(shares, found), run.width, run.n))
-    return out
+    return _mapped(shares, found, arrays, n_classes, run)
 
 
 @with_settings_of(gaussian_mixture)
@@ -456,14 +465,8 @@ def uncertainty(image: Image, mask: Mask | None = None, **settings: Any) -> Arra
     def entropy(known: BinMixture | ColumnMixture, *blocks: Array | None) -> list[Array]:
         return [entropy_of(shares(known, *blocks))]
 
-    if is_lazy(image):
-        from ..blockwise import lazy_map_many
-
-        return lazy_map_many(entropy, arrays, 1, run.width, "float32", found)[0]
-    out = empty((1, *arrays[0].shape), "float32", like=arrays[0])
     stage("computing uncertainty")
-    map_many(partial(entropy, found), arrays, out, Derived(partial(entropy, found), run.width, run.n))
-    return out[0, ...]
+    return _mapped(entropy, found, arrays, 1, run)[0, ...]
 
 
 # What all of them share -----------------------------------------------------------------------------------
@@ -533,7 +536,11 @@ def _named(kind: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _clusters(
-    channels: Sequence[Image], settings: ClusterSettings, features: Any, scales: Any, spacing: Sequence[float] | None
+    channels: Sequence[Image],
+    settings: ClusterSettings,
+    features: FeatureNames,
+    scales: Scales,
+    spacing: Sequence[float] | None,
 ) -> _Run:
     """Return how clusters are found: on the histogram of one channel, else on columns."""
     if _is_one(channels, features):
@@ -541,7 +548,7 @@ def _clusters(
 
         def decide(bins: Any) -> tuple[Clusters, Cuts]:
             found, cuts = clusters_of_levels(noted(bins.histogram()), settings.n_clusters)
-            found.noted(cuts)
+            note_clusters(found, thresholds=list(cuts.thresholds))
             return found, cuts
 
         return _Run(start, passes, decide, (), (0,) * channels[0].ndim, one=True)
@@ -558,7 +565,11 @@ def _clusters(
 
 
 def _mixture(
-    channels: Sequence[Image], settings: MixtureSettings, features: Any, scales: Any, spacing: Sequence[float] | None
+    channels: Sequence[Image],
+    settings: MixtureSettings,
+    features: FeatureNames,
+    scales: Scales,
+    spacing: Sequence[float] | None,
 ) -> _Run:
     """Return how a mixture is found: on the histogram of one channel, else on columns."""
     n_shares = max(settings.candidates)  # as many arrays of a block are held, and blocks are the smaller for it
@@ -606,6 +617,21 @@ def _shares(
         return shares_of(found, strength, edges, *blocks)
 
     return shares, run, run.later(prepared, mask), [prepared[0], mask, *run.others]
+
+
+def _mapped(
+    function: Callable[..., list[Array]], found: Any, arrays: Sequence[Array | None], n: int, run: _Run
+) -> Array:
+    """Return the n float32 arrays that ``function(found, *blocks)`` makes block by block, along a first axis."""
+    first: Array = arrays[0]
+    if is_lazy(first):
+        from ..blockwise import lazy_map_many
+
+        return lazy_map_many(function, arrays, n, run.width, "float32", found)
+    out = empty((n, *first.shape), "float32", like=first)
+    made = partial(function, found)
+    map_many(made, arrays, out, Derived(made, run.width, run.n))
+    return out
 
 
 def _bin_cuts(found: BinMixture) -> Cuts:

@@ -203,7 +203,8 @@ def feature_names(
     Raises
     ------
     ValueError
-        If a name is unknown or there twice, or the scales are out of range or do not rise.
+        If a name is unknown or there twice, the scales are out of range or do not rise, `ndim` is neither 2 nor 3, or
+        there is no channel.
 
     Examples
     --------
@@ -211,6 +212,10 @@ def feature_names(
     >>> nc.feature_names(("intensity", "structure"), (1.0, 2.5), ndim=2)
     ('intensity', 'structure 1 smallest', 'structure 1 largest', 'structure 2.5 smallest', 'structure 2.5 largest')
     """
+    if ndim not in (2, 3):
+        raise ValueError(f"ndim must be 2 or 3, the axes of an image without that of the channels, got {ndim!r}")
+    if n_channels < 1:
+        raise ValueError(f"n_channels must be 1 at least, got {n_channels!r}")
     return bank_of(features, scales, None, ndim, n_channels).columns
 
 
@@ -282,7 +287,8 @@ def features(
     -----
     Edges are mirrored; derivatives are central differences. Exact: every device and tiling gives the same bits.
     Memory beyond the result: a few blocks, whatever the number of features. Blocks overlap by the neighbourhood, up to
-    eight times the largest scale and a voxel, so large scales take long on large volumes.
+    eight times the largest scale and a voxel, so large scales take long on large volumes. The result is float32, of
+    about seven digits: subtract first an offset that is large beside the differences you look for.
 
     References
     ----------
@@ -306,7 +312,7 @@ def features(
     first = channels[0]
     bank = bank_of(features, scales, spacing, first.ndim, len(channels))
     positions = coordinates(first.shape, spacing, first) if "position" in bank.names else []
-    made, n_columns = partial(_float32_columns, bank), len(bank.columns)
+    made, n_columns = partial(float32_columns, bank), len(bank.columns)
     if is_lazy(first):
         from ..blockwise import lazy_map_many
 
@@ -317,7 +323,7 @@ def features(
     return out
 
 
-def _float32_columns(bank: Bank, *blocks: Array) -> Iterator[Array]:
+def float32_columns(bank: Bank, *blocks: Array) -> Iterator[Array]:
     """Yield the columns of a block of every channel, and of every coordinate where there are any."""
     for column in bank.one_by_one(blocks[: bank.n_channels], blocks[bank.n_channels :]):
         xp = array_namespace(column)

@@ -303,6 +303,7 @@ def segment_channels(
     objects: Objects,
     options: Options,
     choose: Choice,
+    finite: bool = False,
 ) -> Labels:
     """Prepare every channel of an image, cut them together by a plan, and tidy up what was cut.
 
@@ -314,6 +315,8 @@ def segment_channels(
         At least one.
     mask, objects, options, choose
         As in `segment`.
+    finite : bool
+        Whether infinite voxels have no class, as those that are NaN.
 
     Returns
     -------
@@ -325,10 +328,9 @@ def segment_channels(
     classes = run_plan(plan, prepared[0], mask, *others)
     known = None
     if options["fill_holes"]:
-        known = known_voxels(prepared[0], mask)
-        for channel in prepared[1:]:
-            more = known_voxels(channel, None)
-            known = more if known is None else known if more is None else known & more
+        known = mask
+        for channel in prepared:
+            known = known_voxels(channel, known, finite=finite)
     return tidy(classes, options, known=known, choose=choose)
 
 
@@ -337,11 +339,12 @@ def inside(mask: Mask | None) -> Mask | None:
     return mask if mask is None or dtype_name(mask) == "bool" else mask != 0
 
 
-def known_voxels(image: Image, mask: Mask | None) -> Mask | None:
-    """Return where a voxel may have a class: inside `mask` and not at NaN. None if that is everywhere."""
+def known_voxels(image: Image, mask: Mask | None, *, finite: bool = False) -> Mask | None:
+    """Return where a voxel may have a class: inside `mask` and not NaN, or finite. None if that is everywhere."""
     known = inside(mask)
     if dtype_name(image).startswith("float"):
-        number = ~array_namespace(image).isnan(image)
+        xp = array_namespace(image)
+        number = xp.isfinite(image) if finite else ~xp.isnan(image)
         known = number if known is None else known & number
     return known
 
