@@ -6,14 +6,14 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
 
 __all__ = ["Result", "execute"]
+
+OnProgress = Callable[[str, float], None]
+"""Told a stage and the fraction of it that is done, 0 to 1."""
+
+T = TypeVar("T")
 
 DEVICE_BYTES_PER_VOXEL = 32
 """GPU memory that a run is planned with per voxel, beyond its inputs: filtered image, labels, and the blocks
@@ -67,7 +72,7 @@ def execute(
     *,
     spacing: Sequence[float] | None = None,
     device: _device.Asked = "auto",
-    on_progress: Callable[[str, float], None] | None = None,
+    on_progress: OnProgress | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Result:
     """Run a recipe on arrays.
@@ -184,7 +189,7 @@ class _Run:
     recipe: Recipe
     inputs: Mapping[str, Array]
     spacing: Sequence[float] | None
-    on_progress: Callable[[str, float], None] | None
+    on_progress: OnProgress | None
     is_cancelled: Callable[[], bool] | None
 
     def on(self, used: Literal["cpu", "gpu"]) -> tuple[NDArray[Any], Steps]:
@@ -194,34 +199,17 @@ class _Run:
             held = _alike({name: _placed(a, used) for name, a in self.inputs.items()})
             return self._steps(held, self.on_progress)
         shape = tuple(self.inputs[self.recipe.source].shape)
-        parts, bounds = selection.parts(shape), selection.bounds(shape)
-        run = partial(self._part, selection, parts, used)
-        results = pooled(run, len(parts)) if selection.pooled else map(run, range(len(parts)))
+        results = of_parts(self._steps, self.inputs, selection, shape, used, self.on_progress)
         labels, n_objects = np.zeros(0), 0
         steps: list[Steps] = []
-        for part, (found, ran) in zip(parts, results, strict=True):
+        for place, (found, ran) in results:
             if not steps:
                 labels = np.zeros(selection.shape(shape), found.dtype)
             numbered = found if keeps_labels(self.recipe) else renumbered(found, n_objects)
-            labels[placed(part, bounds)] = numbered
+            labels[place] = numbered
             n_objects = max(n_objects, int(numbered.max(initial=0)))
             steps.append(ran)
         return labels, merged(steps)
-
-    def _part(
-        self, selection: Selection, parts: Sequence[Part], used: Literal["cpu", "gpu"], number: int
-    ) -> tuple[NDArray[Any], Steps]:
-        """Run all steps on one part."""
-        held = {name: selection.cut(a, parts[number]) for name, a in self.inputs.items()}
-        if selection.each:  # a part is small, and statistics that are shared need it in memory
-            held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
-        held = _alike({name: _placed(a, used) for name, a in held.items()})
-        try:
-            return self._steps(held, _of_part(self.on_progress, number, len(parts)))
-        except ValueError as error:
-            if len(parts) == 1 or selection.pooled:  # then it is not this part that is wrong
-                raise
-            raise ValueError(f"at {where(parts[number], selection.kept_axes)}: {error}") from error
 
     def _of_the_image(self, entry: Method, image: Array) -> dict[str, Any]:
         """Return the settings that say what the array is that a method cuts, where its step may not."""
@@ -229,16 +217,14 @@ class _Run:
         found: dict[str, Any] = {}
         if self.spacing is not None and "spacing" in known:
             found["spacing"] = tuple(self.spacing)
-        chosen = self.recipe.selection
-        if chosen is not None and chosen.channel_axis is not None and image.ndim > len(chosen.run_axes):
+        axis = None if self.recipe.selection is None else channel_axis_of(self.recipe.selection, image)
+        if axis is not None:
             if "channel_axis" not in known:
                 raise one_channel_only(entry.name)
-            found["channel_axis"] = chosen.channel_axis
+            found["channel_axis"] = axis
         return found
 
-    def _steps(
-        self, held: dict[str, Array], on_progress: Callable[[str, float], None] | None
-    ) -> tuple[NDArray[Any], Steps]:
+    def _steps(self, held: dict[str, Array], on_progress: OnProgress | None) -> tuple[NDArray[Any], Steps]:
         """Run all steps on these arrays."""
         ran = []
         for number, step in enumerate(self.recipe.steps, start=1):
@@ -257,6 +243,69 @@ class _Run:
         ]
 
 
+def of_parts(
+    run: Callable[[dict[str, Array], OnProgress | None], T],
+    inputs: Mapping[str, Array],
+    selection: Selection,
+    shape: Sequence[int],
+    used: Literal["cpu", "gpu"],
+    on_progress: OnProgress | None = None,
+) -> Iterator[tuple[Part, T]]:
+    """Run a function on one part of the inputs after the other, as a selection says.
+
+    Parameters
+    ----------
+    run : callable
+        ``run(held, on_progress)`` gets a part of every input, on the device. It is called more than once per part
+        where statistics are shared.
+    inputs : mapping of str to array
+        As they are stored: NumPy, CuPy, dask or Zarr.
+    selection : Selection
+        Which parts there are.
+    shape : sequence of int
+        The shape of the image as it is stored.
+    used : {"cpu", "gpu"}
+        Where to run.
+    on_progress : callable, optional
+        Called with a stage and the fraction of all parts that is done.
+
+    Yields
+    ------
+    place : tuple of slice and int
+        Where a part lies in the result, along every axis but the channels.
+    found : object
+        What `run` returned.
+
+    Raises
+    ------
+    ValueError
+        If `run` refuses a part; the message says which.
+    """
+    parts = selection.parts(shape)
+
+    def of_part(number: int) -> T:
+        held = {name: selection.cut(a, parts[number]) for name, a in inputs.items()}
+        if selection.each:  # a part is small, and statistics that are shared need it in memory
+            held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
+        held = _alike({name: _placed(a, used) for name, a in held.items()})
+        try:
+            return run(held, _of_part(on_progress, number, len(parts)))
+        except ValueError as error:
+            if len(parts) == 1 or selection.pooled:  # then it is not this part that is wrong
+                raise
+            raise ValueError(f"at {where(parts[number], selection.kept_axes)}: {error}") from error
+
+    results = pooled(of_part, len(parts)) if selection.pooled else map(of_part, range(len(parts)))
+    bounds = selection.bounds(shape)
+    for part, found in zip(parts, results, strict=True):
+        yield placed(part, bounds), found
+
+
+def channel_axis_of(selection: Selection, array: Array) -> int | None:
+    """Return where the channels stand in a part of an input; None if it has none, as labels and masks have."""
+    return selection.channel_axis if array.ndim > len(selection.run_axes) else None
+
+
 def _placed(array: Array, used: Literal["cpu", "gpu"]) -> Array:
     """Bring an array to the device, also one that is a Zarr array still."""
     return _device.place(array if is_lazy(array) or not hasattr(array, "chunks") else to_numpy(array), used)
@@ -272,9 +321,7 @@ def _alike(held: dict[str, Array]) -> dict[str, Array]:
     return {name: array if name in lazy else from_array(array) for name, array in held.items()}
 
 
-def _of_part(
-    on_progress: Callable[[str, float], None] | None, number: int, n: int
-) -> Callable[[str, float], None] | None:
+def _of_part(on_progress: OnProgress | None, number: int, n: int) -> OnProgress | None:
     """Report the progress of one part as progress of all."""
     if on_progress is None or n == 1:
         return on_progress

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from .. import _device
 from .._array import is_lazy, to_numpy
-from .._execute import _alike, _of_part, _placed
+from .._execute import OnProgress, channel_axis_of, of_parts
 from .._footprint import footprint
 from .._method import STEPS_AFTER
 from .._monitor import watch
-from .._selection import Part, Selection, placed
-from .._statistics import pooled
+from .._selection import Selection
 from ..blockwise import compute
 from ..methods.cluster import probabilities, uncertainty
 from ._layers import with_first_axis
@@ -79,7 +78,7 @@ class ClassMap:
         return int(settings["max_components"] if asked == "auto" else asked)
 
     def run(
-        self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]
+        self, on_progress: OnProgress, is_cancelled: Callable[[], bool]
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Compute it; call it in a thread of its own.
 
@@ -120,38 +119,35 @@ class ClassMap:
     def _maps(
         self,
         inputs: Mapping[str, Any],
-        on_progress: Callable[[str, float], None],
+        on_progress: OnProgress,
         is_cancelled: Callable[[], bool],
         used: Literal["cpu", "gpu"],
     ) -> NDArray[np.float32]:
         """Return the images of all parts, put together; a class that a part lacks has the probability 0."""
         shape = tuple(self.request.target.array.shape)
-        parts, bounds = self.selection.parts(shape), self.selection.bounds(shape)
 
-        def run(number: int) -> NDArray[np.float32]:
-            heard = _of_part(on_progress, number, len(parts))
+        def run(held: Mapping[str, Any], heard: OnProgress | None) -> NDArray[np.float32]:
             with watch(heard, is_cancelled):
-                return self._of_part(inputs, parts[number], used)
+                return self._of_part(held)
 
-        found = list(pooled(run, len(parts)) if self.selection.pooled else map(run, range(len(parts))))
+        found = list(of_parts(run, inputs, self.selection, shape, used, on_progress))
+        result_shape = self.selection.shape(shape)
         if len(found) == 1:
-            return found[0].reshape(-1, *self.selection.shape(shape))
-        maps = np.zeros((max(map(len, found)), *self.selection.shape(shape)), np.float32)
-        for part, one in zip(parts, found, strict=True):
-            maps[(slice(len(one)), *placed(part, bounds))] = one
+            return found[0][1].reshape(-1, *result_shape)
+        maps = np.zeros((max(len(one) for _, one in found), *result_shape), np.float32)
+        for place, one in found:
+            maps[(slice(len(one)), *place)] = one
         return maps
 
-    def _of_part(self, inputs: Mapping[str, Any], part: Part, used: Literal["cpu", "gpu"]) -> NDArray[np.float32]:
+    def _of_part(self, held: Mapping[str, Any]) -> NDArray[np.float32]:
         """Return the images of one part, in host memory."""
-        step, selection = self.request.recipe.steps[-1], self.selection
-        held = {name: selection.cut(array, part) for name, array in inputs.items()}
-        if selection.each:  # a part is small, and statistics that are shared need it in memory
-            held = {name: to_numpy(a) if is_lazy(a) else a for name, a in held.items()}
-        held = _alike({name: _placed(a, used) for name, a in held.items()})
+        step = self.request.recipe.steps[-1]
+        arrays = {name: held[source] for name, source in step.inputs.items()}
         settings = {name: value for name, value in step.settings.items() if name not in STEPS_AFTER}
-        if selection.channel_axis is not None:
-            settings["channel_axis"] = selection.channel_axis
-        made = _MAKERS[self.kind](**{name: held[source] for name, source in step.inputs.items()}, **settings)
+        axis = channel_axis_of(self.selection, held[self.request.recipe.source])
+        if axis is not None:
+            settings["channel_axis"] = axis
+        made = _MAKERS[self.kind](**arrays, **settings)
         maps: NDArray[np.float32] = to_numpy(compute(made) if is_lazy(made) else made)
         return maps if self.kind == "probabilities" else maps[None]
 
