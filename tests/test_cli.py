@@ -250,11 +250,99 @@ def test_words_that_are_none_are_refused(folder: Path, capsys: pytest.CaptureFix
     assert "every entry of parts must be one of 'one', 'two', 'three', got 'four'" in fails(
         capsys, "wordy", "image.tif", "x.tif", "--parts", "one,four"
     )
-    assert "Invalid value" in fails(capsys, "wordy", "image.tif", "x.tif", "--n", "some")
+    assert fails(capsys, "wordy", "image.tif", "x.tif", "--n", "some") == "n must be a number or 'auto', got 'some'"
+    assert "n must be of type int, got 2.5" in fails(capsys, "wordy", "image.tif", "x.tif", "--n", "2.5")
     assert "n must be between 2 and 9, got 10" in fails(capsys, "wordy", "image.tif", "x.tif", "--n", "10")
     main(["wordy", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "Of one, two, three." in said
+    assert "Of one, two, three. [default: one]" in said
+
+
+@pytest.fixture
+def stains(folder: Path) -> np.ndarray:
+    """Two channels in a file, of voxels that are not square."""
+    grey = np.random.default_rng(3).normal(100, 10, (2, 20, 30)).astype(np.float32)
+    grey[0, 5:15], grey[1, :, 8:20] = grey[0, 5:15] + 50, grey[1, :, 8:20] + 80
+    io.write("stains.tif", Volume(grey, "cyx", (0.5, 0.25), "micrometer"), kind="image")
+    return grey
+
+
+@pytest.mark.parametrize("ending", [".tif", ".zarr", ".npy"])
+def test_images_of_the_classes_are_those_of_the_api(
+    stains: np.ndarray, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--n-components", "2", "--features", "gaussian,intensity", "--scales", "1.5", "--fill-holes"]
+    images = ["--probabilities", f"p{ending}", "--uncertainty", f"u{ending}"]
+    part = ["--region", "y=2:18,x=4:30", "--mask", "inside.tif"]
+    inside = np.ones(stains.shape[1:], np.uint8)
+    inside[:5, :9] = 0
+    io.write("inside.tif", Volume(inside, "yx"))
+    assert main(["gaussian-mixture", "stains.tif", "labels.tif", *words, *images, *part]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"probabilities written to p{ending}",
+        f"uncertainty written to u{ending}",
+    ]
+    settings: dict[str, Any] = {
+        "n_components": 2,
+        "features": ("gaussian", "intensity"),
+        "scales": (1.5,),
+        "channel_axis": 0,
+        "spacing": (0.5, 0.25),
+    }
+    cut, where = stains[:, 2:18, 4:30], inside[2:18, 4:30]
+    chances, doubt = io.read(f"p{ending}"), io.read(f"u{ending}")
+    np.testing.assert_array_equal(chances.data, nc.probabilities(cut, where, **settings))
+    np.testing.assert_array_equal(doubt.data, nc.uncertainty(cut, where, **settings))
+    assert chances.data.dtype == doubt.data.dtype == np.float32
+    if ending != ".npy":
+        assert (chances.axes, doubt.axes) == ("cyx", "yx")
+        assert chances.spacing == doubt.spacing == (0.5, 0.25)
+        assert chances.origin == doubt.origin == io.read("labels.tif").origin == (1.0, 1.0)
+
+
+def test_images_of_the_classes_are_of_one_channel_too(stains: np.ndarray) -> None:
+    assert main(["gaussian-mixture", "stains.tif", "a.tif", "--channel", "1", "--uncertainty", "u.npy"]) == 0
+    np.testing.assert_array_equal(np.load("u.npy"), nc.uncertainty(stains[1]))
+    assert main(["gaussian-mixture", "stains.tif", "b.tif", "--axes", "zyx", "--probabilities", "p.npy"]) == 0
+    np.testing.assert_array_equal(np.load("p.npy"), nc.probabilities(stains))
+    assert (
+        main(["gaussian-mixture", "stains.tif", "c.tif", "--axes", "tyx", "--frame", "1", "--uncertainty", "f.npy"])
+        == 0
+    )
+    np.testing.assert_array_equal(np.load("f.npy"), nc.uncertainty(stains[1]))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["p.png"], "--probabilities writes .tif, .tiff, .npy, .zarr, not 'p.png'; choose one of them"),
+        (["labels.tif"], "--probabilities would replace 'labels.tif', which is read or written too; choose another "),
+        (["image.tif", "--overwrite"], "--probabilities would replace 'image.tif', which is read or written too; "),
+        (["truth.tif"], "'truth.tif' exists already; choose another name, or give --overwrite"),
+        (["p.tif", "--uncertainty", "p.tif"], "--uncertainty would replace 'p.tif', which is read or written too; "),
+        (["p.tif", "--each", "z"], "--probabilities needs one image that is run as a whole, but several images, "),
+        (["p.tif", "--region", "t=0:2"], "--probabilities needs one image that is run as a whole, but several "),
+    ],
+    ids=["png", "labels", "image", "there", "twice", "each", "frames"],
+)  # fmt: skip
+def test_images_of_the_classes_are_refused_before_anything_is_written(
+    folder: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path("image.tif").read_bytes()
+    assert fails(capsys, "gaussian-mixture", "image.tif", "labels.tif", "--probabilities", *words).startswith(sentence)
+    assert not Path("labels.tif").exists()
+    assert Path("image.tif").read_bytes() == before
+
+
+def test_images_of_the_classes_are_not_written_of_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["gaussian-mixture", ".", "out", "--uncertainty", "u.tif"]
+    assert fails(capsys, *words).startswith("--uncertainty needs one image that is run as a whole, ")
+    assert not Path("out").exists()
+
+
+def test_a_fit_that_did_not_converge_says_so(stains: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gaussian-mixture", "stains.tif", "a.tif", "--max-iterations", "1"]) == 0
+    assert "; the mixture did not converge in 1 iterations; raise max_iterations" in capsys.readouterr().out
 
 
 # Folders -----------------------------------------------------------------------------------------------

@@ -160,6 +160,20 @@ def test_columns_have_short_names_of_their_own() -> None:
     assert close == ("gaussian 1", "gaussian 1.0000001", "gaussian 10", "gaussian 100")
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"ndim": 5}, "ndim must be 2 or 3, the axes of an image without that of the channels, got 5"),
+        ({"ndim": 1}, "ndim must be 2 or 3, the axes of an image without that of the channels, got 1"),
+        ({"n_channels": 0}, "n_channels must be 1 at least, got 0"),
+    ],
+    ids=["five axes", "one axis", "no channel"],
+)
+def test_columns_of_no_image_have_no_names(settings: dict[str, int], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        nc.feature_names(("hessian",), **settings)
+
+
 @pytest.mark.parametrize("channel_axis", [0, 1, -1])
 def test_channels_are_described_one_by_one(channel_axis: int) -> None:
     channels = [two_humps((14, 12), seed=seed) for seed in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, get_args
 
 import dask.array as da
@@ -524,3 +525,13 @@ def test_whatever_the_voxels_every_finite_one_has_a_class_or_there_is_an_error(
     known = np.isfinite(image).all(axis=0) if len(image) > 1 else ~np.isnan(image[0])
     np.testing.assert_array_equal(labels > 0, known)
     assert labels.max() <= (6 if k == "auto" else k)
+
+
+@pytest.mark.parametrize("function", [nc.probabilities, nc.uncertainty, nc.fit_gaussian_mixture, nc.fit_kmeans])
+def test_what_does_not_belong_to_a_fit_is_refused_by_name(function: Callable[..., Any]) -> None:
+    image, name = np.arange(12.0).reshape(3, 4), function.__name__
+    sentence = f"^{name} has no one_per_object, a step after the cut, which changes labels alone; leave it out$"
+    with pytest.raises(TypeError, match=sentence):
+        function(image, one_per_object=True)
+    with pytest.raises(TypeError, match=f"^{name}: got an unexpected keyword argument 'n_classes'$"):
+        function(image, n_classes=2)

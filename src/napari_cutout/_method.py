@@ -439,8 +439,7 @@ def method(
 
         @functools.wraps(func)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
+            bound = _bound(func.__name__, signature, args, kwargs)
             _check(params, bound.arguments)
             note(method=func.__name__)
             return func(*bound.args, **bound.kwargs)
@@ -483,8 +482,11 @@ def with_settings_of(entry: Callable[..., Any]) -> Callable[[Callable[..., R]], 
 
         @functools.wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> R:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
+            if after := [name for name in STEPS_AFTER if name in kwargs]:
+                raise TypeError(
+                    f"{func.__name__} has no {after[0]}, a step after the cut, which changes labels alone; leave it out"
+                )
+            bound = _bound(func.__name__, signature, args, kwargs)
             _check(params, bound.arguments)
             return func(*bound.args, **bound.kwargs)
 
@@ -493,6 +495,18 @@ def with_settings_of(entry: Callable[..., Any]) -> Callable[[Callable[..., R]], 
         return wrapper
 
     return decorate
+
+
+def _bound(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """Return the arguments of a call, defaults filled in, or say of which function they are not."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+    bound.apply_defaults()
+    return bound
 
 
 def _params(signature: inspect.Signature, hints: Mapping[str, Any]) -> Iterator[Param]:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from ._monitor import Cancelled
 
 if TYPE_CHECKING:
     from ._batch import Batch, Row
+    from ._class_images import Kind
     from ._execute import Result
     from .recipe import Recipe
 
@@ -67,6 +69,18 @@ def _several(item: Any) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
     return convert
 
 
+def _number_or_word(kind: Any) -> Callable[[Any, Sequence[Token]], Any]:
+    """Return a reader of a number that may be a word; which words there are, the method says itself."""
+
+    def convert(_: Any, tokens: Sequence[Token]) -> Any:
+        for read in (kind, float):
+            with suppress(ValueError):
+                return read(tokens[0].value)
+        return tokens[0].value
+
+    return convert
+
+
 RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "mask": (
         _option(str | None, _RUN, "Where to look: a file of 0 and not 0; for many images a folder or pattern."),
@@ -110,6 +124,12 @@ _CHANNELS = {
     True: "Which channel, from 0, or 'mean'. By default 'all' of them together.",
 }
 """What is said of the channel, for methods that take one and for those that take all."""
+
+_IMAGES: dict[Kind, str] = {
+    "probabilities": "Write the probability of each class to this file, too, as float32.",
+    "uncertainty": "Write how unsure the classes are to this file, too, 0 to 1, as float32.",
+}
+"""What else a command can write, for methods whose classes have probabilities."""
 
 _RECIPE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "whole": (
@@ -192,7 +212,7 @@ def as_options(text: str) -> str:
         The same; names in quotes, such as those of files, stay what they are.
     """
     params = {p.name for entry in catalog.methods().values() for p in entry.params}
-    known = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *params} - _IN_THE_FILE
+    known = {*RUN_OPTIONS, *_RECIPE_OPTIONS, *_IMAGES, *params} - _IN_THE_FILE
 
     def spelled(found: re.Match[str]) -> str:
         way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
@@ -229,7 +249,7 @@ def make_app() -> App:
         version=__version__,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
-        default_parameter=Parameter(show_default=lambda value: None if value is None else str(value)),
+        default_parameter=Parameter(show_default=_typed),
     )
     for number, row in enumerate(catalog.rows()):
         group = Group(row, sort_key=number)
@@ -239,6 +259,11 @@ def make_app() -> App:
     for function in (run_recipe(), evaluate, list_methods, demo, doctor):
         app.command(function, name=_NAMES[function.__name__], group=others)
     return app
+
+
+def _typed(value: Any) -> str | None:
+    """Return a default as one would type it; None where there is none."""
+    return None if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 _NAMES = {"run_recipe": "run", "evaluate": "evaluate", "list_methods": "methods", "demo": "demo", "doctor": "doctor"}
@@ -277,12 +302,35 @@ def command(entry: Method) -> Callable[..., int]:
         recipe_out = given.get("recipe_out")
         if recipe_out is not None:
             _check_free(recipe_out, options["overwrite"])
-        code = _run(entry.name, recipe, image, output, others, options)
+        images: dict[Kind, Path] = {kind: given[kind] for kind in _IMAGES if kind in given}
+        also = _class_images(images, recipe, image, output, others, options) if images else None
+        code = _run(entry.name, recipe, image, output, others, options, also)
         if recipe_out is not None:
             recipe.save(recipe_out, overwrite=options["overwrite"])
         return code
 
     return _with_signature(cut, entry.name, entry.summary, _parameters(entry))
+
+
+def _class_images(
+    images: dict[Kind, Path], recipe: Recipe, image: str, output: Path, others: dict[str, str], options: dict[str, Any]
+) -> Callable[[Result], None]:
+    """Check where images of the classes go, and return what writes them once the labels are there."""
+    from . import _class_images
+    from ._wanted import Wanted
+
+    names = ("channel", "frame", "level", "axes", "each", "pooled")
+    wanted = Wanted(**{name: options[name] for name in names}, region=options["region"] or {})
+    _class_images.check(images, image, [*others.values(), output], wanted, options["overwrite"])
+
+    def also(result: Result) -> None:
+        with _Progress() as show:
+            _class_images.write(
+                images, recipe, result, image, others, wanted, overwrite=options["overwrite"], on_progress=show
+            )
+        print("\n".join(f"{kind} written to {path}" for kind, path in images.items()))
+
+    return also
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
@@ -323,14 +371,17 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
     }
     settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings if p.name not in _IN_THE_FILE}
     recipe = {"recipe_out": (_option(Path | None, _RUN, "Write the recipe alone to this file, too."), None)}
-    return {**strokes, **settings, **run, **recipe}
+    images: dict[str, tuple[Any, Any]] = {
+        kind: (_option(Path | None, _RUN, f"{text} A .tif, .npy or .zarr; of one image that is run as a whole."), None)
+        for kind, text in _IMAGES.items()
+        if "probabilities" in entry.extras
+    }
+    return {**strokes, **settings, **run, **recipe, **images}
 
 
 def _setting(entry: Method, param: Param) -> Any:
     """Return what cyclopts needs to know of a setting: its plain type, its prose, its limits."""
     kind = Literal[param.choices] if param.choices else param.type
-    if param.words:
-        kind = kind | Literal[param.words]
     text = entry.describe(param.name)
     group = _OPTIONS if param.option else _METHOD
     if param.type is tuple:
@@ -338,7 +389,11 @@ def _setting(entry: Method, param: Param) -> Any:
     if param.optional:
         kind = kind | None
     negative = "" if param.type is bool else None
-    return Annotated[kind, Parameter(group=group, help=text + _limits(param.range), negative=negative)]
+    text += _limits(param.range)
+    if param.words:  # of any type, so that the method says in one sentence what it may be
+        text, kind = f"{text[:-1]}, or {', '.join(param.words)}.", Any
+    converter = _number_or_word(param.type) if param.words else None
+    return Annotated[kind, Parameter(group=group, help=text, negative=negative, converter=converter)]
 
 
 def _many(param: Param, text: str, group: Group) -> Any:
@@ -374,7 +429,15 @@ def _with_signature(
     return function
 
 
-def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, str], options: dict[str, Any]) -> int:
+def _run(
+    name: str,
+    recipe: Recipe,
+    image: str,
+    output: Path,
+    others: dict[str, str],
+    options: dict[str, Any],
+    also: Callable[[Result], None] | None = None,
+) -> int:
     """Run a recipe on a file or a folder, and say what came of it."""
     from . import _batch
     from ._execute import Result
@@ -390,6 +453,8 @@ def _run(name: str, recipe: Recipe, image: str, output: Path, others: dict[str, 
         )
     if isinstance(result, Result):
         print(report(name, result))
+        if also is not None:
+            also(result)
         if result.evaluation is not None:
             scores = result.evaluation
             print(f"IoU {scores.mean_iou:.4f}, Dice {scores.mean_dice:.4f} (labels matched: {scores.match})")
@@ -442,7 +507,7 @@ def report(name: str, result: Result) -> str:
 
 
 def what_was_found(result: Result) -> str:
-    """Return the number of objects, or the share of each class, and the thresholds."""
+    """Return the number of objects, or the share of each class, the thresholds, and what is to be known of them."""
     import numpy as np
 
     last = result.provenance["steps"][-1]
@@ -455,7 +520,8 @@ def what_was_found(result: Result) -> str:
         found = ", ".join(shares) or "nothing"
     facts = last["facts"]
     cuts = [facts["threshold"]] if "threshold" in facts else facts.get("thresholds", [])
-    return found + (f" (cut at {', '.join(f'{cut:g}' for cut in cuts)})" if cuts else "")
+    warned = f"; {facts['warning']}" if "warning" in facts else ""
+    return found + (f" (cut at {', '.join(f'{cut:g}' for cut in cuts)})" if cuts else "") + warned
 
 
 def _report_many(name: str, batch: Batch) -> int:
