@@ -10,17 +10,12 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, from_numpy
 from .._monitor import note
-from .._plan import Pass
-from ._columns import Scaling, Source, Standard, distinct, scaling_passes
+from ._columns import Scaling, Source, Standard, distinct
 from ._grey_levels import Cuts, Histogram, levels
-from ._lloyd import Centres, moved, nearest, started, sweep
+from ._lloyd import Centres, Rows, Sums, moved, nearest, started, sweep
 from .threshold import otsu_thresholds
 
-__all__ = ["Clusters", "ColumnClusters", "cluster_passes", "clusters_of_levels", "label_clusters"]
-
-
-MAX_SWEEPS = 10_000
-"""The largest number of sweeps that can be asked for."""
+__all__ = ["Clusters", "ColumnClusters", "clusters_of_levels", "label_clusters"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +158,17 @@ class Clustering:
         assert self.centres is not None
         return not self.centres.converged and self.centres.n_iterations < self.settings.max_iterations
 
+    def sums(self, rows: Rows) -> Sums:
+        """Return what a sweep adds up over the standardised values of a block."""
+        assert self.centres is not None
+        return sweep(self.centres, rows)
+
+    def after(self, sums: Sums) -> Clustering:
+        """Return it with the centres moved."""
+        assert self.centres is not None
+        assert self.sample is not None
+        return replace(self, centres=moved(self.centres, sums, self.settings.tolerance, self.sample))
+
 
 def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n: int, wanted: int) -> None:
     """Raise unless a sample has as many different voxels as clusters are wanted."""
@@ -174,34 +180,6 @@ def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n
             f"{name} needs at least {wanted} different voxels, but among {where} there are {found}; ask for fewer "
             "classes, or check that the image (and its mask) is the right one"
         )
-
-
-def cluster_passes(source: Source) -> tuple[Pass, ...]:
-    """Return the passes over a `Clustering`."""
-
-    def chunk(state: Clustering, *blocks: Array | None) -> Any:
-        assert state.standard is not None
-        assert state.centres is not None
-        mask, _, columns = source.split(blocks)
-        return sweep(state.centres, state.standard.rows(mask, columns))
-
-    def finish(state: Clustering, sums: Any) -> Clustering:
-        assert state.sample is not None
-        assert state.centres is not None
-        return replace(state, centres=moved(state.centres, sums, state.settings.tolerance, state.sample))
-
-    return (
-        *scaling_passes(source, lambda state: state.scaling, lambda state, scaling: state.scaled(scaling)),
-        Pass(
-            chunk,
-            lambda a, b: a + b,
-            finish,
-            lambda state: state.unsettled,
-            "moving the centres",
-            most=MAX_SWEEPS,
-            derived=source.derived,
-        ),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

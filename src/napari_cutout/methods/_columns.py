@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,9 @@ HELD = 4
 
 LEAST = 2.0**-20
 """The smallest standard deviation that is told from 0 at first, as a share of the range; it is measured again."""
+
+MAX_SWEEPS = 10_000
+"""The largest number of sweeps over all voxels that can be asked for."""
 
 PLACES = 128
 """Numbers that are added up beside each other."""
@@ -507,61 +511,94 @@ def _refined(scaling: Scaling, sums: NDArray[np.object_]) -> Scaling:
     )
 
 
-def scaling_passes(
-    source: Source, get: Callable[[Any], Scaling | None], put: Callable[[Any, Scaling], Any]
-) -> tuple[Pass, ...]:
-    """Return the passes that find out how columns are standardised.
+class Fit(Protocol):
+    """What is fitted to columns, sweep by sweep: a frozen state that knows how it goes on."""
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """What is known of the columns."""
+
+    @property
+    def standard(self) -> Standard | None:
+        """The columns as they are fitted to, once all is known of them."""
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether another sweep over all voxels is needed."""
+
+    def scaled(self, scaling: Scaling) -> Fit:
+        """Return it with what is known of the columns, and with a start once all is known of them."""
+
+    def sums(self, rows: Rows) -> Any:
+        """Return what a sweep adds up over the standardised values of a block; sums of blocks add."""
+
+    def after(self, sums: Any) -> Fit:
+        """Return it as a sweep leaves it that has added up so much over all voxels."""
+
+
+def column_passes(source: Source, name: str) -> tuple[Pass, ...]:
+    """Return the passes over a `Fit`: what is to be known of the columns, and sweeps until it is settled.
 
     Parameters
     ----------
     source : Source
         The columns.
-    get : callable
-        ``get(state) -> Scaling or None``.
-    put : callable
-        ``put(state, scaling) -> state``.
+    name : str
+        What the user reads while the fit is swept.
 
     Returns
     -------
     tuple of Pass
-        Over states that hold a scaling.
+        Over a state that is a `Fit` to these columns.
     """
 
-    def known(state: Any) -> Scaling:
-        scaling = get(state)
-        assert scaling is not None
-        return scaling
+    def scaling(state: Fit) -> Scaling:
+        assert state.scaling is not None
+        return state.scaling
 
-    def refine(state: Any, *blocks: Array | None) -> NDArray[np.object_]:
+    def refine(state: Fit, *blocks: Array | None) -> NDArray[np.object_]:
         mask, _, columns = source.split(blocks)
-        scaling = known(state)
-        return _moments(rows_of(columns, scaling.mean, inverse(scaling.deviation), counted(mask, columns)))
+        first = scaling(state)
+        return _moments(rows_of(columns, first.mean, inverse(first.deviation), counted(mask, columns)))
 
-    derived = source.derived
+    def sweep(state: Fit, *blocks: Array | None) -> Any:
+        assert state.standard is not None
+        mask, _, columns = source.split(blocks)
+        return state.sums(state.standard.rows(mask, columns))
+
     return (
         Pass(
             lambda _, *blocks: _ranges(source, *blocks),
             _joined_ranges,
-            lambda state, found: put(state, _ranged(source, found)),
-            lambda state: get(state) is None,
+            lambda state, found: state.scaled(_ranged(source, found)),
+            lambda state: state.scaling is None,
             "finding the range of every column",
-            derived=derived,
+            derived=source.derived,
         ),
         Pass(
-            lambda state, *blocks: _measure(source, known(state), *blocks),
-            lambda a, b: a + b,
-            lambda state, found: put(state, _measured(known(state), found)),
-            lambda state: not known(state).mean.size,
+            lambda state, *blocks: _measure(source, scaling(state), *blocks),
+            operator.add,
+            lambda state, found: state.scaled(_measured(scaling(state), found)),
+            lambda state: not scaling(state).mean.size,
             "measuring every column",
-            derived=derived,
+            derived=source.derived,
         ),
         Pass(
             refine,
-            lambda a, b: a + b,
-            lambda state, sums: put(state, _refined(known(state), sums)),
-            lambda state: not known(state).measured,
+            operator.add,
+            lambda state, sums: state.scaled(_refined(scaling(state), sums)),
+            lambda state: not scaling(state).measured,
             "measuring every column again",
-            derived=derived,
+            derived=source.derived,
+        ),
+        Pass(
+            sweep,
+            operator.add,
+            lambda state, sums: state.after(sums),
+            lambda state: state.unsettled,
+            name,
+            most=MAX_SWEEPS,
+            derived=source.derived,
         ),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +12,17 @@ from numpy.typing import NDArray
 from .._arithmetic import of_quanta
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_host
 from .._monitor import note, stage
-from .._plan import Pass
 from ..processing.segment import known_voxels
-from ._clusters import MAX_SWEEPS, check_distinct, clusters_of_levels, note_constant, where_known
-from ._columns import SAMPLE, Scaling, Source, Standard, scaling_passes
+from ._clusters import check_distinct, clusters_of_levels, note_constant, where_known
+from ._columns import SAMPLE, Scaling, Source, Standard
 from ._grey_levels import Histogram, comparable, host_block, levels
-from ._lloyd import nearest, started
+from ._lloyd import Rows, nearest, started
 from ._mean_field import mean_field
 from ._mixture import (
     FLOOR,
     Components,
     Covariance,
+    Sums,
     expected,
     from_clusters,
     largest_of,
@@ -33,7 +32,7 @@ from ._mixture import (
     settled,
 )
 
-__all__ = ["BinMixture", "ColumnMixture", "Fitting", "Mixture", "fit_levels", "mixture_passes"]
+__all__ = ["BinMixture", "ColumnMixture", "Fitting", "Mixture", "fit_levels"]
 
 N_COARSE = 1024
 """Bins that a mixture of one channel is fitted to first."""
@@ -353,34 +352,17 @@ class Fitting:
         assert self.components is not None
         return not self.components.converged and self.components.n_iterations < self.settings.max_iterations
 
+    def sums(self, rows: Rows) -> Sums:
+        """Return what an expectation adds up over the standardised values of a block."""
+        assert self.components is not None
+        return expected(self.components, rows)
 
-def mixture_passes(source: Source) -> tuple[Pass, ...]:
-    """Return the passes over a `Fitting`."""
-
-    def chunk(state: Fitting, *blocks: Array | None) -> Any:
-        assert state.standard is not None
-        assert state.components is not None
-        mask, _, columns = source.split(blocks)
-        return expected(state.components, state.standard.rows(mask, columns))
-
-    def finish(state: Fitting, sums: Any) -> Fitting:
-        assert state.scaling is not None
-        assert state.components is not None
-        found = maximised(state.components, sums, state.scaling.n, state.settings.tolerance)
-        return replace(state, components=found)
-
-    return (
-        *scaling_passes(source, lambda state: state.scaling, lambda state, scaling: state.scaled(scaling)),
-        Pass(
-            chunk,
-            lambda a, b: a + b,
-            finish,
-            lambda state: state.unsettled,
-            "fitting components",
-            most=MAX_SWEEPS,
-            derived=source.derived,
-        ),
-    )
+    def after(self, sums: Sums) -> Fitting:
+        """Return it with the components that are most likely now."""
+        assert self.components is not None
+        assert self.scaling is not None
+        found = maximised(self.components, sums, self.scaling.n, self.settings.tolerance)
+        return replace(self, components=found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

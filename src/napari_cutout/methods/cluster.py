@@ -18,17 +18,15 @@ from ..processing.features import FeatureNames, Scales, channels_of, feature_nam
 from ..processing.filters import edges as edges_of
 from ..processing.segment import Options, highest_class, lowest_class, prepare, segment_channels
 from ._clusters import (
-    MAX_SWEEPS,
     Clustering,
     Clusters,
     ClusterSettings,
     ColumnClusters,
-    cluster_passes,
     clusters_of_levels,
     label_clusters,
     note_clusters,
 )
-from ._columns import HELD, keeps, source_of
+from ._columns import HELD, MAX_SWEEPS, column_passes, keeps, source_of
 from ._grey_levels import Cuts, classify, counting, noted
 from ._mean_field import N_ITERATIONS
 from ._mixture import Covariance
@@ -42,7 +40,6 @@ from ._mixtures import (
     fit_levels,
     label_most_likely,
     label_smoothly,
-    mixture_passes,
     shares_of,
 )
 
@@ -555,7 +552,7 @@ def _clusters(
     source, others = source_of(channels, features, scales, spacing)
     return _Run(
         Clustering(source, settings),
-        cluster_passes(source),
+        column_passes(source, "moving the centres"),
         ColumnClusters.of,
         others,
         source.width,
@@ -583,7 +580,7 @@ def _mixture(
     source, others = source_of(channels, features, scales, spacing)
     return _Run(
         Fitting(source, settings),
-        mixture_passes(source),
+        column_passes(source, "fitting components"),
         ColumnMixture.of,
         others,
         source.width,
