@@ -22,6 +22,9 @@ PICTURES = DOCS / "pictures" / "methods"
 GUIDES = {"k-means": "clustering", "Gaussian mixture": "clustering"}
 """Guides that are called otherwise than their widget."""
 
+BY_NAME = {"channel_axis": " On the command line the file says it, or `--axes`; `--channel` chooses one channel."}
+"""What the command line has instead of a setting."""
+
 MARKS = ("<!-- methods: made by docs/make_pages.py -->", "<!-- end of methods -->")
 
 
@@ -64,7 +67,8 @@ def settings_table(params: list[Param], entry: Method) -> Iterator[str]:
     yield "| setting | allowed | default | |"
     yield "|---|---|---|---|"
     for param in params:
-        yield f"| `{param.name}` | {allowed(param)} | {default(param)} | {entry.describe(param.name)} |"
+        text = entry.describe(param.name) + BY_NAME.get(param.name, "")
+        yield f"| `{param.name}` | {allowed(param)} | {default(param)} | {text} |"
 
 
 def references(text: str) -> Iterator[str]:
@@ -100,6 +104,8 @@ def further(entry: Method) -> Iterator[str]:
     name = GUIDES.get(entry.row, entry.row.lower().replace(" ", "-"))
     kinds = ((f"{name}.md", f"Guide: {entry.row}"), (f"{name}-definition.md", "The definition, in pictures"))
     links = [f"[{title}](../{file})" for file, title in kinds if (DOCS / file).exists()]
+    if "features" in entry.extras:
+        links.append(f"[What each feature says](../{name}.md#what-tells-classes-apart)")
     if links:
         yield from (" · ".join(links), "")
 

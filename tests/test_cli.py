@@ -340,9 +340,17 @@ def test_images_of_the_classes_are_not_written_of_folders(folder: Path, capsys: 
     assert not Path("out").exists()
 
 
-def test_a_fit_that_did_not_converge_says_so(stains: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_to_be_known_of_a_fit_is_said(stains: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gaussian-mixture", "stains.tif", "a.tif", "--max-iterations", "1"]) == 0
-    assert "; the mixture did not converge in 1 iterations; raise max_iterations" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "; the mixture did not converge in 1 iterations; raise max_iterations; on the " in said
+    assert "means" not in said
+    io.write("flat.tif", Volume(np.stack([stains[0], np.ones_like(stains[0])]), "cyx"), kind="image")
+    main(["kmeans", "flat.tif", "b.tif"])
+    assert "%; left out: channel 1 intensity (constant); on the " in capsys.readouterr().out
+    main(["gaussian-mixture", "stains.tif", "c.tif", "--channel", "0", "--n-components", "2"])
+    means = nc.fit_gaussian_mixture(stains[0], n_components=2).means.ravel()
+    assert f"% (means {means[0]:g}, {means[1]:g}); on the " in capsys.readouterr().out
 
 
 # Folders -----------------------------------------------------------------------------------------------

@@ -518,10 +518,17 @@ def what_was_found(result: Result) -> str:
         labels, counts = np.unique(result.labels, return_counts=True)
         shares = [f"class {k} {c / result.labels.size:.1%}" for k, c in zip(labels, counts, strict=True) if k]
         found = ", ".join(shares) or "nothing"
-    facts = last["facts"]
+    return found + _what_was_noted(last["facts"])
+
+
+def _what_was_noted(facts: dict[str, Any]) -> str:
+    """Return the thresholds or the means of classes, and what is to be known of them."""
     cuts = [facts["threshold"]] if "threshold" in facts else facts.get("thresholds", [])
-    warned = f"; {facts['warning']}" if "warning" in facts else ""
-    return found + (f" (cut at {', '.join(f'{cut:g}' for cut in cuts)})" if cuts else "") + warned
+    means = facts.get("means", []) if "variances" in facts else []  # of several columns they are no grey levels
+    at = [f" ({words} {', '.join(f'{x:g}' for x in of)})" for words, of in (("cut at", cuts), ("means", means)) if of]
+    left_out = [f"; left out: {', '.join(facts['left_out'])}"] if "left_out" in facts else []
+    warned = [f"; {facts['warning']}"] if "warning" in facts else []
+    return "".join([*at, *left_out, *warned])
 
 
 def _report_many(name: str, batch: Batch) -> int:
