@@ -23,6 +23,7 @@ from napari_cutout._arithmetic import (
     quanta,
     rounded,
     rounded_one,
+    split,
 )
 from napari_cutout._compiled import compiled
 
@@ -101,6 +102,8 @@ def test_every_library_has_the_same_bits(to_library: Any) -> None:
     for function, given_values in ((exp_of_negative, values), (log_of_sum, sums), (rounded, values)):
         found = function(to_library(given_values))
         assert_same_bits(_array.to_numpy(found), function(given_values))
+    for found, expected in zip(split(to_library(values * 1e9)), split(values * 1e9), strict=True):
+        assert_same_bits(_array.to_numpy(found), expected)
 
 
 @pytest.mark.gpu
@@ -108,6 +111,8 @@ def test_a_gpu_has_the_same_bits(to_gpu: Any) -> None:
     values, sums = negative_numbers(), np.linspace(1, 64, 5000)
     for function, given_values in ((exp_of_negative, values), (log_of_sum, sums), (rounded, values)):
         assert_same_bits(_array.to_numpy(function(to_gpu(given_values))), function(given_values))
+    for found, expected in zip(split(to_gpu(values * 1e9)), split(values * 1e9), strict=True):
+        assert_same_bits(_array.to_numpy(found), expected)
 
 
 @given(st.lists(st.floats(-750, 0) | st.just(-np.inf) | st.floats(max_value=0, allow_nan=False), min_size=1))
@@ -180,3 +185,28 @@ def test_quanta_of_arrays_of_any_shape() -> None:
     assert quanta(values).shape == (2, 3, 4)
     np.testing.assert_array_equal(of_quanta(quanta(values)), values)
     assert int(quanta(np.float64(-0.5))) == -(2**23)
+
+
+large_or_small = st.floats(-1e15, 1e15) | moderate | st.floats(-1.0, 1.0)
+
+
+@given(st.lists(large_or_small, min_size=1, max_size=200), st.randoms(use_true_random=False))
+@example([1e15, 128.0, -1e15, QUANTUM, 127.99999999, 0.3, -1e9 - 0.7], None)
+def test_parts_of_large_values_sum_up_in_any_order(numbers: list[float], random: Any) -> None:
+    values = np.asarray(numbers)
+    large, rest = split(values)
+    np.testing.assert_array_equal(large % 256, 0)
+    assert (np.abs(rest) <= 128).all()
+    assert (np.abs((values - large) - rest) <= QUANTUM / 2).all()  # the difference is exact
+    order = list(range(len(numbers)))
+    if random is not None:
+        random.shuffle(order)
+    for part in (large, rest):
+        exact = sum(int(v * 2**QUANTUM_BITS) for v in part.tolist())
+        for total in (part.sum(), part[::-1].sum(), part[order].sum(), np.cumsum(part[order])[-1]):
+            assert int(total * 2.0**QUANTUM_BITS) == exact
+
+
+def test_values_that_fit_sum_up_to_what_they_are_in_one_part_or_two() -> None:
+    values = np.random.default_rng(0).normal(size=1000) * 500
+    assert int(sum(quanta(part.sum()) for part in split(values))) == int(quanta(rounded(values).sum()))

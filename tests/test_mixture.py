@@ -123,6 +123,25 @@ def test_sums_of_parts_are_those_of_the_whole_in_any_order(n: int, kind: Covaria
 
 
 @every_kind
+def test_sums_of_parts_are_those_of_the_whole_far_outside_of_narrow_components(kind: Covariance) -> None:
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(2, 40_000)) * 1e-3).astype(np.float32)
+    rows[:, ::100] = rng.normal(size=(2, 400)) * 10.0 ** rng.uniform(0, 3, 400)  # 1e3 to 1e6 deviations away
+    covariances = np.stack([np.eye(2) * 1e-6] * 2)
+    found = Components(np.array([0.3, 0.7]), np.array([[0.0, 0.0], [1e-3, 1e-3]]), covariances, kind)
+    whole = expected(found, rows)
+    assert int(whole.log_likelihood) < -(2**53)  # more than float64 counts
+    for rest in (rows, rows[:, rng.permutation(rows.shape[1])]):
+        parts = [expected(found, np.ascontiguousarray(rest[:, at : at + 999])) for at in range(0, rest.shape[1], 999)]
+        total = sum(parts[1:], start=parts[0])
+        for name in ("counts", "firsts", "seconds", "log_likelihood"):
+            np.testing.assert_array_equal(getattr(total, name), getattr(whole, name), err_msg=name)
+    logs = log_weighted_densities(rows.T.astype(np.float64), found.weights, found.means, found.covariances)
+    exact = math.fsum(np.logaddexp.reduce(logs, axis=1))
+    assert int(whole.log_likelihood) / 2**24 == pytest.approx(exact, rel=1e-9)
+
+
+@every_kind
 def test_arrays_of_any_library_have_the_sums_of_the_compiled_loop(kind: Covariance, to_library: Any) -> None:
     rows, start = rows_and_start(kind, 3, 3, seed=6)
     rows = rows[:, :301]
