@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -381,6 +383,20 @@ def test_classes_of_features_are_not_drawn_and_it_says_why(viewer, dock, press, 
     assert "features" not in plot.line.text()
 
 
+def test_channels_together_leave_no_empty_plot(viewer, dock, qtbot, tissues):
+    viewer.add_image(np.stack([tissues, tissues[::-1]]), name="two")
+    widget = dock("k-means")
+    plot = widget.extras["histogram"].view.plot
+    with qtbot.waitSignal(widget.preview.count_failed, timeout=60_000):
+        widget.target_rows.choose(letters="cyx")
+    assert "a histogram is of one" in plot.line.text()
+    assert plot.log_box.isHidden()
+    with qtbot.waitSignal(widget.preview.counted, timeout=60_000):
+        widget.target_rows.choose(letters="cyx", channel=0)
+    assert f"{tissues.size:,} voxels" in plot.line.text()
+    assert not plot.log_box.isHidden()
+
+
 # Probabilities
 
 
@@ -554,6 +570,42 @@ def test_a_run_that_did_not_converge_says_so(viewer, dock, press, tissues):
     widget.set(features=("intensity", "gradient"), max_iterations=1, tolerance=0.0)
     press(widget)
     assert "did not converge in 1 iterations; raise max_iterations" in widget.bar.status.text()
+
+
+def test_several_warnings_are_wrapped(viewer, dock, press, tissues, monkeypatch):
+    from napari_cutout.methods import _mixtures
+
+    viewer.add_image(tissues, name="tissues")
+    widget = dock("Gaussian mixture")
+    width = widget.minimumSizeHint().width()
+    said = [f"no grey level is most likely in class {k}; ask for fewer classes" for k in range(1, 7)]
+    noted = _mixtures.note_mixture
+    monkeypatch.setattr(_mixtures, "note_mixture", lambda found, warnings=(): noted(found, said))
+    press(widget)
+    status = widget.bar.status
+    assert "; ".join(said) in status.text()
+    assert status.heightForWidth(300) > 5 * status.fontMetrics().height()
+    assert widget.minimumSizeHint().width() == width
+
+
+def test_an_automatic_number_of_classes_is_said_and_kept(viewer, dock, press, qtbot, tissues):
+    viewer.add_image(tissues, name="tissues")
+    widget = dock("Gaussian mixture")
+    widget.set(n_components="auto", max_components=4)
+    press(widget)
+    assert " · 3 classes · chosen from 1 to 4 · " in widget.bar.status.text()
+    made = viewer.layers["tissues gaussian mixture"].metadata["napari_cutout"]
+    facts = json.loads(json.dumps(made["provenance"]["facts"]))
+    assert facts == made["provenance"]["facts"]
+    assert set(facts["criteria"]) == {"1", "2", "3", "4"}
+    for form in ("python", "command"):
+        with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000) as copied:
+            widget.result_bar.copy(form)
+        assert "auto" in copied.args[0]
+    widget.preview_box.setChecked(True)
+    widget.set(objects="dark")
+    qtbot.waitUntil(lambda: "preview" in widget.bar.status.text(), timeout=60_000)
+    assert "chosen from 1 to 4" in widget.bar.status.text()
 
 
 def test_a_column_that_is_left_out_is_named(viewer, dock, press, tissues):

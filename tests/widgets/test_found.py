@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cutout.recipe import Step
-from napari_cutout.widgets._found import counted, levels_found, n_labels, summary
+from napari_cutout.widgets._found import counted, levels_found, n_labels, summary, tried
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,19 @@ def test_a_preview_counts_what_the_method_counts(facts, seen, where, whole, text
 
 def test_the_depth_that_was_chosen_is_named():
     assert levels_found({"depth": 12.34567, "n_minima": 4}) == "depth 12.35"
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({}, ""),
+        ({"criteria": {3: 1.0}}, ""),
+        ({"criteria": {1: 9.0, 2: 3.5, 3: 4.0}}, "chosen from 1 to 3"),
+        ({"criteria": {str(n): 1.0 for n in range(1, 13)}}, "chosen from 1 to 12"),
+    ],
+)
+def test_a_number_of_classes_that_was_chosen_is_said(facts, text):
+    assert tried(facts) == text
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,23 @@ def test_an_empty_plot_says_why_and_loads_nothing(plot):
 
 
 @qt
+def test_where_there_will_be_no_histogram_a_line_is_left(plot, qtbot):
+    plot.set_histogram(nc.histogram(IMAGE))
+    plot.say("100 levels")
+    high = plot.sizeHint().height()
+    plot.set_histogram(None, "channels are taken together", room=False)
+    plot.say("channels are taken together")
+    assert plot.line.isVisible()
+    assert not any(part.isVisible() for part in (plot.empty, plot.canvas, plot.log_box))
+    qtbot.waitUntil(lambda: plot.layout().sizeHint().height() < 60)
+    assert plot.sizeHint().height() < 60 < high
+    plot.set_histogram(nc.histogram(IMAGE))
+    assert plot.canvas.isVisible()
+    assert plot.log_box.isVisible()
+    assert plot.sizeHint().height() == high
+
+
+@qt
 def test_the_whole_histogram_is_in_view_at_first(with_lines):
     view = with_lines.canvas.getViewBox()
     assert view.viewRange()[0] == [-0.5, 99.5]

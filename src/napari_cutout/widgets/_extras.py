@@ -147,7 +147,7 @@ class HistogramRow(QWidget):  # type: ignore[misc]
 
     def _show_no_histogram(self, sentence: str) -> None:
         if self._asked is not None:
-            self.view.show_histogram(None, {}, why=sentence)
+            self.view.show_histogram(None, {}, why=sentence, room=False)
 
     # The grey levels under the strokes
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..recipe import Step
 
-__all__ = ["counted", "levels_found", "n_labels", "summary", "warnings_of"]
+__all__ = ["counted", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
 
 _NOUNS = {"n_minima": ("minimum", "minima"), "n_objects": ("object", "objects"), "n_markers": ("marker", "markers")}
 """What methods count; the first that is there says most."""
@@ -38,6 +38,7 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
         for part in (
             _levels(provenance),
             _came_out(labels, step, provenance),
+            tried(provenance["facts"]),
             *_warnings(provenance),
             _ran_on(provenance),
         )
@@ -53,6 +54,15 @@ def levels_found(facts: Mapping[str, Any]) -> str:
         return f"classes at {_listed(facts['means'])}"
     levels = facts.get("thresholds") or [facts[name] for name in ("threshold", "low", "high") if name in facts]
     return f"threshold{'s' if len(levels) > 1 else ''} {_listed(levels)}" if levels else ""
+
+
+def tried(facts: Mapping[str, Any]) -> str:
+    """Say among how many classes a fit has chosen, such as ``"chosen from 1 to 6"``; empty if their number was given.
+
+    The criterion of each number is kept by its number, which JSON makes a word.
+    """
+    numbers = sorted(map(int, facts.get("criteria", ())))
+    return f"chosen from {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else ""
 
 
 def warnings_of(facts: Mapping[str, Any]) -> list[str]:

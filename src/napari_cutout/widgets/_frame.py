@@ -23,7 +23,7 @@ from ._editors import Editor, applies, caption, value_text
 from ._extent import extent_of
 from ._extras import Extra, make_extra
 from ._fold import Fold
-from ._found import levels_found, warnings_of
+from ._found import levels_found, tried, warnings_of
 from ._image_list import ImageList
 from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
@@ -581,7 +581,8 @@ class MethodFrame(Dock):
             return
         self._told = None
         approximate = answer.approximate and f"approximate: {answer.approximate}"
-        words = ("preview", levels_found(answer.facts), answer.count, *warnings_of(answer.facts), approximate)
+        found = (levels_found(answer.facts), answer.count, tried(answer.facts), *warnings_of(answer.facts))
+        words = ("preview", *found, approximate)
         self.bar.say(" · ".join(word for word in words if word))
 
     def _show_no_answer(self, sentence: str) -> None:

@@ -72,7 +72,13 @@ class HistogramExtra(QWidget):  # type: ignore[misc]
         self.plot.moved.connect(self._line_moved)
 
     def show_histogram(
-        self, histogram: Histogram | None, settings: Mapping[str, Any], *, why: str = "", about: str = ""
+        self,
+        histogram: Histogram | None,
+        settings: Mapping[str, Any],
+        *,
+        why: str = "",
+        about: str = "",
+        room: bool = True,
     ) -> None:
         """Show the histogram of the image, or say why there is none.
 
@@ -86,10 +92,13 @@ class HistogramExtra(QWidget):  # type: ignore[misc]
             What an empty plot says.
         about : str
             What else to say of the histogram, such as ``"approximate, from level 2"``.
+        room : bool
+            Whether an empty plot keeps its room, since it will soon be filled.
         """
         self._shown = histogram, about
-        self.plot.set_histogram(histogram, why)
-        self.plot.say("" if histogram is None else description(histogram, settings, about))
+        self.plot.set_histogram(histogram, why, room=room)
+        empty = "" if room else why
+        self.plot.say(empty if histogram is None else description(histogram, settings, about))
 
     def show_strokes(
         self, strokes: Mapping[int, Histogram], colour_of: Callable[[int], str], name_of: Callable[[int], str]

@@ -114,8 +114,8 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         layout.addLayout(row)
 
     def sizeHint(self) -> QSize:
-        """Return the size that shows a histogram well in a narrow widget."""
-        return QSize(300, MIN_HEIGHT + 60)
+        """Return the size that shows a histogram well in a narrow widget, or that of a sentence in its place."""
+        return QSize(300, 0 if self._pages.isHidden() else MIN_HEIGHT + 60)
 
     # What the caller sets
 
@@ -138,7 +138,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         """True while the mouse holds a line."""
         return self.canvas is not None and self.canvas.dragging
 
-    def set_histogram(self, histogram: Histogram | None, why: str = "") -> None:
+    def set_histogram(self, histogram: Histogram | None, why: str = "", *, room: bool = True) -> None:
         """Show a histogram.
 
         Parameters
@@ -147,8 +147,14 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
             What to show, as `napari_cutout.histogram` gives it, all of its bins included; None for an empty plot.
         why : str
             What an empty plot says.
+        room : bool
+            Whether an empty plot keeps its room; else nothing is left of it but the line under it, which says why.
         """
         self.empty.setText(why)
+        shown = room or histogram is not None
+        for part in (self._pages, self.log_box):
+            part.setVisible(shown)
+        self.updateGeometry()
         if histogram is not None:
             self._make_canvas().set_bars(drawn(histogram))
         self._pages.setCurrentIndex(0 if histogram is None else 1)
