@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import io
-from ._array import to_numpy
+from ._array import Array, to_numpy
 from ._batch import _input, is_many
-from ._execute import Result, _placed
+from ._execute import OnProgress, Result, of_parts
 from ._method import STEPS_AFTER
 from ._monitor import watch
 from ._reading import read
@@ -78,7 +78,7 @@ def write(
     wanted: Wanted,
     *,
     overwrite: bool = False,
-    on_progress: Callable[[str, float], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Compute and write images of a run of `gaussian_mixture`, where its labels lie.
 
@@ -109,26 +109,25 @@ def write(
     Notes
     -----
     Every kind fits the mixture once more, on the device of the run, to the same bits. Memory: the image, and 4 bytes
-    per voxel for each class.
+    per voxel for each class and for the uncertainty.
     """
-    if not targets:
-        return
     image = fitted(read(source, recipe, wanted), recipe, wanted)
-    chosen, used = image.selection, result.provenance["device"]["used"]
-    (part,) = chosen.parts(tuple(image.volume.data.shape))
-    beside = {name: _input(replace(recipe, selection=chosen), name, other, image) for name, other in others.items()}
-    held = {
-        name: _placed(chosen.cut(array, part), used)
-        for name, array in ((recipe.source, image.volume.data), *beside.items())
-    }
-    arrays = {name: held[read_as] for name, read_as in recipe.steps[-1].inputs.items()}
+    chosen = replace(recipe, selection=image.selection)
+    inputs = {name: _input(chosen, name, other, image) for name, other in others.items()}
+    inputs[recipe.source] = image.volume.data
     ran = result.provenance["steps"][-1]["settings"]
     settings = {name: value for name, value in ran.items() if name not in STEPS_AFTER}
+
+    def images(held: dict[str, Array], on_progress: OnProgress | None) -> dict[Kind, Any]:
+        arrays = {name: held[read_as] for name, read_as in recipe.steps[-1].inputs.items()}
+        with watch(on_progress):
+            return {kind: to_numpy(_MAKERS[kind](**arrays, **settings)) for kind in targets}
+
+    shape, used = tuple(image.volume.data.shape), result.provenance["device"]["used"]
+    ((_, made),) = of_parts(images, inputs, image.selection, shape, used, on_progress)  # `check` let one part through
     provenance = {name: value for name, value in result.provenance.items() if name != "sha256"}  # that of the labels
     for kind, path in targets.items():
-        with watch(on_progress):
-            made = to_numpy(_MAKERS[kind](**arrays, **settings))
-        placed = image.as_labels(made[0] if kind == "probabilities" else made)
-        axes = f"c{placed.axes}" if kind == "probabilities" else placed.axes
-        volume = replace(placed, data=made, axes=axes, metadata={"shows": kind, "provenance": provenance})
+        labels = image.as_labels(result.labels)
+        axes = f"c{labels.axes}" if kind == "probabilities" else labels.axes
+        volume = replace(labels, data=made[kind], axes=axes, metadata={"shows": kind, "provenance": provenance})
         io.write(path, volume, kind="image", overwrite=overwrite)
