@@ -141,19 +141,20 @@ def kmeans(
     -----
     Exact: the same labels on every device and in every tiling. One channel by itself is its histogram, and is solved
     to the global optimum by dynamic programming, as in `multi_otsu`: no seed, no iteration. Otherwise the starts are
-    k-means++ and Lloyd's iteration on a sample that is chosen by the place of voxels alone, and Lloyd's iteration over
-    all voxels follows; a cluster that loses all its voxels begins again at the voxel of the sample that is farthest
+    k-means++, Lloyd's iteration and swaps of centres on a sample of about 65,536 voxels that is chosen by their place
+    alone, and Lloyd's iteration over all voxels follows; a cluster that loses all its voxels begins again at the voxel of the sample that is farthest
     from every centre. Sums are taken of values rounded to 2^-24 standard deviations, so that their order cannot show.
     A run that stops before it has converged says so in its provenance. Memory: one channel under 1 byte per voxel
-    beyond input and output; else filtered features are kept, 4 bytes per voxel each, if they are at most 16 or
-    take no more than 512 MiB; more of them are made again block by block in every sweep.
+    beyond input and output; else filtered features are kept, 4 bytes per voxel each, if they are at most 16 of
+    all channels or take no more than 512 MiB; more of them are made again block by block in every sweep.
 
     References
     ----------
     .. [1] S. P. Lloyd, IEEE Trans. Inf. Theory 28 (1982) 129-137. DOI:10.1109/TIT.1982.1056489
     .. [2] D. Arthur and S. Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027-1035.
        DOI:10.5555/1283383.1283494
-    .. [3] H. Wang and M. Song, The R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
+    .. [3] S. Lattanzi and C. Sohler, Proc. 36th Int. Conf. Mach. Learn. (2019) 3662-3671.
+    .. [4] H. Wang and M. Song, The R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
 
     Examples
     --------
