@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import kernels
@@ -60,6 +61,14 @@ def test_a_quick_run_measures_every_case(tmp_path: Path) -> None:
     assert all(f"| {name} |" in page for name in names)
     if sys.platform.startswith("linux"):
         assert report["results"][0]["ours_bytes_per_voxel"] >= 0
+
+
+def test_features_are_those_of_the_peer_where_no_edge_is_near(harness: ModuleType) -> None:
+    clustering = __import__("clustering")
+    image = ndimage.gaussian_filter(np.random.default_rng(0).random((44, 44, 44)), 1.5).astype(np.float32)
+    ours, theirs = clustering.our_features(image), clustering.peers_features(image)
+    inner = (slice(None), *[slice(14, -14)] * 3)  # four times the largest scale, and two differences
+    assert clustering.correlation(ours[inner], theirs[inner]) > 0.99
 
 
 def test_unknown_cases_are_answered_with_those_there_are() -> None:

@@ -15,7 +15,8 @@ from sklearn.cluster import KMeans
 
 import napari_cutout as nc
 from napari_cutout import _plan
-from napari_cutout.methods._columns import SAMPLE
+from napari_cutout.methods._clusters import Clustering, ClusterSettings
+from napari_cutout.methods._columns import SAMPLE, column_passes, source_of
 from napari_cutout.methods._lloyd import Centres, moved, nearest, started, sweep
 
 from .cases import blobs, same_partition, two_humps
@@ -125,7 +126,7 @@ def test_voxels_are_with_their_nearest_centre_and_centres_amid_their_voxels(
 def test_several_channels_are_not_worse_than_scikit_learn(n_clusters: int, seed: int) -> None:
     image, _ = blobs((15, 20), n_clusters, 2, seed=seed, apart=2.5)
     peer = KMeans(n_clusters, n_init=10, random_state=seed).fit(standardised(image))
-    found = nc.fit_kmeans(image, channel_axis=0, n_clusters=n_clusters, n_init=50, tolerance=0.0)
+    found = nc.fit_kmeans(image, channel_axis=0, n_clusters=n_clusters)
     assert found.inertia <= peer.inertia_ * (1 + 1e-6)
 
 
@@ -363,6 +364,44 @@ def test_a_seed_gives_the_same_and_another_may_not() -> None:
     assert len({labels.tobytes() for labels in found.values()}) > 1
 
 
+# What is told on the way ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [nc.kmeans, nc.gaussian_mixture], ids=["kmeans", "gaussian_mixture"])
+def test_the_search_for_a_start_tells_how_far_it_is_and_can_be_cancelled(method: Any) -> None:
+    image, _ = blobs((20, 25), 3, 2, seed=1, apart=2.0)
+    told: list[tuple[str, float]] = []
+    with nc.watch(on_progress=lambda stage, done: told.append((stage, done))):
+        method(image, channel_axis=0)
+    fractions = [done for stage, done in told if stage == "finding a start"]
+    assert fractions == sorted(fractions)
+    assert len(set(fractions)) > 50
+    assert 0.9 < fractions[-1] <= 1
+    half = [0.0]
+    with (
+        nc.watch(lambda stage, done: half.append(done * (stage == "finding a start")), lambda: half[-1] > 0.5),
+        pytest.raises(nc.Cancelled, match="cancelled while finding a start; nothing was changed"),
+    ):
+        method(image, channel_axis=0)
+
+
+# How columns are standardised -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tall", [False, True])
+def test_means_and_deviations_are_those_of_numpy_also_beside_extreme_voxels(tall: bool) -> None:
+    rng = np.random.default_rng(0)
+    image = 0.3331 + 0.003 * (rng.random((2, 1200, 1200)) < 0.4)
+    image[:, 3, 4], image[:, 5, 6] = 0.0, 1e4 if tall else 1.0
+    source, others = source_of([image[0], image[1]], ("intensity",), (1.0,), None)
+    settings = ClusterSettings(2, n_init=1, max_iterations=1, seed=0, tolerance=1.0, standardise=True)
+    passes = column_passes(source, "moving")
+    fit = _plan.reduce_passes(Clustering(source, settings), passes, image[0], None, *others)
+    assert fit.scaling.n == 1_440_000
+    np.testing.assert_allclose(fit.scaling.mean, image.mean(axis=(1, 2)), rtol=1e-6 if tall else 1e-9)
+    np.testing.assert_allclose(fit.scaling.deviation, image.std(axis=(1, 2)), rtol=1e-6)
+
+
 # What is hard, and what cannot be done ----------------------------------------------------------------
 
 
@@ -370,7 +409,7 @@ def test_more_clusters_than_different_voxels_are_refused() -> None:
     image = np.zeros((2, 6, 7), np.uint8)
     image[0, 2:, :], image[1, :, 3:] = 5, 9
     assert len(np.unique(nc.kmeans(image, channel_axis=0, n_clusters=4))) == 4
-    with pytest.raises(ValueError, match="kmeans needs at least 5 different voxels, but the image hold"):
+    with pytest.raises(ValueError, match="kmeans needs at least 5 different voxels, but among all 42 there are 4;"):
         nc.kmeans(image, channel_axis=0, n_clusters=5)
     with pytest.raises(ValueError, match="needs at least 5 grey levels in the image, but there are 2"):
         nc.kmeans(image[0], n_clusters=5)

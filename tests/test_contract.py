@@ -477,9 +477,13 @@ def test_the_axis_of_channels_may_be_any_and_one_channel_is_one(entry: Method) -
 
 
 @every_joint_method
+@pytest.mark.parametrize("tidied", [{}, {"fill_holes": True}], ids=["plain", "filled"])
 @pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
-def test_a_voxel_that_one_channel_does_not_know_is_background(entry: Method, spoilt: float) -> None:
+def test_a_voxel_that_one_channel_does_not_know_is_background(
+    entry: Method, spoilt: float, tidied: dict[str, bool]
+) -> None:
     image, _, more = channels_and_settings((14, 15), 0, "channels")
+    more |= tidied
     keep = np.ones(image.shape[1:], bool)
     keep[3, 4], keep[7, 8] = False, False
     holes = image.copy()
@@ -527,6 +531,67 @@ def test_gpu_gives_the_labels_of_channels_on_the_host(
     image, mask, more = channels_and_settings(shape, axis, table, dtype)
     labels = entry(to_gpu(image), to_gpu(mask), **more)
     np.testing.assert_array_equal(_array.to_numpy(labels), entry(image, mask, **more))
+
+
+# Probabilities of the classes -----------------------------------------------------------------------------
+
+MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "one channel": ("channels", {}),
+    "smooth": ("channels", {"smoothness": 2.0}),
+    "channels": ("channels", {"covariance": "tied"}),
+    "smooth channels": ("channels", {"smoothness": 2.0}),
+    "features": ("edges and curvature", {"smoothness": 1.0, "covariance": "diagonal"}),
+}
+every_mixture = pytest.mark.parametrize("name", MIXTURES)
+
+
+def mixture_case(name: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return an image with a voxel that is not finite, a mask, and how to fit a mixture to it."""
+    table, own = MIXTURES[name]
+    image, mask, more = channels_and_settings((6, 9, 11), 0, table)
+    image[0, 2, 3, 4] = np.nan
+    if name in ("one channel", "smooth"):
+        return image[0], mask, own
+    image[1, 3, 4, 5] = np.inf  # unknown beside other channels
+    return image, mask, more | own
+
+
+@every_mixture
+def test_every_library_gives_the_same_probabilities(name: str, to_library: Any) -> None:
+    image, mask, more = mixture_case(name)
+    for function in (nc.probabilities, nc.uncertainty):
+        given = to_library(image), to_library(mask)
+        found = function(*given, **more)
+        assert type(found) is type(given[0])
+        assert found.device == given[0].device
+        assert _array.dtype_name(found) == "float32"
+        expected = function(image, mask, **more)
+        assert np.isnan(expected).any()
+        assert len(np.unique(expected)) > 50
+        np.testing.assert_array_equal(_array.to_numpy(found), expected)
+
+
+@every_mixture
+@pytest.mark.parametrize("chunks", [5, 3])
+def test_dask_gives_the_probabilities_of_the_whole(name: str, chunks: int) -> None:
+    image, mask, more = mixture_case(name)
+    for function in (nc.probabilities, nc.uncertainty):
+        lazy = function(da.from_array(image, chunks), da.from_array(mask, 7), **more)
+        assert isinstance(lazy, da.Array)
+        expected = function(image, mask, **more)
+        assert (lazy.shape, lazy.dtype) == (expected.shape, np.float32)
+        np.testing.assert_array_equal(lazy.compute(scheduler="sync"), expected)
+
+
+@pytest.mark.gpu
+@every_mixture
+def test_gpu_gives_the_probabilities_of_the_host(name: str, to_gpu: Any) -> None:
+    image, mask, more = mixture_case(name)
+    given = to_gpu(image), to_gpu(mask)
+    shares = _array.to_numpy(nc.probabilities(*given, **more))
+    np.testing.assert_array_equal(shares, nc.probabilities(image, mask, **more))
+    unsure = _array.to_numpy(nc.uncertainty(*given, **more))  # logarithms are the library's
+    np.testing.assert_allclose(unsure, nc.uncertainty(image, mask, **more), rtol=0, atol=1e-6)
 
 
 # Methods that begin with labels --------------------------------------------------------------------------

@@ -268,6 +268,18 @@ def test_blocks_chunks_and_libraries_do_not_show(
     np.testing.assert_array_equal(nc.features(image, **settings), whole)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "float64"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_gpu_gives_the_features_of_the_host(ndim: int, dtype: str, to_gpu: Callable[[Any], Any]) -> None:
+    image = two_humps({2: (50, 61), 3: (19, 20, 31)}[ndim], dtype=dtype)
+    if dtype.startswith("float"):
+        image[3, 4] = np.nan
+    settings: dict[str, Any] = {"features": NAMES, "scales": (0.5, 1.7), "spacing": SPACINGS[ndim]}
+    found = to_numpy(nc.features(to_gpu(image), **settings))
+    np.testing.assert_array_equal(found, nc.features(image, **settings))
+
+
 def test_channels_of_a_dask_array_stay_lazy() -> None:
     image = np.stack([two_humps((20, 30), seed=seed) for seed in range(2)], -1)
     names: tuple[FeatureName, ...] = ("gradient", "position")
