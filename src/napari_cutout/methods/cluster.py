@@ -139,14 +139,15 @@ def kmeans(
 
     Notes
     -----
-    Exact: the same labels on every device and in every tiling. One channel by itself is its histogram, and is solved
-    to the global optimum by dynamic programming, as in `multi_otsu`: no seed, no iteration. Otherwise the starts are
+    Exact: the same labels on every device and in every tiling. One channel by itself is its histogram, and is solved to
+    the global optimum by dynamic programming, as in `multi_otsu`: no seed, no iteration. Otherwise the starts are
     k-means++, Lloyd's iteration and swaps of centres on a sample of about 65,536 voxels that is chosen by their place
-    alone, and Lloyd's iteration over all voxels follows; a cluster that loses all its voxels begins again at the voxel of the sample that is farthest
-    from every centre. Sums are taken of values rounded to 2^-24 standard deviations, so that their order cannot show.
-    A run that stops before it has converged says so in its provenance. Memory: one channel under 1 byte per voxel
-    beyond input and output; else filtered features are kept, 4 bytes per voxel each, if they are at most 16 of
-    all channels or take no more than 512 MiB; more of them are made again block by block in every sweep.
+    alone, and Lloyd's iteration over all voxels follows; a cluster that loses all its voxels begins again at the voxel
+    of the sample that is farthest from every centre. Sums are taken of values rounded to 2^-24 standard deviations, so
+    that their order cannot show. A run that stops before it has converged says so in its provenance. Memory: one
+    channel under 1 byte per voxel beyond input and output; else filtered features are kept, 4 bytes per voxel each, if
+    they are at most 16 of all channels or take no more than 512 MiB; more of them are made again block by block in
+    every sweep.
 
     References
     ----------
