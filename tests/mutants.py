@@ -41,6 +41,7 @@ MEASURE = "tests/test_measure.py"
 OBJECTS = "tests/test_objects.py"
 CLUSTER = "tests/test_cluster.py"
 MIXTURE = "tests/test_mixture.py"
+LLOYD = "tests/test_lloyd.py"
 ARITHMETIC = "tests/test_arithmetic.py"
 BLOCKWISE = "tests/test_blockwise.py"
 WATERSHED = "tests/test_watershed.py"
@@ -264,8 +265,13 @@ MUTANTS = [
     Mutant("methods/_lloyd.py", "converged=shift <= tolerance and not len(empty),", "converged=shift <= tolerance,", f"{CLUSTER}::test_a_cluster_without_voxels_begins_again_farthest_from_every_centre"),
     Mutant("methods/_lloyd.py", "kept = replace(kept, centres=np.vstack([kept.centres, centres[k]]))", "pass", f"{CLUSTER}::test_a_cluster_without_voxels_begins_again_farthest_from_every_centre"),
     Mutant("methods/_lloyd.py", "if best is None or found.inertia < best.inertia:", "if True:", f"{CLUSTER}::test_more_starts_are_never_worse"),
+    Mutant("methods/_lloyd.py", "lost = np.bincount(at, np.minimum(second, new) - kept, len(best.centres))", "lost = np.bincount(at, second - kept, len(best.centres))", f"{LLOYD}::test_a_swap_gives_up_the_centre_that_costs_least"),
+    Mutant("methods/_lloyd.py", "        if found.inertia < best.inertia:\n            best = found\n    best = _iterated", "        best = found\n    best = _iterated", f"{LLOYD}::test_swaps_are_kept_where_they_help"),
+    Mutant("methods/_lloyd.py", "elif distance < second[i]:", "elif False:", f"{LLOYD}::test_the_two_nearest_centres_are_those_of_a_table_of_distances"),
+    Mutant("methods/_lloyd.py", "if not converged and n < left:", "if False:", f"{LLOYD}::test_compiled_iterations_are_sweeps_and_moves"),
+    Mutant("_arithmetic.py", "LARGE_ROUNDER = 1.5 * 2.0**60", "LARGE_ROUNDER = 0.0", f"{ARITHMETIC}::test_parts_of_large_values_sum_up_in_any_order"),
     Mutant("methods/_clusters.py", "found = distinct(sample, standard.n_used, wanted)", "found = wanted", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
-    Mutant("methods/_clusters.py", "return labels if known is None else labels * xp.astype(known, xp.uint8)", "return labels", f"{CLUSTER}::test_voxels_that_are_not_finite_in_one_channel_do_not_count"),
+    Mutant("methods/_clusters.py", "return classes if known is None else classes *", "return classes if True else classes *", f"{CLUSTER}::test_voxels_that_are_not_finite_in_one_channel_do_not_count"),
     Mutant("methods/_columns.py", "width[used] = np.sqrt(np.mean(width[used] ** 2))", "pass", f"{CLUSTER}::test_columns_that_are_not_standardised_keep_their_variances_beside_each_other"),
     Mutant("methods/_columns.py", "order = np.lexsort(found.at[::-1])", "order = np.arange(found.at.shape[1])", f"{CLUSTER}::test_any_chunks_give_the_labels_and_facts_of_the_whole"),
     Mutant("methods/_columns.py", "part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T) + np.float32(0)", "part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T)", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
@@ -281,7 +287,7 @@ MUTANTS = [
     Mutant("methods/_mixtures.py", "return found.n_parameters * math.log(counted_as)", "return found.n_parameters", f"{MIXTURE}::test_shapes_cost_what_they_have_parameters"),
     Mutant("methods/_mean_field.py", "share if known is None else _where(known, share)", "share", f"{MIXTURE}::test_the_mean_field_by_hand"),
     Mutant("methods/_mean_field.py", "nearness = [min(edges) / edge for edge in edges]", "nearness = [1.0 for edge in edges]", f"{MIXTURE}::test_the_mean_field_by_hand"),
-    Mutant("methods/cluster.py", "width = tuple(w + N_ITERATIONS for w in run.width)\n            label", "width = run.width\n            label", f"{MIXTURE}::test_small_blocks_and_chunks_give_the_labels_and_facts_of_large_ones"),
+    Mutant("methods/cluster.py", "width = tuple(w + N_ITERATIONS for w in self.width)", "width = self.width", f"{MIXTURE}::test_small_blocks_and_chunks_give_the_labels_and_facts_of_large_ones"),
     Mutant("_plan.py", "if not any(derived.width):", "if True:", f"{PLAN}::test_what_is_made_of_a_block_sees_its_neighbourhood_and_is_cut_to_it"),
     Mutant("blockwise/_plans.py", "slice(depth if at else 0, -depth", "slice(depth, -depth", f"{BLOCKWISE}::test_a_driver_sweeps_as_often_as_it_is_needed"),
     # what a widget works on

@@ -235,7 +235,8 @@ def test_a_start_ends_with_as_many_clusters_as_there_are_values() -> None:
         assert not found.converged
 
 
-def test_more_starts_are_never_worse() -> None:
+def test_more_starts_are_never_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_cutout.methods._lloyd.N_SWAPS", 0)  # which would mend most of them
     image, _ = blobs((20, 20), 6, 2, seed=5, apart=1.0)
     inertias = [nc.fit_kmeans(image, channel_axis=0, n_clusters=7, n_init=n).inertia for n in (1, 2, 5, 20, 50)]
     assert inertias[-1] < inertias[0]

@@ -131,6 +131,17 @@ def test_swaps_leave_a_poor_optimum() -> None:
         assert found.counts.tolist() == [100] * 4
 
 
+def test_swaps_are_kept_where_they_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(3).normal(size=(2, 500)).astype(np.float32)  # no clusters, so many optima
+    found: dict[int, list[float]] = {}
+    for n_swaps in (0, 10):
+        monkeypatch.setattr(_lloyd, "N_SWAPS", n_swaps)
+        inertias = [started(rows, 2, 9, n_init=1, seed=seed, tolerance=0.0).inertia for seed in range(20)]
+        found[n_swaps] = inertias
+    assert all(b <= a for a, b in zip(found[0], found[10], strict=True))
+    assert np.mean(found[10]) < 0.99 * np.mean(found[0])
+
+
 def test_more_voxels_than_starts_are_tried_on_change_the_centres_all_the_same() -> None:
     rng = np.random.default_rng(0)
     n = 3 * _lloyd.N_TRIED + 7

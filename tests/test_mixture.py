@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from sklearn.mixture import GaussianMixture
 import napari_cutout as nc
 from napari_cutout import _plan
 from napari_cutout.methods import _mean_field
+from napari_cutout.methods._lloyd import Centres, started
 from napari_cutout.methods._mixture import (
     FLOOR,
     Components,
@@ -30,6 +32,7 @@ from napari_cutout.methods._mixture import (
     posteriors,
     settled,
 )
+from napari_cutout.methods._mixtures import strange_classes
 
 from .cases import blobs, same_partition, two_humps
 from .reference.clusters import log_weighted_densities, standardised
@@ -406,7 +409,7 @@ def mean_field_by_hand(logs: np.ndarray, known: np.ndarray, strength: float, ste
     near = np.asarray([min(steps) / step for step in steps])
     factors = strength * near / (2 * near.sum())
     shares = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
-    for _ in range(_mean_field.N_ITERATIONS):
+    for _ in range(10):
         seen = np.pad(np.where(known, shares, 0), [(0, 0)] + [(1, 1)] * known.ndim)
         inner = [slice(1, -1)] * known.ndim
         field = np.zeros_like(logs)
@@ -472,7 +475,7 @@ def test_small_blocks_and_chunks_give_the_labels_and_facts_of_large_ones(
 def test_more_components_than_different_voxels_are_refused() -> None:
     image = np.zeros((2, 6, 7), np.uint8)
     image[0, 2:, :], image[1, :, 3:] = 5, 9
-    with pytest.raises(ValueError, match="gaussian_mixture needs at least 5 different voxels, but the image hold"):
+    with pytest.raises(ValueError, match="mixture needs at least 5 different voxels, but among all 42 there are 4;"):
         nc.gaussian_mixture(image, channel_axis=0, n_components=5)
     with pytest.raises(ValueError, match="gaussian_mixture needs at least 5 grey levels in the image, but there are 2"):
         nc.gaussian_mixture(image[0], n_components=5)
@@ -515,11 +518,65 @@ def test_a_run_that_stops_early_says_so_and_labels_all_the_same() -> None:
         assert labels.all()
 
 
-def test_more_starts_of_k_means_are_never_less_likely_at_the_start() -> None:
-    image, _ = blobs((20, 20), 6, 2, seed=5, apart=1.5)
-    found = {n: nc.fit_gaussian_mixture(image, channel_axis=0, n_components=6, n_init=n) for n in (1, 20)}
-    assert found[20].log_likelihood >= found[1].log_likelihood - 0.05
-    assert not np.array_equal(found[1].means, found[20].means)
+def test_starts_are_those_of_k_means_with_the_settings_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def asked_started(sample: np.ndarray, n_used: int, k: int, *, n_init: int, seed: int, tolerance: float) -> Centres:
+        asked.append((k, n_init, seed))
+        return started(sample, n_used, k, n_init=n_init, seed=seed, tolerance=tolerance)
+
+    monkeypatch.setattr("napari_cutout.methods._mixtures.started", asked_started)
+    image, _ = blobs((20, 20), 3, 2, seed=5, apart=1.5)
+    nc.fit_gaussian_mixture(image, channel_axis=0, n_components=3, n_init=7, seed=4)
+    nc.fit_gaussian_mixture(image, channel_axis=0, n_components="auto", max_components=4, n_init=2)
+    assert asked == [(3, 7, 4), (2, 2, 0), (3, 2, 0), (4, 2, 0)]
+
+
+# What is strange about a mixture ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("classes", "n", "sentences"),
+    [
+        ([1, 1, 2, 3], 3, []),
+        ([2, 2, 1, 1, 2], 2, ["class 2 is so wide that it lies on both sides of class 1"]),
+        ([3, 1, 2, 3, 3], 3, ["class 3 is so wide that it lies on both sides of class 1, 2"]),
+        ([1, 1, 3], 3, ["no grey level is most likely in class 2; ask for fewer classes"]),
+        ([1, 2, 1], 4, ["class 1 is so", "no grey level is most likely in class 3", "no grey .* class 4"]),
+    ],
+    ids=["rising", "wide", "around two", "empty", "all at once"],
+)
+def test_strange_classes_by_hand(classes: list[int], n: int, sentences: list[str]) -> None:
+    found = strange_classes(np.asarray(classes), n)
+    assert len(found) == len(sentences)
+    for said, sentence in zip(found, sentences, strict=True):
+        assert re.match(sentence, said)
+
+
+def test_a_wide_class_around_a_narrow_one_is_warned_of() -> None:
+    rng = np.random.default_rng(0)
+    image = np.where(rng.random((80, 80)) < 0.5, rng.normal(100, 2, (80, 80)), rng.normal(140, 40, (80, 80)))
+    labels, facts = facts_of(nc.gaussian_mixture, image, n_components=2)
+    assert set(labels[(image < 80) | (image > 120)]) == {2}
+    assert set(labels[np.abs(image - 100) < 2]) == {1}
+    assert facts["warning"].startswith("class 2 is so wide that it lies on both sides of class 1; kmeans cuts")
+    _, facts = facts_of(nc.gaussian_mixture, image, n_components=2, max_iterations=1, tolerance=0.0)
+    assert facts["warning"].startswith("the mixture did not converge in 1 iterations; raise max_iterations; class 2 is")
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_the_criterion_of_every_number_that_was_tried_is_noted(n_channels: int) -> None:
+    image, _ = blobs((50, 60), 3, n_channels, seed=19, apart=5.0)
+    _, facts = facts_of(nc.gaussian_mixture, image, channel_axis=0, n_components="auto", max_components=4)
+    criteria = facts["criteria"]
+    assert list(criteria) == [1, 2, 3, 4]
+    assert min(criteria, key=criteria.__getitem__) == facts["n_components"] == 3
+    table = standardised(image)
+    for k in (1, 2, 3):
+        peer = GaussianMixture(k, n_init=5, random_state=0, tol=1e-6).fit(table)
+        assert criteria[k] == pytest.approx(peer.bic(table), rel=1e-3)
+    _, facts = facts_of(nc.gaussian_mixture, image, channel_axis=0, n_components=2)
+    assert "criteria" not in facts
 
 
 @given(
