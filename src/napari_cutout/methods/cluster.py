@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, Unpack
 import numpy as np
 
 from .._array import Array, empty, is_lazy
+from .._compiled import n_threads
 from .._method import Image, Labels, Mask, Objects, Range, Seldom, method, with_settings_of
 from .._monitor import stage
-from .._plan import Derived, Pass, Reduce, gathered, map_many
+from .._plan import BLOCK_VOXELS, Derived, Pass, Reduce, gathered, map_many
 from ..processing.features import FeatureNames, Scales, channels_of, feature_names
 from ..processing.filters import edges as edges_of
 from ..processing.segment import Options, highest_class, lowest_class, prepare, segment_channels
@@ -58,15 +59,20 @@ ALONE: FeatureNames = ("intensity",)
 MAX_COMPONENTS = 64
 """Classes that a mixture can have: a logarithm is taken of the sum of so many shares at most."""
 
-WORKING = 96.0
+WORKING = 40.0
 """Bytes per voxel of a block in work: columns, standardised values and densities. Measured; a test holds it."""
+
+REACHING = 96.0
+"""Bytes per voxel of a block whose probabilities travel to neighbours: those of three classes, before and after."""
 
 
 def _kept(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
-    """Return the bytes per voxel of filtered columns that are kept, in three dimensions."""
+    """Return the bytes per voxel of filtered columns that are kept, in three dimensions, and of larger blocks."""
     names = feature_names(settings["features"], settings["scales"])
     n_filtered = n_channels * sum(not name.startswith(("intensity", "position")) for name in names)
-    return 4.0 * n_filtered if keeps(n_filtered, n_voxels) else 0.0
+    kept = 4.0 * n_filtered if keeps(n_filtered, n_voxels) else 0.0
+    more = REACHING - WORKING if settings.get("smoothness") else 0.0
+    return kept + more * min(BLOCK_VOXELS * n_threads() / n_voxels, 1.0)
 
 
 @method("k-means", extras=("features", "histogram"), memory=_kept, working=WORKING)
@@ -508,7 +514,7 @@ class _Run:
         """Return it for probabilities that travel to neighbours: in blocks that are large beside how far they do."""
         held = 24 * n_shares + 8 * self.n_columns  # probabilities before and after, and columns
         width = tuple(w + N_ITERATIONS for w in self.width)
-        return replace(self, width=width, n=math.ceil(held / WORKING))
+        return replace(self, width=width, n=math.ceil(held / REACHING))
 
     def now(self, prepared: Sequence[Image], mask: Mask | None) -> Any:
         """Return the model, also of dask arrays."""
