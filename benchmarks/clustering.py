@@ -2,7 +2,7 @@
 
 scikit-learn gets a table of float32 with a row for each voxel. Several channels are standardised by both; to make the
 table and to standardise it counts as part of the task. Both start and stop by their own defaults: ours start k-means
-ten times on 8,192 voxels of a sample, try 100 swaps of a centre of the best start, and go on for longer.
+ten times on 4,096 voxels of a sample, try 100 swaps of a centre of the best start, and go on for longer.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ STRIP = 128
 MAX_SAMPLE_ITERATIONS = 300
 """Sweeps over the sample that a start may take, as in scikit-learn."""
 
-N_TRIED = 8192
+N_TRIED = 4096
 """Voxels of the sample that starts are tried on."""
 
 N_SWAPS = 10

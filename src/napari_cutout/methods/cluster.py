@@ -114,7 +114,7 @@ def kmeans(
         Divide every channel and feature by its own standard deviation; else all by one, so that those that vary more
         count for more. One channel by itself is not changed by it.
     n_init : int
-        How often to begin anew, on 8,192 voxels of a sample; the best start is taken, and ten times as many swaps of
+        How often to begin anew, on 4,096 voxels of a sample; the best start is taken, and ten times as many swaps of
         one of its centres for a voxel are tried.
     max_iterations : int
         Sweeps over all voxels after which to stop.
