@@ -18,11 +18,11 @@ from ._wanted import Wanted, fitted
 from .methods.cluster import probabilities, uncertainty
 from .recipe import Recipe
 
-__all__ = ["Kind", "check", "write"]
+__all__ = ["MAKERS", "Kind", "check", "write"]
 
 Kind = Literal["probabilities", "uncertainty"]
 
-_MAKERS: Mapping[Kind, Callable[..., Any]] = {"probabilities": probabilities, "uncertainty": uncertainty}
+MAKERS: Mapping[Kind, Callable[..., Any]] = {"probabilities": probabilities, "uncertainty": uncertainty}
 
 ENDINGS = tuple(ending for ending in io.WRITERS if ending != ".png")
 """Kinds of files that hold fractions."""
@@ -121,7 +121,7 @@ def write(
     def images(held: dict[str, Array], on_progress: OnProgress | None) -> dict[Kind, Any]:
         arrays = {name: held[read_as] for name, read_as in recipe.steps[-1].inputs.items()}
         with watch(on_progress):
-            return {kind: to_numpy(_MAKERS[kind](**arrays, **settings)) for kind in targets}
+            return {kind: to_numpy(MAKERS[kind](**arrays, **settings)) for kind in targets}
 
     shape, used = tuple(image.volume.data.shape), result.provenance["device"]["used"]
     ((_, made),) = of_parts(images, inputs, image.selection, shape, used, on_progress)  # `check` let one part through

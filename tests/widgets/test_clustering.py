@@ -543,14 +543,14 @@ def test_they_can_be_cancelled(viewer, dock, press, qtbot, tissues, monkeypatch)
     widget = dock("Gaussian mixture")
     press(widget)
     reached, opened = threading.Event(), threading.Event()
-    real = _class_maps._MAKERS["uncertainty"]
+    real = _class_maps.MAKERS["uncertainty"]
 
     def held(*args, **settings):
         reached.set()
         assert opened.wait(60)
         return real(*args, **settings)
 
-    monkeypatch.setattr(_class_maps, "_MAKERS", {"uncertainty": held})
+    monkeypatch.setattr(_class_maps, "MAKERS", {"uncertainty": held})
     bar = widget.extras["probabilities"].bars["uncertainty"]
     bar.button.click()
     assert reached.wait(60)

@@ -295,9 +295,8 @@ def gaussian_mixture(
     spacing = options["spacing"]
 
     def plan_for(prepared: Sequence[Image]) -> tuple[Reduce, Sequence[Array | None]]:
-        run = _mixture(prepared, settings, features, scales, spacing)
+        run = _mixture(prepared, settings, features, scales, spacing, smoothness)
         if smoothness:
-            run = run.reaching(max(settings.candidates))
             label = label_smoothly(smoothness, edges_of(spacing, prepared[0].ndim))
             return Reduce(run.start, run.passes, run.decide, label, "uint8", run.width, run.n), run.others
         if run.one:
@@ -575,6 +574,7 @@ def _mixture(
     features: FeatureNames,
     scales: Scales,
     spacing: Sequence[float] | None,
+    smoothness: float,
 ) -> _Run:
     """Return how a mixture is found: on the histogram of one channel, else on columns."""
     n_shares = max(settings.candidates)  # as many arrays of a block are held, and blocks are the smaller for it
@@ -584,22 +584,31 @@ def _mixture(
         def decide(bins: Any) -> BinMixture:
             return fit_levels(noted(bins.histogram()), settings)
 
-        return _Run(start, passes, decide, (), (0,) * channels[0].ndim, max(HELD, n_shares), one=True)
-    source, others = source_of(channels, features, scales, spacing)
-    return _Run(
-        Fitting(source, settings),
-        column_passes(source, "fitting components"),
-        ColumnMixture.of,
-        others,
-        source.width,
-        max(source.n_held, n_shares),
-        source.n_columns,
-    )
+        run = _Run(start, passes, decide, (), (0,) * channels[0].ndim, max(HELD, n_shares), one=True)
+    else:
+        source, others = source_of(channels, features, scales, spacing)
+        run = _Run(
+            Fitting(source, settings),
+            column_passes(source, "fitting components"),
+            ColumnMixture.of,
+            others,
+            source.width,
+            max(source.n_held, n_shares),
+            source.n_columns,
+        )
+    return run.reaching(n_shares) if smoothness else run
 
 
 def _mixture_of(prepared: Sequence[Image], settings: Mapping[str, Any]) -> _Run:
     chosen = MixtureSettings(**_named(MixtureSettings, settings))
-    return _mixture(prepared, chosen, settings["features"], settings["scales"], settings["spacing"])
+    return _mixture(
+        prepared,
+        chosen,
+        settings["features"],
+        settings["scales"],
+        settings["spacing"],
+        settings["smoothness"],
+    )
 
 
 def _prepared(image: Image, settings: Mapping[str, Any]) -> list[Image]:
@@ -612,11 +621,7 @@ def _shares(
     """Return what makes probabilities of a block, how the mixture is found, the mixture, and what blocks are cut of."""
     prepared = _prepared(image, settings)
     run = _mixture_of(prepared, settings)
-    strength = settings["smoothness"]
-    if strength:
-        n = settings["n_components"]
-        run = run.reaching(settings["max_components"] if n == "auto" else n)
-    edges = edges_of(settings["spacing"], prepared[0].ndim)
+    strength, edges = settings["smoothness"], edges_of(settings["spacing"], prepared[0].ndim)
 
     def shares(found: BinMixture | ColumnMixture, *blocks: Array | None) -> list[Array]:
         return shares_of(found, strength, edges, *blocks)

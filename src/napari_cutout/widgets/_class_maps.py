@@ -13,21 +13,17 @@ from numpy.typing import NDArray
 
 from .. import _device
 from .._array import is_lazy, to_numpy
+from .._class_images import MAKERS, Kind
 from .._execute import OnProgress, channel_axis_of, of_parts
 from .._footprint import footprint
 from .._method import STEPS_AFTER
 from .._monitor import watch
 from .._selection import Selection
 from ..blockwise import compute
-from ..methods.cluster import probabilities, uncertainty
 from ._layers import with_first_axis
 from ._request import Request
 
 __all__ = ["ClassMap", "Kind"]
-
-Kind = Literal["probabilities", "uncertainty"]
-
-_MAKERS: Mapping[Kind, Callable[..., Any]] = {"probabilities": probabilities, "uncertainty": uncertainty}
 
 _COLOURS: Mapping[Kind, str] = {"probabilities": "viridis", "uncertainty": "magma"}
 """Colormaps that nobody takes for the image itself."""
@@ -147,7 +143,7 @@ class ClassMap:
         axis = channel_axis_of(self.selection, held[self.request.recipe.source])
         if axis is not None:
             settings["channel_axis"] = axis
-        made = _MAKERS[self.kind](**arrays, **settings)
+        made = MAKERS[self.kind](**arrays, **settings)
         maps: NDArray[np.float32] = to_numpy(compute(made) if is_lazy(made) else made)
         return maps if self.kind == "probabilities" else maps[None]
 
