@@ -1,0 +1,190 @@
+"""What commands share: groups of options, how words are read, and what every run takes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter, Token
+
+from .. import catalog
+
+if TYPE_CHECKING:
+    from .._class_images import Kind
+
+Device = Literal["auto", "cpu", "gpu"]
+Match = Literal["auto", "binary", "value", "overlap"]
+
+METHOD = Group("Settings of the method", sort_key=1)
+AROUND = Group("Before and after the cut", sort_key=2)
+PART = Group("Which part of the image", sort_key=3)
+RUN = Group("Run", sort_key=4)
+SCORE = Group("Score", sort_key=5)
+
+Folder = Annotated[str, Parameter(help="An image file, file.npz:key, a folder, or a pattern in quotes.")]
+Output = Annotated[
+    Path,
+    Parameter(
+        help="Where the labels go: a .tif, .png, .npy or .zarr for one image, a folder for many. "
+        "Beside it OUTPUT.recipe.json holds the recipe and how the labels came about."
+    ),
+]
+
+
+def option(kind: Any, group: Group, text: str) -> Any:
+    return Annotated[kind, Parameter(group=group, help=text)]
+
+
+def several(item: Any) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
+    """Return a reader of several numbers or words, given as ``1 2`` or as ``1,2``."""
+
+    def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
+        return tuple(item(part) for token in tokens for part in token.value.split(","))
+
+    return convert
+
+
+def number_or_word(kind: Any) -> Callable[[Any, Sequence[Token]], Any]:
+    """Return a reader of a number that may be a word; which words there are, the method says itself."""
+
+    def convert(_: Any, tokens: Sequence[Token]) -> Any:
+        for read in (kind, float):
+            with suppress(ValueError):
+                return read(tokens[0].value)
+        return tokens[0].value
+
+    return convert
+
+
+RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "mask": (
+        option(str | None, RUN, "Where to look: a file of 0 and not 0; for many images a folder or pattern."),
+        None,
+    ),
+    "channel": (
+        option(str | None, PART, "Which channel, from 0, 'mean', or 'all' together, where every step takes them."),
+        None,
+    ),
+    "frame": (option(int | None, PART, "Which time point of a time series, from 0."), None),
+    "level": (option(int | None, PART, "Which level of an OME-Zarr image, 0 being the finest."), None),
+    "region": (option(str | None, PART, "First index and the one after the last, such as y=0:64,x=10:90."), None),
+    "each": (option(str | None, PART, "What is cut one by one: t frame by frame, z slice by slice, or tz."), None),
+    "pooled": (
+        Annotated[bool, Parameter(group=PART, help="Cut them with the statistics of all of them.", negative="")],
+        False,
+    ),
+    "axes": (option(str | None, PART, "What the axes are, such as tyx, where the file does not say it."), None),
+    "device": (option(Device, RUN, "Where to run; auto takes the GPU where it is there and worth it."), "auto"),
+    "suffix": (option(str, RUN, "Ending of the files in an output folder: .tif, .png, .npy or .zarr."), ".tif"),
+    "overwrite": (Annotated[bool, Parameter(group=RUN, help="Replace files that are there.", negative="")], False),
+    "truth": (
+        option(str | None, SCORE, "Score against this annotation; for many images a folder or pattern."),
+        None,
+    ),
+    "ignore": (
+        option(int | None, SCORE, "Value of truth that means not annotated; 0 for strokes. By default there is none."),
+        None,
+    ),
+    "match": (option(Match, SCORE, "How labels are matched to the classes of truth."), "auto"),
+}
+"""What all commands that run something share: annotation and default by name."""
+
+IN_THE_FILE = {"channel_axis"}
+"""Settings that no option has: a file names its axes, and ``--axes`` does where it does not."""
+
+CHANNELS = {
+    False: "Which channel of a colour image, from 0, or 'mean'.",
+    True: "Which channel, from 0, or 'mean'. By default 'all' of them together.",
+}
+"""What is said of the channel, for methods that take one and for those that take all."""
+
+IMAGES: dict[Kind, str] = {
+    "probabilities": "Write the probability of each class to this file, too, as float32.",
+    "uncertainty": "Write how unsure the classes are to this file, too, 0 to 1, as float32.",
+}
+"""What else a command can write, for methods whose classes have probabilities."""
+
+RECIPE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "whole": (
+        Annotated[bool, Parameter(group=PART, help="Leave out the region that the recipe was made on.", negative="")],
+        False,
+    ),
+    "spacing": (
+        Annotated[
+            tuple[float, ...] | None,
+            Parameter(
+                group=RUN,
+                help="World length of a voxel along each axis. By default that of the file.",
+                converter=several(float),
+                consume_multiple=True,
+                negative="",
+            ),
+        ],
+        None,
+    ),
+}
+"""What the command that runs a recipe has beyond them."""
+
+
+def names(name: str) -> list[str]:
+    """Return the names of a command or an option: with hyphens, and as in Python."""
+    return list(dict.fromkeys((name.replace("_", "-"), name)))
+
+
+def with_signature(
+    function: Callable[..., int], name: str, text: str, options: dict[str, tuple[Any, Any]]
+) -> Callable[..., int]:
+    """Give a function the signature that cyclopts reads: input and output first, then options."""
+    kinds = inspect.Parameter
+    first = [
+        kinds("image", kinds.POSITIONAL_ONLY, annotation=Folder),
+        kinds("output", kinds.POSITIONAL_ONLY, annotation=Output),
+    ]
+    rest = [kinds(n, kinds.KEYWORD_ONLY, default=d, annotation=a) for n, (a, d) in options.items()]
+    function.__signature__ = inspect.Signature([*first, *rest])  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in [*first, *rest]}
+    function.__name__ = name
+    function.__doc__ = text
+    return function
+
+
+def run_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what `run` takes, from what was given and the defaults."""
+    shared = {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
+    return {**shared, "channel": channel_of(shared["channel"]), "region": _region(shared["region"])}
+
+
+def channel_of(text: str | None) -> Any:
+    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
+
+
+def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
+    """Return the ends along each axis that ``y=0:64,x=10:90`` names."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[a-z]=\d+:\d+(,[a-z]=\d+:\d+)*", text):
+        raise ValueError(
+            f"--region must be such as y=0:64,x=10:90, first index and the one after the last, got {text!r}"
+        )
+    ends = (part.partition("=")[::2] for part in text.split(","))
+    return {axis: (int(pair.partition(":")[0]), int(pair.partition(":")[2])) for axis, pair in ends}
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{str(path)!r} exists already; choose another name, or give --overwrite")
+
+
+def array_names() -> list[str]:
+    """Return what methods call the arrays beside that which they cut."""
+    found = dict.fromkeys(p.name for entry in catalog.methods().values() for p in entry.arrays[1:])
+    return [name for name in found if name != "image"]
+
+
+def input_option(name: str, file: str) -> list[str]:
+    """Return the words that give a recipe an input under a name."""
+    return [f"--{names(name)[0]}", file] if name in array_names() else ["--input", f"{name}={file}"]

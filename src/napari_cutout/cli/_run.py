@@ -1,0 +1,112 @@
+"""Running a recipe, on a file or a folder: the command, and what every method's command does in the end."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ._options import RECIPE_OPTIONS, RUN, RUN_OPTIONS, array_names, option, run_options, with_signature
+from ._said import report, report_many
+
+if TYPE_CHECKING:
+    from .._execute import Result
+    from ..recipe import Recipe
+
+
+def run_and_report(
+    name: str,
+    recipe: Recipe,
+    image: str,
+    output: Path,
+    others: dict[str, str],
+    options: dict[str, Any],
+    also: Callable[[Result], None] | None = None,
+) -> int:
+    """Run a recipe on a file or a folder, and say what came of it."""
+    from .. import _batch
+    from .._execute import Result
+
+    with Progress() as show:
+        result = _batch.run(
+            recipe,
+            image,
+            output,
+            inputs=others,
+            on_progress=show,
+            **options,
+        )
+    if isinstance(result, Result):
+        print(report(name, result))
+        if also is not None:
+            also(result)
+        if result.evaluation is not None:
+            scores = result.evaluation
+            print(f"IoU {scores.mean_iou:.4f}, Dice {scores.mean_dice:.4f} (labels matched: {scores.match})")
+            if _batch.run_numbers_objects(result):
+                print(_batch.said_of_objects(_batch.object_scores(scores)))
+            print(_batch.how_read([result.evaluation], options["ignore"]))
+        return 0
+    return report_many(name, result)
+
+
+class Progress:
+    """Show on a terminal what runs; say nothing into files and pipes."""
+
+    def __enter__(self) -> Callable[[str, float], None] | None:
+        self._live = sys.stderr.isatty()
+        return self._show if self._live else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def _show(self, stage: str, fraction: float) -> None:
+        print(f"\r\033[K{stage} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+
+
+def run_recipe() -> Callable[..., int]:
+    """Return the command that runs a recipe from a file."""
+
+    def run(recipe: Path, image: str, output: Path, **given: Any) -> int:
+        from ..recipe import Recipe
+
+        loaded = Recipe.load(recipe)
+        others = dict(_named(text) for text in given.get("input") or ())
+        others |= {name: given[name] for name in array_names() if given.get(name) is not None}
+        options = {
+            **run_options(given),
+            **{name: given.get(name, RECIPE_OPTIONS[name][1]) for name in RECIPE_OPTIONS},
+        }
+        return run_and_report(str(recipe), loaded, image, output, others, options)
+
+    inputs = Annotated[
+        list[str] | None,
+        Parameter(group=RUN, help="What the recipe reads under another name: name=file. May be repeated.", negative=""),
+    ]
+    arrays = {
+        name: (option(str | None, RUN, f"What the recipe reads as {name}: a file; for many images a folder."), None)
+        for name in array_names()
+    }
+    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **RECIPE_OPTIONS}
+    made = with_signature(
+        run, "run_recipe", "Run a recipe, such as the demo and every command write beside labels.", options
+    )
+    kinds = inspect.Parameter
+    annotation = Annotated[Path, Parameter(help="A recipe, as JSON.")]
+    signature = inspect.signature(made)
+    recipe = kinds("recipe", kinds.POSITIONAL_ONLY, annotation=annotation)
+    made.__signature__ = signature.replace(parameters=[recipe, *signature.parameters.values()])  # type: ignore[attr-defined]
+    made.__annotations__ = {"recipe": annotation, **made.__annotations__}
+    return made
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise ValueError(f"--input must be name=file, got {text!r}")
+    return name, file

@@ -1,0 +1,145 @@
+"""What the command line says: of one run, of many, and of what is wrong, in words of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .. import catalog
+from ._options import IMAGES, IN_THE_FILE, RECIPE_OPTIONS, RUN_OPTIONS, input_option
+
+if TYPE_CHECKING:
+    from .._batch import Batch, Row
+    from .._execute import Result
+
+SOME_FAILED = 1
+"""Exit code where some images of a folder failed and the others are done."""
+
+_WORDS = {
+    "allow to overwrite": "give --overwrite",
+    "use 'cpu'": "give --device cpu",
+    "channel_axis=-1 for": "--axes yxc for",
+}
+"""Ways out as Python has them, and as the command line has them."""
+
+
+def as_options(text: str) -> str:
+    """Return a sentence with settings as the command line spells them: ``--channel 0`` for ``channel=0``.
+
+    Parameters
+    ----------
+    text : str
+        A sentence of the library.
+
+    Returns
+    -------
+    str
+        The same; names in quotes, such as those of files, stay what they are.
+    """
+    params = {p.name for entry in catalog.methods().values() for p in entry.params}
+    known = {*RUN_OPTIONS, *RECIPE_OPTIONS, *IMAGES, *params} - IN_THE_FILE
+
+    def spelled(found: re.Match[str]) -> str:
+        way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
+        if way:
+            return _WORDS[way]
+        if array:
+            return " ".join(input_option(array, file))
+        option = f"--{(name or alone or '').replace('_', '-')}"
+        return (
+            (option if value == "True" else f"{option} {value}")
+            if name in known
+            else option
+            if alone in known
+            else found.group()
+        )
+
+    ways = "|".join(map(re.escape, _WORDS))
+    pattern = (
+        rf"\b(?P<way>{ways})(?: it\b| a file\b)?|\b(?P<name>[a-z_]+)='?(?P<value>[\w.+-]*\w)'?"
+        r"|`(?P<alone>[a-z_]+)`|inputs=\{'(?P<array>[^']+)': '(?P<file>[^']+)'\}|(?<!\w)'[^']*'"
+    )
+    return re.sub(pattern, spelled, text)
+
+
+def report(name: str, result: Result) -> str:
+    """Return one line on a run: method, what was found, device and why, seconds, file.
+
+    Parameters
+    ----------
+    name : str
+        What was run.
+    result : Result
+        What it gave.
+
+    Returns
+    -------
+    str
+        The line.
+    """
+    device = result.provenance["device"]
+    place = "" if result.target is None else f"; written to {result.target}"
+    return (
+        f"{name}: {what_was_found(result)}; on the {device['used'].upper()} because {device['reason']}; "
+        f"{result.provenance['seconds']:.2f} s{place}"
+    )
+
+
+def what_was_found(result: Result) -> str:
+    """Return the number of objects, or the share of each class, the thresholds, and what is to be known of them."""
+    import numpy as np
+
+    last = result.provenance["steps"][-1]
+    if last["settings"].get("one_per_object"):
+        n = int(result.labels.max())
+        found = f"{n} object{'' if n == 1 else 's'}"
+    else:
+        labels, counts = np.unique(result.labels, return_counts=True)
+        shares = [f"class {k} {c / result.labels.size:.1%}" for k, c in zip(labels, counts, strict=True) if k]
+        found = ", ".join(shares) or "nothing"
+    return found + _what_was_noted(last["facts"])
+
+
+def _what_was_noted(facts: dict[str, Any]) -> str:
+    """Return the thresholds or the means of classes, and what is to be known of them."""
+    cuts = [facts["threshold"]] if "threshold" in facts else facts.get("thresholds", [])
+    means = facts.get("means", []) if "variances" in facts else []  # of several columns they are no grey levels
+    at = [f" ({words} {', '.join(f'{x:g}' for x in of)})" for words, of in (("cut at", cuts), ("means", means)) if of]
+    left_out = [f"; left out: {', '.join(facts['left_out'])}"] if "left_out" in facts else []
+    warned = [f"; {facts['warning']}"] if "warning" in facts else []
+    return "".join([*at, *left_out, *warned])
+
+
+def report_many(name: str, batch: Batch) -> int:
+    import numpy as np
+
+    from .._batch import how_read, rules_taken, said_of_objects
+
+    for row in batch.rows:
+        if row.error:
+            print(f"napari-cutout: {row.source}: {as_options(row.error)}", file=sys.stderr)
+        if row.provenance or row.evaluation is not None:
+            print(_line(row))
+    scored = [row.evaluation for row in batch.rows if row.evaluation is not None]
+    print(f"{name}: {len(batch.rows)} images, {len(batch.failed)} of them with errors")
+    if scored:
+        iou, dice = np.nanmean([e.mean_iou for e in scored]), np.nanmean([e.mean_dice for e in scored])
+        print(f"mean of {len(scored)} scored images: IoU {iou:.4f}, Dice {dice:.4f}")
+        if objects := batch.objects:
+            print(said_of_objects(objects))
+        print(how_read(scored, scored[0].ignore))
+        if different := rules_taken(scored):
+            print(different)
+    return SOME_FAILED if batch.failed else 0
+
+
+def _line(row: Row) -> str:
+    parts = [row.source]
+    if row.provenance:
+        parts.append(f"{row.provenance['device']['used'].upper()} {row.provenance['seconds']:.2f} s")
+    if row.target is not None:
+        parts.append(f"written to {row.target}")
+    if row.evaluation is not None:
+        parts.append(f"IoU {row.evaluation.mean_iou:.4f} Dice {row.evaluation.mean_dice:.4f} ({row.evaluation.match})")
+    return "  ".join(parts)
