@@ -80,7 +80,7 @@ def exp_of_negative(values: Array) -> Array:
 
     References
     ----------
-    .. [1] W. J. Cody and W. Waite, Software Manual for the Elementary Functions, Prentice-Hall 1980, chapter 6.
+    .. [1] W. J. Cody and W. Waite, "Software Manual for the Elementary Functions", Prentice-Hall 1980, chapter 6.
     """
     xp = array_namespace(values)
     values = xp.clip(values, LOWEST, 0.0)

@@ -193,9 +193,10 @@ def started(
 
     References
     ----------
-    .. [1] D. Arthur and S. Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027-1035.
-       DOI:10.5555/1283383.1283494
-    .. [2] S. Lattanzi and C. Sohler, Proc. 36th Int. Conf. Mach. Learn. (2019) 3662-3671.
+    .. [1] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding", in Proc. 18th ACM-SIAM Symp.
+       Discrete Algorithms (2007) 1027-1035. DOI:10.5555/1283383.1283494
+    .. [2] S. Lattanzi and C. Sohler, "A better k-means++ algorithm via local search", in Proc. 36th Int. Conf. Mach.
+       Learn. (2019) 3662-3671.
     """
     stage("finding a start")
     random = np.random.default_rng(seed)

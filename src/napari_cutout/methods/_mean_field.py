@@ -41,8 +41,8 @@ def mean_field(log_weights: Sequence[Array], known: Array | None, strength: floa
 
     References
     ----------
-    .. [1] G. Celeux, F. Forbes and N. Peyrard, Pattern Recognit. 36 (2003) 131-144.
-       DOI:10.1016/S0031-3203(02)00027-4
+    .. [1] G. Celeux, F. Forbes and N. Peyrard, "EM procedures using mean field-like approximations for Markov
+       model-based image segmentation", Pattern Recognit. 36 (2003) 131-144. DOI:10.1016/S0031-3203(02)00027-4
     """
     shares, _ = posteriors(log_weights)
     if not strength:

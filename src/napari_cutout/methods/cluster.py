@@ -12,7 +12,7 @@ import numpy as np
 
 from .._array import Array, empty, is_lazy
 from .._compiled import n_threads
-from .._method import Image, Labels, Mask, Objects, Range, Seldom, method, with_settings_of
+from .._method import Image, Labels, Mask, Objects, Range, Seldom, Typical, method, with_settings_of
 from .._monitor import stage
 from .._plan import BLOCK_VOXELS, Derived, Pass, Reduce, gathered, map_many
 from ..processing.features import FeatureNames, Scales, channels_of, feature_names
@@ -80,7 +80,7 @@ def kmeans(
     image: Image,
     mask: Mask | None = None,
     *,
-    n_clusters: Annotated[int, Range(2, 64)] = 3,
+    n_clusters: Annotated[int, Range(2, 64), Typical(2, 6, log=False)] = 3,
     features: FeatureNames = ALONE,
     scales: Scales = (1.0, 3.0),
     standardise: Annotated[bool, Seldom()] = True,
@@ -157,11 +157,14 @@ def kmeans(
 
     References
     ----------
-    .. [1] S. P. Lloyd, IEEE Trans. Inf. Theory 28 (1982) 129-137. DOI:10.1109/TIT.1982.1056489
-    .. [2] D. Arthur and S. Vassilvitskii, Proc. 18th ACM-SIAM Symp. Discrete Algorithms (2007) 1027-1035.
-       DOI:10.5555/1283383.1283494
-    .. [3] S. Lattanzi and C. Sohler, Proc. 36th Int. Conf. Mach. Learn. (2019) 3662-3671.
-    .. [4] H. Wang and M. Song, The R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
+    .. [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982) 129-137.
+       DOI:10.1109/TIT.1982.1056489 (if several channels or features)
+    .. [2] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding", in Proc. 18th ACM-SIAM Symp.
+       Discrete Algorithms (2007) 1027-1035. DOI:10.5555/1283383.1283494 (if several channels or features)
+    .. [3] S. Lattanzi and C. Sohler, "A better k-means++ algorithm via local search", in Proc. 36th Int. Conf. Mach.
+       Learn. (2019) 3662-3671. (if several channels or features)
+    .. [4] H. Wang and M. Song, "Ckmeans.1d.dp: optimal k-means clustering in one dimension by dynamic programming", The
+       R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015 (if one channel)
 
     Examples
     --------
@@ -196,11 +199,11 @@ def gaussian_mixture(
     image: Image,
     mask: Mask | None = None,
     *,
-    n_components: Annotated[int, Range(2, MAX_COMPONENTS)] | Literal["auto"] = 3,
+    n_components: Annotated[int, Range(2, MAX_COMPONENTS), Typical(2, 6, log=False)] | Literal["auto"] = 3,
     max_components: Annotated[int, Range(2, MAX_COMPONENTS), Seldom()] = 6,
     features: FeatureNames = ALONE,
     scales: Scales = (1.0, 3.0),
-    smoothness: Annotated[float, Range(0, 100, 0.5)] = 0.0,
+    smoothness: Annotated[float, Range(0, 100, 0.5), Typical(0.5, 8, off=True)] = 0.0,
     covariance: Annotated[Covariance, Seldom()] = "full",
     n_init: Annotated[int, Range(1, 100), Seldom()] = 10,
     max_iterations: Annotated[int, Range(1, MAX_SWEEPS), Seldom()] = 200,
@@ -278,11 +281,13 @@ def gaussian_mixture(
 
     References
     ----------
-    .. [1] A. P. Dempster, N. M. Laird and D. B. Rubin, J. R. Stat. Soc. B 39 (1977) 1-38.
-       DOI:10.1111/j.2517-6161.1977.tb01600.x
-    .. [2] G. Schwarz, Ann. Stat. 6 (1978) 461-464. DOI:10.1214/aos/1176344136
-    .. [3] G. Celeux, F. Forbes and N. Peyrard, Pattern Recognit. 36 (2003) 131-144.
-       DOI:10.1016/S0031-3203(02)00027-4
+    .. [1] A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum likelihood from incomplete data via the EM algorithm",
+       J. R. Stat. Soc. B 39 (1977) 1-38. DOI:10.1111/j.2517-6161.1977.tb01600.x
+    .. [2] G. Schwarz, "Estimating the dimension of a model", Ann. Stat. 6 (1978) 461-464. DOI:10.1214/aos/1176344136
+       (if n_components="auto")
+    .. [3] G. Celeux, F. Forbes and N. Peyrard, "EM procedures using mean field-like approximations for Markov
+       model-based image segmentation", Pattern Recognit. 36 (2003) 131-144. DOI:10.1016/S0031-3203(02)00027-4 (if
+       smoothness > 0)
 
     Examples
     --------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, is_lazy, to_numpy
 from .._checks import check_image, check_labels
-from .._method import Image, Labels, Markers, Mask, Objects, Range, method
+from .._method import Image, Labels, Markers, Mask, Objects, Range, Typical, method
 from .._monitor import note
 from .._plan import Pass, Reduce, reduce_passes
 from ..processing.segment import Options, highest_class, lowest_class, lowest_label, segment
@@ -80,8 +80,8 @@ def histogram_segmentation(
     mask: Mask | None = None,
     *,
     n_classes: Annotated[int, Range(2, 64)] | None = None,
-    smoothing: Annotated[float, Range(0, 64, 0.5)] = 3.0,
-    prominence: Annotated[float, Range(0, 1, 0.01)] = 0.02,
+    smoothing: Annotated[float, Range(0, 64, 0.5), Typical(1, 12, off=True)] = 3.0,
+    prominence: Annotated[float, Range(0, 1, 0.01), Typical(0.005, 0.3)] = 0.02,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -127,10 +127,10 @@ def histogram_segmentation(
 
     References
     ----------
-    .. [1] J. M. S. Prewitt and M. L. Mendelsohn, Ann. N. Y. Acad. Sci. 128 (1966) 1035-1053.
-       DOI:10.1111/j.1749-6632.1965.tb11715.x
-    .. [2] A. Rosenfeld and P. de la Torre, IEEE Trans. Syst. Man Cybern. 13 (1983) 231-235.
-       DOI:10.1109/TSMC.1983.6313118
+    .. [1] J. M. S. Prewitt and M. L. Mendelsohn, "The analysis of cell images", Ann. N. Y. Acad. Sci. 128 (1966)
+       1035-1053. DOI:10.1111/j.1749-6632.1965.tb11715.x
+    .. [2] A. Rosenfeld and P. de la Torre, "Histogram concavity analysis as an aid in threshold selection", IEEE Trans.
+       Syst. Man Cybern. 13 (1983) 231-235. DOI:10.1109/TSMC.1983.6313118
     """
     decide = partial(_valley_cuts, n_classes=n_classes, smoothing=smoothing, prominence=prominence)
     plan_for = partial(reduce_grey_levels, decide=decide)
@@ -144,8 +144,8 @@ def back_projection(
     markers: Markers,
     mask: Mask | None = None,
     *,
-    fit: Annotated[float, Range(0, 1000, 0.1)] = 1.0,
-    smoothing: Annotated[float, Range(0, 64, 0.5)] = 3.0,
+    fit: Annotated[float, Range(0, 1000, 0.1), Typical(0.2, 20)] = 1.0,
+    smoothing: Annotated[float, Range(0, 64, 0.5), Typical(1, 12, off=True)] = 3.0,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -191,7 +191,7 @@ def back_projection(
 
     References
     ----------
-    .. [1] M. J. Swain and D. H. Ballard, Int. J. Comput. Vis. 7 (1991) 11-32. DOI:10.1007/BF00130487
+    .. [1] M. J. Swain and D. H. Ballard, "Color indexing", Int. J. Comput. Vis. 7 (1991) 11-32. DOI:10.1007/BF00130487
     """
 
     def plan_for(prepared: Image) -> Reduce:

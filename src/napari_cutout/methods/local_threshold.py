@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any, Unpack
 
 from .._array import Array, array_namespace, dtype_name
-from .._method import Image, Labels, Mask, Objects, Range, method
+from .._method import Image, Labels, Mask, Objects, Range, Typical, method
 from .._monitor import note
 from .._plan import Reduce
 from ..processing.filters import along, per_axis, separably
@@ -21,7 +21,7 @@ ROUNDING = 2.0**-44
 """What the rounded mean of a flat window may differ from its grey level, as a share of it: a flat window holds no
 object, whatever its level."""
 
-Window = Annotated[float, Range(3, 2001, 2)]
+Window = Annotated[float, Range(3, 2001, 2), Typical(7, 201, length=True)]
 
 Rule = Callable[[Any, Array, Array], Array | float]
 """How far beyond the mean an object must be: from a model of the whole image, and the mean and standard deviation of
@@ -34,7 +34,7 @@ def sauvola(
     mask: Mask | None = None,
     *,
     window: Window = 25.0,
-    k: Annotated[float, Range(-5, 5, 0.05)] = 0.2,
+    k: Annotated[float, Range(-5, 5, 0.05), Typical(-0.5, 0.8, log=False)] = 0.2,
     r: Annotated[float, Range(0, 1e12)] | None = None,
     objects: Objects = "bright",
     **options: Unpack[Options],
@@ -86,7 +86,8 @@ def sauvola(
 
     References
     ----------
-    .. [1] J. Sauvola and M. Pietikainen, Pattern Recognit. 33 (2000) 225-236. DOI:10.1016/S0031-3203(99)00055-2
+    .. [1] J. Sauvola and M. Pietikainen, "Adaptive document image binarization", Pattern Recognit. 33 (2000) 225-236.
+       DOI:10.1016/S0031-3203(99)00055-2
     """
     if r == 0:
         raise ValueError("r must be positive, got 0; give the standard deviation of a structured neighbourhood")
@@ -111,7 +112,7 @@ def niblack(
     mask: Mask | None = None,
     *,
     window: Window = 25.0,
-    k: Annotated[float, Range(-5, 5, 0.05)] = 0.2,
+    k: Annotated[float, Range(-5, 5, 0.05), Typical(-0.5, 0.8, log=False)] = 0.2,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -155,7 +156,7 @@ def niblack(
 
     References
     ----------
-    .. [1] W. Niblack, An Introduction to Digital Image Processing, Prentice-Hall 1986, pages 115-116.
+    .. [1] W. Niblack, "An Introduction to Digital Image Processing", Prentice-Hall 1986, pages 115-116.
     """
 
     def rule(_: Any, mean: Array, deviation: Array) -> Array:
@@ -212,7 +213,7 @@ def local_mean(
 
     References
     ----------
-    .. [1] R. C. Gonzalez and R. E. Woods, Digital Image Processing, 4th ed., Pearson 2018, section 10.3.
+    .. [1] R. C. Gonzalez and R. E. Woods, "Digital Image Processing", 4th ed., Pearson 2018, section 10.3.
     """
 
     def rule(_: Any, mean: Array, deviation: Array) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._array import array_namespace, dtype_name
 from .._compiled import compiled
-from .._method import GreyLevel, Image, Items, Labels, Mask, Objects, Range, method
+from .._method import GreyLevel, Image, Items, Labels, Mask, Objects, Range, Typical, method
 from .._monitor import note
 from .._plan import PerVoxel, Reduce, run_plan
 from ..processing.labels import reaching
@@ -79,14 +79,20 @@ def threshold(
 
     References
     ----------
-    .. [1] N. Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62-66. DOI:10.1109/TSMC.1979.4310076
-    .. [2] C. H. Li and P. K. S. Tam, Pattern Recognit. Lett. 19 (1998) 771-776. DOI:10.1016/S0167-8655(98)00057-9
-    .. [3] J. C. Yen, F. J. Chang and S. Chang, IEEE Trans. Image Process. 4 (1995) 370-378. DOI:10.1109/83.366472
-    .. [4] G. W. Zack, W. E. Rogers and S. A. Latt, J. Histochem. Cytochem. 25 (1977) 741-753. DOI:10.1177/25.7.70454
-    .. [5] T. W. Ridler and S. Calvard, IEEE Trans. Syst. Man Cybern. 8 (1978) 630-632. DOI:10.1109/TSMC.1978.4310039
-    .. [6] J. M. S. Prewitt and M. L. Mendelsohn, Ann. N. Y. Acad. Sci. 128 (1966) 1035-1053.
-       DOI:10.1111/j.1749-6632.1965.tb11715.x
-    .. [7] C. A. Glasbey, CVGIP Graph. Models Image Process. 55 (1993) 532-537. DOI:10.1006/cgip.1993.1040
+    .. [1] N. Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. Syst. Man Cybern. 9 (1979)
+       62-66. DOI:10.1109/TSMC.1979.4310076 (if method="otsu")
+    .. [2] C. H. Li and P. K. S. Tam, "An iterative algorithm for minimum cross entropy thresholding", Pattern Recognit.
+       Lett. 19 (1998) 771-776. DOI:10.1016/S0167-8655(98)00057-9 (if method="li")
+    .. [3] J. C. Yen, F. J. Chang and S. Chang, "A new criterion for automatic multilevel thresholding", IEEE Trans.
+       Image Process. 4 (1995) 370-378. DOI:10.1109/83.366472 (if method="yen")
+    .. [4] G. W. Zack, W. E. Rogers and S. A. Latt, "Automatic measurement of sister chromatid exchange frequency", J.
+       Histochem. Cytochem. 25 (1977) 741-753. DOI:10.1177/25.7.70454 (if method="triangle")
+    .. [5] T. W. Ridler and S. Calvard, "Picture thresholding using an iterative selection method", IEEE Trans. Syst.
+       Man Cybern. 8 (1978) 630-632. DOI:10.1109/TSMC.1978.4310039 (if method="isodata")
+    .. [6] J. M. S. Prewitt and M. L. Mendelsohn, "The analysis of cell images", Ann. N. Y. Acad. Sci. 128 (1966)
+       1035-1053. DOI:10.1111/j.1749-6632.1965.tb11715.x (if method="minimum")
+    .. [7] C. A. Glasbey, "An analysis of histogram-based thresholding algorithms", CVGIP Graph. Models Image Process.
+       55 (1993) 532-537. DOI:10.1006/cgip.1993.1040 (if method="minimum" or method="mean")
 
     Examples
     --------
@@ -104,7 +110,7 @@ def threshold_at(
     image: Image,
     mask: Mask | None = None,
     *,
-    value: Annotated[float, GreyLevel()],
+    value: Annotated[float, GreyLevel(), Typical()],
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -150,7 +156,7 @@ def multi_otsu(
     image: Image,
     mask: Mask | None = None,
     *,
-    n_classes: Annotated[int, Range(2, 64)] = 3,
+    n_classes: Annotated[int, Range(2, 64), Typical(2, 6, log=False)] = 3,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
@@ -192,8 +198,10 @@ def multi_otsu(
 
     References
     ----------
-    .. [1] P. S. Liao, T. S. Chen and P. C. Chung, J. Inf. Sci. Eng. 17 (2001) 713-727.
-    .. [2] H. Wang and M. Song, The R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
+    .. [1] P. S. Liao, T. S. Chen and P. C. Chung, "A fast algorithm for multilevel thresholding", J. Inf. Sci. Eng. 17
+       (2001) 713-727.
+    .. [2] H. Wang and M. Song, "Ckmeans.1d.dp: optimal k-means clustering in one dimension by dynamic programming", The
+       R Journal 3 (2011) 29-33. DOI:10.32614/RJ-2011-015
     """
     plan_for = partial(reduce_grey_levels, decide=partial(_multi_otsu_cuts, n_classes=n_classes))
     chosen = highest_class if objects == "bright" else lowest_class
@@ -305,7 +313,8 @@ def hysteresis(
 
     References
     ----------
-    .. [1] J. Canny, IEEE Trans. Pattern Anal. Mach. Intell. 8 (1986) 679-698. DOI:10.1109/TPAMI.1986.4767851
+    .. [1] J. Canny, "A computational approach to edge detection", IEEE Trans. Pattern Anal. Mach. Intell. 8 (1986)
+       679-698. DOI:10.1109/TPAMI.1986.4767851
     """
     prepared = prepare(image, objects, options)
     decide = partial(_hysteresis_cuts, low=low, high=high, objects=objects)

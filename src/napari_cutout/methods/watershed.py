@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Unpack
 
 from .._array import Array, array_namespace, dtype_name, is_lazy
 from .._checks import MAX_LABEL
-from .._method import Image, Labels, Markers, Mask, Range, method
+from .._method import Image, Labels, Markers, Mask, Range, Typical, method
 from .._monitor import note, stage
 from .._plan import PerVoxel, run_plan
 from ..processing.distance import distance
@@ -34,7 +34,7 @@ def watershed(
     markers: Markers,
     mask: Mask | None = None,
     *,
-    surface: Relief = "intensity",
+    surface: Annotated[Relief, Typical()] = "intensity",
     connectivity: Connectivity = 1,
     **options: Unpack[RegionOptions],
 ) -> Labels:
@@ -87,12 +87,12 @@ def watershed(
 
     References
     ----------
-    .. [1] S. Beucher and F. Meyer, The morphological approach to segmentation: the watershed transformation, in
+    .. [1] S. Beucher and F. Meyer, "The morphological approach to segmentation: the watershed transformation", in
        Mathematical Morphology in Image Processing, Marcel Dekker 1993, chapter 12. DOI:10.1201/9781482277234-12
-    .. [2] F. Meyer, Topographic distance and watershed lines, Signal Process. 38 (1994) 113-125.
+    .. [2] F. Meyer, "Topographic distance and watershed lines", Signal Process. 38 (1994) 113-125.
        DOI:10.1016/0165-1684(94)90060-4
-    .. [3] J. Cousty, G. Bertrand, L. Najman and M. Couprie, Watershed cuts: minimum spanning forests and the drop of
-       water principle, IEEE Trans. Pattern Anal. Mach. Intell. 31 (2009) 1362-1374. DOI:10.1109/TPAMI.2008.173
+    .. [3] J. Cousty, G. Bertrand, L. Najman and M. Couprie, "Watershed cuts: minimum spanning forests and the drop of
+       water principle", IEEE Trans. Pattern Anal. Mach. Intell. 31 (2009) 1362-1374. DOI:10.1109/TPAMI.2008.173
 
     Examples
     --------
@@ -111,7 +111,7 @@ def watershed_from_minima(
     image: Image,
     mask: Mask | None = None,
     *,
-    surface: Surface = "intensity",
+    surface: Annotated[Surface, Typical()] = "intensity",
     depth: Depth | None = None,
     connectivity: Connectivity = 1,
     **options: Unpack[RegionOptions],
@@ -154,8 +154,7 @@ def watershed_from_minima(
 
     References
     ----------
-    .. [1] M. Grimaud, A new measure of contrast: the dynamics, Proc. SPIE 1769 (1992) 292-305.
-       DOI:10.1117/12.60650
+    .. [1] M. Grimaud, "A new measure of contrast: the dynamics", Proc. SPIE 1769 (1992) 292-305. DOI:10.1117/12.60650
     """
     relief, inside = relief_of(image, surface, options), _inside(mask)
     minima = _minima(relief, mask, depth, connectivity)
@@ -212,8 +211,7 @@ def markers_from_minima(
 
     References
     ----------
-    .. [1] P. Soille, Morphological Image Analysis, 2nd ed., Springer 2004, chapter 6.
-       DOI:10.1007/978-3-662-05088-0
+    .. [1] P. Soille, "Morphological Image Analysis", 2nd ed., Springer 2004, chapter 6. DOI:10.1007/978-3-662-05088-0
     """
     relief = relief_of(image, surface, options)
     return tidy_regions(_minima(relief, mask, depth, connectivity), options)
@@ -223,9 +221,9 @@ def markers_from_minima(
 def split_touching(
     labels: Labels,
     *,
-    smoothing: Annotated[float, Range(0, 100, 0.5)] = 1.0,
-    depth: Annotated[float, Range(0, 1000, 0.25)] = 1.0,
-    min_separation: Annotated[float, Range(0, 10000)] = 0.0,
+    smoothing: Annotated[float, Range(0, 100, 0.5), Typical(0.5, 4, off=True)] = 1.0,
+    depth: Annotated[float, Range(0, 1000, 0.25), Typical(0.25, 5)] = 1.0,
+    min_separation: Annotated[float, Range(0, 10000), Typical(2, 40, off=True, length=True)] = 0.0,
     connectivity: Connectivity = 1,
     min_size: Annotated[int, Range(0, 2**31 - 1)] = 0,
     clear_border: bool = False,
@@ -276,7 +274,7 @@ def split_touching(
 
     References
     ----------
-    .. [1] N. Malpica et al., Applying watershed algorithms to the segmentation of clustered nuclei, Cytometry 28
+    .. [1] N. Malpica et al., "Applying watershed algorithms to the segmentation of clustered nuclei", Cytometry 28
        (1997) 289-297. DOI:10.1002/(SICI)1097-0320(19970801)28:4<289::AID-CYTO3>3.0.CO;2-7
 
     Examples
@@ -298,9 +296,9 @@ def split_touching(
 def markers_from_distance(
     labels: Labels,
     *,
-    smoothing: Annotated[float, Range(0, 100, 0.5)] = 1.0,
-    depth: Annotated[float, Range(0, 1000, 0.25)] = 1.0,
-    min_separation: Annotated[float, Range(0, 10000)] = 0.0,
+    smoothing: Annotated[float, Range(0, 100, 0.5), Typical(0.5, 4, off=True)] = 1.0,
+    depth: Annotated[float, Range(0, 1000, 0.25), Typical(0.25, 5)] = 1.0,
+    min_separation: Annotated[float, Range(0, 10000), Typical(2, 40, off=True, length=True)] = 0.0,
     connectivity: Connectivity = 1,
     spacing: tuple[float, ...] | None = None,
 ) -> Labels:

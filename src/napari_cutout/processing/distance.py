@@ -1,17 +1,10 @@
 """Exact Euclidean distance from every voxel of an object to the nearest voxel outside it.
 
 Squared distances are integers: the edges of a voxel are counted in 1/1024 of the smallest one, so sums and
-comparisons are exact and every device and tiling finds the same. One sweep per axis [1]_ [2]_, and the root at the
-end. Objects that touch are kept apart by their labels: a sweep works inside runs of equal labels, and the voxel at
-which a run ends is a voxel outside the object. That is exact, because what lies beyond it on the line is farther
-than it is, and what lies off the line is known to the voxels of the run from the sweeps before.
-
-References
-----------
-.. [1] A. Meijster, J. Roerdink, W. Hesselink, A general algorithm for computing distance transforms in linear time,
-   Mathematical Morphology and its Applications to Image and Signal Processing, 2000. DOI:10.1007/0-306-47025-X_36
-.. [2] P. Felzenszwalb, D. Huttenlocher, Distance transforms of sampled functions, Theory of Computing 8, 2012.
-   DOI:10.4086/toc.2012.v008a019
+comparisons are exact and every device and tiling finds the same. One sweep per axis, as in the papers that `distance`
+names, and the root at the end. Objects that touch are kept apart by their labels: a sweep works inside runs of equal
+labels, and the voxel at which a run ends is a voxel outside the object. That is exact, because what lies beyond it on
+the line is farther than it is, and what lies off the line is known to the voxels of the run from the sweeps before.
 """
 
 from __future__ import annotations
@@ -75,6 +68,14 @@ def distance(labels: Labels, *, spacing: Sequence[float] | None = None) -> Array
     long as squares stay below 2**53. Every device and tiling gives the same bits. Time on the host: linear in the
     voxels. Memory beyond the result: a few blocks, and 8 bytes per voxel where squared distances need int64, as on
     most anisotropic volumes. On a GPU 4 bytes per voxel, or 12. A dask array is read once per axis.
+
+    References
+    ----------
+    .. [1] A. Meijster, J. B. T. M. Roerdink and W. H. Hesselink, "A general algorithm for computing distance transforms
+       in linear time", in Mathematical Morphology and its Applications to Image and Signal Processing (2000) 331-340.
+       DOI:10.1007/0-306-47025-X_36
+    .. [2] P. F. Felzenszwalb and D. P. Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8
+       (2012) 415-428. DOI:10.4086/toc.2012.v008a019
 
     Examples
     --------

@@ -292,10 +292,11 @@ def features(
 
     References
     ----------
-    .. [1] J. Weickert, Coherence-enhancing diffusion filtering, Int. J. Comput. Vis. 31 (1999) 111-127 (structure
-       tensor). DOI:10.1023/A:1008009714131
-    .. [2] Y. Sato et al., Three-dimensional multi-scale line filter, Med. Image Anal. 2 (1998) 143-168 (Hessian).
-       DOI:10.1016/S1361-8415(98)80009-1
+    .. [1] J. Weickert, "Coherence-enhancing diffusion filtering", Int. J. Comput. Vis. 31 (1999) 111-127.
+       DOI:10.1023/A:1008009714131 (if features has "structure")
+    .. [2] Y. Sato et al., "Three-dimensional multi-scale line filter for segmentation and visualization of curvilinear
+       structures in medical images", Med. Image Anal. 2 (1998) 143-168. DOI:10.1016/S1361-8415(98)80009-1 (if features
+       has "hessian")
 
     Examples
     --------

@@ -139,8 +139,7 @@ def subtract_background(
 
     References
     ----------
-    .. [1] P. Soille, Morphological Image Analysis, 2nd ed., Springer 2004, chapter 4 (top-hat).
-       DOI:10.1007/978-3-662-05088-0
+    .. [1] P. Soille, "Morphological Image Analysis", 2nd ed., Springer 2004, chapter 4. DOI:10.1007/978-3-662-05088-0
     """
     check_image(image)
     Range(0, 1000).check("radius", radius)

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import TypedDict  # that of Python 3.11 forgets what it was made from
 
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
-from .._method import Default, Image, Labels, Mask, Objects, Range
+from .._method import Default, Image, Labels, Mask, Objects, Range, Typical
 from .._monitor import stage
 from .._plan import Pass, Plan, gathered, run_plan
 from .filters import gaussian, median, subtract_background
@@ -40,9 +40,9 @@ class Smoothing(TypedDict, total=False):
         Smooth with a Gaussian of this standard deviation, in edges of the smallest voxel; 0 is off.
     """
 
-    background_radius: Annotated[float, Range(0, 1000), Default(0.0)]
-    median_radius: Annotated[int, Range(0, 50), Default(0)]
-    sigma: Annotated[float, Range(0, 1000, 0.5), Default(0.0)]
+    background_radius: Annotated[float, Range(0, 1000), Default(0.0), Typical(10, 200, off=True, length=True)]
+    median_radius: Annotated[int, Range(0, 50), Default(0), Typical(1, 4, off=True)]
+    sigma: Annotated[float, Range(0, 1000, 0.5), Default(0.0), Typical(0.5, 8, off=True, length=True)]
 
 
 class Options(Smoothing, total=False):
@@ -64,9 +64,9 @@ class Options(Smoothing, total=False):
         World length of a voxel along each axis, in the order of the axes.
     """
 
-    fill_holes: Annotated[bool, Default(False)]
+    fill_holes: Annotated[bool, Default(False), Typical()]
     clear_border: Annotated[bool, Default(False)]
-    min_size: Annotated[int, Range(0, 2**31 - 1), Default(0)]
+    min_size: Annotated[int, Range(0, 2**31 - 1), Default(0), Typical(4, 4000, off=True)]
     one_per_object: Annotated[bool, Default(False)]
     connectivity: Annotated[int, Range(1, 3), Default(1)]
     spacing: Annotated[tuple[float, ...] | None, Default(None)]
@@ -86,7 +86,7 @@ class RegionOptions(Smoothing, total=False):
     """
 
     clear_border: Annotated[bool, Default(False)]
-    min_size: Annotated[int, Range(0, 2**31 - 1), Default(0)]
+    min_size: Annotated[int, Range(0, 2**31 - 1), Default(0), Typical(4, 4000, off=True)]
     spacing: Annotated[tuple[float, ...] | None, Default(None)]
 
 
