@@ -22,13 +22,14 @@ from sklearn import metrics
 
 from napari_cutout import Cancelled, _writing, watch
 from napari_cutout.evaluation import _contingency
+from napari_cutout.evaluation._matching import matched
 from napari_cutout.evaluation.overlap import (
     Contingency,
     Evaluation,
     contingency,
     error_map,
     evaluate,
-    soft_dice_loss,
+    scored,
 )
 
 from .strict import on_device, on_host, to_host
@@ -76,11 +77,21 @@ def test_scores_by_hand() -> None:
     assert_allclose(result.dice, [4 / 5, 4 / 6, 4 / 5])  # 2 TP / (2 TP + FP + FN)
     assert_allclose(result.precision, [2 / 3, 2 / 3, 1])
     assert_allclose(result.recall, [1, 2 / 3, 2 / 3])
+    assert_allclose(result.specificity, [5 / 6, 4 / 5, 5 / 5])  # TN / (TN + FP)
+    assert_allclose(result.balanced_accuracy, [(1 + 5 / 6) / 2, (2 / 3 + 4 / 5) / 2, (2 / 3 + 1) / 2])
+    # (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)), so
+    # (2 5 - 1 0) / sqrt(3 2 6 5), (2 4 - 1 1) / sqrt(3 3 5 5), (2 5 - 0 1) / sqrt(2 3 5 6)
+    assert_allclose(result.mcc, [10 / 180**0.5, 7 / 15, 10 / 180**0.5])
     assert_allclose(result.accuracy, [7 / 8, 6 / 8, 7 / 8])
     assert_allclose(result.prevalence, [2 / 8, 3 / 8, 3 / 8])
     assert result.mean_iou == pytest.approx((1 / 2 + 2 / 3) / 2)  # background left out
     assert result.mean_dice == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert result.overall_accuracy == pytest.approx(6 / 8)
+    assert result.overall_balanced_accuracy == pytest.approx((2 / 2 + 2 / 3 + 2 / 3) / 3)
+    # R_K: 6 of 8 agree; predicted fill 3, 3, 2 and true 2, 3, 3, which agree 3 2 + 3 3 + 2 3 = 21 times by chance;
+    # (6 8 - 21) / sqrt((64 - (9 + 9 + 4)) (64 - (4 + 9 + 9))) = 27 / 42
+    assert result.overall_mcc == pytest.approx(27 / 42)
+    assert result.largest_prevalence == 3 / 8
     assert (result.n_voxels, result.n_ignored, result.match) == (8, 0, "value")
     assert result.iou.dtype == result.dice.dtype == np.float64
     assert result.tp.dtype == result.classes.dtype == np.int64
@@ -113,7 +124,7 @@ def test_strokes_have_no_background_class() -> None:
 def test_means_skip_a_class_that_is_nowhere() -> None:
     result = evaluate(PREDICTED, TRUTH, classes=(0, 1, 2, 7))
     assert result.classes.tolist() == [0, 1, 2, 7]
-    for name in ("iou", "dice", "precision", "recall", "accuracy"):
+    for name in ("iou", "dice", "precision", "recall", "specificity", "balanced_accuracy", "mcc", "accuracy"):
         assert np.isnan(getattr(result, name)).tolist() == [False, False, False, True]
     assert result.prevalence[3] == 0
     assert result.mean_iou == evaluate(PREDICTED, TRUTH).mean_iou
@@ -139,6 +150,48 @@ def test_perfect_and_disjoint_labels() -> None:
     missed = evaluate(np.array([0, 0, 0]), np.array([0, 1, 1]))
     assert np.isnan(missed.precision[1])
     assert missed.recall[1] == missed.iou[1] == 0
+
+
+def test_what_cannot_be_told_apart_has_no_balance_and_no_correlation() -> None:
+    everywhere = evaluate(np.array([0, 1, 1]), np.array([1, 1, 1]))
+    assert everywhere.recall[1] == 2 / 3
+    assert np.isnan([everywhere.specificity[1], everywhere.balanced_accuracy[1], everywhere.mcc[1]]).all()
+    assert everywhere.overall_balanced_accuracy == 2 / 3, "only class 1 is in truth"
+    assert np.isnan(everywhere.overall_mcc)
+    nothing = evaluate(np.array([0, 0, 0]), np.array([0, 1, 1]))
+    assert (nothing.specificity[1], nothing.recall[1], nothing.balanced_accuracy[1]) == (1, 0, 1 / 2)
+    assert np.isnan([nothing.mcc[1], nothing.overall_mcc]).all()
+    absent = evaluate(np.array([0, 1, 0]), np.array([0, 0, 0]))
+    assert absent.specificity[1] == 2 / 3
+    assert np.isnan(absent.balanced_accuracy[1]), "of what is nowhere there is no recall"
+
+
+def test_an_image_that_is_nearly_all_background_shows_why_accuracy_is_not_enough() -> None:
+    # 1,000 voxels of which 10 are object; labels that find none of them, and labels that find 8 and add 12.
+    truth, some = np.zeros((2, 1000), int)
+    truth[:10], some[2:22] = 1, 1
+    nothing, found = evaluate(np.zeros_like(truth), truth), evaluate(some, truth)
+    assert nothing.overall_accuracy == nothing.largest_prevalence == 990 / 1000
+    assert found.overall_accuracy == (1000 - 2 - 12) / 1000 < nothing.overall_accuracy
+    assert nothing.overall_balanced_accuracy == 1 / 2
+    assert found.overall_balanced_accuracy == pytest.approx((8 / 10 + 978 / 990) / 2)
+    assert (nothing.dice[1], found.dice[1]) == (0, 2 * 8 / (2 * 8 + 12 + 2))
+
+
+def test_counts_of_a_very_large_volume_do_not_overflow() -> None:
+    # A volume of 2^40 voxels, half of them object, a quarter of each side wrong: TP = TN = 3a, FP = FN = a.
+    a = 2**37
+    table = Contingency(*np.array([[0, 0, 1, 1], [0, 1, 0, 1], [3 * a, a, a, 3 * a]]))
+    result = scored(table, matched(table, "value", None), None, None)
+    assert result.mcc.tolist() == [1 / 2, 1 / 2]  # (9 - 1) / sqrt(4 4 4 4)
+    assert result.overall_mcc == 1 / 2
+    assert result.overall_balanced_accuracy == 3 / 4
+
+
+def test_the_whole_is_scored_by_all_classes_whichever_are_reported() -> None:
+    whole, part = evaluate(PREDICTED, TRUTH), evaluate(PREDICTED, TRUTH, classes=[2])
+    for name in ("overall_accuracy", "overall_balanced_accuracy", "overall_mcc", "largest_prevalence"):
+        assert getattr(part, name) == getattr(whole, name)
 
 
 def test_nothing_of_the_classes_in_truth_gives_no_frequencies() -> None:
@@ -251,8 +304,31 @@ def test_scores_equal_those_of_scikit_learn(dtype: str) -> None:
     assert_allclose(result.precision, metrics.precision_score(*flat, average=None), rtol=1e-14)
     assert_allclose(result.recall, metrics.recall_score(*flat, average=None), rtol=1e-14)
     assert result.overall_accuracy == pytest.approx(metrics.accuracy_score(*flat), rel=1e-14)
+    assert result.overall_balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(*flat), rel=1e-14)
+    assert result.overall_mcc == pytest.approx(metrics.matthews_corrcoef(*flat), rel=1e-12)
+    each = [[side == label for side in flat] for label in result.classes]
+    assert_allclose(result.mcc, [metrics.matthews_corrcoef(*sides) for sides in each], rtol=1e-12)
+    assert_allclose(result.balanced_accuracy, [metrics.balanced_accuracy_score(*sides) for sides in each], rtol=1e-14)
+    assert_allclose(result.specificity, [metrics.recall_score(*sides, pos_label=False) for sides in each], rtol=1e-14)
     confusion = metrics.multilabel_confusion_matrix(*flat)
     assert_array_equal(counts(result), np.stack([confusion[:, i, j] for i, j in ((1, 1), (0, 1), (1, 0), (0, 0))]))
+
+
+@pytest.mark.parametrize(("match", "ignore"), [("value", 0), ("value", 3), ("binary", 0), ("overlap", None)])
+def test_the_whole_equals_scikit_learn_where_classes_are_matched_and_voxels_ignored(match: Any, ignore: Any) -> None:
+    predicted, truth = pair(14, 4)
+    result = evaluate(predicted + (match == "overlap"), truth, match=match, ignore=ignore)
+    kept = truth != ignore
+    sides = truth[kept], np.vectorize(result.mapping.get)(predicted[kept] + (match == "overlap"))
+    if match == "binary":
+        sides = (sides[0] != 0).astype(int), sides[1]
+        with pytest.warns(UserWarning, match="classes not in y_true"):
+            assert result.overall_balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(*sides))
+        assert np.isnan(result.overall_mcc), "strokes of one class"
+        return
+    expected = metrics.recall_score(*sides, average=None, labels=np.unique(sides[0])).mean()
+    assert result.overall_balanced_accuracy == pytest.approx(expected, rel=1e-14)
+    assert result.overall_mcc == pytest.approx(metrics.matthews_corrcoef(*sides), rel=1e-12)
 
 
 @pytest.mark.parametrize("n_labels", [3, 700])  # a dense table, and hashed pairs
@@ -337,8 +413,6 @@ def test_dask_chunks_without_voxels_count_nothing() -> None:
     predicted, truth = pair(8, 5, (6, 7))
     holes = [da.from_array(a, ((0, 4, 0, 2), (7,))) for a in (predicted, truth)]
     assert contingency(*holes) == contingency(predicted, truth)
-    probabilities = da.from_array(predicted / 4, holes[0].chunks)
-    assert soft_dice_loss(probabilities, holes[1]) == pytest.approx(soft_dice_loss(predicted / 4, truth), rel=1e-12)
 
 
 def test_non_contiguous_arrays_are_counted() -> None:
@@ -354,9 +428,6 @@ def test_error_map_and_scores_in_every_library(to_library: Callable[[Any], Any])
         errors = error_map(to_library(predicted + 3), to_library(truth), ignore=1, match=match)  # type: ignore[arg-type]
         assert type(errors) is type(to_library(predicted))
         assert_array_equal(to_host(errors), expected)
-    probabilities = predicted / 4
-    loss = soft_dice_loss(to_library(probabilities), to_library(truth), ignore=1)
-    assert loss == pytest.approx(soft_dice_loss(probabilities, truth, ignore=1), rel=1e-12)
 
 
 # Properties ------------------------------------------------------------------------------------------
@@ -378,6 +449,19 @@ def test_iou_is_symmetric_and_gives_dice(labels: tuple[np.ndarray, np.ndarray]) 
     assert_allclose(result.dice, 2 * result.iou / (1 + result.iou), rtol=1e-14)
     assert (counts(result).sum(axis=0) == predicted.size).all()
     assert_allclose(result.overall_accuracy, result.tp.sum() / predicted.size)
+
+
+@given(label_pairs())
+def test_correlation_is_symmetric_and_perfect_only_where_labels_agree(labels: tuple[np.ndarray, np.ndarray]) -> None:
+    predicted, truth = labels
+    result, swapped = (evaluate(a, b, match="value") for a, b in ((predicted, truth), (truth, predicted)))
+    assert_array_equal(result.mcc, swapped.mcc)
+    assert result.overall_mcc == swapped.overall_mcc or np.isnan([result.overall_mcc, swapped.overall_mcc]).all()
+    assert np.nanmax(np.abs([*result.mcc, result.overall_mcc, 0])) <= 1
+    assert (result.overall_mcc == 1) == ((predicted == truth).all() and len(result.classes) > 1)
+    assert np.nanmax([*result.balanced_accuracy, 0]) <= 1
+    if len(result.classes) == 2 and not np.isnan(result.mcc).any():  # what one class has, the other has not
+        assert result.mcc[0] == result.mcc[1] == pytest.approx(result.overall_mcc, abs=1e-14)
 
 
 @given(label_pairs(), st.data())
@@ -467,7 +551,7 @@ def test_error_map_counts_what_the_scores_count(labels: tuple[np.ndarray, np.nda
     assert result.tp[foreground].sum() == (errors == 1).sum()
 
 
-# Error map and soft Dice by hand ---------------------------------------------------------------------
+# Error map by hand -----------------------------------------------------------------------------------
 
 
 def test_error_map_by_hand() -> None:
@@ -483,31 +567,6 @@ def test_error_map_of_a_label_that_only_ignored_voxels_hold() -> None:
     assert error_map(predicted, truth, ignore=0, match="overlap").tolist() == [1, 1, 0, 1, 0]
 
 
-def test_soft_dice_loss_by_hand() -> None:
-    probabilities, truth = np.array([0.5, 1.0, 0.25, 0.25]), np.array([0, 3, 3, 0])
-    # sum(p y) = 1.25, sum(p) = 2, sum(y) = 2
-    assert soft_dice_loss(probabilities, truth) == pytest.approx(1 - (2 * 1.25 + 1) / (2 + 2 + 1))
-    assert soft_dice_loss(probabilities, truth, smooth=0) == pytest.approx(1 - 2.5 / 4)
-    # without the first voxel: 1.25, 1.5, 2
-    truth[0] = 7
-    assert soft_dice_loss(probabilities, truth, ignore=7) == pytest.approx(1 - (2.5 + 1) / (1.5 + 2 + 1))
-
-
-def test_soft_dice_loss_of_certain_probabilities_is_one_minus_dice() -> None:
-    predicted, truth = pair(11, 2)
-    loss = soft_dice_loss(predicted.astype(np.float32), truth, smooth=0)
-    assert loss == pytest.approx(1 - evaluate(predicted, truth).dice[1], rel=1e-12)
-
-
-def test_soft_dice_loss_of_nothing_is_perfect_with_smoothing_and_undefined_without() -> None:
-    assert soft_dice_loss(np.zeros(3), np.zeros(3, int)) == 0
-    assert np.isnan(soft_dice_loss(np.zeros(3), np.zeros(3, int), smooth=0))
-
-
-def test_soft_dice_loss_does_not_read_ignored_probabilities() -> None:
-    assert soft_dice_loss(np.array([np.nan, 1.0]), np.array([4, 1]), ignore=4) == 0
-
-
 # Reports ---------------------------------------------------------------------------------------------
 
 
@@ -520,6 +579,9 @@ def test_table_has_one_row_per_class_with_plain_numbers() -> None:
         "dice",
         "precision",
         "recall",
+        "specificity",
+        "balanced_accuracy",
+        "mcc",
         "accuracy",
         "prevalence",
         "tp",
@@ -546,6 +608,9 @@ def test_json_holds_the_table_and_how_it_came_about(tmp_path: Path) -> None:
     assert content["mean_iou"] == result.mean_iou
     assert content["classes"][0]["iou"] == result.iou[0]
     assert content["classes"][1]["iou"] is None
+    assert content["overall_mcc"] == result.overall_mcc
+    assert content["overall_balanced_accuracy"] == result.overall_balanced_accuracy
+    assert (content["largest_prevalence"], content["classes"][0]["prevalence"]) == (3 / 8, 3 / 8)
     assert (content["ignore"], content["n_voxels"], content["n_ignored"]) == (9, 8, 0)
 
 
@@ -589,7 +654,12 @@ def test_summary_shows_scores_and_their_origin() -> None:
     assert "0.6667" in text
     assert "3 not annotated (label 255 of truth)" in text
     assert "labels matched by" in text
-    assert "prevalence" in text.splitlines()[0]
+    for name in ("prevalence", "balanced", "mcc", "iou"):
+        assert name in text.splitlines()[0]
+    # of 8 voxels 3 are ignored; of the other 5 class 1 has 3, and 4 are right: see the hand-worked case
+    assert "5 voxels scored" in text
+    assert "0.8000 of them right, where naming the commonest class everywhere would give 0.6000" in text
+    assert "balanced accuracy 0.8333, MCC" in text  # (2 / 2 + 2 / 3) / 2
 
 
 def test_summary_of_many_classes_is_cut_and_says_so() -> None:
@@ -648,13 +718,6 @@ ERRORS = [
     (lambda: evaluate(LABELS, LABELS, classes=[-1]), ValueError, r"each 0 or more, got \[-1\]"),
     (lambda: evaluate(LABELS, LABELS, classes=[1.5]), TypeError, r"classes must be integers, got \[1.5\]"),
     (lambda: evaluate(LABELS, LABELS, ignore=0, classes=[0, 1]), ValueError, "names 0, which `ignore` takes out"),
-    (lambda: soft_dice_loss(LABELS, LABELS), TypeError, "probabilities must be floats from 0 to 1, got dtype int64"),
-    (lambda: soft_dice_loss(LABELS * 2.0, LABELS), ValueError, "between 0 and 1, got 0 to 2; apply a sigmoid"),
-    (lambda: soft_dice_loss(LABELS * np.nan, LABELS), ValueError, "between 0 and 1, got nan to nan"),
-    (lambda: soft_dice_loss(LABELS / 1, LABELS, smooth=-1), ValueError, "smooth must be 0 or more and finite, got -1"),
-    (lambda: soft_dice_loss(LABELS / 1, LABELS, smooth=np.inf), ValueError, "smooth must be 0 or more .* got inf"),
-    (lambda: soft_dice_loss(LABELS / 1, LABELS[0]), ValueError, "truth must have the shape of probabilities"),
-    (lambda: soft_dice_loss(LABELS / 1, LABELS / 1), TypeError, "truth must hold integer labels"),
 ]  # fmt: skip
 
 

@@ -70,6 +70,9 @@ def test_counts_by_hand_along_both_axes() -> None:
     assert_allclose(rows.iou, [[1, 1], [2 / 3, 0]])
     assert_allclose(rows.dice, [[1, 1], [4 / 5, 0]])
     assert rows.mean_iou.tolist() == rows.mean_dice.tolist() == [1, 0]
+    assert_allclose(rows.prevalence, [[1 / 3, 2 / 3], [2 / 3, 1 / 3]])
+    assert_allclose(rows.balanced_accuracy, [[1, 1], [1 / 2, 1 / 2]])  # row 1: (2/2 + 0/1) / 2 and (0/1 + 2/2) / 2
+    assert_array_equal(rows.mcc, [[1, 1], [np.nan, np.nan]])  # predicted row 1 is background everywhere
     columns = evaluate_slices(predicted, truth, axis=-1)
     assert columns.axis == 1
     assert columns.iou[:, 1].tolist()[1:] == [1 / 2, 1]
@@ -97,6 +100,7 @@ def test_a_slice_without_annotation_is_not_scored() -> None:
     result = evaluate_slices(predicted, truth, ignore=0, match="value")
     assert result.n_voxels.tolist() == [0, 2]
     assert np.isnan(result.mean_iou).tolist() == [True, False]
+    assert np.isnan(result.prevalence).tolist() == [[True, True], [False, False]]
     assert result.mean_iou[1] == 1
 
 
@@ -111,6 +115,8 @@ def test_each_slice_scores_as_evaluate_scores_it(axis: int, match: Any, ignore: 
         assert_array_equal(counts(result)[:, at], counts(alone))
         assert_array_equal(result.iou[at], alone.iou)
         assert_array_equal(result.dice[at], alone.dice)
+        for name in ("balanced_accuracy", "mcc", "prevalence"):
+            assert_array_equal(getattr(result, name)[at], getattr(alone, name))
         assert_allclose([result.mean_iou[at], result.mean_dice[at]], [alone.mean_iou, alone.mean_dice])
         assert result.n_voxels[at] == alone.n_voxels
 
@@ -206,7 +212,9 @@ def test_csv_gives_the_table_back(tmp_path: Path) -> None:
     path = result.to_csv(tmp_path / "slices.csv")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["axis", "slice", "class", "iou", "dice", *COUNTS]
+    assert list(rows[0]) == [
+        "axis", "slice", "class", "iou", "dice", "balanced_accuracy", "mcc", "prevalence", *COUNTS
+    ]  # fmt: skip
     assert [(int(r["slice"]), int(r["class"])) for r in rows] == [(i, c) for i in range(7) for c in result.classes]
     assert_array_equal([float(r["iou"]) for r in rows], result.iou.ravel())
     assert_array_equal([int(r["fn"]) for r in rows], result.fn.ravel())

@@ -9,12 +9,14 @@ from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
 from ._selection import Selection as Selection
+from .evaluation.losses import generalised_dice_loss as generalised_dice_loss
+from .evaluation.losses import soft_dice_loss as soft_dice_loss
+from .evaluation.losses import tversky_loss as tversky_loss
 from .evaluation.objects import ObjectEvaluation as ObjectEvaluation
 from .evaluation.objects import evaluate_objects as evaluate_objects
 from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
 from .evaluation.overlap import evaluate as evaluate
-from .evaluation.overlap import soft_dice_loss as soft_dice_loss
 from .evaluation.slices import SliceEvaluation as SliceEvaluation
 from .evaluation.slices import evaluate_slices as evaluate_slices
 from .io import Volume as Volume

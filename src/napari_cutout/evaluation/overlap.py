@@ -7,34 +7,48 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
+from .._array import Array, array_namespace, from_numpy
 from .._method import Labels
 from .._plan import PerVoxel, run_plan
 from .._writing import write_text
-from ._contingency import Contingency, Counts, check_pair, contingency, sum_blocks
+from ._contingency import Contingency, Counts, contingency
 from ._matching import Match, Matching, matched, number_objects
 
 if TYPE_CHECKING:
     from .objects import ObjectEvaluation
 
-__all__ = ["Contingency", "Evaluation", "contingency", "error_map", "evaluate", "soft_dice_loss"]
+__all__ = ["Contingency", "Evaluation", "contingency", "error_map", "evaluate"]
 
 Scores = NDArray[np.float64]
 
 Frozen = TypeVar("Frozen", Counts, Scores)
 
-SCORES = ("iou", "dice", "precision", "recall", "accuracy", "prevalence")
+SCORES = (
+    "iou",
+    "dice",
+    "precision",
+    "recall",
+    "specificity",
+    "balanced_accuracy",
+    "mcc",
+    "accuracy",
+    "prevalence",
+)
+SHOWN = tuple(name for name in SCORES if name != "specificity")
+"""The scores of the summary, which has no room for what follows from two others."""
 COUNTS = ("tp", "fp", "fn", "tn")
-MEANS = ("mean_iou", "mean_dice", "frequency_weighted_iou", "frequency_weighted_dice", "overall_accuracy")
+MEANS = ("mean_iou", "mean_dice", "frequency_weighted_iou", "frequency_weighted_dice")
+OVERALL = ("overall_accuracy", "overall_balanced_accuracy", "overall_mcc", "largest_prevalence")
 ORIGIN = ("n_voxels", "n_ignored", "ignore", "match", "match_reason")
 
 MAX_LINES = 40
@@ -56,7 +70,15 @@ class Evaluation:
     n_ignored : int
         Voxels that were not, because they are not annotated.
     overall_accuracy : float
-        Fraction of the scored voxels whose predicted class is the true one.
+        Fraction of the scored voxels whose predicted class is the true one; read it beside `largest_prevalence`.
+    overall_balanced_accuracy : float
+        Mean recall of the classes that occur in truth, background included, whichever classes are reported.
+    overall_mcc : float
+        Matthews' correlation of all classes, the R_K of Gorodkin: 1 is perfect, 0 is as good as chance. NaN where
+        predicted or truth holds one class only, as nothing can correlate with what does not vary.
+    largest_prevalence : float
+        Fraction of the scored voxels that truth gives to its commonest class: the overall accuracy of labels that
+        name it everywhere.
     match : {"binary", "value", "overlap"}
         How predicted labels were matched to classes.
     match_reason : str
@@ -77,6 +99,9 @@ class Evaluation:
     n_voxels: int
     n_ignored: int
     overall_accuracy: float
+    overall_balanced_accuracy: float
+    overall_mcc: float
+    largest_prevalence: float
     match: str
     match_reason: str
     mapping: Mapping[int, int]
@@ -102,6 +127,28 @@ class Evaluation:
     def recall(self) -> Scores:
         """Fraction of what is there that was found, TP / (TP + FN); NaN where nothing is there."""
         return ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def specificity(self) -> Scores:
+        """Fraction of what is not there that was left alone, TN / (TN + FP); NaN where truth holds nothing else.
+
+        NaN for a class that is in neither array, too.
+        """
+        return np.where(self._occurs, ratio(self.tn, self.tn + self.fp), np.nan)
+
+    @property
+    def balanced_accuracy(self) -> Scores:
+        """Mean of recall and specificity; NaN where truth holds nothing of a class, or nothing else."""
+        return balanced(self.tp, self.fp, self.fn, self.tn)
+
+    @property
+    def mcc(self) -> Scores:
+        """Matthews' correlation of each class with its truth: 1 is perfect, 0 as good as chance, -1 all wrong.
+
+        (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)). NaN where a class fills nothing or everything
+        on one side, as nothing can correlate with what does not vary; scikit-learn calls that 0.
+        """
+        return correlations(self.tp, self.fp, self.fn, self.tn)
 
     @property
     def accuracy(self) -> Scores:
@@ -169,11 +216,11 @@ class Evaluation:
 
     def summary(self) -> str:
         """Return the scores as a text table, with how they came about."""
-        lines = [f"{'class':>7}" + "".join(f"{name:>11}" for name in SCORES) + "".join(f"{n:>12}" for n in COUNTS)]
+        lines = [
+            f"{'class':>7}" + "".join(f"{_SHORT.get(n, n):>11}" for n in SHOWN) + "".join(f"{n:>12}" for n in COUNTS)
+        ]
         lines += [
-            f"{row['class']:>7}"
-            + "".join(f"{row[n]:>11.4f}" for n in SCORES)
-            + "".join(f"{row[n]:>12}" for n in COUNTS)
+            f"{row['class']:>7}" + "".join(f"{row[n]:>11.4f}" for n in SHOWN) + "".join(f"{row[n]:>12}" for n in COUNTS)
             for row in self.table[:MAX_LINES]
         ]
         if len(self.classes) > MAX_LINES:
@@ -185,7 +232,9 @@ class Evaluation:
                 f"mean of the classes: IoU {self.mean_iou:.4f}, Dice {self.mean_dice:.4f} (background left out); "
                 f"weighted by frequency: IoU {self.frequency_weighted_iou:.4f}, "
                 f"Dice {self.frequency_weighted_dice:.4f}",
-                f"{self.n_voxels} voxels scored{without}; {self.overall_accuracy:.4f} of them right",
+                f"{self.n_voxels} voxels scored{without}; {self.overall_accuracy:.4f} of them right, where naming the "
+                f"commonest class everywhere would give {self.largest_prevalence:.4f}",
+                f"all classes: balanced accuracy {self.overall_balanced_accuracy:.4f}, MCC {self.overall_mcc:.4f}",
                 f"labels matched by {self.match}: {self.match_reason}",
             ]
         )
@@ -244,7 +293,7 @@ class Evaluation:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        content: dict[str, Any] = {name: or_null(getattr(self, name)) for name in MEANS + ORIGIN}
+        content: dict[str, Any] = {name: or_null(getattr(self, name)) for name in MEANS + OVERALL + ORIGIN}
         content["mapping"] = {str(label): found for label, found in self.mapping.items()}
         content["classes"] = [{name: or_null(value) for name, value in row.items()} for row in self.table]
         if self.numbers_objects:
@@ -252,10 +301,35 @@ class Evaluation:
         return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
 
+_SHORT = {"balanced_accuracy": "balanced"}
+"""What the summary calls a score whose name is too long for it."""
+
+
 def ratio(part: Counts | Scores, whole: Counts) -> Scores:
     """Return part / whole; NaN where there is nothing."""
     ratios: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
     return ratios
+
+
+def balanced(tp: Counts, fp: Counts, fn: Counts, tn: Counts) -> Scores:
+    """Return the mean of recall and specificity; NaN where either is not defined."""
+    means: Scores = (ratio(tp, tp + fn) + ratio(tn, tn + fp)) / 2
+    return means
+
+
+def correlations(tp: Counts, fp: Counts, fn: Counts, tn: Counts) -> Scores:
+    """Return Matthews' correlation of counts of any shape; NaN where one side does not vary."""
+    rows = zip(*(counts.ravel().tolist() for counts in (tp, fp, fn, tn)), strict=True)
+    found = [_correlation(a * d - b * c, (a + b) * (a + c) * (d + b) * (d + c)) for a, b, c, d in rows]
+    return np.asarray(found, np.float64).reshape(tp.shape)
+
+
+def _correlation(covariance: int, variances: int) -> float:
+    """Return covariance / sqrt(variances), exact up to the last division and its root; NaN if nothing varies.
+
+    A product of four counts of a large volume is beyond int64 and float64, so the integers are Python's.
+    """
+    return math.copysign(math.sqrt(covariance**2 / variances), covariance) if variances else math.nan
 
 
 def or_null(value: Any) -> Any:
@@ -324,6 +398,18 @@ def evaluate(
     device. dask arrays are computed, chunk by chunk. Memory: a few blocks. A matching by overlap is chosen on
     the truth that it is scored against, so it favours the prediction; the result says so.
 
+    Accuracy is high wherever one class fills most of the image, whatever was found of the others; that is why
+    `prevalence` stands beside it. Balanced accuracy [1]_ and Matthews' correlation [2]_, for all classes together
+    R_K [3]_, do not reward naming the commonest class everywhere.
+
+    References
+    ----------
+    .. [1] K. H. Brodersen, C. S. Ong, K. E. Stephan and J. M. Buhmann, International Conference on Pattern Recognition
+       (2010) 3121-3124. DOI:10.1109/ICPR.2010.764
+    .. [2] B. W. Matthews, Biochimica et Biophysica Acta 405 (1975) 442-451. DOI:10.1016/0005-2795(75)90109-9
+    .. [3] J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
+       DOI:10.1016/j.compbiolchem.2004.09.006
+
     Examples
     --------
     >>> import numpy as np
@@ -375,13 +461,30 @@ def scored(table: Contingency, matching: Matching, asked: Counts | None, ignore:
         tn=frozen(n_voxels - tp - fp - fn),
         n_voxels=n_voxels,
         n_ignored=table.n_ignored,
-        overall_accuracy=int(table.counts[right].sum()) / n_voxels,
+        **_overall(predicted, truth, table.counts),
         match=matching.match,
         match_reason=matching.reason,
         mapping=dict(zip(matching.labels.tolist(), matching.classes.tolist(), strict=True)),
         pairs=table,
         ignore=None if ignore is None else int(ignore),
     )
+
+
+def _overall(predicted: Counts, truth: Counts, counts: Counts) -> dict[str, float]:
+    """Return the scores of all classes together, whichever are reported, from classes that meet."""
+    classes, right = np.union1d(predicted, truth), predicted == truth
+    found, there = (_sums(side, counts, classes).tolist() for side in (predicted, truth))
+    common = _sums(truth[right], counts[right], classes).tolist()
+    n, agreed = sum(there), sum(common)
+    recalls = [a / b for a, b in zip(common, there, strict=True) if b]
+    by_chance = sum(map(mul, found, there))
+    spreads = (n * n - sum(k * k for k in side) for side in (found, there))
+    return {
+        "overall_accuracy": agreed / n,
+        "overall_balanced_accuracy": math.fsum(recalls) / len(recalls),
+        "overall_mcc": _correlation(agreed * n - by_chance, math.prod(spreads)),
+        "largest_prevalence": max(there) / n,
+    }
 
 
 def _sums(labels: Counts, counts: Counts, classes: Counts) -> Counts:
@@ -457,72 +560,3 @@ def _errors(predicted: Array, truth: Array, *, matching: Matching, ignore: int |
     both = in_found * in_truth
     errors = both * (4 - 3 * xp.astype(same, xp.uint8)) + 2 * only_found + 3 * only_truth
     return errors if known is None else errors * xp.astype(known, xp.uint8)
-
-
-def soft_dice_loss(probabilities: Array, truth: Labels, *, smooth: float = 1.0, ignore: int | None = None) -> float:
-    """Return how far probabilities of being an object are from the annotation.
-
-    Parameters
-    ----------
-    probabilities : array of float
-        The probability of each voxel to belong to an object, 0 to 1.
-    truth : array of int or bool, of the same shape and library
-        The annotation; any label but 0 is object.
-    smooth : float
-        Added above and below the fraction line, in voxels, 0 or more; it makes an empty image a perfect score.
-    ignore : int, optional
-        The label of `truth` that means *not annotated*; its voxels leave every sum.
-
-    Returns
-    -------
-    float
-        1 - (2 sum(p y) + smooth) / (sum(p) + sum(y) + smooth): 0 is perfect. NaN if `smooth` is 0 and both are
-        empty.
-
-    Raises
-    ------
-    TypeError
-        If `probabilities` are not floats, or `truth` does not hold integers or booleans.
-    ValueError
-        If a probability is NaN or outside 0 to 1, `smooth` is negative or not finite, the shapes differ, or there
-        are no voxels.
-
-    Notes
-    -----
-    Sums are float64, block by block in the order of the blocks; libraries differ by rounding, 1e-12.
-
-    References
-    ----------
-    .. [1] F. Milletari, N. Navab and S.-A. Ahmadi, Fourth International Conference on 3D Vision (2016) 565-571.
-       DOI:10.1109/3DV.2016.79
-    """
-    check_pair(probabilities, truth, ignore, first="probabilities")
-    if not dtype_name(probabilities).startswith("float"):
-        raise TypeError(
-            f"probabilities must be floats from 0 to 1, got dtype {dtype_name(probabilities)}; "
-            "for labels, 1 - evaluate(...).dice is the same loss without smoothing"
-        )
-    if not (math.isfinite(smooth) and smooth >= 0):
-        raise ValueError(f"smooth must be 0 or more and finite, got {smooth!r}")
-    sums: Callable[..., Any] = partial(_soft_sums, ignore=ignore)
-    common, found, there, low, high = sum_blocks(sums, _added_sums, probabilities, truth)
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"probabilities must lie between 0 and 1, got {low:g} to {high:g}; apply a sigmoid first")
-    whole = found + there + smooth
-    return float(1 - (2 * common + smooth) / whole) if whole else math.nan
-
-
-def _soft_sums(probabilities: Array, truth: Array, *, ignore: int | None) -> Scores:
-    """Return sum(p y), sum(p), sum(y), and the smallest and the largest p."""
-    if 0 in truth.shape:
-        return np.asarray([0, 0, 0, 0, 0], np.float64)
-    xp = array_namespace(probabilities)
-    p, y = xp.astype(probabilities, xp.float64), xp.astype(truth != 0, xp.float64)
-    if ignore is not None:
-        known = xp.astype(truth, xp.int64) != ignore
-        p, y = (xp.where(known, values, xp.zeros_like(values)) for values in (p, y))
-    return to_numpy(xp.stack([xp.sum(p * y), xp.sum(p), xp.sum(y), xp.min(p), xp.max(p)]))
-
-
-def _added_sums(a: Scores, b: Scores) -> Scores:
-    return np.asarray([*(a[:3] + b[:3]), np.minimum(a[3], b[3]), np.maximum(a[4], b[4])])

@@ -32,13 +32,13 @@ from ._contingency import (
     tabulated,
 )
 from ._matching import Match, Matching, matched
-from .overlap import COUNTS, Evaluation, checked_classes, frozen, ratio, scored
+from .overlap import COUNTS, Evaluation, balanced, checked_classes, correlations, frozen, ratio, scored
 
 __all__ = ["SliceEvaluation", "evaluate_slices"]
 
 Scores = NDArray[np.float64]
 
-SLICE_SCORES = ("iou", "dice")
+SLICE_SCORES = ("iou", "dice", "balanced_accuracy", "mcc", "prevalence")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +83,27 @@ class SliceEvaluation:
         return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
+    def balanced_accuracy(self) -> Scores:
+        """Mean of recall and specificity of each class in each slice, (n_slices, n_classes).
+
+        NaN where truth holds nothing of the class in a slice, or nothing else.
+        """
+        return balanced(self.tp, self.fp, self.fn, self.tn)
+
+    @property
+    def mcc(self) -> Scores:
+        """Matthews' correlation of each class in each slice, as in `Evaluation`, (n_slices, n_classes).
+
+        NaN where the class fills nothing or all of a slice on one side.
+        """
+        return correlations(self.tp, self.fp, self.fn, self.tn)
+
+    @property
+    def prevalence(self) -> Scores:
+        """Fraction of the voxels of each slice that truth gives to each class; NaN where none is annotated."""
+        return ratio(self.tp + self.fn, np.broadcast_to(self.n_voxels[:, None], self.tp.shape))
+
+    @property
     def mean_iou(self) -> Scores:
         """Mean IoU of the classes that each slice holds, (n_slices,), background left out if there are others."""
         return self._mean(self.iou)
@@ -101,7 +122,7 @@ class SliceEvaluation:
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """One row for every class of every slice: axis, slice, class, IoU, Dice, counts."""
+        """One row for every class of every slice: axis, slice, class, scores, counts."""
         columns = {name: getattr(self, name).tolist() for name in SLICE_SCORES + COUNTS}
         return [
             {"axis": self.axis, "slice": at, "class": label} | {name: columns[name][at][i] for name in columns}
