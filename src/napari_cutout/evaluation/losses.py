@@ -62,8 +62,8 @@ def soft_dice_loss(probabilities: Array, truth: Labels, *, smooth: float = 1.0, 
 
     References
     ----------
-    .. [1] F. Milletari, N. Navab and S.-A. Ahmadi, Fourth International Conference on 3D Vision (2016) 565-571.
-       DOI:10.1109/3DV.2016.79
+    .. [1] F. Milletari, N. Navab and S.-A. Ahmadi, "V-Net: fully convolutional neural networks for volumetric medical
+       image segmentation", in Proc. 4th Int. Conf. 3D Vision (2016) 565-571. DOI:10.1109/3DV.2016.79
 
     Examples
     --------
@@ -122,7 +122,8 @@ def tversky_loss(
 
     References
     ----------
-    .. [1] S. S. M. Salehi, D. Erdogmus and A. Gholipour, Machine Learning in Medical Imaging (2017) 379-387.
+    .. [1] S. S. M. Salehi, D. Erdogmus and A. Gholipour, "Tversky loss function for image segmentation using 3D fully
+       convolutional deep networks", in Machine Learning in Medical Imaging (2017) 379-387.
        DOI:10.1007/978-3-319-67389-9_44
 
     Examples
@@ -179,8 +180,9 @@ def generalised_dice_loss(probabilities: Array, truth: Labels, *, ignore: int | 
 
     References
     ----------
-    .. [1] C. H. Sudre, W. Li, T. Vercauteren, S. Ourselin and M. J. Cardoso, Deep Learning in Medical Image Analysis
-       (2017) 240-248. DOI:10.1007/978-3-319-67558-9_28
+    .. [1] C. H. Sudre, W. Li, T. Vercauteren, S. Ourselin and M. J. Cardoso, "Generalised Dice overlap as a deep
+       learning loss function for highly unbalanced segmentations", in Deep Learning in Medical Image Analysis (2017)
+       240-248. DOI:10.1007/978-3-319-67558-9_28
 
     Examples
     --------

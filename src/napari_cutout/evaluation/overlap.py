@@ -404,11 +404,16 @@ def evaluate(
 
     References
     ----------
-    .. [1] K. H. Brodersen, C. S. Ong, K. E. Stephan and J. M. Buhmann, International Conference on Pattern Recognition
-       (2010) 3121-3124. DOI:10.1109/ICPR.2010.764
-    .. [2] B. W. Matthews, Biochimica et Biophysica Acta 405 (1975) 442-451. DOI:10.1016/0005-2795(75)90109-9
-    .. [3] J. Gorodkin, Computational Biology and Chemistry 28 (2004) 367-374.
-       DOI:10.1016/j.compbiolchem.2004.09.006
+    .. [1] K. H. Brodersen, C. S. Ong, K. E. Stephan and J. M. Buhmann, "The balanced accuracy and its posterior
+       distribution", in Proc. 20th Int. Conf. Pattern Recognition (2010) 3121-3124. DOI:10.1109/ICPR.2010.764
+    .. [2] B. W. Matthews, "Comparison of the predicted and observed secondary structure of T4 phage lysozyme", Biochim.
+       Biophys. Acta 405 (1975) 442-451. DOI:10.1016/0005-2795(75)90109-9
+    .. [3] J. Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", Comput. Biol.
+       Chem. 28 (2004) 367-374. DOI:10.1016/j.compbiolchem.2004.09.006
+    .. [4] P. Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 11 (1912) 37-50.
+       DOI:10.1111/j.1469-8137.1912.tb05611.x
+    .. [5] L. R. Dice, "Measures of the amount of ecologic association between species", Ecology 26 (1945) 297-302.
+       DOI:10.2307/1932409
 
     Examples
     --------
