@@ -457,8 +457,8 @@ def test_objects_are_scored_where_labels_number_them(
     assert expected.summary() in capsys.readouterr().out
     assert json.loads(Path("s.json").read_text())["objects"] == json.loads(json.dumps(expected.as_dict()))
     assert Path("o.csv").read_text().splitlines()[:2] == [
-        "kind,true,predicted,iou,true_size,predicted_size",
-        "matched,1,4,0.6,25,15",
+        "kind,true,predicted,iou,dice,true_size,predicted_size,counted",
+        "matched,1,4,0.6,0.75,25,15,True",
     ]
     assert "'o.csv' exists already" in fails(capsys, *words[:3], "--objects", "o.csv")
     assert "--objects holds the scores of one pair" in fails(

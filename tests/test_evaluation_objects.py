@@ -83,11 +83,12 @@ def most(labels: np.ndarray) -> int:
 
 def numbers(result: ObjectEvaluation) -> np.ndarray:
     """Return what is counted and summed at each threshold."""
-    return np.stack([result.tp, result.fp, result.fn, result.matched_iou])
+    return np.stack([result.tp, result.fp, result.fn, result.n_unjudged, result.matched_iou])
 
 
 def whole(result: ObjectEvaluation) -> tuple[Any, ...]:
-    names = ("mean_ap", "seg", "count_error", "split", "merged", "missed", "invented", "n_voxels", "n_ignored")
+    names = ["mean_ap", "seg", "aji", "over_segmentation", "under_segmentation", "count_error", "split", "merged"]
+    names += ["missed", "invented", "n_voxels", "n_ignored"]
     return tuple(getattr(result, name) for name in names)
 
 
@@ -110,6 +111,11 @@ def test_scores_by_hand() -> None:
     assert_allclose(result.pq, [0.6 * 1.95 / 3] * 2 + [0.2 * 0.75])
     assert result.mean_ap == pytest.approx((3 / 7 + 3 / 7 + 1 / 9) / 3)
     assert result.seg == pytest.approx((0.6 + 0.4 + 0.6 + 0 + 0.75) / 5)  # 6 covers all of 2, though it is merged
+    # Shared by 1, 2, 3 and 5: 3 + 2 + 3 + 3; their unions: 5 + 5 + 5 + 4; apart are 4 with 2, 8 with 2, 9 with 1.
+    assert result.aji == pytest.approx(11 / (19 + 2 + 2 + 1))
+    assert (result.over_segmentation, result.under_segmentation) == (1 / 5, 2 / 5)
+    assert_array_equal(result.rq, result.f1)
+    assert_allclose(result.sq * result.rq, result.pq)
     assert (result.split, result.merged, result.missed, result.invented) == ((1,), (6,), (4,), (9,))
     assert (result.n_voxels, result.n_ignored, result.ignore) == (21, 0, None)
     assert result.tp.dtype == result.fp.dtype == result.fn.dtype == np.int64
@@ -122,13 +128,13 @@ def test_what_became_of_each_object_by_hand() -> None:
     assert tuple(table) == COLUMNS
     rows = list(zip(*table.values(), strict=True))
     assert rows == [
-        ("matched", 1, 7, 3 / 5, 5, 3),
-        ("merged", 2, 6, 2 / 5, 2, 5),
-        ("matched", 3, 6, 3 / 5, 3, 5),
-        ("missed", 4, 0, 0, 2, 0),
-        ("matched", 5, 3, 3 / 4, 4, 3),
-        ("split", 1, 8, 2 / 5, 5, 2),
-        ("invented", 0, 9, 0, 0, 1),
+        ("matched", 1, 7, 3 / 5, 6 / 8, 5, 3, True),
+        ("merged", 2, 6, 2 / 5, 4 / 7, 2, 5, True),
+        ("matched", 3, 6, 3 / 5, 6 / 8, 3, 5, True),
+        ("missed", 4, 0, 0, 0, 2, 0, True),
+        ("matched", 5, 3, 3 / 4, 6 / 7, 4, 3, True),
+        ("split", 1, 8, 2 / 5, 4 / 7, 5, 2, True),
+        ("invented", 0, 9, 0, 0, 0, 1, True),
     ]
     strict = result.object_table(0.9)
     assert strict["kind"] == [
@@ -205,15 +211,11 @@ def test_unannotated_voxels_leave_sizes_and_iou() -> None:
     predicted = np.array([1, 1, 1, 1, 0, 0, 2, 0, 3])
     result = evaluate_objects(predicted, truth, ignore=-1)
     table = result.object_table()
-    assert table["iou"] == [1, 1 / 2]
-    assert (table["true_size"], table["predicted_size"]) == ([3, 2], [3, 1])
+    assert table["iou"] == [1, 1 / 2, 0]
+    assert (table["true_size"], table["predicted_size"]) == ([3, 2, 0], [3, 1, 0])
+    assert (table["kind"], table["counted"]) == (["matched", "matched", "unjudged"], [True, True, False])
+    assert (result.fp[0], result.n_unjudged[0], result.invented, result.why_nan) == (0, 1, (), "")
     assert (result.n_voxels, result.n_ignored, result.ignore, result.count_error) == (6, 3, -1, 0)
-
-
-def test_objects_without_background_around_them_where_0_is_not_annotated() -> None:
-    result = evaluate_objects(np.array([3, 3, 4, 4, 9]), np.array([1, 1, 0, 2, 0]), ignore=0)
-    assert result.ap.tolist() == [1] * 10
-    assert (result.n_predicted, result.n_true) == (2, 2)
 
 
 # Nothing there ---------------------------------------------------------------------------------------
@@ -225,6 +227,7 @@ def test_nothing_predicted() -> None:
     result = evaluate_objects(EMPTY, TWO, thresholds=(0.5,))
     assert (result.tp[0], result.fp[0], result.fn[0]) == (0, 0, 2)
     assert [result.recall[0], result.f1[0], result.ap[0], result.pq[0], result.mean_ap, result.seg] == [0] * 6
+    assert (result.aji, result.over_segmentation, result.under_segmentation) == (0, 0, 0)
     assert np.isnan([result.precision[0], result.segmentation_quality[0]]).all()
     assert (result.count_error, result.missed, result.invented) == (-2, (1, 2), ())
     assert result.object_table()["kind"] == ["missed", "missed"]
@@ -235,12 +238,15 @@ def test_nothing_there() -> None:
     assert (result.tp[0], result.fp[0], result.fn[0]) == (0, 2, 0)
     assert [result.precision[0], result.f1[0], result.ap[0], result.pq[0], result.mean_ap] == [0] * 5
     assert np.isnan([result.recall[0], result.segmentation_quality[0], result.seg]).all()
+    assert result.aji == 0
+    assert np.isnan([result.over_segmentation, result.under_segmentation]).all()
     assert (result.count_error, result.missed, result.invented) == (2, (), (1, 2))
     assert result.object_table()["kind"] == ["invented", "invented"]
 
 
 def test_nothing_on_either_side() -> None:
     result = evaluate_objects(EMPTY, EMPTY)
+    assert np.isnan([result.aji, result.over_segmentation, result.under_segmentation]).all()
     for name in ("precision", "recall", "f1", "ap", "segmentation_quality", "pq", "seg", "mean_ap"):
         assert np.isnan(getattr(result, name)).all(), name
     assert result.tp.sum() == result.fp.sum() == result.fn.sum() == result.count_error == 0
@@ -252,8 +258,9 @@ def test_all_right() -> None:
     result = evaluate_objects(TRUTH, TRUTH)
     for name in ("precision", "recall", "f1", "ap", "segmentation_quality", "pq"):
         assert getattr(result, name).tolist() == [1] * 10
-    assert result.mean_ap == result.seg == 1
-    assert whole(result)[2:7] == (0, (), (), (), ())
+    assert result.mean_ap == result.seg == result.aji == 1
+    assert result.over_segmentation == result.under_segmentation == 0
+    assert whole(result)[5:10] == (0, (), (), (), ())
 
 
 # Against others --------------------------------------------------------------------------------------
@@ -450,8 +457,9 @@ def test_the_summary_says_it_all() -> None:
     lines = text.splitlines()
     assert lines[0].split() == ["IoU", "from", "precision", "recall", "f1", "ap", "mean", "IoU", "pq", "tp", "fp", "fn"]
     assert lines[1].split() == ["0.50", "0.6000", "0.6000", "0.6000", "0.4286", "0.6500", "0.3900", "3", "2", "2"]
-    assert lines[-6:] == [
-        "mean AP 0.1619, SEG 0.4700; 21 voxels scored",  # (3 x 3/7 + 3 x 1/9) / 10
+    assert lines[-7:] == [
+        "mean AP 0.1619, SEG 0.4700, AJI 0.4583; 21 voxels scored",  # (3 x 3/7 + 3 x 1/9) / 10
+        "0.2000 of the true objects are split, 0.4000 merged",
         "5 objects predicted, 5 true: count error +0",
         "split: 1 (1)",
         "merged: 1 (6)",
@@ -487,7 +495,8 @@ def test_json_holds_everything_and_null_for_nan(tmp_path: Path) -> None:
     assert (content["split"], content["merged"], content["missed"], content["invented"]) == ([1], [6], [4], [9])
     assert content["thresholds"][0]["ap"] == 3 / 7
     assert content["thresholds"][-1]["segmentation_quality"] is None
-    assert content["objects"][0] == dict(zip(COLUMNS, ("matched", 1, 7, 0.6, 5, 3), strict=True))
+    assert content["objects"][0] == dict(zip(COLUMNS, ("matched", 1, 7, 0.6, 0.75, 5, 3, True), strict=True))
+    assert (content["aji"], content["over_segmentation"], content["under_segmentation"]) == (11 / 24, 0.2, 0.4)
     assert content["objects_at"] == 0.5
     evaluate(np.zeros(40, int), MANY).to_json(tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text())["objects"]["count_error"] == -39
@@ -497,7 +506,7 @@ def test_json_holds_everything_and_null_for_nan(tmp_path: Path) -> None:
 
 def test_results_cannot_be_written_to() -> None:
     result = evaluate_objects(PREDICTED, TRUTH)
-    for name in ("thresholds", "tp", "fp", "fn", "matched_iou"):
+    for name in ("thresholds", "tp", "fp", "fn", "n_unjudged", "matched_iou"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(result, name)[0] = 1
 

@@ -7,10 +7,9 @@ voxels. Counts add over blocks, so they are the same for every tiling, library a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import reduce
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, bincount, dtype_name, is_host, is_lazy, to_numpy
 from .._compiled import compiled
 from .._plan import Pass, reduce_passes
+from ._tables import MAX_LABEL, NOTHING, Contingency, Counts, added_up, gathered, tabulated
 
-__all__ = ["Contingency", "contingency"]
+__all__ = ["MAX_LABEL", "Contingency", "Counts", "added_up", "contingency", "gathered", "tabulated"]
 
 MAX_CELLS = 1 << 14
 """Largest table of all label pairs of a block that is counted densely."""
@@ -34,114 +34,8 @@ LANES = 8
 """Copies of each cell of the dense table, a power of two. Neighbours mostly hold the same pair, and adding to the
 number that was just written waits for it: with copies taken in turn a loop over real labels is 4 times as fast."""
 
-MAX_LABEL = 2**63 - 1
-"""Largest label that int64 holds."""
-
 SLOTS = 1 << 16
 """Slots of the hash table that counts the label pairs of other blocks; a full table is emptied and used again."""
-
-Counts = NDArray[np.int64]
-
-Table = TypeVar("Table", bound="Addable")
-"""A table of counts, of one kind."""
-
-
-class Addable(Protocol):
-    """What `gathered` needs of a table of counts: a length, and a sum with another."""
-
-    def __len__(self) -> int: ...
-
-    def __add__(self: Table, other: Table, /) -> Table: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Contingency:
-    """How many voxels hold each pair of labels; pairs that do not occur are left out.
-
-    Two of them add up to the table of all their voxels, in any order.
-
-    Parameters
-    ----------
-    predicted : int64 array of shape (n,)
-        The predicted label of each pair; pairs rise by predicted label, then by true label.
-    truth : int64 array of shape (n,)
-        The true label of each pair.
-    counts : int64 array of shape (n,)
-        Voxels that hold the pair, at least 1.
-    n_ignored : int
-        Voxels that were left out because they are not annotated.
-    """
-
-    predicted: Counts
-    truth: Counts
-    counts: Counts
-    n_ignored: int = 0
-
-    @property
-    def n_voxels(self) -> int:
-        """Number of voxels that were counted."""
-        return int(self.counts.sum())
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def __add__(self, other: Contingency) -> Contingency:
-        predicted, truth, counts = (
-            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("predicted", "truth", "counts")
-        )
-        return tabulated(predicted, truth, counts, self.n_ignored + other.n_ignored)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Contingency):
-            return NotImplemented
-        return self.n_ignored == other.n_ignored and all(
-            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("predicted", "truth", "counts")
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # it compares arrays
-
-    def without(self, ignore: int | None) -> Contingency:
-        """Return the table without the voxels whose true label is `ignore`."""
-        if ignore is None:
-            return self
-        kept = self.truth != ignore
-        ignored = self.n_ignored + int(self.counts[~kept].sum())
-        return Contingency(self.predicted[kept], self.truth[kept], self.counts[kept], ignored)
-
-
-def tabulated(predicted: Counts, truth: Counts, counts: Counts, n_ignored: int = 0) -> Contingency:
-    """Sort pairs, and add up the counts of pairs that occur more than once."""
-    (predicted, truth), counts = added_up((predicted, truth), counts)
-    return Contingency(predicted, truth, counts, n_ignored)
-
-
-def added_up(keys: Sequence[Counts], counts: Counts) -> tuple[list[Counts], Counts]:
-    """Sort rows of keys, the first key first, and add up the counts of rows that occur more than once."""
-    order = _order(keys)
-    keys, counts = [key[order] for key in keys], counts[order]
-    fresh = np.ones(len(order), bool)
-    fresh[1:] = reduce(np.logical_or, [key[1:] != key[:-1] for key in keys])
-    first = np.flatnonzero(fresh)
-    sums = np.add.reduceat(counts, first) if len(first) else counts
-    return [key[first] for key in keys], sums
-
-
-def _order(keys: Sequence[Counts]) -> NDArray[np.intp]:
-    """Return the order of rising rows; where rows fit into one integer, sorting those is 5 times as fast."""
-    if not len(keys[0]):
-        return np.zeros(0, np.intp)
-    lows = [int(key.min()) for key in keys]
-    widths = [int(key.max()) - low + 1 for key, low in zip(keys, lows, strict=True)]
-    if math.prod(widths) > MAX_LABEL:
-        return np.lexsort(tuple(reversed(keys)))
-    packed = np.zeros(len(keys[0]), np.int64)
-    for key, low, width in zip(keys, lows, widths, strict=True):
-        packed = packed * width + (key - low)
-    return np.argsort(packed)
-
-
-NOTHING = Contingency(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
-"""The table of no voxels."""
 
 
 def contingency(predicted: Array, truth: Array, ignore: int | None = None) -> Contingency:
@@ -203,6 +97,38 @@ def checked(table: Contingency, ignore: int | None) -> Contingency:
     return table
 
 
+def contingency_by_zone(predicted: Array, truth: Array, zone: Array) -> tuple[Contingency, Contingency]:
+    """Count how often each pair of labels meets inside a zone and outside it, in one pass over all three arrays.
+
+    Parameters
+    ----------
+    predicted, truth : arrays of int or bool, of one shape
+        As in `contingency`; nothing is left out, and labels are not checked.
+    zone : array of bool, of the same shape and library
+        What lies inside.
+
+    Returns
+    -------
+    inside, outside : Contingency
+        The pairs that occur in each, on the host.
+    """
+    inside, outside = sum_blocks(_count_by_zone, _gathered_by_zone, predicted, truth, zone)
+    return reduce(Contingency.__add__, inside), reduce(Contingency.__add__, outside)
+
+
+Parts = tuple[Contingency, ...]
+
+
+def _count_by_zone(predicted: Array, truth: Array, zone: Array) -> tuple[Parts, Parts]:
+    if 0 in predicted.shape:
+        return (NOTHING,), (NOTHING,)
+    return count_block(predicted[zone], truth[zone]), count_block(predicted[~zone], truth[~zone])
+
+
+def _gathered_by_zone(done: tuple[Parts, Parts], new: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
+    return gathered(done[0], new[0]), gathered(done[1], new[1])
+
+
 # Checks ----------------------------------------------------------------------------------------------
 
 
@@ -220,18 +146,28 @@ def check_pair(predicted: Array, truth: Array, ignore: int | None, *, first: str
     _check_shapes(first, tuple(predicted.shape), tuple(truth.shape))
 
 
-def _check_shapes(first: str, shape: tuple[int, ...], other: tuple[int, ...]) -> None:
+def check_zone(name: str, zone: Array, like: Array) -> None:
+    """Raise unless an array can say of each voxel of another whether it lies in a zone."""
+    array_namespace(zone, like)
+    if (dtype := dtype_name(zone)) != "bool":
+        raise TypeError(f"{name} must hold booleans, got dtype {dtype}; pass for example {name} > 0")
+    _check_shapes("predicted", tuple(like.shape), tuple(zone.shape), name)
+
+
+def _check_shapes(first: str, shape: tuple[int, ...], other: tuple[int, ...], name: str = "truth") -> None:
     if any(math.isnan(n) for n in shape + other):
         raise ValueError(
-            f"{first} and truth must have known shapes, got {shape} and {other}; "
+            f"{first} and {name} must have known shapes, got {shape} and {other}; "
             "call compute_chunk_sizes() on the dask array first"
         )
     if shape != other:
         raise ValueError(
-            f"truth must have the shape of {first}, {shape}, but has {other}; crop or resample one to the other"
+            f"{name} must have the shape of {first}, {shape}, but has {other}; crop or resample one to the other"
         )
     if not shape or 0 in shape:
-        raise ValueError(f"{first} and truth have shape {shape}, which holds no voxels; pass arrays that are not empty")
+        raise ValueError(
+            f"{first} and {name} have shape {shape}, which holds no voxels; pass arrays that are not empty"
+        )
 
 
 def _check_labels(name: str, labels: Counts) -> None:
@@ -275,16 +211,6 @@ def sum_blocks(chunk: Callable[..., Any], combine: Callable[[Any, Any], Any], *a
     aligned = [array.rechunk(arrays[0].chunks) for array in arrays]
     with _plans.watched(sweep.name):
         return _plans.reduce_passes(None, [sweep], aligned).compute()
-
-
-def gathered(done: tuple[Table, ...], new: tuple[Table, ...]) -> tuple[Table, ...]:
-    """Keep tables apart until one as large comes along, so that adding n of them costs n log n and not n^2."""
-    kept = list(done)
-    for table in new:
-        while kept and len(kept[-1]) <= len(table):
-            table = kept.pop() + table
-        kept.append(table)
-    return tuple(kept)
 
 
 # Counting one block ----------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._contingency import Contingency, Counts
+from ._tables import Contingency, Counts, sums_of
 
 __all__ = ["Overlaps", "matched_pairs", "overlaps_of"]
 
 Scores = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
 BACKGROUND = -1
@@ -27,16 +28,21 @@ class Overlaps:
     predicted, truth : int64 arrays of shape (m,) and (n,)
         The labels of the objects, rising; 0 is none.
     predicted_sizes, true_sizes : int64 arrays of shape (m,) and (n,)
-        Voxels of each object that were scored.
+        Annotated voxels of each object; a predicted one may have none.
     rows, columns : intp arrays of shape (k,)
         The predicted and the true object of each pair that shares a voxel, as indices of `predicted` and `truth`;
         pairs rise by row, then by column.
     shared : int64 array of shape (k,)
         Voxels that the two of a pair share.
     on_truth : intp array of shape (m,)
-        The true object that most voxels of each predicted object lie on, or -1 for the background.
+        The true object that most annotated voxels of each predicted object lie on, or -1 for the background.
     on_predicted : intp array of shape (n,)
         The predicted object that most voxels of each true object lie on, or -1 for the background.
+    is_judged : bool array of shape (m,)
+        Whether a predicted object is in excess if it is not matched: not mostly on voxels that are not annotated, and
+        mostly in the region that is annotated completely, if there is one.
+    is_counted : bool array of shape (n,)
+        Whether a true object counts: mostly in that region, if there is one.
     """
 
     predicted: Counts
@@ -48,23 +54,36 @@ class Overlaps:
     shared: Counts
     on_truth: Indices
     on_predicted: Indices
+    is_judged: Mask
+    is_counted: Mask
 
     @property
     def iou(self) -> Scores:
         """Intersection over union of each pair, (k,)."""
-        union = self.predicted_sizes[self.rows] + self.true_sizes[self.columns] - self.shared
-        found: Scores = self.shared / union
+        found: Scores = self.shared / self.unions
         return found
 
-    def iou_of(self, rows: Indices, columns: Indices) -> Scores:
-        """Return the IoU of a predicted and a true object each; 0 where they are apart or one is the background."""
-        if not len(self.rows):
-            return np.zeros(len(rows))
+    @property
+    def dice(self) -> Scores:
+        """Dice of each pair, twice the voxels that they share over the sum of their sizes, (k,)."""
+        found: Scores = 2 * self.shared / (self.unions + self.shared)
+        return found
+
+    @property
+    def unions(self) -> Counts:
+        """Voxels of either of each pair, (k,)."""
+        return self.predicted_sizes[self.rows] + self.true_sizes[self.columns] - self.shared
+
+    def pair_of(self, rows: Indices, columns: Indices) -> Indices:
+        """Return where the pair of a predicted and a true object each stands; k where they are apart or one is none."""
+        n = len(self.rows)
+        if not n:
+            return np.zeros(len(rows), np.intp)
         width = len(self.truth)
         keys, wanted = self.rows * width + self.columns, rows * width + columns
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        at = np.minimum(np.searchsorted(keys, wanted), n - 1)
         there = (keys[at] == wanted) & (rows != BACKGROUND) & (columns != BACKGROUND)
-        return np.where(there, self.iou[at], 0.0)
+        return np.where(there, at, n)
 
     @property
     def seg(self) -> Scores:
@@ -75,21 +94,29 @@ class Overlaps:
         return found
 
 
-def overlaps_of(table: Contingency) -> Overlaps:
+def overlaps_of(table: Contingency, complete: Contingency | None = None) -> Overlaps:
     """Return the objects of a table of label pairs, and how much they overlap.
 
     Parameters
     ----------
     table : Contingency
-        All pairs of labels, those with the background (0) too.
+        All pairs of labels, those with the background (0) too; those that are not annotated in its `unknown`.
+    complete : Contingency, optional
+        The pairs of all voxels in the region that is annotated completely, whether they are annotated or not.
 
     Returns
     -------
     Overlaps
         Of the objects alone.
     """
-    predicted, predicted_sizes, on_truth = _side(table.predicted, table.truth, table.counts)
+    predicted, predicted_sizes, on_truth, unknown = _with_unknown(
+        _side(table.predicted, table.truth, table.counts), table.unknown
+    )
     truth, true_sizes, on_predicted = _side(table.truth, table.predicted, table.counts)
+    is_judged, is_counted = unknown <= predicted_sizes, np.ones(len(truth), bool)
+    if complete is not None:
+        is_judged &= 2 * sums_of(predicted, complete.predicted, complete.counts) > predicted_sizes + unknown
+        is_counted = 2 * sums_of(truth, complete.truth, complete.counts) > true_sizes
     objects = (table.predicted != 0) & (table.truth != 0)
     return Overlaps(
         predicted=predicted,
@@ -101,10 +128,25 @@ def overlaps_of(table: Contingency) -> Overlaps:
         shared=table.counts[objects],
         on_truth=_indices(truth, on_truth),
         on_predicted=_indices(predicted, on_predicted),
+        is_judged=is_judged,
+        is_counted=is_counted,
     )
 
 
-def _side(own: Counts, other: Counts, counts: Counts) -> tuple[Counts, Counts, Counts]:
+Side = tuple[Counts, Counts, Counts]
+
+
+def _with_unknown(known: Side, unknown: Contingency | None) -> tuple[Counts, Counts, Counts, Counts]:
+    """Add the predicted objects that no annotated voxel holds, and say how many voxels of each are not annotated."""
+    labels, sizes, on_truth = known
+    if unknown is None:
+        return labels, sizes, on_truth, np.zeros_like(sizes)
+    both = np.union1d(labels, unknown.predicted[unknown.predicted > 0])
+    unknown_sizes = sums_of(both, unknown.predicted, unknown.counts)
+    return both, sums_of(both, labels, sizes), sums_of(both, labels, on_truth), unknown_sizes
+
+
+def _side(own: Counts, other: Counts, counts: Counts) -> Side:
     """Return the object labels of one side, their sizes, and the label of the other that each lies on mostly.
 
     Of equals an object comes before the background, and then the smaller label.

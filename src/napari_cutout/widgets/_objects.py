@@ -24,6 +24,7 @@ _COLOURS = {
     "missed": "#56b4e9",
     "invented": "#d55e00",
     "inexact": "#e69f00",
+    "unjudged": "#999999",
 }
 """Colours of Okabe and Ito; found, missed and in excess have those of the layer of errors."""
 
@@ -33,7 +34,8 @@ _KIND = (
     "merged: two or more true objects lie mostly on one predicted object\n"
     "missed: a true object that lies mostly where nothing was predicted\n"
     "invented: a predicted object that lies mostly on the background of truth\n"
-    "inexact: found, but its IoU does not reach the threshold"
+    "inexact: found, but its IoU does not reach the threshold\n"
+    "unjudged: neither right nor wrong, as it lies mostly where truth is not annotated"
 )
 
 COLUMNS = (
@@ -41,6 +43,7 @@ COLUMNS = (
     Column("true", tooltip="the label of the true object"),
     Column("predicted", tooltip="the label of the predicted object"),
     Column("iou", "IoU", "intersection over union of the two", format=".3f"),
+    Column("dice", "Dice", "twice the voxels of both over the sum of their sizes", format=".3f"),
     Column("true_size", "true voxels", "voxels of the true object that were scored", format=","),
     Column("predicted_size", "pred. voxels", "voxels of the predicted object that were scored", format=","),
 )
@@ -173,7 +176,7 @@ def rows(found: ObjectEvaluation, threshold: float) -> dict[str, list[Any]]:
 
 def side_of(found: ObjectEvaluation, row: int) -> Side:
     """Return which layer a row of the table is about: true objects come first, then predicted ones without a match."""
-    return "truth" if row < found.n_true else "predicted"
+    return "truth" if row < len(found.overlaps.truth) else "predicted"
 
 
 def row_of(found: ObjectEvaluation, columns: Mapping[str, Sequence[Any]], side: Side, label: int) -> int | None:
