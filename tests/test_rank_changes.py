@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +169,15 @@ def test_items_of_two_contestants_on_one_truth_are_the_same() -> None:
         made = [score(np.where(rng.random(truth.shape) < p, truth, 9 * (p < 0.5)), truth) for p in (0.2, 0.6)]
         ours, theirs = map(iou_per_item, made)
         assert list(ours) == list(theirs)
+
+
+def test_the_page_on_iou_against_dice_does_what_it_says() -> None:
+    page = Path(__file__).parents[1] / "docs" / "evaluate.md"
+    lines = doctest.DocTestParser().get_doctest(page.read_text(encoding="utf-8"), {}, page.name, None, None)
+    said: list[str] = []
+    results = doctest.DocTestRunner().run(lines, out=said.append)
+    assert results.attempted >= 9
+    assert results.failed == 0, "".join(said)
 
 
 # Properties ------------------------------------------------------------------------------------------
