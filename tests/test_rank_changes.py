@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from scipy.stats import rankdata
 
 import napari_cutout as nc
@@ -178,6 +179,21 @@ def test_the_page_on_iou_against_dice_does_what_it_says() -> None:
     results = doctest.DocTestRunner().run(lines, out=said.append)
     assert results.attempted >= 9
     assert results.failed == 0, "".join(said)
+
+
+def test_the_picture_is_the_one_that_the_script_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    monkeypatch.syspath_prepend(str(docs))
+    script = __import__("make_evaluation_pictures")
+    assert script.CONTESTANTS == {"sharp": SHARP, "even": EVEN}
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    script.draw()
+    drawn, kept = (
+        np.asarray(Image.open(folder / "iou-against-dice.png").convert("RGB"), int)
+        for folder in (tmp_path, docs / "pictures")
+    )
+    assert drawn.shape == kept.shape
+    assert np.mean(np.abs(drawn - kept) > 40) < 0.01  # another version may draw text a little differently
 
 
 # Properties ------------------------------------------------------------------------------------------
