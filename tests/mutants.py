@@ -23,8 +23,13 @@ LOCAL = "tests/test_local_threshold.py"
 PLAN = "tests/test_plan.py"
 CONTRACT = "tests/test_contract.py"
 EVALUATION = "tests/test_evaluation.py"
+CITATIONS = "tests/test_citations.py"
+CITE = "tests/test_cli_cite.py"
 SLICES = "tests/test_evaluation_slices.py"
 OBJECT_SCORES = "tests/test_evaluation_objects.py"
+BOUNDARIES = "tests/test_boundaries.py"
+LOSSES = "tests/test_losses.py"
+RANK_CHANGES = "tests/test_rank_changes.py"
 ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
 RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
@@ -173,8 +178,8 @@ MUTANTS = [
     Mutant("evaluation/_matching.py", "(itself == most) & (itself > 0)", "itself > 0", EVALUATION),
     Mutant("evaluation/_matching.py", "objects = (table.truth != 0) & np.isin", "objects = np.isin", EVALUATION),
     Mutant("evaluation/_matching.py", "if 1 in (len(ours), len(theirs)):", "if False:", EVALUATION),
-    Mutant("evaluation/_contingency.py", "packed = packed * width + (key - low)", "packed = packed + (key - low)", EVALUATION),
-    Mutant("evaluation/_contingency.py", "kept = self.truth != ignore", "kept = self.truth > ignore", EVALUATION),
+    Mutant("evaluation/_tables.py", "packed = packed * width + (key - low)", "packed = packed + (key - low)", EVALUATION),
+    Mutant("evaluation/_tables.py", "kept = self.truth != ignore", "kept = self.truth > ignore", EVALUATION),
     Mutant("evaluation/overlap.py", "return ratio(self.tp, self.tp + self.fp + self.fn)", "return ratio(self.tp, self.tp + self.fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "tn=frozen(n_voxels - tp - fp - fn)", "tn=frozen(n_voxels - tp - fp)", EVALUATION),
     Mutant("evaluation/overlap.py", "2 * only_found + 3 * only_truth", "3 * only_found + 2 * only_truth", EVALUATION),
@@ -183,11 +188,38 @@ MUTANTS = [
     Mutant("evaluation/slices.py", "if (high - low + 1) * n > MAX_LABEL:", "if False:", SLICES),
     Mutant("evaluation/slices.py", "kept = np.ones(len(table), bool) if whole.ignore is None else", "kept = np.ones(len(table), bool) if True else", SLICES),
     Mutant("evaluation/slices.py", "there = ~np.isnan(chosen)", "there = chosen >= 0.5", SLICES),
-    Mutant("evaluation/objects.py", "ratio(2 * self.matched_iou, 2 * self.tp + self.fp + self.fn)", "ratio(2 * self.matched_iou, 2 * self.tp + self.fp)", OBJECT_SCORES),
+    Mutant("evaluation/_object_scores.py", "ratio(2 * self.matched_iou, 2 * self.tp + self.fp + self.fn)", "ratio(2 * self.matched_iou, 2 * self.tp + self.fp)", OBJECT_SCORES),
     Mutant("evaluation/_pairing.py", "good = np.flatnonzero(iou >= threshold)", "good = np.flatnonzero(iou > threshold)", OBJECT_SCORES),
     Mutant("evaluation/_pairing.py", "covers = 2 * self.shared > self", "covers = 2 * self.shared >= self", OBJECT_SCORES),
     Mutant("evaluation/_pairing.py", "len(rows) + 2 + scores", "1 + scores", OBJECT_SCORES),
     Mutant("evaluation/_pairing.py", "np.lexsort((other, other == 0, -counts, own))", "np.lexsort((other, -counts, own))", OBJECT_SCORES),
+    Mutant("evaluation/overlap.py", "_correlation(a * d - b * c, ", "_correlation(a * d + b * c, ", EVALUATION),
+    Mutant("evaluation/overlap.py", "recalls = [a / b for a, b in zip(common, there, strict=True) if b]", "recalls = [a / b if b else 0.0 for a, b in zip(common, there, strict=True)]", EVALUATION),
+    Mutant("evaluation/overlap.py", "by_chance = sum(map(mul, found, there))", "by_chance = sum(map(mul, there, there))", EVALUATION),
+    Mutant("evaluation/slices.py", "np.broadcast_to(self.n_voxels[:, None], self.tp.shape)", "np.full_like(self.tp, self.n_voxels.max())", SLICES),
+    Mutant("evaluation/losses.py", "whole = right + 2 * alpha * (found - common) + 2 * beta * (there - common)", "whole = right + 2 * beta * (found - common) + 2 * alpha * (there - common)", LOSSES),
+    Mutant("evaluation/losses.py", "np.where(there > 0, there, there[there > 0].min()) ** -2.0", "np.where(there > 0, there, np.inf) ** -2.0", LOSSES),
+    Mutant("evaluation/losses.py", "labels == k if several else labels != 0", "labels == k + 1 - several", LOSSES),
+    Mutant("evaluation/losses.py", "counted = whole > 0", "counted = whole >= 0", LOSSES),
+    Mutant("evaluation/losses.py", "np.minimum(a[0], b[0]), np.maximum(a[1], b[1])", "min(a[0], b[0]), max(a[1], b[1])", LOSSES),
+    Mutant("evaluation/rank_changes.py", "if iou_says == dice_says:", "if iou_says + dice_says:", RANK_CHANGES),
+    Mutant("evaluation/rank_changes.py", "(a, b) if iou_says > dice_says else (b, a)", "(a, b) if iou_says > 0 else (b, a)", RANK_CHANGES),
+    Mutant("evaluation/rank_changes.py", "np.argsort(-pull, kind=\"stable\")", "np.argsort(-abs(pull), kind=\"stable\")", RANK_CHANGES),
+    Mutant("evaluation/rank_changes.py", "np.maximum.at(best, found.columns, found.iou)", "best[found.columns] = found.iou", RANK_CHANGES),
+    Mutant("evaluation/rank_changes.py", "there = (evaluation.tp + evaluation.fn > 0) & wanted", "there = (evaluation.tp + evaluation.fp + evaluation.fn > 0) & wanted", RANK_CHANGES),
+    Mutant("evaluation/rank_changes.py", "(difference > SAME) - (difference < -SAME)", "(difference > 0) - (difference < 0)", RANK_CHANGES),
+    Mutant("evaluation/_surfaces.py", "own & _beside(outside), outside & _beside(own)", "own & _beside(outside), outside", BOUNDARIES),
+    Mutant("evaluation/_surfaces.py", "(mask & known, ~mask & known)", "(mask & known, ~mask)", BOUNDARIES),
+    Mutant("evaluation/_surfaces.py", "hd95=max(d.percentile", "hd95=min(d.percentile", BOUNDARIES),
+    Mutant("evaluation/_surfaces.py", "round(length / smallest * PARTS) ** 2 *", "int((length / smallest * PARTS) ** 2) *", BOUNDARIES),
+    Mutant("evaluation/_surfaces.py", "math.nan if not n + m else 0.0", "math.nan", BOUNDARIES),
+    Mutant("evaluation/_surfaces.py", 'np.cumsum(self.counts), [whole, min(whole + 1, self.n - 1)], side="right"', 'np.cumsum(self.counts), [whole, min(whole + 1, self.n - 1)], side="left"', BOUNDARIES),
+    Mutant("evaluation/_boundary_rows.py", "margins = [int(n > 1) for n in shape]", "margins = [1 for n in shape]", BOUNDARIES),
+    Mutant("evaluation/_boundary_rows.py", "padded(_read(pair.truth, box, partial(_is_annotated, ignore=ignore)), pads, fill=True)", "padded(_read(pair.truth, box, partial(_is_annotated, ignore=ignore)), pads, fill=False)", BOUNDARIES),
+    Mutant("evaluation/_boundary_rows.py", "np.maximum(ours[1], theirs[1])", "ours[1]", BOUNDARIES),
+    Mutant("evaluation/_boundary_rows.py", "> 1 and labels[0] != 0 else labels", "> 1 else labels", BOUNDARIES),
+    Mutant("evaluation/_boxes.py", "np.append(np.int64(0), found.label)", "np.append(found.label, np.int64(0))", BOUNDARIES),
+    Mutant("evaluation/boundaries.py", "max(WIDTH * diagonal, *edges) if width", "WIDTH * diagonal if width", BOUNDARIES),
     Mutant("_writing.py", "if not overwrite:", "if False:", EVALUATION),
     # parts of an image, and the statistics that they share
     Mutant("_selection.py", "if axis in self.each else [slice(*ends)]", "if axis in self.each else [slice(0, ends[1])]", SELECTION),
@@ -290,6 +322,17 @@ MUTANTS = [
     Mutant("methods/cluster.py", "width = tuple(w + N_ITERATIONS for w in self.width)", "width = self.width", f"{MIXTURE}::test_small_blocks_and_chunks_give_the_labels_and_facts_of_large_ones"),
     Mutant("_plan.py", "if not any(derived.width):", "if True:", f"{PLAN}::test_what_is_made_of_a_block_sees_its_neighbourhood_and_is_cut_to_it"),
     Mutant("blockwise/_plans.py", "slice(depth if at else 0, -depth", "slice(depth, -depth", f"{BLOCKWISE}::test_a_driver_sweeps_as_often_as_it_is_needed"),
+    # what a paper says
+    Mutant("_references.py", "return value == equal if equal else", "return True if equal else", f"{CITATIONS}::test_a_threshold_cites_its_own_rule"),
+    Mutant("_references.py", "return SPECIAL[self.condition] is several", "return True", f"{CITATIONS}::test_works_follow_what_ran"),
+    Mutant("_references.py", '["others"] * self.more_authors', "[]", f"{CITATIONS}::test_each_kind_of_reference_is_read"),
+    Mutant("_references.py", 'for sign in "{}&%$#_"', 'for sign in "{}&%$#"', f"{CITATIONS}::test_what_is_escaped_reads_as_it_was"),
+    Mutant("_references.py", "+ self.place[\"year\"] + first", "+ self.place[\"year\"]", f"{CITATIONS}::test_a_work_is_listed_once_and_in_order"),
+    Mutant("_citations.py", "works = {one.key: one for", "works = {one.short: one for", f"{CITATIONS}::test_a_work_is_listed_once_and_in_order"),
+    Mutant("_citations.py", 'settings["low"] is not None is not settings["high"]', 'settings["low"] or settings["high"]', f"{CITATIONS}::test_works_follow_what_ran"),
+    Mutant("_citations.py", 'selection.channel == "all")', "selection.channel is not None)", f"{CITATIONS}::test_works_follow_what_ran"),
+    Mutant("cli/_cite.py", "if bibtex.exists() and recipe.exists() and bibtex.samefile(recipe):", "if False:", f"{CITE}::test_a_recipe_is_not_written_over"),
+    Mutant("cli/_cite.py", "version=version)", "version=None)", f"{CITE}::test_what_a_command_wrote_names_the_version_that_ran"),
     # what a widget works on
     Mutant("widgets/_layers.py", "s * f + (f - 1) / 2", "s * f", TARGET),
     Mutant("widgets/_target.py", "index = min(max(int(extent.point[at] / f), 0), n - 1)", "index = min(max(int(extent.point[at]), 0), n - 1)", TARGET),

@@ -2,6 +2,8 @@ from . import catalog as catalog
 from . import samples as samples
 from ._batch import Batch as Batch
 from ._batch import run as run
+from ._citations import Citation as Citation
+from ._citations import cite as cite
 from ._execute import Result as Result
 from ._execute import execute as execute
 from ._method import Range as Range
@@ -9,6 +11,8 @@ from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
 from ._selection import Selection as Selection
+from .evaluation.boundaries import BoundaryEvaluation as BoundaryEvaluation
+from .evaluation.boundaries import evaluate_boundaries as evaluate_boundaries
 from .evaluation.losses import generalised_dice_loss as generalised_dice_loss
 from .evaluation.losses import soft_dice_loss as soft_dice_loss
 from .evaluation.losses import tversky_loss as tversky_loss
@@ -17,6 +21,13 @@ from .evaluation.objects import evaluate_objects as evaluate_objects
 from .evaluation.overlap import Evaluation as Evaluation
 from .evaluation.overlap import error_map as error_map
 from .evaluation.overlap import evaluate as evaluate
+from .evaluation.partitions import PartitionEvaluation as PartitionEvaluation
+from .evaluation.partitions import PartitionsEvaluation as PartitionsEvaluation
+from .evaluation.partitions import evaluate_partition as evaluate_partition
+from .evaluation.partitions import evaluate_partitions as evaluate_partitions
+from .evaluation.rank_changes import RankChanges as RankChanges
+from .evaluation.rank_changes import iou_per_item as iou_per_item
+from .evaluation.rank_changes import rank_changes as rank_changes
 from .evaluation.slices import SliceEvaluation as SliceEvaluation
 from .evaluation.slices import evaluate_slices as evaluate_slices
 from .io import Volume as Volume

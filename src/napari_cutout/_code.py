@@ -11,7 +11,6 @@ from pathlib import PurePath
 from typing import Any
 
 from . import catalog, cli, io
-from ._method import Param
 from ._selection import Selection
 from ._sources import Source, fingerprint
 from ._stored import file_name
@@ -141,26 +140,16 @@ def _calls(recipe: Recipe, plain: Collection[str]) -> Iterator[str]:
         for array, name in step.inputs.items():
             value = name if output_number(name) else _variable(name) + ("" if name in plain else ".data")
             arrays.append(value if catalog.find(step.method).arrays[len(arrays)].name == array else f"{array}={value}")
-        settings = [f"{name}={value!r}" for name, value in changed(step).items()]
+        settings = [f"{name}={value!r}" for name, value in step.chosen_settings.items()]
         result = "labels" if number == len(recipe.steps) else f"step_{number}"
         yield f"{result} = nc.{step.method}({', '.join([*arrays, *settings])})"
-
-
-def changed(step: Step) -> dict[str, Any]:
-    """Return the settings of a step that are not the defaults."""
-    params = catalog.find(step.method).settings
-    return {p.name: step.settings[p.name] for p in params if p.name in step.settings and _differs(p, step)}
-
-
-def _differs(param: Param, step: Step) -> bool:
-    return param.required or step.settings[param.name] != param.default
 
 
 def _recipe(recipe: Recipe) -> Iterator[str]:
     yield "recipe = nc.Recipe("
     yield "    ["
     for step in recipe.steps:
-        parts = [repr(step.method), repr(changed(step))]
+        parts = [repr(step.method), repr(step.chosen_settings)]
         if any(array != name for array, name in step.inputs.items()) or _optional(step):
             parts.append(repr(dict(step.inputs)))
         elif parts[1] == "{}":
@@ -311,7 +300,7 @@ def _step_options(recipe: Recipe) -> list[str] | None:
     wired = {array: name for array, name in step.inputs.items() if array != catalog.find(step.method).source.name}
     if len(recipe.steps) > 1 or any(array != name for array, name in wired.items()):
         return None
-    settings = changed(step)
+    settings = step.chosen_settings
     if any(value is None or value is False for value in settings.values()):
         return None  # there is no option that takes a default away
     return [_option(name, value) for name, value in settings.items()]

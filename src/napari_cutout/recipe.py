@@ -95,6 +95,12 @@ class Step:
         """All settings of the method, defaults included."""
         return {p.name: self.settings.get(p.name, p.default) for p in catalog.find(self.method).settings}
 
+    @property
+    def chosen_settings(self) -> dict[str, Any]:
+        """The settings that are not the defaults, and those that have none, in the method's order."""
+        known = [p for p in catalog.find(self.method).settings if p.name in self.settings]
+        return {p.name: self.settings[p.name] for p in known if p.required or self.settings[p.name] != p.default}
+
 
 def _wiring(entry: Method, inputs: Mapping[str, str]) -> dict[str, str]:
     """Return where each array comes from, in the order of the method's parameters."""

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from .. import __version__, catalog
 from .._monitor import Cancelled
+from ._cite import cite
 from ._evaluation import evaluate
 from ._methods import command
 from ._options import RUN_OPTIONS, input_option, names
@@ -105,4 +106,11 @@ def _typed(value: Any) -> str | None:
 
 def _others() -> dict[str, Callable[..., int]]:
     """Return the commands beside those of methods, in the order of the help."""
-    return {"run": run_recipe(), "evaluate": evaluate, "methods": list_methods, "demo": demo, "doctor": doctor}
+    return {
+        "run": run_recipe(),
+        "evaluate": evaluate,
+        "cite": cite,
+        "methods": list_methods,
+        "demo": demo,
+        "doctor": doctor,
+    }

@@ -26,6 +26,7 @@ from ._matching import Match, Matching, matched, number_objects
 
 if TYPE_CHECKING:
     from .objects import ObjectEvaluation
+    from .partitions import PartitionEvaluation
 
 __all__ = ["Contingency", "Evaluation", "contingency", "error_map", "evaluate"]
 
@@ -201,6 +202,13 @@ class Evaluation:
         from .objects import objects_of
 
         return objects_of(self.pairs, self.ignore)
+
+    @property
+    def partition(self) -> PartitionEvaluation:
+        """What `evaluate_partition` gives for the same labels; each label is a region, 0 too unless it is ignored."""
+        from .partitions import partition_of
+
+        return partition_of(self.pairs, self.ignore)
 
     @property
     def _occurs(self) -> NDArray[np.bool_]:

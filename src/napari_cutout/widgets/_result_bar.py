@@ -26,6 +26,13 @@ __all__ = ["ResultBar"]
 Layer = Any
 """A napari layer."""
 
+COPIED = {
+    "python": "copied as Python",
+    "command": "copied as a command",
+    "methods": "copied a paragraph for the methods section, its references and BibTeX",
+}
+"""What is said once the text is on the clipboard, by its form."""
+
 
 class ResultBar(QWidget):  # type: ignore[misc]
     """Buttons below the summary of a result.
@@ -68,6 +75,9 @@ class ResultBar(QWidget):  # type: ignore[misc]
         self.menu.aboutToShow.connect(self._fill_menu)
         self.command_action = QAction("Copy as command", self)
         self.command_action.triggered.connect(lambda _=False: self.copy("command"))
+        self.methods_action = QAction("Copy methods text", self)
+        self.methods_action.setToolTip("A paragraph for the methods section of a paper, and BibTeX")
+        self.methods_action.triggered.connect(lambda _=False: self.copy("methods"))
         self.restore_action = QAction("Restore previous", self)
         self.restore_action.setToolTip("Give the layer back what it held before the last run")
         self.restore_action.triggered.connect(lambda _=False: self.restore())
@@ -96,7 +106,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
         self.setVisible(True)
 
     def copy(self, form: str) -> None:
-        """Copy how the result was made to the clipboard, as ``"python"`` or as a ``"command"``."""
+        """Copy how the result was made: as ``"python"``, as a ``"command"``, or as text for a paper's ``"methods"``."""
         if not self._is_there():
             return
         how = made(ours(self._layer))
@@ -104,8 +114,11 @@ class ResultBar(QWidget):  # type: ignore[misc]
             self._frame.bar.say("the layer does not say how it was made; run again", problem=True)
             return
         held = {layer.name: _layers.level_zero(layer) for layer in self._frame.viewer.layers if hasattr(layer, "paint")}
+        provenance = ours(self._layer)["provenance"]
         self._slot.quit()
-        self._slot.worker = worker = _Worker(lambda *_: written(how, form, held))
+        self._slot.worker = worker = _Worker(
+            lambda *_: cited(how, provenance) if form == "methods" else written(how, form, held)
+        )
         worker.signals.returned.connect(lambda text: self._put(text, form))
         worker.signals.errored.connect(lambda error: self._frame.bar.say(str(error), problem=True))
         worker.start()
@@ -114,7 +127,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
         """Put text on the clipboard and say so."""
         self._slot.worker = None
         QGuiApplication.clipboard().setText(text)
-        self._frame.bar.say("copied as Python" if form == "python" else "copied as a command")
+        self._frame.bar.say(COPIED[form])
         self.copied.emit(text)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -172,7 +185,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
         """Offer what is possible now."""
         self.menu.clear()
         self.restore_action.setEnabled(self._frame.results.can_restore)
-        for action in (self.command_action, self.restore_action, self.update_action):
+        for action in (self.command_action, self.methods_action, self.restore_action, self.update_action):
             self.menu.addAction(action)
         self._uses = list(self._use_actions())
         if self._uses:
@@ -224,6 +237,13 @@ def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
             0, "# for napari's console, where `viewer` is the window; layers without a file are read from it\n"
         )
     return "".join(notes) + as_python(how.recipe, sources, viewer=in_viewer)
+
+
+def cited(how: Made, provenance: Mapping[str, Any]) -> str:
+    """Return what a paper says of how labels were made, with the version that made them."""
+    from .._citations import cite, ran
+
+    return str(cite(how.recipe, version=ran(provenance)))
 
 
 def _can_be_had(source: Source, held: Mapping[str, Any]) -> bool:
