@@ -498,6 +498,8 @@ def test_json_holds_everything_and_null_for_nan(tmp_path: Path) -> None:
     assert content["objects"][0] == dict(zip(COLUMNS, ("matched", 1, 7, 0.6, 0.75, 5, 3, True), strict=True))
     assert (content["aji"], content["over_segmentation"], content["under_segmentation"]) == (11 / 24, 0.2, 0.4)
     assert content["objects_at"] == 0.5
+    scores = {*content["thresholds"][0], "mean_ap", "seg", "aji", "over_segmentation", "under_segmentation"}
+    assert scores - {"threshold"} <= set(content["definitions"])
     evaluate(np.zeros(40, int), MANY).to_json(tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text())["objects"]["count_error"] == -39
     evaluate(TWO, TWO).to_json(tmp_path / "classes.json")

@@ -11,6 +11,10 @@ from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
 from ._selection import Selection as Selection
+from .comparison.compare import compare as compare
+from .comparison.leaderboard import Leaderboard as Leaderboard
+from .comparison.leaderboard import Row as Row
+from .comparison.leaderboard import Standing as Standing
 from .evaluation.boundaries import BoundaryEvaluation as BoundaryEvaluation
 from .evaluation.boundaries import evaluate_boundaries as evaluate_boundaries
 from .evaluation.losses import generalised_dice_loss as generalised_dice_loss

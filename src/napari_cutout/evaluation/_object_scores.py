@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._writing import write_text
 from ._fates import COLUMNS, aggregated_jaccard, fates, is_merged, is_split
-from ._object_text import COUNTS, ERRORS, NO_BACKGROUND, NO_REGION, SCORES, summary_of
+from ._object_text import COUNTS, DEFINITIONS, ERRORS, NO_BACKGROUND, NO_REGION, SCORES, summary_of
 from ._pairing import BACKGROUND, Mask, Overlaps, matched_pairs
 from ._tables import Counts
 from ._text import csv_text, rows_of
@@ -206,6 +206,11 @@ class ObjectEvaluation:
         }
         return rows_of({name: values.tolist() for name, values in columns.items()})
 
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What every score and count means, in sentences for a report."""
+        return dict(DEFINITIONS)
+
     def at(self, threshold: float) -> dict[str, Any]:
         """Return the scores and counts at one threshold, which need not be one of `thresholds`.
 
@@ -330,7 +335,7 @@ class ObjectEvaluation:
         return write_text(path, json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all scores, the labels of all errors, and the table of objects at the first threshold, for JSON."""
+        """Return all scores and what they mean, the labels of all errors, and the objects at the first threshold."""
         first = float(self.thresholds[0])
         return {
             **{name: or_null(getattr(self, name)) for name in WHOLE + ORIGIN},
@@ -338,6 +343,7 @@ class ObjectEvaluation:
             "thresholds": [{name: or_null(value) for name, value in row.items()} for row in self.table],
             **{name: list(getattr(self, name)) for name in ERRORS},
             "objects_at": first,
+            "definitions": self.definitions,
             "objects": rows_of(self.object_table(first)),
         }
 

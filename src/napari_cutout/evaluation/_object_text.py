@@ -10,7 +10,7 @@ from ._text import listed
 if TYPE_CHECKING:
     from ._object_scores import ObjectEvaluation
 
-__all__ = ["COUNTS", "ERRORS", "NO_BACKGROUND", "NO_REGION", "SCORES", "summary_of"]
+__all__ = ["COUNTS", "DEFINITIONS", "ERRORS", "NO_BACKGROUND", "NO_REGION", "SCORES", "summary_of"]
 
 SCORES = ("precision", "recall", "f1", "ap", "segmentation_quality", "pq")
 COUNTS = ("tp", "fp", "fn")
@@ -22,6 +22,35 @@ NO_BACKGROUND = (
 )
 
 NO_REGION = "nothing is defined: complete= marks no voxel; mark a region in which every object is annotated"
+
+DEFINITIONS = {
+    "tp": "Pairs of a true and a predicted object that are matched: one to one, from the IoU of the row on (that IoU "
+    "is enough), as many pairs as can be, and of those ways the one with the largest sum of IoU.",
+    "fp": "Predicted objects that are left over, without those of n_unjudged.",
+    "fn": "True objects that are left over.",
+    "n_unjudged": "Predicted objects that are left over and neither right nor wrong: more than half of their voxels "
+    "are not annotated, or, where a region is annotated completely, not more than half of them lie in it.",
+    "precision": "TP / (TP + FP)",
+    "recall": "TP / (TP + FN)",
+    "f1": "2 TP / (2 TP + FP + FN), which panoptic quality calls RQ",
+    "ap": "TP / (TP + FP + FN), as in the 2018 Data Science Bowl (DOI:10.1038/s41592-019-0612-7); not the area under a "
+    "curve",
+    "segmentation_quality": "Mean IoU of the matched pairs, which panoptic quality calls SQ",
+    "pq": "Panoptic quality, RQ x SQ (DOI:10.1109/CVPR.2019.00963)",
+    "mean_ap": "Mean of AP over the thresholds",
+    "seg": "Mean over true objects of the IoU with the predicted one that covers more than half of each, 0 where none "
+    "does (Cell Tracking Challenge, DOI:10.1038/nmeth.4473)",
+    "aji": "Aggregated Jaccard index: each true object takes the predicted one of the largest IoU, which several may "
+    "share; the sum of their common voxels over the sum of their unions, of true objects that meet none and of "
+    "predicted ones that none took (DOI:10.1109/TMI.2017.2677499)",
+    "over_segmentation": "Share of the true objects that two or more predicted ones lie on mostly "
+    "(DOI:10.1109/ISBI.2009.5193098)",
+    "under_segmentation": "Share of the true objects that lie mostly on a predicted one on which two or more do "
+    "(DOI:10.1109/ISBI.2009.5193098)",
+    "count_error": "Predicted minus true objects",
+    "background": "0 is no object. Objects that touch the edge of the image count as all others do.",
+    "empty": "A ratio of nothing is not defined. F1, AP, PQ and AJI are 0 where only one side holds objects.",
+}
 
 _SHORT = {"segmentation_quality": "mean IoU"}
 """What the summary calls a score whose name is too long for it."""
