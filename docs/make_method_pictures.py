@@ -18,7 +18,7 @@ from skimage.segmentation import watershed as of_scikit_image
 
 import napari_cutout as nc
 from napari_cutout._pictures import BACKGROUND, GAP, INK, LINE, coloured, stretched
-from napari_cutout._strokes import middles_from
+from napari_cutout.comparison._strokes import middles_from
 from napari_cutout.methods._flood import levels
 
 FOLDER = Path(__file__).parent / "pictures" / "methods"

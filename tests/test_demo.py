@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 import napari_cutout as nc
-from napari_cutout import _batch, _cuts, _pictures, _strokes, catalog, demo, io, samples
+from napari_cutout import _batch, _pictures, catalog, demo, io, samples
 from napari_cutout._volume import Volume
 from napari_cutout.cli import main
+from napari_cutout.comparison import _cuts, _strokes
 from napari_cutout.demo import Case
 from napari_cutout.recipe import Recipe
 

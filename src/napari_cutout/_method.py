@@ -95,6 +95,29 @@ class Range(Mapping[str, float]):
 
 
 @dataclass(frozen=True, slots=True)
+class Typical:
+    """Marks a setting that a search may try, and the numbers that are common for it; a switch or a choice has none.
+
+    Parameters
+    ----------
+    low, high : float
+        Smallest and largest number that is tried.
+    log : bool
+        True if ratios matter and not differences.
+    off : bool
+        True if 0, which is no such number, leaves the step out, and that is tried too.
+    length : bool
+        True if it is a length in edges of the smallest voxel: no more than half of the image is tried.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = True
+    off: bool = False
+    length: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GreyLevel:
     """Marks a setting that is a grey level of the image, or several: a plot of its histogram can show and drag it."""
 
@@ -232,6 +255,12 @@ class Param:
     def seldom(self) -> bool:
         """True if few users change it."""
         return _meta(self.annotation, Seldom) is not None
+
+    @property
+    def typical(self) -> Typical | None:
+        """What a search tries of it; None if it is left as it is."""
+        found: Typical | None = _meta(self.annotation, Typical)
+        return found
 
     @property
     def grey_level(self) -> bool:

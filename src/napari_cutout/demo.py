@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from . import catalog, io, recipe
 from ._batch import ERRORS, columns, how_read, sentence, table_as_csv
-from ._cuts import CLASS_STROKES, MIDDLES, CleanUp, Cut, clean_ups, cuts
 from ._device import Asked
 from ._execute import Result, execute
 from ._reading import read_image, read_labels
 from ._stored import file_name
-from ._strokes import middles_from, one_kind, strokes_from
 from ._volume import Volume
 from ._writing import scratch_folder, write_text
+from .comparison._cuts import CLASS_STROKES, MIDDLES, CleanUp, Cut, clean_ups, cuts
+from .comparison._strokes import middles_from, one_kind, strokes_from
 from .evaluation.objects import ObjectEvaluation, evaluate_objects
 from .evaluation.overlap import Evaluation, error_map, evaluate
 from .recipe import Recipe, Step

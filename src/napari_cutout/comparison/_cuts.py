@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import catalog
-from ._method import Method
-from .recipe import Step
+from .. import catalog
+from .._method import Method
+from ..recipe import Step
 
 __all__ = ["CLASS_STROKES", "MIDDLES", "CleanUp", "Cut", "clean_ups", "cuts"]
 

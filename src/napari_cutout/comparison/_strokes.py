@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .evaluation._matching import MAX_CLASSES
+from ..evaluation._matching import MAX_CLASSES
 
 __all__ = ["middles_from", "one_kind", "strokes_from"]
 

@@ -1,0 +1,171 @@
+"""Who takes part in a comparison: methods of the catalog, recipes, and labels that somebody or something else made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import catalog
+from .._execute import keeps_labels
+from .._selection import Selection
+from ..recipe import Recipe, Step, output_number
+from ._cuts import COUNTS, Cut, cuts
+from ._tallies import Problem
+
+__all__ = ["Contestant", "contestants", "given_labels", "settings_of", "with_settings"]
+
+Kind = Literal["mask", "classes", "values"]
+"""What predicted labels mean, as `Tally` says."""
+
+MAX_CLASSES = 32
+"""Labels besides 0 above which they number objects."""
+
+CLASS_COUNTS = (*COUNTS, "n_classes", "values")
+"""Settings that a method has whose labels are classes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contestant:
+    """One row of a comparison, before it has run.
+
+    Parameters
+    ----------
+    name : str
+        What the row is called.
+    recipe : Recipe or None
+        What is run on each image; None for labels that are there already.
+    labels : tuple of integer arrays
+        Those labels, one array for each image.
+    kind : {"mask", "classes", "values"}
+        What its labels mean.
+    note : str
+        What one should know about it.
+    is_ceiling : bool
+        True for a second annotator: shown as what can be reached, and not ranked.
+    """
+
+    name: str
+    recipe: Recipe | None = None
+    labels: tuple[NDArray[Any], ...] = ()
+    kind: Kind = "mask"
+    note: str = ""
+    is_ceiling: bool = False
+
+    @property
+    def strokes(self) -> tuple[str, ...]:
+        """The inputs of the recipe that are strokes; they get those of the tuning part, and no others."""
+        return () if self.recipe is None else tuple(n for n, role in self.recipe.roles.items() if role == "markers")
+
+
+def contestants(
+    methods: Sequence[str] | None,
+    recipes: Mapping[str, Recipe],
+    problem: Problem,
+    *,
+    objects: Literal["bright", "dark"],
+    level: float | None,
+    has_strokes: bool,
+    selection: Selection | None,
+) -> Iterator[Contestant]:
+    """Yield the methods that apply, and the recipes that were given.
+
+    Parameters
+    ----------
+    methods : sequence of str or None
+        Names of methods; None for all that apply.
+    recipes : mapping of str to Recipe
+        Others, by what their rows are called.
+    problem : Problem
+        The classes.
+    objects : {"bright", "dark"}
+        What is looked for.
+    level : float or None
+        A grey level for the method that needs one.
+    has_strokes : bool
+        True if truth holds strokes, which methods that need some can have.
+    selection : Selection or None
+        What of the images they run on.
+
+    Yields
+    ------
+    Contestant
+        In the order of the catalog, recipes last.
+
+    Raises
+    ------
+    ValueError
+        If a name is that of no method.
+    """
+    for name in methods or ():
+        catalog.find(name)
+    n_classes = max(2, len(problem.classes))
+    for cut in cuts(level, objects, numbered=len(problem.classes) == 2, n_classes=n_classes):
+        if methods is None and cut.strokes and not (has_strokes and cut.strokes == "markers"):
+            continue
+        if methods is None or cut.method in methods:
+            made = Recipe(cut.steps({"one_per_object": True} if problem.numbered and not _sorts(cut) else {}))
+            yield Contestant(cut.title, replace(made, selection=selection), kind=kind_of(made), note=_noted(cut))
+    for name, made in recipes.items():
+        yield Contestant(name, made, kind=kind_of(made))
+
+
+def _sorts(cut: Cut) -> bool:
+    """Tell whether a method sorts voxels into classes."""
+    return any(p.name in CLASS_COUNTS for p in catalog.find(cut.method).settings)
+
+
+def _noted(cut: Cut) -> str:
+    return "given the strokes of the tuning part" if cut.strokes else ""
+
+
+def kind_of(recipe: Recipe) -> Kind:
+    """Return what the labels of a recipe mean."""
+    if not keeps_labels(recipe):
+        return "mask"
+    step = recipe.steps[-1]
+    while True:
+        entry = catalog.find(step.method)
+        if entry.needs == "strokes":
+            return "values"
+        if any(p.name in CLASS_COUNTS for p in entry.settings):
+            return "classes"
+        number = output_number(step.inputs[entry.labels_from]) if entry.labels_from else 0
+        if not number:
+            return "mask"
+        step = recipe.steps[number - 1]
+
+
+def given_labels(
+    name: str, labels: Sequence[NDArray[Any]], problem: Problem, *, is_ceiling: bool = False
+) -> Contestant:
+    """Return labels that are there already as a contestant.
+
+    Labels mean classes if there are 2 to 32 of them and no 0, or if they are those of truth and truth has more than
+    one class of objects; else any label but 0 is an object.
+    """
+    there = np.unique(np.concatenate([np.unique(one) for one in labels]))
+    objects = there[there != 0]
+    kind: Kind = "mask"
+    if 0 not in there and 1 < len(objects) <= MAX_CLASSES:
+        kind = "values" if is_ceiling else "classes"
+    elif len(problem.objects) > 1 and np.isin(objects, problem.classes).all():
+        kind = "values"
+    return Contestant(name, None, tuple(labels), kind, is_ceiling=is_ceiling)
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Return all settings of a recipe by ``"1.sigma"``: the number of the step, and the name."""
+    return {f"{i}.{name}": v for i, step in enumerate(recipe.steps, 1) for name, v in step.settings.items()}
+
+
+def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with other settings, named as `settings_of` does."""
+    steps = []
+    for i, step in enumerate(recipe.steps, 1):
+        own = {k.partition(".")[2]: v for k, v in settings.items() if k.startswith(f"{i}.")}
+        steps.append(Step(step.method, {**step.settings, **own}, step.inputs))
+    return replace(recipe, steps=steps)
