@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -22,6 +23,11 @@ from .cases import settings_of
 ROOT = Path(__file__).parents[1]
 DOI = re.compile(r"DOI:(\S+)")
 FUNCTIONS = [name for name in nc.__all__ if inspect.isfunction(getattr(nc, name))]
+WITH_REFERENCES = sorted(
+    path
+    for path in Path(nc.__file__).parent.rglob("*.py")
+    if re.search(r"^ *\.\. \[1\] ", path.read_text(), re.MULTILINE)
+)
 SOURCED = [name for name in FUNCTIONS if "\nReferences\n---" in inspect.cleandoc(getattr(nc, name).__doc__)]
 
 
@@ -70,6 +76,15 @@ def test_every_doi_becomes_an_entry(name: str) -> None:
         where = {"article": "journal", "inproceedings": "booktitle", "incollection": "booktitle", "book": "publisher"}
         assert fields[where[fields["@"]]]
         assert re.fullmatch(r"(19|20)\d\d", fields["year"])
+
+
+@pytest.mark.parametrize("path", WITH_REFERENCES, ids=lambda path: path.stem)
+def test_every_docstring_has_the_house_format(path: Path) -> None:
+    kinds = (ast.Module, ast.FunctionDef, ast.ClassDef)
+    docstrings = [ast.get_docstring(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+    works = [one for text in docstrings for one in references_of(text)]
+    assert len(works) == sum(len(re.findall(r"^\.\. \[\d+\] ", text or "", re.MULTILINE)) for text in docstrings)
+    assert [one.doi for one in works if one.doi] == [doi for text in docstrings for doi in DOI.findall(text or "")]
 
 
 def test_keys_are_unique_over_the_library() -> None:
