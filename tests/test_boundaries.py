@@ -231,6 +231,17 @@ def test_the_edge_of_the_image_is_a_surface_and_what_is_not_annotated_is_none() 
     assert (found.hausdorff[0], found.surface_dice[0], found.boundary_iou[0]) == (0, 1, 1)
 
 
+def test_no_boundary_begins_at_what_is_not_annotated() -> None:
+    predicted, truth = np.zeros((2, 1, 20), np.uint8)
+    truth[0, :10], predicted[0, 2:10] = 1, 1
+    truth[0, 10], predicted[0, 15] = 9, 1
+    found = evaluate_boundaries(predicted, truth, ignore=9, width=2)
+    # The background at 11 is two voxels from 9, but the objects may go on in between: surfaces are 2 and 15 against 0.
+    assert (found.n_predicted_surface.tolist(), found.n_true_surface.tolist()) == ([2], [1])
+    assert (found.hausdorff[0], found.assd[0]) == (15, (2 + 15 + 2) / 3)
+    assert found.boundary_iou.tolist() == [0]  # voxels 2, 3 and 15 against 0 and 1
+
+
 def test_rows_without_a_surface() -> None:
     predicted, truth = np.array([[[1, 0, 0, 3, 0, 5]], [[1, 0, 2, 0, 0, 5]]])
     found = evaluate_boundaries(predicted, np.where(truth == 5, 9, truth), ignore=9, match="value")
@@ -284,6 +295,7 @@ def test_background_may_count_as_a_class() -> None:
     truth = np.full((6, 9), 2)
     truth[:, :3] = 1
     predicted = np.where(truth == 1, 5, 0)
+    predicted[0, 8] = 6
     found = evaluate_boundaries(predicted, truth, match="overlap")
     assert found.truth.tolist() == [1, 2]
     assert found.hausdorff.tolist() == [0, 0]
