@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation._bootstrap import ends, times_drawn
 from ._tallies import Metric, Problem, score_of
 
 __all__ = ["Interval", "holm", "intervals"]
 
 Scores = NDArray[np.float64]
-
-N_DRAWS = 2000
-"""Draws of a bootstrap. With so many the ends of a 95 % interval move by less than a tenth of its width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def intervals(
        (1979) 65-70.
     """
     whole = [float(score_of(counts.sum(axis=0), problem, metric)) for counts in tallies]
-    weights = _weights(strata, seed)
+    weights = times_drawn(strata, seed)
     draws = [score_of(np.tensordot(weights, counts, axes=1), problem, metric) for counts in tallies]
     ranked = [i for i in np.argsort([-s if s == s else np.inf for s in whole], kind="stable") if whole[i] == whole[i]]
     p = np.full(len(tallies), np.nan)
@@ -84,8 +82,7 @@ def intervals(
         best, *others = ranked
         p[others] = holm([_two_sided(draws[best] - draws[i]) for i in others])
         p[best] = 1.0
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    found = [_ends(values, ends) if len(strata) > 1 else (np.nan, np.nan) for values in draws]
+    found = [ends(values, level) if len(strata) > 1 else (np.nan, np.nan) for values in draws]
     return [Interval(s, *e, float(q)) for s, e, q in zip(whole, found, p, strict=True)]
 
 
@@ -111,26 +108,8 @@ def holm(p: Sequence[float]) -> Scores:
     return corrected
 
 
-def _weights(strata: NDArray[np.int64], seed: int) -> Scores:
-    """Return how often each unit is drawn, (N_DRAWS, n_units)."""
-    rng = np.random.default_rng(seed)
-    weights = np.zeros((N_DRAWS, len(strata)))
-    for stratum in np.unique(strata):
-        at = np.flatnonzero(strata == stratum)
-        weights[:, at] = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=N_DRAWS)
-    return weights
-
-
 def _two_sided(differences: Scores) -> float:
     """Return twice the smaller tail; a draw is added to each, so that no p is 0."""
     known = differences[~np.isnan(differences)]
     tails = ((known <= 0).sum() + 1, (known >= 0).sum() + 1)
     return float(min(1.0, 2 * min(tails) / (len(known) + 1)))
-
-
-def _ends(values: Scores, ends: Sequence[float]) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return np.nan, np.nan
-    low, high = np.quantile(known, ends)
-    return float(low), float(high)
