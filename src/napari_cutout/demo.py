@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from . import catalog, io, recipe
 from ._batch import ERRORS, columns, how_read, sentence, table_as_csv
 from ._device import Asked
 from ._execute import Result, execute
+from ._own_folder import OwnFolder
 from ._reading import read_image, read_labels
 from ._stored import file_name
 from ._volume import Volume
@@ -34,6 +34,9 @@ __all__ = ["demo"]
 
 MARKER = ".napari-cutout-demo"
 """A folder that holds this file was made by the demo; its lines name the files that the demo wrote into it."""
+
+_TAKEN = ("scores.csv", "readme.txt", MARKER)
+"""Names that an image cannot have, because files of the demo beside it have them."""
 
 _README = """\
 What napari-cutout's demo wrote. The next demo with the same folder replaces these files,
@@ -281,17 +284,18 @@ def demo(
         If a file cannot be read or the truth does not fit the image.
     """
     output = Path(output).resolve()
-    _check_folder(output, overwrite)
+    folder = OwnFolder(output, MARKER, "the demo")
+    folder.check(overwrite)
     if truth is not None and image is None:
         raise ValueError(f"truth {truth!r} was given without an image; give both, or none to run the samples")
     cases = samples() if image is None else [own_case(image, truth, ignore, channel)]
-    _check_free(output, ["scores.csv", "README.txt", *(f"{case.name}/picture.png" for case in cases)])
+    folder.check_free(["scores.csv", "README.txt", *(f"{case.name}/picture.png" for case in cases)])
     with scratch_folder(output) as work:
         runs = [run for case in cases for run in _ranked(case, work, device, say)]
         table = [run.record() for run in runs]
         write_text(work / "scores.csv", table_as_csv(table))
         write_text(work / "README.txt", _README)
-        _move(work, output)
+        folder.take(work)
     say("")
     say("\n".join(as_text(table)))
     say("\n".join(["", *_object_lines(runs)]))
@@ -494,69 +498,3 @@ def as_text(table: Sequence[Mapping[str, Any]]) -> list[str]:
 
     lines = [names, *([word(name, row[name]) for name in names] for row in table)]
     return columns(lines, right=[names.index(name) for name in (*digits, "found", "split", "merged")])
-
-
-# The folder --------------------------------------------------------------------------------------------
-
-
-def _check_folder(output: Path, overwrite: bool) -> None:
-    if not output.exists():
-        return
-    if not output.is_dir():
-        raise FileExistsError(f"{str(output)!r} is a file, and the demo writes a folder; choose another name")
-    if any(output.iterdir()) and not (output / MARKER).is_file() and not overwrite:
-        raise FileExistsError(
-            f"the folder {str(output)!r} holds something that the demo did not make; choose another name, or allow to "
-            "overwrite it, which adds the demo's files to yours"
-        )
-
-
-_TAKEN = ("scores.csv", "readme.txt", MARKER)
-"""Names that an image cannot have, because files of the demo beside it have them."""
-
-
-def _listed(output: Path) -> list[str]:
-    """Return the files in a folder that its marker says the demo wrote; a line that leads outside is no such file."""
-    marker = output / MARKER
-    lines = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
-    root = output.resolve()
-    return [line for line in lines if line and (output / line).parent.resolve().is_relative_to(root)]
-
-
-def _check_free(output: Path, names: Sequence[str]) -> None:
-    """Refuse to write where something lies that the demo did not write."""
-    own = set(_listed(output))
-    for name in names:
-        for path in (Path(name), *Path(name).parents[:-1]):
-            there = output / path
-            is_way = path != Path(name) and there.is_dir() and not there.is_symlink()
-            if os.path.lexists(there) and not is_way and path.as_posix() not in own:
-                raise FileExistsError(
-                    f"{str(there)!r} is in the way, and the demo did not write it; move it, or choose another folder"
-                )
-
-
-def _move(work: Path, output: Path) -> None:
-    """Move what was made into place; of what was there before only the demo's own files go."""
-    made = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
-    _check_free(output, made)
-    before = _listed(output)
-    output.mkdir(exist_ok=True)
-    # The marker names old and new files while they are moved, so that nothing is orphaned if that is cut short.
-    write_text(output / MARKER, "\n".join([*before, *made]) + "\n", overwrite=True)
-    for name in before:
-        _remove(output / name, output)
-    for name in made:
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / name).rename(output / name)
-    write_text(output / MARKER, "\n".join(made) + "\n", overwrite=True)
-
-
-def _remove(path: Path, root: Path) -> None:
-    """Remove a file, and the folders above it that are empty then."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    for folder in path.parents:
-        if folder == root or not folder.is_dir() or any(folder.iterdir()):
-            return
-        folder.rmdir()
