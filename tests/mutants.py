@@ -204,7 +204,7 @@ MUTANTS = [
     Mutant("evaluation/losses.py", "np.minimum(a[0], b[0]), np.maximum(a[1], b[1])", "min(a[0], b[0]), max(a[1], b[1])", LOSSES),
     Mutant("evaluation/rank_changes.py", "if iou_says == dice_says:", "if iou_says + dice_says:", RANK_CHANGES),
     Mutant("evaluation/rank_changes.py", "(a, b) if iou_says > dice_says else (b, a)", "(a, b) if iou_says > 0 else (b, a)", RANK_CHANGES),
-    Mutant("evaluation/rank_changes.py", "np.argsort(-pull, kind=\"stable\")", "np.argsort(-abs(pull), kind=\"stable\")", RANK_CHANGES),
+    Mutant("evaluation/rank_changes.py", "if pull[i] > SAME]", "if True]", RANK_CHANGES),
     Mutant("evaluation/rank_changes.py", "np.maximum.at(best, found.columns, found.iou)", "best[found.columns] = found.iou", RANK_CHANGES),
     Mutant("evaluation/rank_changes.py", "there = (evaluation.tp + evaluation.fn > 0) & wanted", "there = (evaluation.tp + evaluation.fp + evaluation.fn > 0) & wanted", RANK_CHANGES),
     Mutant("evaluation/rank_changes.py", "(difference > SAME) - (difference < -SAME)", "(difference > 0) - (difference < 0)", RANK_CHANGES),
