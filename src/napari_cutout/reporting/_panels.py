@@ -1,0 +1,111 @@
+"""Pictures of a report: an image with outlines on it, as PNG inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["PREDICTED", "TRUTH", "outlined", "painted", "png_uri"]
+
+Plane = NDArray[Any]
+Colours = NDArray[np.uint8]
+
+SIDE = 420
+"""Longer edge of a picture in pixels."""
+
+TRUTH, PREDICTED = (86, 180, 233), (230, 159, 0)
+"""Colours of outlines, after Okabe and Ito: of the annotation, and of what was found."""
+
+STROKES = ((0, 158, 115), (213, 94, 0), (204, 121, 167), (0, 114, 178), (240, 228, 66), (86, 180, 233))
+"""Colours of strokes, by the order of their labels."""
+
+
+def outlined(image: Plane, *outlines: tuple[Plane, tuple[int, int, int]]) -> Colours:
+    """Draw the outlines of labels on an image.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (Y, X)
+        Grey levels.
+    *outlines : tuple of (integer array of shape (Y, X), colour)
+        Labels, and the colour of their outlines; later ones lie on top.
+
+    Returns
+    -------
+    uint8 array of shape (height, width, 3)
+        The longer edge has 420 pixels.
+    """
+    picture = _grey(image)
+    for labels, colour in outlines:
+        picture[_borders(_fitted(labels, picture.shape))] = colour
+    return picture
+
+
+def painted(image: Plane, strokes: Plane) -> Colours:
+    """Lay strokes over an image, each label in a colour of its own.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (Y, X)
+        Grey levels.
+    strokes : integer array of shape (Y, X)
+        Labels; 0 is not painted.
+
+    Returns
+    -------
+    uint8 array of shape (height, width, 3)
+        The longer edge has 420 pixels.
+    """
+    picture = _grey(image)
+    shown = _fitted(strokes, picture.shape)
+    for number, label in enumerate(label for label in np.unique(strokes) if label):
+        picture[shown == label] = STROKES[number % len(STROKES)]
+    return picture
+
+
+def png_uri(picture: Colours) -> str:
+    """Return a picture as an address that holds it all.
+
+    Parameters
+    ----------
+    picture : uint8 array of shape (height, width) or (height, width, 3)
+        Grey levels or colours.
+
+    Returns
+    -------
+    str
+        ``data:image/png;base64,...``; the same for the same picture.
+    """
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _grey(image: Plane) -> Colours:
+    scale = SIDE / max(image.shape)
+    height, width = (max(1, round(n * scale)) for n in image.shape)
+    kind = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
+    return np.array(Image.fromarray(image).resize((width, height), kind).convert("RGB"))
+
+
+def _fitted(labels: Plane, shape: tuple[int, ...]) -> Plane:
+    """Return labels on the grid of a picture, each pixel the label at its middle."""
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(np.intp) for n, m in zip(shape, labels.shape, strict=False))
+    found: Plane = labels[rows[:, None], columns]
+    return found
+
+
+def _borders(labels: Plane) -> NDArray[np.bool_]:
+    """Return the pixels on either side of a border between labels: lines two pixels wide."""
+    border = np.zeros(labels.shape, bool)
+    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    border[1:] |= down
+    border[:-1] |= down
+    border[:, 1:] |= right
+    border[:, :-1] |= right
+    return border
