@@ -17,7 +17,7 @@ import numpy as np
 
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout._cuts import COUNTS, Cut, cuts
+from napari_cutout.comparison._cuts import COUNTS, Cut, cuts
 from reference_table import ROOT, Pair, Set, cell, data_folder, loaded, pairs
 
 PAGE = ROOT / "docs" / "dice-table.md"

@@ -120,7 +120,7 @@ class Contest:
         The numbered objects of each image; empty if truth numbers none.
     spacing : sequence of float, optional
         World length of a voxel along each axis.
-    levels : (float, float) or None
+    levels : (float, float)
         Grey levels between which those are tried that have no default.
     is_cancelled : callable, optional
         Polled while methods run.
@@ -133,7 +133,7 @@ class Contest:
     rules: Rules
     objects: Sequence[NDArray[Any]] = ()
     spacing: Sequence[float] | None = None
-    levels: tuple[float, float] | None = None
+    levels: tuple[float, float] = (0.0, 0.0)
     is_cancelled: Callable[[], bool] | None = None
     _deals: list[NDArray[np.int64]] = field(init=False)
     _sampled: list[NDArray[np.int64]] = field(init=False)
@@ -173,6 +173,8 @@ class Contest:
             If it was asked for.
         """
         try:
+            if contestant.error:
+                raise ValueError(contestant.error)
             if self.rules.metric in ("f1", "pq") and contestant.kind != "mask":
                 raise ValueError("its labels are classes, and objects are scored; score it by dice or iou")
             return _Trial(self, contestant).row()

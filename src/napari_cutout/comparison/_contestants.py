@@ -13,7 +13,7 @@ from .. import catalog
 from .._execute import keeps_labels
 from .._selection import Selection
 from ..recipe import Recipe, Step, output_number
-from ._cuts import COUNTS, Cut, cuts
+from ._cuts import CLASS_STROKES, COUNTS, Cut, cuts
 from ._tallies import Problem
 
 __all__ = ["Contestant", "contestants", "given_labels", "settings_of", "with_settings"]
@@ -46,6 +46,8 @@ class Contestant:
         What one should know about it.
     is_ceiling : bool
         True for a second annotator: shown as what can be reached, and not ranked.
+    error : str
+        Why it cannot take part; empty if it can.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Contestant:
     kind: Kind = "mask"
     note: str = ""
     is_ceiling: bool = False
+    error: str = ""
 
     @property
     def strokes(self) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ def contestants(
     problem: Problem,
     *,
     objects: Literal["bright", "dark"],
-    level: float | None,
+    level: float,
     has_strokes: bool,
     selection: Selection | None,
 ) -> Iterator[Contestant]:
@@ -83,8 +86,8 @@ def contestants(
         The classes.
     objects : {"bright", "dark"}
         What is looked for.
-    level : float or None
-        A grey level for the method that needs one.
+    level : float
+        A grey level for methods that need one.
     has_strokes : bool
         True if truth holds strokes, which methods that need some can have.
     selection : Selection or None
@@ -103,14 +106,33 @@ def contestants(
     for name in methods or ():
         catalog.find(name)
     n_classes = max(2, len(problem.classes))
-    for cut in cuts(level, objects, numbered=len(problem.classes) == 2, n_classes=n_classes):
-        if methods is None and cut.strokes and not (has_strokes and cut.strokes == "markers"):
-            continue
-        if methods is None or cut.method in methods:
-            made = Recipe(cut.steps({"one_per_object": True} if problem.numbered and not _sorts(cut) else {}))
-            yield Contestant(cut.title, replace(made, selection=selection), kind=kind_of(made), note=_noted(cut))
+    found = [
+        cut
+        for cut in cuts(level, objects, numbered=len(problem.classes) == 2, n_classes=n_classes)
+        if catalog.find(cut.method).needs != "strokes"
+    ]
+    for cut in (*found, *_from_strokes()):
+        if cut.method in methods if methods is not None else has_strokes or not cut.strokes:
+            yield _of_cut(cut, selection, one_per_object=problem.numbered and not _sorts(cut))
     for name, made in recipes.items():
         yield Contestant(name, made, kind=kind_of(made))
+
+
+def _from_strokes() -> Iterator[Cut]:
+    """Yield the methods that read strokes of classes."""
+    for entry in catalog.methods().values():
+        if entry.needs == "strokes":
+            relief = next((p for p in entry.settings if p.name == "surface"), None)
+            on_edges = {"surface": "gradient"} if relief is not None and "gradient" in relief.choices else {}
+            yield Cut(entry.name, entry.name, on_edges, strokes=CLASS_STROKES)
+
+
+def _of_cut(cut: Cut, selection: Selection | None, *, one_per_object: bool) -> Contestant:
+    try:
+        made = Recipe(cut.steps({"one_per_object": True} if one_per_object else {}), selection)
+    except ValueError as error:  # such as of a method that takes one channel, where all of them are selected
+        return Contestant(cut.title, error=str(error))
+    return Contestant(cut.title, made, kind=kind_of(made), note=_noted(cut))
 
 
 def _sorts(cut: Cut) -> bool:

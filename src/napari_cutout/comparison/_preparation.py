@@ -123,15 +123,14 @@ def prepared(
     if ceiling is not None:
         given.insert(0, given_labels("ceiling", _checked("ceiling", ceiling, shapes), problem, is_ceiling=True))
     inside, outside = _grey_levels(images, selection, classes, units, problem)
-    contest = Contest(
-        images, classes, units, problem, rules, objects, spacing, _limits(inside, outside), is_cancelled=is_cancelled
-    )
+    limits = _limits(inside, outside)
+    contest = Contest(images, classes, units, problem, rules, objects, spacing, limits, is_cancelled=is_cancelled)
     entries = contestants(
         methods,
         recipes or {},
         problem,
         objects=_side(inside, outside),
-        level=_otsu(images[0], spacing, selection, rules),
+        level=_otsu(images[0], spacing, selection, rules, limits),
         has_strokes=ignore == 0,
         selection=selection,
     )
@@ -279,20 +278,26 @@ def _side(inside: Array, outside: Array) -> Literal["bright", "dark"]:
     return "dark" if np.median(inside) < np.median(outside) else "bright"
 
 
-def _limits(inside: Array, outside: Array) -> tuple[float, float] | None:
+def _limits(inside: Array, outside: Array) -> tuple[float, float]:
     """Return grey levels between which a threshold may lie."""
     values = np.concatenate([inside, outside])
     if not values.size:
-        return None
+        return 0.0, 0.0
     low, high = np.quantile(values, LEVELS)
     return float(low), float(high)
 
 
-def _otsu(image: Any, spacing: Sequence[float] | None, selection: Selection | None, rules: Rules) -> float | None:
-    """Return Otsu's threshold of an image, for methods that need a grey level; None if there is none."""
+def _otsu(
+    image: Any,
+    spacing: Sequence[float] | None,
+    selection: Selection | None,
+    rules: Rules,
+    limits: tuple[float, float],
+) -> float:
+    """Return Otsu's threshold of an image, for methods that need a grey level; the middle of the limits without one."""
     with suppress(*ERRORS):
         chosen = None if selection is None else replace(selection, pooled=bool(selection.each))
         made = Recipe([Step("threshold")], chosen)
         found = execute(made, {"image": image}, spacing=spacing, device=rules.device)
         return float(found.provenance["facts"]["threshold"])
-    return None
+    return sum(limits) / 2

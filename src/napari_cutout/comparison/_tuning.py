@@ -75,7 +75,7 @@ class Tried:
         return self.param.type(round(value) if self.param.type is int else value)
 
 
-def tried(number: int, param: Param, longest: float, levels: tuple[float, float] | None) -> Tried | None:
+def tried(number: int, param: Param, longest: float, levels: tuple[float, float]) -> Tried | None:
     """Return what a search tries of a setting.
 
     Parameters
@@ -86,7 +86,7 @@ def tried(number: int, param: Param, longest: float, levels: tuple[float, float]
         The setting.
     longest : float
         The longest side of the image, in edges of the smallest voxel; no length is tried that is above half of it.
-    levels : (float, float) or None
+    levels : (float, float)
         Grey levels between which those are tried that have no default.
 
     Returns
@@ -101,7 +101,7 @@ def tried(number: int, param: Param, longest: float, levels: tuple[float, float]
     if param.type is bool or param.choices:
         return Tried(name, param)
     if param.grey_level:
-        return None if levels is None or levels[0] >= levels[1] else Tried(name, param, *levels)
+        return None if levels[0] >= levels[1] else Tried(name, param, *levels)
     high = min(typical.high, longest / 2) if typical.length else typical.high
     return Tried(name, param, typical.low, high) if typical.low < high else None
 
@@ -152,7 +152,7 @@ def search(
         score = math.nan
         for rung in range(n_rungs):
             score = value(settings, rung)
-            trial.report(score, rung)
+            trial.report(score, rung + 1)  # resources are counted from 1
             if rung < n_rungs - 1 and trial.should_prune():
                 raise optuna.TrialPruned
         return score

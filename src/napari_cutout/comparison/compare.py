@@ -45,15 +45,15 @@ def compare(
     ----------
     image : array or sequence of arrays
         Grey levels of shape ([Z,] Y, X), or what `selection` is of; several images of one kind.
-    truth : integer array or sequence of them, of the shape of the labels
+    truth : array of int or sequence of them, of the shape of the labels
         The annotation of each image: every voxel, or strokes.
     methods : sequence of str, optional
         Which methods; all that apply by default, an empty sequence for none.
     recipes : mapping of str to Recipe, optional
         Pipelines of your own, by what their rows are called.
-    labels : mapping of str to integer array or sequence of them, optional
+    labels : mapping of str to array of int or sequence of them, optional
         Labels that another program or person made, by what their rows are called.
-    ceiling : integer array or sequence of them, optional
+    ceiling : array of int or sequence of them, optional
         The labels of a second annotator: what can be reached. Shown above the others, and not ranked.
     ignore : int, optional
         The value of `truth` that means *not annotated*; 0 for strokes. It may be negative.

@@ -57,7 +57,7 @@ class Row:
         Median time of a run on all images.
     backend : str
         Where it ran; empty for labels that were there already.
-    plane : 2-D integer array, optional
+    plane : 2-D array of int, optional
         Its labels in the plane that pictures show.
     provenance : mapping
         How its labels on the first image came about.
