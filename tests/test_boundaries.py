@@ -526,6 +526,23 @@ def test_memory_of_a_class_is_what_the_docstring_says(monkeypatch: pytest.Monkey
         assert 0.75 * most < peak / truth.size < most
 
 
+@pytest.mark.parametrize("by", ["classes", "objects"])
+def test_progress_is_told_and_cancelling_is_heard(by: Any) -> None:
+    truth = blobs(3, (30, 34)) % 5
+    told: list[tuple[str, float]] = []
+    with nc.watch(lambda *at: told.append(at)):
+        found = evaluate_boundaries(truth, truth, by=by)
+    done = [share for stage, share in told if stage == "measuring boundaries"]
+    assert done == sorted(done)
+    assert len({*done}) == len(found) == 4
+    stages: list[str] = []
+    with (
+        nc.watch(lambda stage, _: stages.append(stage), lambda: "measuring boundaries" in stages),
+        pytest.raises(nc.Cancelled, match="cancelled while measuring boundaries"),
+    ):
+        evaluate_boundaries(truth, truth, by=by)
+
+
 # Results ---------------------------------------------------------------------------------------------
 
 

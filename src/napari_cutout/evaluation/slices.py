@@ -14,9 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, from_numpy, is_lazy
+from .._array import Array, array_namespace, from_numpy
 from .._method import Labels
 from .._writing import write_text
+from ._boxes import positions
 from ._contingency import (
     MAX_LABEL,
     Contingency,
@@ -323,30 +324,19 @@ def centres_of(tables: Sequence[SliceTable], side: Literal["predicted", "truth"]
 
 def tables_along(predicted: Array, truth: Array, axes: Sequence[int]) -> list[SliceTable]:
     """Count along several axes in one pass over labels that `check_pair` has seen."""
-    positions = [_positions(predicted, axis) for axis in axes]
+    places = [positions(predicted, axis) for axis in axes]
     parts: list[tuple[SliceTable, ...]] = sum_blocks(
-        partial(_count_along_axes, axes), _gathered_by_axis, predicted, truth, *positions
+        partial(_count_along_axes, axes), _gathered_by_axis, predicted, truth, *places
     )
     return [reduce(SliceTable.__add__, part) for part in parts]
 
 
-def _positions(like: Array, axis: int) -> Array:
-    """Return the slice that each voxel lies in, as an array that takes no memory: it tells a block where it lies."""
-    along = tuple(-1 if a == axis else 1 for a in range(like.ndim))
-    if not is_lazy(like):
-        return np.broadcast_to(np.arange(like.shape[axis]).reshape(along), tuple(like.shape))
-    import dask.array as da
-
-    line = da.arange(like.shape[axis], chunks=(like.chunks[axis],)).reshape(along)
-    return da.broadcast_to(line, like.shape, chunks=like.chunks)
-
-
 def _count_along_axes(
-    axes: Sequence[int], predicted: Array, truth: Array, *positions: Array
+    axes: Sequence[int], predicted: Array, truth: Array, *places: Array
 ) -> list[tuple[SliceTable, ...]]:
     if 0 in predicted.shape:
         return [(NOTHING,)] * len(axes)
-    starts = (int(where[(0,) * where.ndim]) for where in positions)
+    starts = (int(where[(0,) * where.ndim]) for where in places)
     return [tuple(_count_along(predicted, truth, axis, start)) for axis, start in zip(axes, starts, strict=True)]
 
 
