@@ -12,6 +12,9 @@ from napari_cutout import samples
 BRIGHTEST = 1200
 """Where the image for multi-Otsu is cut off, as by a detector that saturates: about 1,100 grey levels are left."""
 
+BOX = 5
+"""Edge of the boxes that fill a volume with objects, about 140,000 of them."""
+
 
 @cache
 def nuclei(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,12 +66,38 @@ def labels(image: np.ndarray, objects: np.ndarray, kind: str, dtype: str) -> np.
         case "predicted":
             return np.roll(labels(image, objects, "truth", dtype), (1, 2, 2), (0, 1, 2))
         case "objects":
-            return {"": objects, "mask": objects > 0, "background": objects == 0}[dtype]
+            return some_objects(objects, dtype)
         case "moved-objects":
-            return np.roll(objects, (1, 2, 2), (0, 1, 2))
+            return np.roll(some_objects(objects, dtype), (1, 2, 2), (0, 1, 2))
         case "cores":
             return cores(objects, int(dtype) if dtype else None)
     raise ValueError(f"there is no array {kind!r}")
+
+
+def some_objects(objects: np.ndarray, which: str) -> np.ndarray:
+    """Return all objects, their mask, the background, so many of them spread evenly, or boxes that fill the volume."""
+    match which:
+        case "":
+            return objects
+        case "mask":
+            return objects > 0
+        case "background":
+            return objects == 0
+        case "packed":
+            return boxes(objects.shape, BOX)
+    chosen = np.unique(np.linspace(1, int(objects.max()), int(which)).astype(int))
+    numbers = np.zeros(int(objects.max()) + 1, objects.dtype)
+    numbers[chosen] = np.arange(1, len(chosen) + 1)
+    return numbers[objects]
+
+
+def boxes(shape: tuple[int, ...], edge: int) -> np.ndarray:
+    """Return a volume that is full of boxes, each with a number of its own."""
+    counts = tuple(-(-n // edge) for n in shape)
+    numbers = np.arange(1, np.prod(counts) + 1, dtype=np.int32).reshape(counts)
+    for axis in range(len(shape)):
+        numbers = np.repeat(numbers, edge, axis=axis)
+    return np.ascontiguousarray(numbers[tuple(slice(n) for n in shape)])
 
 
 def smoothed(image: np.ndarray) -> np.ndarray:

@@ -10,9 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boundaries
 import clustering
 import data
 import distance
+import evaluation
 import event_loop
 import filters
 import overlap
@@ -26,7 +28,7 @@ SIDE, QUICK_SIDE = 256, 32
 EVENT_LOOP = "event loop"
 """What `--only` calls what is measured in napari."""
 
-MODULES = (thresholds, overlap, filters, distance, watershed, clustering)
+MODULES = (thresholds, overlap, evaluation, boundaries, filters, distance, watershed, clustering)
 
 CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._tables import Contingency, Counts, sums_of
+from ._tables import Contingency, Counts, ranked, sums_of
 
 __all__ = ["Overlaps", "matched_pairs", "overlaps_of"]
 
@@ -34,6 +34,10 @@ class Overlaps:
         pairs rise by row, then by column.
     shared : int64 array of shape (k,)
         Voxels that the two of a pair share.
+    unions : int64 array of shape (k,)
+        Voxels that either of a pair holds.
+    iou : float64 array of shape (k,)
+        Intersection over union of each pair.
     on_truth : intp array of shape (m,)
         The true object that most annotated voxels of each predicted object lie on, or -1 for the background.
     on_predicted : intp array of shape (n,)
@@ -52,27 +56,18 @@ class Overlaps:
     rows: Indices
     columns: Indices
     shared: Counts
+    unions: Counts
+    iou: Scores
     on_truth: Indices
     on_predicted: Indices
     is_judged: Mask
     is_counted: Mask
 
     @property
-    def iou(self) -> Scores:
-        """Intersection over union of each pair, (k,)."""
-        found: Scores = self.shared / self.unions
-        return found
-
-    @property
     def dice(self) -> Scores:
         """Dice of each pair, twice the voxels that they share over the sum of their sizes, (k,)."""
         found: Scores = 2 * self.shared / (self.unions + self.shared)
         return found
-
-    @property
-    def unions(self) -> Counts:
-        """Voxels of either of each pair, (k,)."""
-        return self.predicted_sizes[self.rows] + self.true_sizes[self.columns] - self.shared
 
     def pair_of(self, rows: Indices, columns: Indices) -> Indices:
         """Return where the pair of a predicted and a true object each stands; k where they are apart or one is none."""
@@ -118,14 +113,20 @@ def overlaps_of(table: Contingency, complete: Contingency | None = None) -> Over
         is_judged &= 2 * sums_of(predicted, complete.predicted, complete.counts) > predicted_sizes + unknown
         is_counted = 2 * sums_of(truth, complete.truth, complete.counts) > true_sizes
     objects = (table.predicted != 0) & (table.truth != 0)
+    rows = np.searchsorted(predicted, table.predicted[objects])
+    columns = np.searchsorted(truth, table.truth[objects])
+    shared = table.counts[objects]
+    unions = predicted_sizes[rows] + true_sizes[columns] - shared
     return Overlaps(
         predicted=predicted,
         truth=truth,
         predicted_sizes=predicted_sizes,
         true_sizes=true_sizes,
-        rows=np.searchsorted(predicted, table.predicted[objects]),
-        columns=np.searchsorted(truth, table.truth[objects]),
-        shared=table.counts[objects],
+        rows=rows,
+        columns=columns,
+        shared=shared,
+        unions=unions,
+        iou=shared / unions,
         on_truth=_indices(truth, on_truth),
         on_predicted=_indices(predicted, on_predicted),
         is_judged=is_judged,
@@ -151,10 +152,15 @@ def _side(own: Counts, other: Counts, counts: Counts) -> Side:
 
     Of equals an object comes before the background, and then the smaller label.
     """
-    order = np.lexsort((other, other == 0, -counts, own))
-    order = order[own[order] != 0]
-    labels, first = np.unique(own[order], return_index=True)
-    sizes = np.add.reduceat(counts[order], first) if len(first) else np.zeros(0, np.int64)
+    objects = own != 0
+    own, other, counts = own[objects], other[objects], counts[objects]
+    labels, at = ranked(own)
+    sizes, most = np.zeros((2, len(labels)), np.int64)
+    np.add.at(sizes, at, counts)
+    np.maximum.at(most, at, counts)
+    largest = np.flatnonzero(counts == most[at])  # few more than there are objects, so that sorting is cheap
+    order = largest[np.lexsort((other[largest], other[largest] == 0, at[largest]))]
+    _, first = np.unique(at[order], return_index=True)
     return labels, sizes, other[order][first]
 
 

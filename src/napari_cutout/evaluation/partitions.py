@@ -10,7 +10,7 @@ import numpy as np
 from .._method import Labels
 from ._contingency import contingency
 from ._partition_scores import PartitionEvaluation, PartitionsEvaluation
-from ._tables import MAX_LABEL, Contingency, Counts, sums_of
+from ._tables import MAX_LABEL, Contingency, Counts, ranked
 
 __all__ = [
     "PartitionEvaluation",
@@ -65,13 +65,16 @@ def evaluate_partition(predicted: Labels, truth: Labels, *, ignore: int | None =
 
     References
     ----------
-    .. [1] M. Meila, Journal of Multivariate Analysis 98 (2007) 873-895. DOI:10.1016/j.jmva.2006.11.013
-    .. [2] I. Arganda-Carreras et al., Frontiers in Neuroanatomy 9 (2015) 142. DOI:10.3389/fnana.2015.00142
-    .. [3] W. M. Rand, Journal of the American Statistical Association 66 (1971) 846-850.
-       DOI:10.1080/01621459.1971.10482356
-    .. [4] L. Hubert and P. Arabie, Journal of Classification 2 (1985) 193-218. DOI:10.1007/BF01908075
-    .. [5] P. Arbelaez, M. Maire, C. Fowlkes and J. Malik, IEEE Transactions on Pattern Analysis and Machine
-       Intelligence 33 (2011) 898-916. DOI:10.1109/TPAMI.2010.161
+    .. [1] M. Meila, "Comparing clusterings - an information based distance", Journal of Multivariate Analysis 98 (2007)
+       873-895. DOI:10.1016/j.jmva.2006.11.013
+    .. [2] I. Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms for connectomics",
+       Frontiers in Neuroanatomy 9 (2015) 142. DOI:10.3389/fnana.2015.00142
+    .. [3] W. M. Rand, "Objective criteria for the evaluation of clustering methods", J. Am. Stat. Assoc. 66 (1971)
+       846-850. DOI:10.1080/01621459.1971.10482356
+    .. [4] L. Hubert and P. Arabie, "Comparing partitions", Journal of Classification 2 (1985) 193-218.
+       DOI:10.1007/BF01908075
+    .. [5] P. Arbelaez, M. Maire, C. Fowlkes and J. Malik, "Contour detection and hierarchical image segmentation", IEEE
+       Trans. Pattern Anal. Mach. Intell. 33 (2011) 898-916. DOI:10.1109/TPAMI.2010.161
 
     Examples
     --------
@@ -118,10 +121,10 @@ def evaluate_partitions(
 
     References
     ----------
-    .. [1] P. Arbelaez, M. Maire, C. Fowlkes and J. Malik, IEEE Transactions on Pattern Analysis and Machine
-       Intelligence 33 (2011) 898-916. DOI:10.1109/TPAMI.2010.161
-    .. [2] R. Unnikrishnan, C. Pantofaru and M. Hebert, IEEE Transactions on Pattern Analysis and Machine Intelligence
-       29 (2007) 929-944. DOI:10.1109/TPAMI.2007.1046
+    .. [1] P. Arbelaez, M. Maire, C. Fowlkes and J. Malik, "Contour detection and hierarchical image segmentation", IEEE
+       Trans. Pattern Anal. Mach. Intell. 33 (2011) 898-916. DOI:10.1109/TPAMI.2010.161
+    .. [2] R. Unnikrishnan, C. Pantofaru and M. Hebert, "Toward objective evaluation of image segmentation algorithms",
+       IEEE Trans. Pattern Anal. Mach. Intell. 29 (2007) 929-944. DOI:10.1109/TPAMI.2007.1046
 
     Examples
     --------
@@ -140,9 +143,10 @@ def evaluate_partitions(
 def partition_of(table: Contingency, ignore: int | None) -> PartitionEvaluation:
     """Score the regions of a table of label pairs, from which `ignore` has been left out."""
     n, counts = table.n_voxels, table.counts
-    predicted, truth = np.unique(table.predicted), np.unique(table.truth)
-    sizes, true_sizes = sums_of(predicted, table.predicted, counts), sums_of(truth, table.truth, counts)
-    row, column = np.searchsorted(predicted, table.predicted), np.searchsorted(truth, table.truth)
+    (predicted, row), (truth, column) = ranked(table.predicted), ranked(table.truth)
+    sizes, true_sizes = np.zeros(len(predicted), np.int64), np.zeros(len(truth), np.int64)
+    np.add.at(sizes, row, counts)
+    np.add.at(true_sizes, column, counts)
     best = np.zeros(len(truth))
     np.maximum.at(best, column, counts / (sizes[row] + true_sizes[column] - counts))
     return PartitionEvaluation(
