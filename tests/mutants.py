@@ -27,6 +27,8 @@ CITATIONS = "tests/test_citations.py"
 CITE = "tests/test_cli_cite.py"
 SLICES = "tests/test_evaluation_slices.py"
 OBJECT_SCORES = "tests/test_evaluation_objects.py"
+COMPLETE = "tests/test_evaluation_complete.py"
+PARTITIONS = "tests/test_partitions.py"
 BOUNDARIES = "tests/test_boundaries.py"
 LOSSES = "tests/test_losses.py"
 RANK_CHANGES = "tests/test_rank_changes.py"
@@ -192,7 +194,21 @@ MUTANTS = [
     Mutant("evaluation/_pairing.py", "good = np.flatnonzero(iou >= threshold)", "good = np.flatnonzero(iou > threshold)", OBJECT_SCORES),
     Mutant("evaluation/_pairing.py", "covers = 2 * self.shared > self", "covers = 2 * self.shared >= self", OBJECT_SCORES),
     Mutant("evaluation/_pairing.py", "len(rows) + 2 + scores", "1 + scores", OBJECT_SCORES),
-    Mutant("evaluation/_pairing.py", "np.lexsort((other, other == 0, -counts, own))", "np.lexsort((other, -counts, own))", OBJECT_SCORES),
+    Mutant("evaluation/_pairing.py", "np.lexsort((other[largest], other[largest] == 0, at[largest]))", "np.lexsort((other[largest], at[largest]))", OBJECT_SCORES),
+    Mutant("evaluation/_pairing.py", "= unknown <= predicted_sizes", "= unknown < predicted_sizes", COMPLETE),
+    Mutant("evaluation/_pairing.py", "complete.counts) > predicted_sizes + unknown", "complete.counts) > predicted_sizes", COMPLETE),
+    Mutant("evaluation/_pairing.py", "complete.counts) > true_sizes", "complete.counts) >= true_sizes", COMPLETE),
+    Mutant("evaluation/_object_scores.py", "counting = [at[found.is_counted[found.columns[at]]] for at in matched]", "counting = matched", COMPLETE),
+    Mutant("evaluation/_fates.py", "np.lexsort((found.rows, -found.shared, -found.iou, found.columns))", "np.lexsort((found.rows, -found.iou, found.columns))", COMPLETE),
+    Mutant("evaluation/_fates.py", "is_unused[found.rows[best]] = False", "is_unused[found.rows] = False", COMPLETE),
+    Mutant("evaluation/objects.py", "(inside if ignore == 0 else inside.without(ignore))", "inside.without(ignore)", COMPLETE),
+    Mutant("evaluation/_contingency.py", "count_block(predicted[~zone], truth[~zone])", "count_block(predicted, truth)", COMPLETE),
+    Mutant("evaluation/_tables.py", "if self.unknown is not None:", "if False:", COMPLETE),
+    Mutant("evaluation/_tables.py", "(np.cumsum(there) - 1)[labels - low]", "(np.cumsum(there) - 1)[labels - low - 1]", PARTITIONS),
+    Mutant("evaluation/partitions.py", "np.log2(sizes[row] / counts)", "np.log(sizes[row] / counts)", PARTITIONS),
+    Mutant("evaluation/partitions.py", "if int(sizes.max()) ** 2 * len(sizes) <= MAX_LABEL:", "if True:", PARTITIONS),
+    Mutant("evaluation/_partition_scores.py", "2 * (n * self.pairs_together - found * there)", "2 * (n * self.pairs_together - found * found)", PARTITIONS),
+    Mutant("evaluation/_partition_scores.py", "a.covering * a.n_voxels for a", "a.covering * a.n_true for a", PARTITIONS),
     Mutant("evaluation/overlap.py", "_correlation(a * d - b * c, ", "_correlation(a * d + b * c, ", EVALUATION),
     Mutant("evaluation/overlap.py", "recalls = [a / b for a, b in zip(common, there, strict=True) if b]", "recalls = [a / b if b else 0.0 for a, b in zip(common, there, strict=True)]", EVALUATION),
     Mutant("evaluation/overlap.py", "by_chance = sum(map(mul, found, there))", "by_chance = sum(map(mul, there, there))", EVALUATION),
