@@ -144,7 +144,7 @@ def _resized(picture: Colours, size: tuple[int, int], *, smooth: bool = False) -
 
 
 def stretched(image: Plane) -> Colours:
-    """Stretch the 0.5 to 99.5 % quantiles of an image over black to white.
+    """Stretch the 0.5 to 99.5 % quantiles of an image over black to white; all of it where these are equal.
 
     Parameters
     ----------
@@ -158,9 +158,12 @@ def stretched(image: Plane) -> Colours:
     """
     grey = np.asarray(image, np.float64)
     known = np.isfinite(grey)
-    low, high = np.quantile(grey[known], (0.005, 0.995)) if known.any() else (0.0, 1.0)
-    shares = np.clip((np.where(known, grey, low) - low) / max(high - low, np.finfo(float).tiny), 0, 1)
-    return np.asarray(shares * 255, np.uint8)
+    values = grey[known] if known.any() else np.zeros(1)
+    low, high = np.quantile(values, (0.005, 0.995))
+    if low == high:  # of an image with a few small objects
+        low, high = values.min(), values.max()
+    inside = np.clip(np.where(known, grey, low), low, high)
+    return np.asarray((inside - low) / (high - low or 1.0) * 255, np.uint8)
 
 
 def coloured(labels: Plane) -> Colours:

@@ -428,11 +428,14 @@ def in_place(labels: NDArray[Any], selection: Selection | None, shape: Sequence[
 
 def plane_of(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
     """Return the plane of labels in which most is annotated, as a copy that does not keep the rest in memory."""
-    if labels.ndim == 2:
-        return labels.copy()
-    painted = np.count_nonzero(truth, axis=(-2, -1))
-    plane: NDArray[Any] = labels[np.unravel_index(int(painted.argmax()), painted.shape)]
+    plane: NDArray[Any] = labels[shown_at(truth)]
     return plane.copy()
+
+
+def shown_at(truth: NDArray[Any]) -> tuple[int, ...]:
+    """Return the index of the plane in which most is annotated, along all axes but the last two."""
+    painted = np.count_nonzero(truth, axis=(-2, -1))
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(painted)), np.shape(painted)))
 
 
 def agreements(classes: Sequence[Classes], problem: Problem) -> NDArray[np.float64]:

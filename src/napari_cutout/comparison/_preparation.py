@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,8 +15,9 @@ from .._array import to_numpy
 from .._execute import execute, versions
 from .._selection import Selection, placed
 from ..recipe import Recipe, Step
-from ._contest import ERRORS, Contest, Rules
+from ._contest import ERRORS, Contest, Rules, shown_at
 from ._contestants import MAX_CLASSES, Contestant, contestants, given_labels
+from ._given import Given, arguments_of, grey_plane, inputs_of
 from ._strokes import one_kind
 from ._tallies import Metric, Problem
 from ._units import Units, units_of
@@ -42,11 +43,14 @@ class Comparison:
         Who takes part.
     notes : tuple of str
         What one should know before reading a score.
+    given : Given
+        What it was asked for, for a report.
     """
 
     contest: Contest
     entries: tuple[Contestant, ...]
     notes: tuple[str, ...] = ()
+    given: Given = field(default_factory=Given)
 
     def rows(self) -> Iterator[Row]:
         """Yield the row of each contestant as it is finished.
@@ -88,7 +92,9 @@ class Comparison:
             "versions": versions(),
         }
         n = len(contest.units)
-        return Leaderboard(standings, rules.metric, contest.problem, contest.units.kind, n, facts, self.notes)
+        return Leaderboard(
+            standings, rules.metric, contest.problem, contest.units.kind, n, facts, self.notes, self.given
+        )
 
 
 def prepared(
@@ -119,9 +125,11 @@ def prepared(
             f"metric={rules.metric!r} scores numbered objects, and truth names classes or holds strokes; number its "
             "objects, or choose 'dice' or 'iou'"
         )
-    given = [given_labels(name, _checked(name, one, shapes), problem) for name, one in (labels or {}).items()]
-    if ceiling is not None:
-        given.insert(0, given_labels("ceiling", _checked("ceiling", ceiling, shapes), problem, is_ceiling=True))
+    others = {name: _checked(name, one, shapes) for name, one in (labels or {}).items()}
+    second = None if ceiling is None else _checked("ceiling", ceiling, shapes)
+    given = [given_labels(name, one, problem) for name, one in others.items()]
+    if second is not None:
+        given.insert(0, given_labels("ceiling", second, problem, is_ceiling=True))
     inside, outside = _grey_levels(images, selection, classes, units, problem)
     limits = _limits(inside, outside)
     contest = Contest(images, classes, units, problem, rules, objects, spacing, limits, is_cancelled=is_cancelled)
@@ -137,7 +145,19 @@ def prepared(
     found = (*entries, *given)
     if not found:
         raise ValueError("there is nothing to compare; name methods, recipes or labels, or leave `methods` out")
-    return Comparison(contest, found, tuple(_notes(contest, ignore)))
+    asked = arguments_of(
+        rules,
+        methods=methods,
+        recipes=recipes or {},
+        ignore=ignore,
+        background=background,
+        spacing=spacing,
+        selection=selection,
+    )
+    at = shown_at(classes[0])
+    shown = grey_plane(images[0], selection, at), truths[0][at].copy()
+    record = Given(asked, inputs_of(images, truths, others, second), *shown)
+    return Comparison(contest, found, tuple(_notes(contest, ignore)), record)
 
 
 def check_rules(rules: Rules) -> None:

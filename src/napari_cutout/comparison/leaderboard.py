@@ -19,6 +19,7 @@ from .._writing import write_text
 from ..evaluation.overlap import or_null
 from ..recipe import Recipe, as_dict
 from ._confidence import intervals
+from ._given import Given
 from ._tallies import Metric, Problem, score_of
 
 __all__ = ["ALPHA", "FOR_CHOOSING", "Leaderboard", "Row", "Standing"]
@@ -152,6 +153,8 @@ class Leaderboard:
         How the comparison was made: folds, repeats, budget, seed, what the units are, versions.
     notes : tuple of str
         What one should know before reading a score.
+    given : Given
+        What the comparison was asked for, and a picture of it.
     """
 
     standings: tuple[Standing, ...]
@@ -161,6 +164,7 @@ class Leaderboard:
     n_units: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    given: Given = field(default_factory=Given)
 
     def __len__(self) -> int:
         return len(self.standings)
