@@ -220,6 +220,14 @@ def test_any_library_gives_the_same(ignore: int | None, to_library: Callable[[An
     assert result.object_table() == expected.object_table()
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("ignore", [None, 0])
+def test_the_gpu_gives_the_same(ignore: int | None, to_gpu: Callable[[Any], Any]) -> None:
+    predicted, truth, complete = scene(6)
+    result = evaluate_objects(to_gpu(predicted), to_gpu(truth), ignore=ignore, complete=to_gpu(complete))
+    assert counts(result) == counts(evaluate_objects(predicted, truth, ignore=ignore, complete=complete))
+
+
 @given(st.integers(0, 30), st.tuples(*[st.integers(1, 12)] * 2), st.sampled_from([None, 0, 3]))
 def test_chunks_give_what_the_whole_gives(seed: int, chunks: tuple[int, int], ignore: int | None) -> None:
     predicted, truth, complete = scene(seed)

@@ -328,7 +328,7 @@ def test_numbers_of_objects_do_not_matter(seed: int) -> None:
     assert (again.seg, again.missed == (), again.count_error) == (result.seg, result.missed == (), result.count_error)
     in_order = np.sort(names)  # where nobody is the smaller of two equals instead of the other
     again = evaluate_objects(in_order[predicted], truth)
-    assert (again.split, again.missed) == (result.split, result.missed)
+    assert (again.split, again.missed, again.aji) == (result.split, result.missed, result.aji)
     assert again.merged == tuple(in_order[list(result.merged)].tolist())
 
 
