@@ -483,14 +483,12 @@ def run_one(
         )
     image = fitted(read(source, job.recipe, job.wanted), job.recipe, job.wanted)
     recipe = replace(job.recipe, selection=image.selection)
-    annotation = None if truth is None else _truth(truth, image)
+    annotation = None if truth is None else labels_on(truth, image, "truth")
     arrays = {name: _input(recipe, name, other, image) for name, other in _all_inputs(recipe, others).items()}
-    kept = zip(image.volume.spatial_axes, image.volume.spacing or (), strict=False)
-    spacing = tuple(length for axis, length in kept if axis in image.selection.run_axes) or None
     result = execute(
         recipe,
         {recipe.source: image.volume.data, **arrays},
-        spacing=job.spacing or spacing,
+        spacing=job.spacing or image.spacing,
         device=job.device,
         on_progress=job.on_progress,
         is_cancelled=job.is_cancelled,
@@ -566,25 +564,45 @@ def _input(recipe: Recipe, name: str, source: Source, image: Fitted) -> Array:
     return image.beside(volume, selection.kept_axes)
 
 
-def _truth(source: Source, image: Fitted) -> NDArray[Any]:
-    """Return the truth on what is selected; it may be that of the whole image."""
+def labels_on(source: Source, image: Fitted, what: str) -> NDArray[Any]:
+    """Return a truth, or other labels, on what is selected of an image.
+
+    Parameters
+    ----------
+    source : array, Volume or path
+        The labels, of the whole image or of what is selected.
+    image : Fitted
+        The image.
+    what : str
+        What they are, for messages.
+
+    Returns
+    -------
+    array
+        Of the shape of what is selected.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, several channels or time points.
+    """
     selection, shape = image.selection, tuple(image.volume.data.shape)
-    truth = source
+    labels = source
     if isinstance(source, Volume) or is_path(source):
         volume = as_volume(source)
-        check_one(volume, "truth", image.recorded.kept_axes)
-        truth = image.beside(volume, selection.kept_axes)
+        check_one(volume, what, image.recorded.kept_axes)
+        labels = image.beside(volume, selection.kept_axes)
     whole = tuple(n for axis, n in zip(selection.axes, shape, strict=True) if axis != "c")
-    if tuple(truth.shape) == whole:
-        truth = truth[tuple(slice(*ends) for ends in selection.bounds(shape))]
+    if tuple(labels.shape) == whole:
+        labels = labels[tuple(slice(*ends) for ends in selection.bounds(shape))]
     expected = selection.shape(shape)
-    if tuple(truth.shape) != expected:
+    if tuple(labels.shape) != expected:
         part = "" if whole == expected else f", or of its region, {expected}"
         raise ValueError(
-            f"truth must have the shape of image, {whole}{part}, but has {tuple(truth.shape)}; crop or resample it "
+            f"{what} must have the shape of image, {whole}{part}, but has {tuple(labels.shape)}; crop or resample it "
             "to the image"
         )
-    found: NDArray[Any] = truth
+    found: NDArray[Any] = labels
     return found
 
 

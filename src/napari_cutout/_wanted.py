@@ -86,6 +86,12 @@ class Fitted:
     recorded: Selection
     frame: int | None = None
 
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """World length of a voxel along each axis that a method sees; None if the file does not say it."""
+        known = zip(self.volume.spatial_axes, self.volume.spacing or (), strict=False)
+        return tuple(length for axis, length in known if axis in self.selection.run_axes) or None
+
     def as_labels(self, labels: Any) -> Volume:
         """Return labels of the selection where they lie in the image."""
         axes, bounds = self.selection.kept_axes, self.selection.bounds(tuple(self.volume.data.shape))
