@@ -29,6 +29,8 @@ from .evaluation.partitions import PartitionEvaluation as PartitionEvaluation
 from .evaluation.partitions import PartitionsEvaluation as PartitionsEvaluation
 from .evaluation.partitions import evaluate_partition as evaluate_partition
 from .evaluation.partitions import evaluate_partitions as evaluate_partitions
+from .evaluation.pooled import PooledEvaluation as PooledEvaluation
+from .evaluation.pooled import evaluate_images as evaluate_images
 from .evaluation.rank_changes import RankChanges as RankChanges
 from .evaluation.rank_changes import iou_per_item as iou_per_item
 from .evaluation.rank_changes import rank_changes as rank_changes
