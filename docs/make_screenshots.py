@@ -238,12 +238,12 @@ def evaluate_objects(viewer: Any) -> None:
     viewer.window.remove_dock_widget(cut)
     widget = open_widget(viewer, "Evaluate")
     press(widget)
-    widget.tabs.setCurrentWidget(widget.pages["Objects"])
+    widget.tabs.setCurrentWidget(widget.tabs.pages["Objects"])
     resize(widget, width=TABLE_WIDTH)
     show_all(viewer)
     viewer.layers["nuclei_2d_truth"].contour = 1
     viewer.scene.camera.zoom *= 2.5
-    table = widget.objects.table
+    table = widget.tabs.objects.table
     kinds, sizes = ([table.value(row, name) for row in range(table.n_rows)] for name in ("kind", "predicted_size"))
     table.selectRow(
         max((size, row) for row, (kind, size) in enumerate(zip(kinds, sizes, strict=True)) if kind == "merged")[1]
@@ -262,8 +262,8 @@ def evaluate_slices(viewer: Any) -> None:
     widget.add_error_layer()
     for layer in viewer.layers[1:-1]:
         layer.visible = False
-    widget.tabs.setCurrentWidget(widget.pages["Slices"])
-    widget.plot.show_slice(widget.plot.canvas.curves.worst[0])
+    widget.tabs.setCurrentWidget(widget.tabs.pages["Slices"])
+    widget.tabs.plot.show_slice(widget.tabs.plot.canvas.curves.worst[0])
     show_all(viewer)
 
 

@@ -11,13 +11,13 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_cutout import Recipe, Step
-from napari_cutout.widgets import _history, _scores
+from napari_cutout.widgets import _history, _question, _scores
 
 LABELS = np.array([[0, 1, 1], [0, 1, 0]])
 
 
 def past(day=24, hour=9, **asked):
-    score = _scores.Question(LABELS, LABELS[::-1], "background", "binary").answer(lambda *_: None, lambda: False)
+    score = _question.Question(LABELS, LABELS[::-1], "background", "binary").answer(lambda *_: None, lambda: False)
     given = {"predicted": "cut", "truth": "by hand", "unpainted": "background", "match": "auto", "layers": (1, 2)}
     when = datetime(2026, 11, day, hour, 30, 5)
     return _history.Past(when, _scores.Asked(**given | asked), "threshold", "sigma 1", ("y", "x"), score)

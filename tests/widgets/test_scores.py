@@ -10,18 +10,18 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_cutout import _pictures
 from napari_cutout.evaluation import objects
-from napari_cutout.evaluation._error_kinds import ERROR_KINDS
+from napari_cutout.evaluation._error_kinds import ERROR_KINDS, OBJECT_KINDS
 from napari_cutout.evaluation.objects import KINDS
 from napari_cutout.evaluation.overlap import error_map, evaluate
 from napari_cutout.evaluation.slices import evaluate_slices
-from napari_cutout.widgets import _layers, _objects, _scores
+from napari_cutout.widgets import _layers, _objects, _question, _score_layers, _scores
 
 PREDICTED = np.array([[0, 1, 1, 0], [0, 1, 0, 0]])
 TRUTH = np.array([[0, 1, 0, 0], [0, 1, 1, 0]])
 
 
 def answer(unpainted="background", match="auto", predicted=PREDICTED, truth=TRUTH):
-    question = _scores.Question(predicted, truth, unpainted, match)
+    question = _question.Question(predicted, truth, unpainted, match)
     return question.answer(lambda stage, fraction: None, lambda: False)
 
 
@@ -95,19 +95,19 @@ def test_labels_too_large_for_memory_are_counted_chunk_by_chunk(monkeypatch):
 def test_unpainted_is_guessed_from_what_is_painted(n_painted, n_labels, guess):
     truth = np.zeros((10, 100), np.uint8)
     truth.ravel()[:n_painted] = np.arange(n_painted) % max(n_labels, 1) + 1
-    found = _scores.painted(Labels(truth))
+    found = _score_layers.painted(Labels(truth))
     assert (found.share, found.n_labels, found.guess) == (n_painted / 1000, n_labels, guess)
 
 
 def test_the_painted_share_of_a_large_truth_is_sampled(monkeypatch):
-    monkeypatch.setattr(_scores, "MAX_SAMPLED", 100)
+    monkeypatch.setattr(_score_layers, "MAX_SAMPLED", 100)
     truth = np.zeros((50, 60), np.uint8)
     truth[:, :30] = 3
-    assert _scores.painted(Labels(truth)).share == pytest.approx(0.5, abs=0.05)
+    assert _score_layers.painted(Labels(truth)).share == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_large_truth_on_disk_is_not_looked_at_but_its_coarsest_level_is(monkeypatch):
-    monkeypatch.setattr(_scores, "MAX_SAMPLED", 100)
+    monkeypatch.setattr(_score_layers, "MAX_SAMPLED", 100)
 
     read = []
 
@@ -120,8 +120,8 @@ def test_a_large_truth_on_disk_is_not_looked_at_but_its_coarsest_level_is(monkey
     coarse[:, :3] = 1
     layers = Labels(far, multiscale=False), Labels([far, da.from_array(coarse)], multiscale=True)
     read.clear()  # napari has drawn them
-    assert _scores.painted(layers[0]) is None
-    assert _scores.painted(layers[1]).share == 0.5
+    assert _score_layers.painted(layers[0]) is None
+    assert _score_layers.painted(layers[1]).share == 0.5
     assert read == []
 
 
@@ -142,14 +142,14 @@ def labels(shape=(4, 5), **options):
     ids=["nothing predicted", "no truth", "other shape", "other scale", "elsewhere", "2-D and 3-D"],
 )
 def test_layers_that_cannot_be_compared_give_a_sentence(make, field, words):
-    (problem,) = _scores.problems(*make())
+    (problem,) = _score_layers.problems(*make())
     assert problem.field == field
     assert words in problem.sentence
 
 
 def test_a_layer_is_not_compared_with_itself():
     layer = labels(name="mine")
-    (problem,) = _scores.problems(layer, layer)
+    (problem,) = _score_layers.problems(layer, layer)
     assert problem.sentence == "predicted and truth are both 'mine'; choose two different layers"
 
 
@@ -226,7 +226,9 @@ def test_colours_of_errors_are_told_apart_by_every_colour_vision(kind):
 
 
 def test_every_kind_of_object_has_a_colour_and_is_explained():
-    assert tuple(_objects._COLOURS) == KINDS
-    assert len(set(_objects._COLOURS.values())) == len(KINDS)
+    assert tuple(OBJECT_KINDS) == KINDS
+    assert len({kind.colour for kind in OBJECT_KINDS.values()}) == len(KINDS)
+    assert sorted(kind.label for kind in OBJECT_KINDS.values()) == list(range(1, len(KINDS) + 1))
+    assert [_objects._colour(kind) for kind in KINDS[:2]] == ["#009e73", "#f0e442"]
     assert [line.partition(":")[0] for line in _objects._KIND.splitlines()] == list(KINDS)
     assert [column.name for column in _objects.COLUMNS] == [*objects.COLUMNS[:-1]], "all are counted here"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..evaluation._error_kinds import ERROR_KINDS, ErrorKind
 from . import _layers
 from ._scores import colours, meanings
 
@@ -40,7 +42,9 @@ class _Given:
 _GIVEN: WeakKeyDictionary[Layer, _Given] = WeakKeyDictionary()
 
 
-def show_errors(viewer: Any, errors: Any, name: str, place: dict[str, Any]) -> Layer:
+def show_errors(
+    viewer: Any, errors: Any, name: str, place: dict[str, Any], kinds: Collection[ErrorKind] = ERROR_KINDS
+) -> Layer:
     """Update the layer of errors of this name, or add one where there is none that is still as we made it.
 
     Parameters
@@ -48,11 +52,13 @@ def show_errors(viewer: Any, errors: Any, name: str, place: dict[str, Any]) -> L
     viewer : napari viewer
         Where to show it.
     errors : uint8 array
-        As `error_map` gives them.
+        As `error_map` or `object_errors` gives them.
     name : str
         What to call the layer.
     place : dict
         Where it lies, as `_layers.placement` gives it.
+    kinds : collection of ErrorKind
+        What its labels mean, and their colours.
 
     Returns
     -------
@@ -67,8 +73,8 @@ def show_errors(viewer: Any, errors: Any, name: str, place: dict[str, Any]) -> L
             layer.data = errors
             _GIVEN[_raw(layer)] = given
             return layer
-    metadata = {"napari_cutout": {"meaning": {str(label): word for label, word in meanings().items()}}}
-    colormap = DirectLabelColormap(color_dict=colours())
+    metadata = {"napari_cutout": {"meaning": {str(label): word for label, word in meanings(kinds).items()}}}
+    colormap = DirectLabelColormap(color_dict=colours(kinds))
     layer = viewer.add_labels(errors, name=name, colormap=colormap, metadata=metadata, **place)
     _GIVEN[_raw(layer)] = given
     return layer

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 
 from ..evaluation._annotation import Unpainted
-from ..evaluation._error_kinds import ERROR_KINDS
+from ..evaluation._error_kinds import ERROR_KINDS, OBJECT_KINDS
 from ..evaluation._matching import Match
-from . import _history, _layers, _scores
-from ._access import explain
+from . import _history, _layers
+from ._boundaries import BoundaryQuestion
 from ._class_names import class_names
 from ._dock import Dock, form, group, problem_line
 from ._error_layer import show_errors
+from ._evaluate_tabs import FADED, EvaluateTabs, button, legend
 from ._histogram_plot import preload
 from ._layer_box import LayerBox
-from ._objects_page import ObjectsPage
-from ._scores import Asked, Question, Score, headline, is_numbered, painted, problems, rows, standing
+from ._objects import Side
+from ._question import ObjectErrors, Question, Score
+from ._score_layers import is_numbered, painted, problems, zone_of
+from ._scores import Asked, headline, standing
 from ._slices import axis_names
-from ._slices_plot import SlicesPlot
-from ._table import Table
 from ._witness import Witness
+from ._worker import Work
 
 __all__ = ["EvaluateWidget"]
 
@@ -58,19 +51,17 @@ _UNPAINTED_TOOLTIP = (
     "Voxels that are not annotated leave every count."
 )
 
-_FADED = "color: #808080"
-"""Style of scores that are not current; readable on dark themes and on light ones."""
-
 _NOTICE = "border-left: 3px solid #e69f00; padding-left: 5px"
 """Style of the line that says why they are not."""
 
-_TABLE_HEIGHT = 150
-"""Height that a table keeps, in pixels."""
+_TOOLTIPS = {
+    "predicted": "The labels that are scored.",
+    "truth": "The labels that are right.",
+    "complete": "Shapes, or labels that are not 0, inside which every object is annotated. It is needed where what is "
+    "unpainted is not annotated: without it nobody can tell which objects are in excess.",
+}
 
 Progress = Callable[[str, float], None]
-
-Export = Callable[..., Path]
-"""Writes to ``(path, overwrite=...)``."""
 
 
 @dataclass(slots=True)
@@ -81,6 +72,8 @@ class _Run:
     ----------
     asked : Asked
         What the form said.
+    number : int
+        Its number in the history.
     layers : tuple of napari layer
         Predicted and truth.
     place : dict
@@ -90,6 +83,7 @@ class _Run:
     """
 
     asked: Asked
+    number: int
     layers: tuple[Any, Any]
     place: dict[str, Any]
     witness: Witness
@@ -108,7 +102,7 @@ class EvaluateWidget(Dock):
         super().__init__(napari_viewer, "Evaluate")
         self.history = _history.history(napari_viewer)
         self.names = class_names(napari_viewer)
-        self.shown: _history.Past | None = None
+        self._receive: Callable[[Any], None] = self._show_score
         self._fresh: _history.Past | None = None  # what this widget scored last; nothing else can be current
         self._run: _Run | None = None
         self._done: _Run | None = None
@@ -116,10 +110,15 @@ class EvaluateWidget(Dock):
         self._build_layers()
         self._build_result()
         self.listen(list(self.boxes.values()))
-        self.names.changed.connect(self._rename)
+        self.names.changed.connect(self.tabs.rename)
         self._guess_layers()
-        self._show_history()
+        self.tabs.show_history()
         self.refresh()
+
+    @property
+    def shown(self) -> _history.Past | None:
+        """The evaluation that is shown."""
+        return self.tabs.shown
 
     @property
     def score(self) -> Score | None:
@@ -129,9 +128,10 @@ class EvaluateWidget(Dock):
     # Building
 
     def _build_layers(self) -> None:
-        from napari.layers import Labels
+        from napari.layers import Labels, Shapes
 
         self.boxes = {name: LayerBox(self.viewer.layers, Labels, optional=False) for name in ("predicted", "truth")}
+        self.boxes["complete"] = LayerBox(self.viewer.layers, (Labels, Shapes), optional=True)
         self.unpainted_box, self.match_box = QComboBox(), QComboBox()
         self.unpainted_box.addItems(get_args(Unpainted))
         self.unpainted_box.setToolTip(_UNPAINTED_TOOLTIP)
@@ -143,13 +143,16 @@ class EvaluateWidget(Dock):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._painted = QLabel()
         self._lines = {name: problem_line() for name in self.boxes}
-        layout = form()
         for name, box in self.boxes.items():
-            box.setToolTip("The labels that are scored." if name == "predicted" else "The labels that are right.")
-            layout.addRow(name, box)
+            box.setToolTip(_TOOLTIPS[name])
+        layout = form()
+        for name in ("predicted", "truth"):
+            layout.addRow(name, self.boxes[name])
             layout.addRow(self._lines[name])
         layout.addRow("unpainted", self.unpainted_box)
         layout.addRow("", self._painted)
+        layout.addRow("complete inside", self.boxes["complete"])
+        layout.addRow(self._lines["complete"])
         layout.addRow("match", self.match_box)
         self.content.addWidget(group("Layers", layout))
 
@@ -161,57 +164,18 @@ class EvaluateWidget(Dock):
             self.content.addWidget(line)
         self.notice.setStyleSheet(_NOTICE)
         self.notice.setVisible(False)
-        self.tabs = QTabWidget()
-        explain(self.tabs, "results", "The scores of classes, objects and slices, and what was evaluated before.")
-        self.pages = {
-            "Classes": self._build_classes(),
-            "Objects": self._build_objects(),
-            "Slices": self._build_slices(),
-            "History": self._build_history(),
-        }
-        for name, page in self.pages.items():
-            self.tabs.addTab(page, name)
-        self._show_page("Objects", False)
-        self._show_page("Slices", False)
-        self.content.addWidget(self.tabs, 1)
-        self.error_button = _button("Add error layer", self.add_error_layer)
+        self.tabs = tabs = EvaluateTabs(self.viewer, self.history, self.names)
+        tabs.said.connect(lambda sentence, problem: self.bar.say(sentence, problem=problem))
+        tabs.past_chosen.connect(self._choose_past)
+        tabs.cleared.connect(self.clear_history)
+        tabs.boundaries.asked.connect(self.measure_boundaries)
+        tabs.object_errors_button.clicked.connect(self.add_object_errors)
+        self.bar.ended.connect(self._show_standing)
+        self.content.addWidget(tabs, 1)
+        self.error_button = button("Add error layer", self.add_error_layer)
         self.error_button.setToolTip("Show where labels were found, in excess, missed or of the wrong class.")
         self.content.addWidget(self.error_button)
-        self.content.addWidget(_legend())
-
-    def _build_classes(self) -> QWidget:
-        self.table = Table(_scores.COLUMNS)
-        self.table.setMinimumHeight(_TABLE_HEIGHT)
-        self.table.edited.connect(self._name_class)
-        self.csv_button = _button("Export CSV…", partial(self._ask_and_export, "csv"))
-        self.json_button = _button("Export JSON…", partial(self._ask_and_export, "json"))
-        return _page(self.table, [self.csv_button, self.json_button])
-
-    def _build_objects(self) -> QWidget:
-        self.objects = ObjectsPage(self.viewer)
-        self.objects.table.setMinimumHeight(_TABLE_HEIGHT)
-        self.objects_button = _button("Export CSV…", self._ask_and_export_objects)
-        self.objects_button.setToolTip("Write the table of objects at this threshold.")
-        return _page(self.objects, [self.objects_button])
-
-    def _build_slices(self) -> QWidget:
-        self.plot = SlicesPlot(self.viewer, self.names.name_of)
-        self.slices_button = _button("Export CSV…", self._ask_and_export_slices)
-        self.slices_button.setToolTip("Write the scores of every class in every slice along the axis that is shown.")
-        return _page(self.plot, [self.slices_button])
-
-    def _build_history(self) -> QWidget:
-        self.past = Table(_history.COLUMNS)
-        self.past.setMinimumHeight(_TABLE_HEIGHT)
-        self.past.setToolTip("Evaluations since the viewer was opened; click one to see its scores again.")
-        self.past.chosen.connect(self._choose_past)
-        self.history_button = _button("Export CSV…", self._ask_and_export_history)
-        self.clear_button = _button("Clear", self.clear_history)
-        self.clear_button.setToolTip("Forget all evaluations of this session of work.")
-        return _page(self.past, [self.history_button, self.clear_button])
-
-    def _show_page(self, name: str, shown: bool) -> None:
-        self.tabs.setTabVisible(self.tabs.indexOf(self.pages[name]), shown)
+        self.content.addWidget(legend(ERROR_KINDS))
 
     def _guess_layers(self) -> None:
         """Choose the newest of our results as predicted, and the topmost other layer as truth."""
@@ -230,9 +194,9 @@ class EvaluateWidget(Dock):
 
     def refresh(self) -> None:
         """Check the choice, and guess anew what unpainted means where the truth is another layer."""
-        predicted, truth = (self.boxes[name].layer for name in ("predicted", "truth"))
-        self.watch([predicted, truth])
-        found = {problem.field: problem.sentence for problem in problems(predicted, truth)}
+        predicted, truth, complete = (box.layer for box in self.boxes.values())
+        self.watch([predicted, truth, complete])
+        found = {problem.field: problem.sentence for problem in problems(predicted, truth, complete)}
         self.mark(found, found)
         self.bar.calm()
         if truth is not self._truth:
@@ -242,7 +206,7 @@ class EvaluateWidget(Dock):
         self._show_standing()
 
     def fields(self) -> Mapping[str, QWidget]:
-        """Return the boxes of the two layers."""
+        """Return the boxes of the layers."""
         return self.boxes
 
     def lines(self) -> Mapping[str, QLabel]:
@@ -255,8 +219,7 @@ class EvaluateWidget(Dock):
         for run in (self._run, self._done):
             if run is not None:
                 run.witness.close()
-        self.plot.let_go()
-        self.objects.let_go()
+        self.tabs.let_go()
 
     def _guess_unpainted(self) -> None:
         found = None if self._truth is None else painted(self._truth)
@@ -277,25 +240,49 @@ class EvaluateWidget(Dock):
         if predicted is None or truth is None:
             return None
         match: Match = get_args(Match)[self.match_box.currentIndex()]
-        return Asked(predicted.name, truth.name, self.unpainted, match, (id(predicted), id(truth)))
+        asked = Asked(predicted.name, truth.name, self.unpainted, match, (id(predicted), id(truth)))
+        if (complete := self.boxes["complete"].layer) is None:
+            return asked
+        return replace(asked, complete=complete.name, complete_layer=id(complete))
 
     # Running
 
     def start(self) -> None:
         """Read the layers and start to count, or show what is wrong."""
         self.refresh()
-        predicted, truth, asked = self.boxes["predicted"].layer, self.boxes["truth"].layer, self.asked
-        if asked is None or problems(predicted, truth):
+        predicted, truth, complete = (box.layer for box in self.boxes.values())
+        asked = self.asked
+        if predicted is None or truth is None or asked is None or problems(predicted, truth, complete):
             return
         if self._run is not None:
             self._run.witness.close()
-        witness = Witness(self.viewer.layers, (predicted, truth), self._show_standing)
-        self._run = _Run(asked, (predicted, truth), _layers.placement(predicted), witness)
-        arrays = _layers.copy_of(predicted), _layers.copy_of(truth)
-        question = Question(*arrays, asked.unpainted, asked.match, is_numbered(predicted))
-        self.bar.start(partial(_answer, question))
+        watched = [layer for layer in (predicted, truth, complete) if layer is not None]
+        witness = Witness(self.viewer.layers, watched, self._show_standing)
+        number = self.history.take_number()
+        self._run = _Run(asked, number, (predicted, truth), _layers.placement(predicted), witness)
+        question = Question(
+            _layers.copy_of(predicted),
+            _layers.copy_of(truth),
+            asked.unpainted,
+            asked.match,
+            is_numbered(predicted),
+            None if complete is None else zone_of(complete, predicted),
+            f"{number}: {predicted.name}",
+            [entry.score.agreement for entry in self.history.entries],
+        )
+        self._work(partial(_answer, question), self._show_score)
 
-    def show_result(self, result: Score) -> None:
+    def _work(self, work: Work, receive: Callable[[Any], None]) -> None:
+        """Start work, and say who gets what it returns."""
+        self._receive = receive
+        self.bar.start(work)
+        self._show_standing()
+
+    def show_result(self, result: Any) -> None:
+        """Hand what the work returned to whoever asked for it."""
+        self._receive(result)
+
+    def _show_score(self, result: Score) -> None:
         """Show the scores, and keep them in the history."""
         if self._run is None:
             return
@@ -305,45 +292,36 @@ class EvaluateWidget(Dock):
         predicted = self._done.layers[0]
         method, settings = _history.made_by(predicted.metadata)
         axes = tuple(axis_names(predicted))
-        self._fresh = _history.Past(datetime.now(), self._done.asked, method, settings, axes, result)
+        asked, number = self._done.asked, self._done.number
+        self._fresh = _history.Past(datetime.now(), asked, method, settings, axes, result, number)
         self.history.add(self._fresh)
-        self._show_history()
+        self.tabs.show_history()
         self._show(self._fresh)
-        self.past.select([len(self.history.entries) - 1])
+        self.tabs.past.select([len(self.history.entries) - 1])
 
     def _show(self, past: _history.Past) -> None:
-        self.shown = past
-        evaluation = past.score.evaluation
-        self.headline.setText(headline(past.asked, evaluation, past.score.objects))
-        self.table.set_data(rows(evaluation, self.names.name_of))
-        predicted, truth = self._layers_of(past)
-        self._show_page("Slices", bool(past.score.slices))
-        self._show_page("Objects", past.score.objects is not None)
-        self.plot.show_slices(past.score.slices, past.axes, predicted)
-        self.objects.show_objects(past.score.objects, {"predicted": predicted, "truth": truth})
+        self.headline.setText(headline(past.asked, past.score.evaluation, past.score.objects))
+        self.tabs.show_past(past, self._layers_of(past))
         self._show_standing()
 
-    def _layers_of(self, past: _history.Past) -> list[Any]:
+    def _layers_of(self, past: _history.Past | None) -> dict[Side, Any]:
         """Return the layers of predicted and truth, each None if it is no longer there."""
         there = {id(layer): layer for layer in self.viewer.layers}
-        return [there.get(known) for known in past.asked.layers]
+        known = (0, 0) if past is None else past.asked.layers
+        return {"predicted": there.get(known[0]), "truth": there.get(known[1])}
 
     def _show_standing(self, _: int = 0) -> None:
         """Say whether the scores are those of the layers and settings as they are now."""
         sentence = self._standing()
+        current = self.shown is not None and not sentence
         self.notice.setText(sentence)
         self.notice.setVisible(bool(sentence))
-        for widget in (self.headline, self.table):
-            widget.setStyleSheet(_FADED if sentence else "")
-        self.objects.set_style(_FADED if sentence else "")
-        self.plot.set_faded(bool(sentence))
-        if self.shown is not None and self._layers_of(self.shown)[0] is None:
-            self.plot.forget_layer()
-        for button in (self.csv_button, self.json_button, self.slices_button, self.objects_button):
-            button.setEnabled(self.shown is not None)
-        for button in (self.history_button, self.clear_button):
-            button.setEnabled(bool(self.history.entries))
-        self.error_button.setEnabled(self.shown is not None and self.shown.score.errors is not None and not sentence)
+        self.headline.setStyleSheet(FADED if sentence else "")
+        self.tabs.set_current(not sentence, self._layers_of(self.shown))
+        self.error_button.setEnabled(current and self.score is not None and self.score.errors is not None)
+        free = current and not self.bar.running
+        self.tabs.object_errors_button.setEnabled(free)
+        self.tabs.boundaries.button.setEnabled(free and not self.tabs.boundaries.problem())
 
     def _standing(self) -> str:
         if self.shown is None:
@@ -353,27 +331,23 @@ class EvaluateWidget(Dock):
         witness = self._done.witness
         return standing(self.shown.asked, self.asked, changed=witness.changed, gone=witness.gone)
 
-    # Names, history, errors
+    # Boundaries and errors, of layers that are still as they were when they were scored
 
-    def _name_class(self, row: int, _column: str, text: str) -> None:
-        self.names.set(int(self.table.value(row, "class")), text)
+    def measure_boundaries(self) -> None:
+        """Measure how far the surfaces of the layers that were scored are apart, and show it."""
+        past, done, page = self._fresh, self._done, self.tabs.boundaries
+        if past is None or done is None or self._standing() or self.bar.running:
+            return
+        predicted, truth = (_layers.copy_of(layer) for layer in done.layers)
+        spacing, ignore = _layers.spacing(done.layers[0]), past.score.evaluation.ignore
+        threshold = self.tabs.objects.threshold
+        question = BoundaryQuestion(
+            predicted, truth, spacing, page.tolerance, page.by, ignore, past.asked.match, threshold
+        )
+        self._work(question.answer, partial(self._show_boundaries, past))
 
-    def _rename(self, *_: Any) -> None:
-        if self.shown is not None:
-            self.table.set_column("name", rows(self.shown.score.evaluation, self.names.name_of)["name"])
-        self.plot.rename()
-
-    def _show_history(self) -> None:
-        self.past.set_data(self.history.columns())
-
-    def _choose_past(self, chosen: Sequence[int]) -> None:
-        if chosen:
-            self._show(self.history.entries[chosen[0]])
-
-    def clear_history(self) -> None:
-        """Forget all evaluations but the one that is shown."""
-        self.history.clear()
-        self._show_history()
+    def _show_boundaries(self, past: _history.Past, found: Any) -> None:
+        self.tabs.show_boundaries(past, found)
         self._show_standing()
 
     def add_error_layer(self) -> None:
@@ -382,7 +356,27 @@ class EvaluateWidget(Dock):
             name = f"{self._fresh.asked.predicted} errors"
             show_errors(self.viewer, self._fresh.score.errors, name, self._done.place)
 
-    # Exporting
+    def add_object_errors(self) -> None:
+        """Show every object as found, split, merged, missed, invented, inexact or unjudged, in fixed colours."""
+        past, done = self._fresh, self._done
+        if past is None or done is None or past.score.objects is None or self._standing() or self.bar.running:
+            return
+        predicted, truth = (_layers.copy_of(layer) for layer in done.layers)
+        question = ObjectErrors(predicted, truth, past.score.objects.found, self.tabs.objects.threshold)
+        name = f"{past.asked.predicted} object errors"
+        show = partial(show_errors, self.viewer, name=name, place=done.place, kinds=tuple(OBJECT_KINDS.values()))
+        self._work(question.answer, show)
+
+    # History and files
+
+    def _choose_past(self, at: int) -> None:
+        self._show(self.history.entries[at])
+
+    def clear_history(self) -> None:
+        """Forget all evaluations but the one that is shown."""
+        self.history.clear()
+        self.tabs.show_history()
+        self._show_standing()
 
     def export(self, kind: Literal["csv", "json"], path: str | Path, *, overwrite: bool = False) -> None:
         """Write the scores to a file, and say so.
@@ -396,72 +390,10 @@ class EvaluateWidget(Dock):
         overwrite : bool
             Replace what is there.
         """
-        if self.score is not None:
-            evaluation = self.score.evaluation
-            self._write(evaluation.to_csv if kind == "csv" else evaluation.to_json, path, overwrite)
-
-    def _write(self, export: Export, path: str | Path, overwrite: bool) -> None:
-        try:
-            written = export(path, overwrite=overwrite)
-        except OSError as error:
-            self.bar.say(str(error), problem=True)
-        else:
-            self.bar.say(f"wrote {written}")
-
-    def _ask_and_export(self, kind: Literal["csv", "json"], _: bool = False) -> None:
-        if path := self._asked_path("Export scores", f"scores.{kind}"):
-            self.export(kind, path, overwrite=True)
-
-    def _ask_and_export_objects(self, _: bool = False) -> None:
-        score = self.objects.score
-        if score is not None and (path := self._asked_path("Export objects", "objects.csv")):
-            self._write(partial(score.found.objects_to_csv, threshold=self.objects.threshold), path, overwrite=True)
-
-    def _ask_and_export_slices(self, _: bool = False) -> None:
-        found = self.plot.found
-        if found is not None and (path := self._asked_path("Export scores of slices", "slices.csv")):
-            self._write(found.to_csv, path, overwrite=True)
-
-    def _ask_and_export_history(self, _: bool = False) -> None:
-        if path := self._asked_path("Export history", "evaluations.csv"):
-            self._write(self.history.to_csv, path, overwrite=True)
-
-    def _asked_path(self, title: str, name: str) -> str:
-        """Ask for a file; the dialog asks before it names one that is there."""
-        path, _filter = QFileDialog.getSaveFileName(self, title, name, f"*{Path(name).suffix}")
-        return str(path)
+        self.tabs.export(kind, path, overwrite=overwrite)
 
 
 def _answer(question: Question, on_progress: Progress, is_cancelled: Callable[[], bool]) -> Score:
-    """Answer in a thread of its own, and import there what draws the plot."""
-    if question.predicted.ndim > 2:
-        preload()
+    """Answer in a thread of its own, and import there what draws the plots."""
+    preload()
     return question.answer(on_progress, is_cancelled)
-
-
-def _button(text: str, press: Callable[..., None]) -> QPushButton:
-    button = QPushButton(text)
-    button.clicked.connect(press)
-    return button
-
-
-def _page(widget: QWidget, buttons: Sequence[QPushButton]) -> QWidget:
-    """Return a page with a widget, and a row of buttons below it."""
-    page, row = QWidget(), QHBoxLayout()
-    layout = QVBoxLayout(page)
-    layout.setContentsMargins(2, 4, 2, 2)
-    layout.addWidget(widget, 1)
-    for button in buttons:
-        row.addWidget(button)
-    layout.addLayout(row)
-    return page
-
-
-def _legend() -> QWidget:
-    kinds = (
-        f'<span style="color:{kind.colour}">■</span>&nbsp;{kind.word.replace(" ", "&nbsp;")}' for kind in ERROR_KINDS
-    )
-    line = QLabel(" &nbsp; ".join(kinds))
-    line.setTextFormat(Qt.TextFormat.RichText)
-    line.setWordWrap(True)
-    return line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from . import _layers
 from ._target import Extent, Outline
 from ._view import view_of
 
-__all__ = ["Region", "extent_of"]
+__all__ = ["Region", "extent_of", "outline_of"]
 
 Layer = Any
 """A napari layer."""
@@ -67,21 +67,49 @@ def _inside(
     shapes: Layer, layer: Layer, kept: Sequence[int], whole: list[tuple[float, float]], point: tuple[int, ...]
 ) -> Extent:
     """Return the box of all shapes, and their outline if it is not that box."""
-    chosen = sorted(shapes.selected_data) or range(len(shapes.data))
-    areas = [at for at in chosen if shapes.shape_type[at] in _AREAS]
+    areas = _areas(shapes, sorted(shapes.selected_data) or range(len(shapes.data)))
     if not areas:
         raise ValueError(
             f"'{shapes.name}' has no rectangle, polygon or ellipse to look into; draw one, or choose another region"
         )
-    outlines = [_in_layer(_corners(shapes, at), shapes, layer)[:, list(kept)] for at in areas]
-    spread = np.ptp(np.concatenate(outlines), axis=0)
-    axes = tuple(int(at) for at in np.sort(np.argsort(spread)[-2:]))
-    flat = [outline[:, axes] for outline in outlines]
+    outline = _outline(shapes, areas, layer, kept)
+    axes, flat = outline.axes, outline.polygons
     corners = np.concatenate(flat)
     ends = dict(zip(axes, zip(corners.min(axis=0) + 0.5, corners.max(axis=0) + 0.5, strict=True), strict=True))
     box = tuple((float(ends[at][0]), float(ends[at][1])) if at in ends else ends_ for at, ends_ in enumerate(whole))
     is_box = len(flat) == 1 and shapes.shape_type[areas[0]] == "rectangle" and _upright(flat[0])
-    return Extent(point, box, None if is_box else Outline(tuple(flat), (axes[0], axes[1])))
+    return Extent(point, box, None if is_box else outline)
+
+
+def outline_of(shapes: Layer, layer: Layer) -> Outline | None:
+    """Return the outlines of all areas of a Shapes layer as indices of another layer, or None if there are none.
+
+    Parameters
+    ----------
+    shapes : napari Shapes layer
+        Its rectangles, polygons and ellipses count, selected or not.
+    layer : napari Image or Labels layer
+        Where they are laid over; no axis of its array holds channels.
+
+    Returns
+    -------
+    Outline or None
+        In the plane that they were drawn in.
+    """
+    areas = _areas(shapes, range(len(shapes.data)))
+    return _outline(shapes, areas, layer, range(layer.ndim)) if areas else None
+
+
+def _areas(shapes: Layer, chosen: Iterable[int]) -> list[int]:
+    return [at for at in chosen if shapes.shape_type[at] in _AREAS]
+
+
+def _outline(shapes: Layer, areas: Sequence[int], layer: Layer, kept: Sequence[int]) -> Outline:
+    """Return the outlines of some shapes, in the two axes along which they reach farthest."""
+    outlines = [_in_layer(_corners(shapes, at), shapes, layer)[:, list(kept)] for at in areas]
+    spread = np.ptp(np.concatenate(outlines), axis=0)
+    first, second = (int(at) for at in np.sort(np.argsort(spread)[-2:]))
+    return Outline(tuple(outline[:, (first, second)] for outline in outlines), (first, second))
 
 
 def _corners(shapes: Layer, at: int) -> NDArray[np.float64]:

@@ -17,11 +17,13 @@ from .. import catalog
 from .._writing import write_text
 from ..recipe import Recipe
 from ._columns import Column
-from ._scores import Asked, Score
+from ._question import Score
+from ._scores import Asked
 
 __all__ = ["COLUMNS", "History", "Past", "history", "made_by"]
 
 COLUMNS = (
+    Column("number", "#", "the number of the evaluation, by which the page on IoU against Dice names it"),
     Column("time", tooltip="when it was scored"),
     Column("mean_iou", "mean IoU", "mean of the classes, background left out", format=".4f"),
     Column("mean_dice", "mean Dice", "mean of the classes, background left out", format=".4f"),
@@ -33,6 +35,7 @@ COLUMNS = (
     Column("method", tooltip="what made the labels, where it is known"),
     Column("settings", tooltip="settings of that method that are not the default"),
     Column("unpainted", tooltip="what label 0 of truth meant"),
+    Column("complete", "complete inside", "the layer inside which every object is annotated"),
     Column("match", tooltip="how labels were matched to classes"),
     Column("voxels", tooltip="how many voxels were scored", format=","),
 )
@@ -55,6 +58,8 @@ class Past:
         What the axes of the labels are called.
     score : Score
         What came out.
+    number : int
+        Its number in the history, from 1.
     """
 
     time: datetime
@@ -63,11 +68,13 @@ class Past:
     settings: str
     axes: tuple[str, ...]
     score: Score
+    number: int = 1
 
     def row(self) -> dict[str, Any]:
         """Return the values of `COLUMNS`."""
         evaluation, objects = self.score.evaluation, self.score.objects
         return {
+            "number": self.number,
             "time": f"{self.time:%Y-%m-%d %H:%M:%S}",
             "mean_iou": evaluation.mean_iou,
             "mean_dice": evaluation.mean_dice,
@@ -77,6 +84,7 @@ class Past:
             "method": self.method,
             "settings": self.settings,
             "unpainted": self.asked.unpainted,
+            "complete": self.asked.complete,
             "match": evaluation.match,
             "voxels": evaluation.n_voxels,
         }
@@ -93,6 +101,12 @@ class History:
 
     def __init__(self) -> None:
         self.entries: tuple[Past, ...] = ()
+        self._n_numbers = 0
+
+    def take_number(self) -> int:
+        """Return a number that no other evaluation of this history has had, from 1; one that is cancelled keeps its."""
+        self._n_numbers += 1
+        return self._n_numbers
 
     def add(self, past: Past) -> None:
         """Add an evaluation."""

@@ -5,28 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from ..evaluation._error_kinds import OBJECT_KINDS
 from ..evaluation.objects import ObjectEvaluation
 from ..evaluation.overlap import Evaluation
-from ..evaluation.slices import SliceTable, centres_of
+from ..evaluation.partitions import PartitionEvaluation
 from ._columns import Column
 
-__all__ = ["COLUMNS", "ObjectScore", "Side", "object_score", "place_of", "row_of", "rows", "sentence", "side_of"]
+__all__ = [
+    "COLUMNS",
+    "ObjectScore",
+    "Places",
+    "Side",
+    "definitions",
+    "object_score",
+    "place_of",
+    "reason",
+    "row_of",
+    "rows",
+    "sentence",
+    "side_of",
+]
 
 Side = Literal["predicted", "truth"]
 """Which of the two layers an object is in."""
 
-_COLOURS = {
-    "matched": "#009e73",
-    "split": "#f0e442",
-    "merged": "#cc79a7",
-    "missed": "#56b4e9",
-    "invented": "#d55e00",
-    "inexact": "#e69f00",
-    "unjudged": "#999999",
-}
-"""Colours of Okabe and Ito; found, missed and in excess have those of the layer of errors."""
+Places = Mapping[Side, Mapping[int, tuple[float, ...]]]
+"""For each side, the centre of each label as an index of the data."""
 
 _KIND = (
     "matched: found, its IoU reaches the threshold\n"
@@ -38,8 +44,13 @@ _KIND = (
     "unjudged: neither right nor wrong, as it lies mostly where truth is not annotated"
 )
 
+
+def _colour(kind: str) -> str:
+    return OBJECT_KINDS[kind].colour
+
+
 COLUMNS = (
-    Column("kind", tooltip=_KIND, colour=_COLOURS.get),
+    Column("kind", tooltip=_KIND, colour=_colour),
     Column("true", tooltip="the label of the true object"),
     Column("predicted", tooltip="the label of the predicted object"),
     Column("iou", "IoU", "intersection over union of the two", format=".3f"),
@@ -53,6 +64,16 @@ _ONE_LABEL = (
     "{} has one label only. If that holds several objects, give each a number of its own, by 'one number per object' "
     "or with the widget Objects, and they can be scored."
 )
+_STROKES = (
+    "Here each label of truth is taken for one object. If truth holds strokes of classes, these figures mean nothing."
+)
+_NOT_KNOWN = (
+    "Precision, F1, AP, PQ and AJI are not defined: what is unpainted is not known, so nobody can tell which objects "
+    "are in excess. Mark a region in which every object is annotated, and choose its layer as 'complete inside'."
+)
+_NO_REGION = (
+    "Nothing is defined: '{}' marks no voxel of these labels. Draw a region in which every object is annotated."
+)
 _CLASSES = "Labels agree on both sides, so they may name classes. Here each of them is taken for an object."
 
 
@@ -64,6 +85,8 @@ class ObjectScore:
     ----------
     found : ObjectEvaluation
         The scores.
+    partition : PartitionEvaluation
+        The scores of the same labels as a division into regions.
     places : mapping of Side to mapping
         For each side, the centre of each label as an index of the data.
     note : str
@@ -71,7 +94,8 @@ class ObjectScore:
     """
 
     found: ObjectEvaluation
-    places: Mapping[Side, Mapping[int, tuple[float, ...]]]
+    partition: PartitionEvaluation
+    places: Places
     note: str
 
     @property
@@ -88,31 +112,35 @@ class ObjectScore:
         )
 
 
-def object_score(evaluation: Evaluation, tables: Sequence[SliceTable], numbered: bool = False) -> ObjectScore | None:
-    """Score the objects of what was counted.
+def object_score(
+    evaluation: Evaluation, found: ObjectEvaluation, places: Places, numbered: bool = False
+) -> ObjectScore | None:
+    """Gather what is shown of objects.
 
     Parameters
     ----------
     evaluation : Evaluation
         The scores of classes.
-    tables : sequence of SliceTable
-        What they were counted by, one table for each axis.
+    found : ObjectEvaluation
+        The scores of objects.
+    places : mapping of Side to mapping
+        For each side, the centre of each label as an index of the data.
     numbered : bool
         True if predicted is known to number objects.
 
     Returns
     -------
     ObjectScore or None
-        None where truth holds strokes, or neither side has more than one label.
+        None where neither side has more than one label.
     """
-    found = evaluation.objects
-    if evaluation.ignore == 0 or max(found.n_true, found.n_predicted) < 2:
+    if max(len(found.overlaps.truth), len(found.overlaps.predicted)) < 2:
         return None
-    places = {side: centres_of(tables, side) for side in get_args(Side)}
-    return ObjectScore(found, places, _note(evaluation, found, numbered))
+    return ObjectScore(found, evaluation.partition, places, _note(evaluation, found, numbered))
 
 
 def _note(evaluation: Evaluation, found: ObjectEvaluation, numbered: bool) -> str:
+    if evaluation.ignore == 0:
+        return _STROKES if found.n_complete is None else ""
     if evaluation.numbers_objects or 0 in (found.n_true, found.n_predicted):
         return ""
     if 1 in (found.n_true, found.n_predicted):
@@ -121,32 +149,74 @@ def _note(evaluation: Evaluation, found: ObjectEvaluation, numbered: bool) -> st
     return "" if numbered else _CLASSES
 
 
-def sentence(found: ObjectEvaluation, threshold: float) -> str:
-    """Say how well objects were found.
+def reason(found: ObjectEvaluation, complete: str = "") -> str:
+    """Say why scores are not defined though there are objects, in the words of the form; empty if they are.
 
     Parameters
     ----------
     found : ObjectEvaluation
         The scores.
-    threshold : float
-        The IoU from which on two objects can be matched.
+    complete : str
+        The name of the layer inside which all is annotated.
 
     Returns
     -------
     str
-        A few short lines.
+        A sentence or two.
     """
-    at = found.at(threshold)
-    names = {"F1": "f1", "AP": "ap", "PQ": "pq", "precision": "precision", "recall": "recall"}
-    scores = "   ".join(f"{word} {_number(at[name])}" for word, name in names.items())
+    if not found.why_nan:
+        return ""
+    return _NO_REGION.format(complete) if found.n_complete == 0 else _NOT_KNOWN
+
+
+def sentence(score: ObjectScore, threshold: float, complete: str = "") -> str:
+    """Say how well objects were found.
+
+    Parameters
+    ----------
+    score : ObjectScore
+        The scores.
+    threshold : float
+        The IoU from which on two objects can be matched.
+    complete : str
+        The name of the layer inside which all is annotated.
+
+    Returns
+    -------
+    str
+        A few short lines. Where the background is not known the reason stands where precision would.
+    """
+    found, regions = score.found, score.partition
+    at = {name: _number(value) for name, value in found.at(threshold).items() if isinstance(value, float)}
+    first = f"F1 {at['f1']}   AP {at['ap']}   precision {at['precision']}   recall {at['recall']}"
+    if why := reason(found, complete):
+        first = f"recall {at['recall']}\n{why}"
     low, high = found.thresholds[[0, -1]]
-    return (
-        f"{scores}\n"
-        f"{found.n_predicted:,} predicted, {found.n_true:,} true: count error {found.count_error:+,}\n"
-        f"{len(found.split):,} split, {len(found.merged):,} merged, {len(found.missed):,} missed, "
-        f"{len(found.invented):,} invented\n"
-        f"mean AP {_number(found.mean_ap)} (IoU {low:.2f} to {high:.2f})   SEG {_number(found.seg)}"
+    error = "" if found.why_nan else f": count error {found.count_error:+,}"
+    unjudged = int(found.at(threshold)["n_unjudged"])
+    return "\n".join(
+        [
+            first,
+            f"PQ {at['pq']} = SQ {at['segmentation_quality']} × RQ {at['f1']}",  # noqa: RUF001
+            f"AP {low:.2f} to {high:.2f}: {_number(found.mean_ap)}   SEG {_number(found.seg)}   "
+            f"AJI {_number(found.aji)}",
+            f"VI {_number(regions.vi)} bits = split {_number(regions.vi_split)} + merge {_number(regions.vi_merge)}   "
+            f"adapted Rand error {_number(regions.adapted_rand_error)}",
+            f"{found.n_predicted:,} predicted, {found.n_true:,} true{error}",
+            f"{len(found.split):,} split, {len(found.merged):,} merged, {len(found.missed):,} missed, "
+            f"{len(found.invented):,} invented" + (f", {unjudged:,} unjudged" if unjudged else ""),
+        ]
     )
+
+
+def definitions(score: ObjectScore) -> str:
+    """Return what each score of `sentence` means, a line for each."""
+    words = {**score.found.definitions, **score.partition.definitions}
+    names = {
+        "F1": "f1", "AP": "ap", "PQ": "pq", "SQ": "segmentation_quality", "SEG": "seg", "AJI": "aji",
+        "VI split": "vi_split", "VI merge": "vi_merge", "adapted Rand error": "adapted_rand_error",
+    }  # fmt: skip
+    return "\n".join(f"{name}: {words[key]}" for name, key in names.items())
 
 
 def _number(value: float) -> str:

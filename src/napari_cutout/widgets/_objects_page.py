@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ._access import explain
-from ._object_link import ObjectLink, show_place
-from ._objects import COLUMNS, ObjectScore, Side, place_of, row_of, rows, sentence, side_of
+from ._objects import COLUMNS, ObjectScore, Side, definitions, place_of, row_of, rows, sentence, side_of
+from ._pair_link import PairLink
 from ._table import Table
 
 __all__ = ["ObjectsPage"]
-
-Layer = Any
-"""A napari layer."""
 
 HELP = (
     "A row for each true object, and below them one for each predicted object without a match. Choose one to see it in "
@@ -30,8 +27,8 @@ class ObjectsPage(QWidget):  # type: ignore[misc]
 
     Parameters
     ----------
-    viewer : napari viewer
-        What it moves, and where clicks are heard.
+    link : PairLink
+        Through which objects are chosen, in the viewer and on other pages.
 
     Attributes
     ----------
@@ -39,21 +36,16 @@ class ObjectsPage(QWidget):  # type: ignore[misc]
         What is shown; None if there is nothing.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, link: PairLink) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._link = link
         self.score: ObjectScore | None = None
+        self._complete = ""
         self._columns: dict[str, list[Any]] = {}
-        self._layers: Mapping[Side, Layer | None] = {}
         self.threshold_box, self.table = QDoubleSpinBox(), Table(COLUMNS)
         self.note, self.sentence = QLabel(), QLabel()
         self._build()
-        self._links: dict[Side, ObjectLink] = {
-            "predicted": ObjectLink(viewer, self.select_predicted, self._keep),
-            "truth": ObjectLink(viewer, self.select_true, self._keep),
-        }
-        for link in self._links.values():
-            self.destroyed.connect(link.close)
+        link.tell(self.select)
 
     def _build(self) -> None:
         self.threshold_box.setRange(0.05, 1.0)
@@ -84,25 +76,24 @@ class ObjectsPage(QWidget):  # type: ignore[misc]
         """The IoU from which on two objects can be matched."""
         return round(float(self.threshold_box.value()), 2)
 
-    def show_objects(self, score: ObjectScore | None, layers: Mapping[Side, Layer | None]) -> None:
+    def show_objects(self, score: ObjectScore | None, complete: str = "") -> None:
         """Show other scores; the threshold stays.
 
         Parameters
         ----------
         score : ObjectScore or None
             What to show; None if there is nothing.
-        layers : mapping of Side to napari layer or None
-            The layers that were scored, to which the viewer is moved; None for one that is gone.
+        complete : str
+            The name of the layer inside which all is annotated.
         """
-        self.score, self._layers = score, layers
-        for side, link in self._links.items():
-            link.follow(None if score is None else layers[side])
+        self.score, self._complete = score, complete
+        self.sentence.setToolTip("" if score is None else definitions(score))
         self._show()
 
     def _show(self, _: float = 0.0) -> None:
         self._columns = {c.name: [] for c in COLUMNS} if self.score is None else rows(self.score.found, self.threshold)
         self.table.set_data(self._columns)
-        self.sentence.setText("" if self.score is None else sentence(self.score.found, self.threshold))
+        self.sentence.setText("" if self.score is None else sentence(self.score, self.threshold, self._complete))
         self.note.setText("" if self.score is None else self.score.note)
         self.note.setVisible(bool(self.note.text()))
 
@@ -110,11 +101,6 @@ class ObjectsPage(QWidget):  # type: ignore[misc]
         """Draw what is shown in a style, such as that of scores that are not current."""
         for widget in (self.sentence, self.table):
             widget.setStyleSheet(style)
-
-    def let_go(self) -> None:
-        """Forget the viewer."""
-        for link in self._links.values():
-            link.close()
 
     # The table and the viewer
 
@@ -124,27 +110,12 @@ class ObjectsPage(QWidget):  # type: ignore[misc]
             return
         row = chosen[0]
         about = side_of(self.score.found, row)
-        with self._links["predicted"].silent(), self._links["truth"].silent():
-            for side in get_args(Side):
-                layer, label = self._layers[side], self._columns["true" if side == "truth" else "predicted"][row]
-                if layer is None or layer not in self._viewer.layers or math.isnan(label):
-                    continue
-                layer.selected_label = label
-                if side == about:
-                    show_place(self._viewer, layer, place_of(self.score, side, label))
+        both = {side: self._columns["true" if side == "truth" else "predicted"][row] for side in get_args(Side)}
+        labels: dict[Side, int] = {side: int(label) for side, label in both.items() if not math.isnan(label)}
+        self._link.show(labels, about, place_of(self.score, about, labels[about]), by=self.select)
 
-    def select_predicted(self, label: int, _position: Any) -> None:
-        """Select the row of a predicted object."""
-        self._select("predicted", label)
-
-    def select_true(self, label: int, _position: Any) -> None:
-        """Select the row of a true object."""
-        self._select("truth", label)
-
-    def _select(self, side: Side, label: int) -> None:
+    def select(self, side: Side, label: int) -> None:
+        """Select the row of an object that was chosen elsewhere."""
         if self.score is not None:
             row = row_of(self.score.found, self._columns, side, label)
             self.table.select([] if row is None else [row])
-
-    def _keep(self) -> None:
-        """Do nothing when labels change: the widget around this page says that its scores are old."""
