@@ -284,6 +284,37 @@ class Leaderboard:
         """
         return write_text(path, json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
+    def report(self, folder: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write a report to send: a page that needs no network, tables for a paper, and a recipe for each row.
+
+        Parameters
+        ----------
+        folder : str or path
+            The folder to make.
+        overwrite : bool
+            Take a folder that is there: the files of an earlier report are replaced, and all others stay.
+
+        Returns
+        -------
+        Path
+            The page, ``report.html``. Beside it are ``scores.csv``, ``scores.tex`` for booktabs, ``report.json`` with
+            all that it takes to run the comparison again, and ``recipes``.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds something and `overwrite` is False, or a file lies in the way that no report wrote.
+        OSError
+            If it cannot be written. Nothing is changed then.
+
+        Notes
+        -----
+        Deterministic, but for the time it was made and the seconds that methods took. Memory: a few MB.
+        """
+        from ..reporting._comparison import write_report
+
+        return write_report(self, folder, overwrite=overwrite)
+
 
 def ranked(
     rows: Sequence[Row], problem: Problem, metric: Metric, strata: NDArray[np.int64], seed: int

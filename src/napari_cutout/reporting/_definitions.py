@@ -24,22 +24,22 @@ OVERLAP = {
 """Scores of voxels."""
 
 COMPARISON = {
-    "dice": "Held-out Dice: 2 TP / (2 TP + FP + FN) of each class, in voxels added over all units, and the mean over "
+    "dice": "2 TP / (2 TP + FP + FN) of each class, in voxels added over all units, and the mean over "
     "classes. The background counts only on strokes, where somebody painted it. A class on neither side is left out.",
-    "iou": "Held-out IoU: TP / (TP + FP + FN), otherwise as Dice.",
-    "f1": "F1 of objects: 2 TP / (2 TP + FP + FN), with TP the pairs matched one to one whose IoU is 0.5 or more. "
+    "iou": "TP / (TP + FP + FN), otherwise as Dice.",
+    "f1": "Of objects: 2 TP / (2 TP + FP + FN), with TP the pairs matched one to one whose IoU is 0.5 or more. "
     "Objects that touch the edge of the image count as all others do. Not defined where neither side holds an object.",
     "pq": "Panoptic quality of objects: the sum of the IoU of matched pairs (IoU of 0.5 or more) over "
     "TP + FP / 2 + FN / 2.",
     "held_out": "Each unit was scored once per repeat, by settings that were chosen, and labels that were mapped to "
     "classes, on the other units alone. Methods that read strokes got those of the other units only.",
-    "interval": "95 % interval: percentiles of 2,000 bootstrap draws of the units, the same draws for all rows. It "
+    "interval": "Percentiles of 2,000 bootstrap draws of the units, the same draws for all rows. It "
     "says how far the score would move on other units like these, and nothing about other images.",
     "p": "Two-sided p of the difference from the best row, by the same draws, multiplied by Holm's method for the "
     "number of rows.",
-    "tied": "Tied: p is above 0.05, so the row cannot be told from the best one.",
-    "seconds": "Seconds: median time of one run on all images.",
-    "tried": "Tried: settings that were run. Of those within 0.03 of the best, the one was taken whose labels agree "
+    "tied": "p is above 0.05, so the row cannot be told from the best one.",
+    "seconds": "Median time of one run on all images.",
+    "tried": "Settings that were run. Of those within 0.03 of the best, the one was taken whose labels agree "
     "most with those of the others.",
     "ceiling": "A second annotator is scored as the rows are, and not ranked.",
 }

@@ -1,4 +1,7 @@
-"""Pictures of a report: an image with outlines on it, as PNG inside the page."""
+"""Pictures of a report: an image with outlines on it, as PNG inside the page.
+
+A picture is a plane of palette indices: grey levels and a few colours in one byte per pixel, a third of the size.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["PREDICTED", "TRUTH", "outlined", "painted", "png_uri"]
+__all__ = ["PALETTE", "PREDICTED", "STROKES", "TRUTH", "outlined", "painted", "png_uri"]
 
 Plane = NDArray[Any]
-Colours = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
 
 SIDE = 420
 """Longer edge of a picture in pixels."""
 
-TRUTH, PREDICTED = (86, 180, 233), (230, 159, 0)
-"""Colours of outlines, after Okabe and Ito: of the annotation, and of what was found."""
+N_GREYS = 248
 
-STROKES = ((0, 158, 115), (213, 94, 0), (204, 121, 167), (0, 114, 178), (240, 228, 66), (86, 180, 233))
-"""Colours of strokes, by the order of their labels."""
+TRUTH, PREDICTED, *STROKES = range(N_GREYS, 256)
+"""Indices of colours: outlines of the annotation and of what was found, and strokes by the order of their labels."""
+
+_COLOURS = (86, 180, 233, 230, 159, 0, 0, 158, 115, 213, 94, 0, 204, 121, 167, 0, 114, 178, 240, 228, 66, 86, 180, 233)
+"""Those of Okabe and Ito."""
+
+PALETTE = (*(level * 255 // (N_GREYS - 1) for level in range(N_GREYS) for _ in range(3)), *_COLOURS)
+"""Red, green and blue of each index."""
 
 
-def outlined(image: Plane, *outlines: tuple[Plane, tuple[int, int, int]]) -> Colours:
+def outlined(image: Plane, *outlines: tuple[Plane, int]) -> Picture:
     """Draw the outlines of labels on an image.
 
     Parameters
     ----------
     image : uint8 array of shape (Y, X)
         Grey levels.
-    *outlines : tuple of (integer array of shape (Y, X), colour)
-        Labels, and the colour of their outlines; later ones lie on top.
+    *outlines : tuple of (integer array of shape (Y, X), int)
+        Labels, and the palette index of their outlines; later ones lie on top.
 
     Returns
     -------
-    uint8 array of shape (height, width, 3)
-        The longer edge has 420 pixels.
+    uint8 array of shape (height, width)
+        Palette indices; the longer edge has 420 pixels.
     """
     picture = _grey(image)
     for labels, colour in outlines:
@@ -46,7 +54,7 @@ def outlined(image: Plane, *outlines: tuple[Plane, tuple[int, int, int]]) -> Col
     return picture
 
 
-def painted(image: Plane, strokes: Plane) -> Colours:
+def painted(image: Plane, strokes: Plane) -> Picture:
     """Lay strokes over an image, each label in a colour of its own.
 
     Parameters
@@ -58,8 +66,8 @@ def painted(image: Plane, strokes: Plane) -> Colours:
 
     Returns
     -------
-    uint8 array of shape (height, width, 3)
-        The longer edge has 420 pixels.
+    uint8 array of shape (height, width)
+        Palette indices; the longer edge has 420 pixels.
     """
     picture = _grey(image)
     shown = _fitted(strokes, picture.shape)
@@ -68,13 +76,13 @@ def painted(image: Plane, strokes: Plane) -> Colours:
     return picture
 
 
-def png_uri(picture: Colours) -> str:
+def png_uri(picture: Picture) -> str:
     """Return a picture as an address that holds it all.
 
     Parameters
     ----------
-    picture : uint8 array of shape (height, width) or (height, width, 3)
-        Grey levels or colours.
+    picture : uint8 array of shape (height, width)
+        Palette indices.
 
     Returns
     -------
@@ -82,20 +90,23 @@ def png_uri(picture: Colours) -> str:
         ``data:image/png;base64,...``; the same for the same picture.
     """
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG", optimize=True)
+    shown = Image.fromarray(picture)
+    shown.putpalette(PALETTE)
+    shown.save(file, format="PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _grey(image: Plane) -> Colours:
+def _grey(image: Plane) -> Picture:
     scale = SIDE / max(image.shape)
     height, width = (max(1, round(n * scale)) for n in image.shape)
     kind = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
-    return np.array(Image.fromarray(image).resize((width, height), kind).convert("RGB"))
+    levels = np.asarray(Image.fromarray(image).resize((width, height), kind), np.uint16)
+    return (levels * (N_GREYS - 1) // 255).astype(np.uint8)
 
 
 def _fitted(labels: Plane, shape: tuple[int, ...]) -> Plane:
     """Return labels on the grid of a picture, each pixel the label at its middle."""
-    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(np.intp) for n, m in zip(shape, labels.shape, strict=False))
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(np.intp) for n, m in zip(shape, labels.shape, strict=True))
     found: Plane = labels[rows[:, None], columns]
     return found
 

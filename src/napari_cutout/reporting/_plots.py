@@ -147,7 +147,7 @@ def strip_plot(series: Mapping[str, Sequence[float]], label: str, title: str) ->
                 axes.plot([known.mean()] * 2, [line - 0.34, line + 0.34], color=COLOURS[1], linewidth=2)
         _name_lines(axes, list(series))
         axes.set_xlabel(label)
-        axes.set_xlim(-0.02, 1.02)
+        axes.set_xlim(_start([v for values in series.values() for v in values]) - 0.02, 1.02)
         return _svg(figure, title, "strip")
 
 
@@ -175,8 +175,9 @@ def curve_plot(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], ti
                 axes.plot(*mean, mark, color=colour, markersize=9, mec=INK, mew=0.8, label=f"mean, {_short(name)}")
         axes.set_xlabel("IoU")
         axes.set_ylabel("Dice")
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.02)
+        low = _start([value for iou, _ in series.values() for value in iou])
+        axes.set_xlim(low - 0.02, 1.02)
+        axes.set_ylim(low - 0.02, 1.02)
         axes.set_aspect("equal")
         axes.legend(loc="lower right")
         return _svg(figure, title, "curve")
@@ -203,6 +204,12 @@ def _name_lines(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+
+
+def _start(scores: Sequence[float]) -> float:
+    """Return where an axis begins on which all scores lie: at 0, or above it in steps of 0.2."""
+    known = [score for score in scores if score == score]
+    return max(0.0, min(0.8, (min(known) - 0.05) // 0.2 / 5)) if known else 0.0
 
 
 def _mark(axes: Axes, colour: str, mark: str) -> Any:
