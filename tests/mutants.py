@@ -204,7 +204,7 @@ MUTANTS = [
     Mutant("evaluation/objects.py", "(inside if ignore == 0 else inside.without(ignore))", "inside.without(ignore)", COMPLETE),
     Mutant("evaluation/_contingency.py", "count_block(predicted[~zone], truth[~zone])", "count_block(predicted, truth)", COMPLETE),
     Mutant("evaluation/_tables.py", "if self.unknown is not None:", "if False:", COMPLETE),
-    Mutant("evaluation/_tables.py", "(np.cumsum(there) - 1)[labels - low]", "(np.cumsum(there) - 1)[labels - low - 1]", PARTITIONS),
+    Mutant("evaluation/_tables.py", "(np.cumsum(there) - 1)[labels - low]", "(np.cumsum(there) - 1)[labels - low - 1]", OBJECT_SCORES),
     Mutant("evaluation/partitions.py", "np.log2(sizes[row] / counts)", "np.log(sizes[row] / counts)", PARTITIONS),
     Mutant("evaluation/partitions.py", "if int(sizes.max()) ** 2 * len(sizes) <= MAX_LABEL:", "if True:", PARTITIONS),
     Mutant("evaluation/_partition_scores.py", "2 * (n * self.pairs_together - found * there)", "2 * (n * self.pairs_together - found * found)", PARTITIONS),

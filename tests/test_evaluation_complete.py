@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
+from napari_cutout.evaluation._contingency import contingency
 from napari_cutout.evaluation.objects import ObjectEvaluation, evaluate_objects
 from napari_cutout.evaluation.overlap import evaluate
 
@@ -123,6 +124,21 @@ def test_half_in_the_region_does_not_count_and_more_does() -> None:
     result = evaluate_objects(predicted, truth, complete=complete)
     assert (result.fn[0], result.fp[0], result.n_unjudged[0]) == (1, 1, 1)
     assert result.missed == (1, 2)
+
+
+def test_all_voxels_of_an_object_say_whether_it_lies_in_the_region() -> None:
+    # Of the six voxels of 3 two lie in the region, one on 1, and three are not annotated: two of the three known ones.
+    truth = np.array([0, 0, 1, 0, 0, 0, 1, 1, 1])
+    predicted = np.array([3, 3, 3, 3, 3, 3, 0, 0, 0])
+    result = evaluate_objects(predicted, truth, ignore=0, complete=np.arange(9) < 2)
+    assert (result.fp[0], result.n_unjudged[0], result.n_predicted) == (0, 1, 0)
+
+
+def test_what_was_left_out_before_stays_left_out() -> None:
+    table = contingency(PREDICTED, TRUTH).without(3).without(4)
+    assert (table.n_ignored, table.n_voxels) == (7, 15)
+    assert table.unknown is not None
+    assert set(table.unknown.truth.tolist()) == {3, 4}
 
 
 def test_where_everything_is_annotated_a_region_of_all_changes_nothing() -> None:
