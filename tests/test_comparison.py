@@ -590,3 +590,29 @@ def test_what_is_written_is_what_is_shown(tmp_path):
     assert '"metric": "dice"' in found.to_json(tmp_path / "a.json").read_text()
     recipe = found.as_dict()["rows"][0]["recipe"]
     assert recipe["steps"][0]["method"] in ("threshold_at", "sauvola")
+
+
+def test_what_is_too_large_to_be_run_many_times_is_refused_before_it_is_read():
+    import dask.array as da
+
+    def never(_):
+        raise AssertionError("read")
+
+    huge = da.zeros((1 << 10,) * 3, np.uint8, chunks=256).map_blocks(never, dtype=np.uint8, meta=np.zeros(0, np.uint8))
+    with pytest.raises(ValueError, match="Choose a region around the annotation"):
+        nc.compare(huge, huge, ignore=0)
+
+
+def test_on_a_dense_annotation_the_best_is_the_best():
+    """Only strokes, which show no outlines, make equals of settings that score a little less."""
+    image, truth, strokes = squares()
+    made = [
+        prepared(image, labels, rules=replace(RULES, tune=True), methods=["threshold_at"], ignore=ignore)
+        for labels, ignore in ((truth, None), (strokes, 0))
+    ]
+    for one, least in zip(made, (0.0, 0.03), strict=True):
+        trial = _contest._Trial(one.contest, one.entries[0])
+        everything = np.ones(len(one.contest.units), bool)
+        chosen = trial.chosen(everything)
+        scores = [trial._score(other, everything) for other in trial.known.values()]
+        assert trial._score(chosen, everything) >= max(scores) - least

@@ -28,7 +28,7 @@ ERRORS = (ValueError, TypeError, OSError, MemoryError, ArithmeticError)
 """What bad settings and a full machine raise."""
 
 NEAR = 0.03
-"""Settings whose scores differ by no more than this are equals on so few voxels."""
+"""Settings whose scores on strokes differ by no more than this are equals: strokes are few, and show no outlines."""
 
 N_SAMPLED = 1 << 16
 """Voxels by which it is told how much the labels of equals agree."""
@@ -148,6 +148,11 @@ class Contest:
             np.sort(rng.integers(0, t.size, max(1, N_SAMPLED * t.size // total))) if t.size else np.zeros(0, np.int64)
             for t in self.truths
         ]
+
+    @property
+    def on_strokes(self) -> bool:
+        """True if only strokes are annotated, the background among them."""
+        return self.problem.scores_background
 
     @property
     def n_folds(self) -> int:
@@ -295,7 +300,8 @@ class _Trial:
         Strokes cannot tell such settings apart. The middle one is far from the ends where a little more would fail.
         """
         scores = np.asarray([self._score(one, tuning) for one in found])
-        near = [one for one, score in zip(found, scores, strict=True) if score >= np.nanmax(scores) - NEAR]
+        limit = np.nanmax(scores) - (NEAR if self.contest.on_strokes else 0)
+        near = [one for one, score in zip(found, scores, strict=True) if score >= limit]
         if len(near) < 3:
             return found[int(np.nanargmax(scores))]
         agreement = agreements([self.classes_of(one, tuning) for one in near], self.contest.problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,9 @@ from .leaderboard import FOR_CHOOSING, Leaderboard, Row, ranked
 __all__ = ["Comparison", "prepared"]
 
 Array = NDArray[Any]
+
+MAX_VOXELS = 1 << 28
+"""Voxels of all images together; more would take days."""
 
 LEVELS = (0.01, 0.99)
 """Quantiles of the grey levels between which a threshold by hand is tried."""
@@ -116,6 +120,7 @@ def prepared(
     check_rules(rules)
     images = _listed(image)
     shapes = [_shape_of(one, selection) for one in images]
+    _check_size(shapes)
     truths = _checked("truth", truth, shapes)
     classes, objects = _classes_and_objects(truths, ignore)
     units = units_of(classes, ignore)
@@ -193,6 +198,16 @@ def _shape_of(image: Any, selection: Selection | None) -> tuple[int, ...]:
             "channels or frames"
         )
     return tuple(image.shape)
+
+
+def _check_size(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse what would be run dozens of times and does not fit into memory that often."""
+    if (n := sum(math.prod(shape) for shape in shapes)) > MAX_VOXELS:
+        raise ValueError(
+            f"there are {n:,} voxels, and every method runs on all of them many times; at most {MAX_VOXELS:,} are "
+            "compared. Choose a region around the annotation or a level of the pyramid with `selection`, and run the "
+            "winning recipe on everything"
+        )
 
 
 def _checked(name: str, labels: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:

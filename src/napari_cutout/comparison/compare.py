@@ -104,8 +104,8 @@ def compare(
     Each is scored once per repeat, by settings that were chosen, and labels that were mapped to classes, on the others
     alone. Methods that read strokes get those of the tuning part only. The recipe of a row is chosen on everything.
 
-    **Equals.** Settings whose score on the tuning part is within 0.03 of the best are equals: few strokes say no more.
-    Of equals the one is taken whose labels agree most with those of the others.
+    **Equals.** Settings whose score on strokes is within 0.03 of the best, and on dense annotations the same, are
+    equals. Of those the one is taken whose labels agree most with those of the others.
 
     **Intervals.** 95 % percentile bootstrap over units, 2,000 draws, the same for all rows; two-sided p of the
     difference from the best by the same draws, corrected by Holm's method. Rows above 0.05 are tied with the best.
