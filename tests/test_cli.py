@@ -417,19 +417,64 @@ def test_evaluate_over_folders(image: np.ndarray, capsys: pytest.CaptureFixture[
     both = Volume(np.where(image > 120, 2, image > 50).astype(np.uint8), "yx")
     io.write("t/b.tif", both, overwrite=True)
     capsys.readouterr()
-    assert main(["evaluate", "p", "t"]) == 0
+    assert main(["evaluate", "p", "t", "--json", "s.json"]) == 0
+    assert "; classes were matched by binary." in capsys.readouterr().out, "one rule for both"
+    assert json.loads(Path("s.json").read_text())["match"] == "binary"
+    assert main(["threshold", "p", "cut", "--truth", "t"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
         "Labels were matched by different rules (value for 1, binary for 1 of the images), so their scores are not "
         "alike; choose one with --match."
     )
-    assert main(["threshold", "p", "cut", "--truth", "t"]) == 0
-    assert "choose one with --match." in capsys.readouterr().out
-    assert main(["evaluate", "p", "t", "--match", "binary"]) == 0
-    assert "--match" not in capsys.readouterr().out
-    Path("t/b.tif").unlink()
-    assert main(["evaluate", "p", "t"]) == cli.SOME_FAILED
-    assert "no truth is named like it" in capsys.readouterr().err
-    assert "--json holds the scores of one pair" in fails(capsys, "evaluate", "p", "t", "--json", "s.json")
+
+
+@pytest.mark.usefixtures("folder")
+def test_evaluate_lists_what_has_no_partner_on_either_side(
+    image: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, stems in (("p", "abc"), ("t", "bcd")):
+        Path(name).mkdir()
+        for stem in stems:
+            io.write(f"{name}/{stem}.tif", Volume((image > 50).astype(np.uint8), "yx"))
+    io.write("p/c.png", Volume((image > 50).astype(np.uint8), "yx"))
+    io.write("t/b.tif", Volume((image[1:] > 50).astype(np.uint8), "yx"), overwrite=True)
+    io.write("p/e.tif", Volume((image > 50).astype(np.uint8), "yx"))
+    io.write("t/e.tif", Volume((image > 90).astype(np.uint8), "yx"))
+    assert main(["evaluate", "p", "t", "--csv", "s.csv"]) == cli.SOME_FAILED
+    said = capsys.readouterr()
+    assert "evaluate: 5 images, 4 of them with errors" in said.out
+    assert "1 of 3 pairs scored, 2 not, for the reason in its row, 1 labels without a partner, 1 truths" in said.out
+    with Path("s.csv").open(newline="") as file:
+        errors = {Path(row["image"]).stem: row["error"] for row in csv.DictReader(file)}
+    assert errors["e"] == ""
+    assert errors["a"] == "no truth is named like it"
+    assert errors["d"] == "no labels are named like it"
+    assert "truth must have the shape of predicted, (24, 30), but has (23, 30)" in errors["b"]
+    assert errors["c"].startswith("2 files of labels and 1 truths have this name")
+    assert all(f"{name}: {error}" in said.err for name, error in errors.items() if name in "bc")
+
+
+@pytest.mark.usefixtures("folder")
+def test_evaluate_scores_surfaces_in_world_units(image: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    labels, truth = (image > 105).astype(np.uint8), (image > 50).astype(np.uint8)
+    for name, array in (("p", labels), ("t", truth)):
+        Path(name).mkdir()
+        io.write(f"{name}/a.tif", Volume(array, "yx", (0.5, 0.25), "micrometer"))
+        # the same in nanometres: lengths are those of the first image
+        io.write(f"{name}/b.tif", Volume(array, "yx", (500.0, 250.0), "nanometer"))
+    expected = nc.evaluate_boundaries(labels, truth, spacing=(0.5, 0.25))
+    assert main(["evaluate", "p", "t", "--boundaries", "--csv", "s.csv"]) == 0
+    with Path("s.csv").open(newline="") as file:
+        assert [float(row["assd"]) for row in csv.DictReader(file)] == pytest.approx([expected.assd[0]] * 2)
+    assert main(["evaluate", "p/a.tif", "t/a.tif", "--boundaries", "--spacing", "2,1", "--tolerance", "3"]) == 0
+    twice = nc.evaluate_boundaries(labels, truth, spacing=(2, 1), tolerance=3)
+    assert twice.summary() in capsys.readouterr().out
+    io.write("t/b.tif", Volume(truth, "yx"), overwrite=True)
+    io.write("p/b.tif", Volume(truth, "yx"), overwrite=True)
+    assert main(["evaluate", "p", "t", "--boundaries"]) == cli.SOME_FAILED
+    assert "b: its voxels have a size in no known unit, and those of the first image in micrometer" in (
+        capsys.readouterr().err
+    )
+    assert "give --boundaries, too" in fails(capsys, "evaluate", "p", "t", "--tolerance", "2")
 
 
 @pytest.fixture
@@ -461,7 +506,7 @@ def test_objects_are_scored_where_labels_number_them(
         "matched,1,4,0.6,0.75,25,15,True",
     ]
     assert "'o.csv' exists already" in fails(capsys, *words[:3], "--objects", "o.csv")
-    assert "--objects holds the scores of one pair" in fails(
+    assert "--objects holds the objects of one pair" in fails(
         capsys, "evaluate", "labels", "truth", "--objects", "x.csv"
     )
 
@@ -471,8 +516,11 @@ def test_a_table_of_images_has_objects_where_one_of_them_numbers_them(
 ) -> None:
     expected = nc.evaluate_objects(*numbered).at(0.5)
     assert main(["evaluate", "labels", "truth", "--csv", "s.csv"]) == 0
-    found = f"{expected['ap'] / 2:.4f}, F1@0.5 {expected['f1'] / 2:.4f}, PQ@0.5 {expected['pq'] / 2:.4f}"
-    assert f"objects: AP@0.5 {found}; count error -5, 1 split, 1 merged" in capsys.readouterr().out
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ap (IoU 0.5)")]
+    # pooled: in the other image five more objects were missed; image-mean: AP is 0 there
+    pooled = expected["tp"] / (expected["tp"] + expected["fp"] + expected["fn"] + 5)
+    assert line.split()[3] == f"{pooled:.4f}"
+    assert line.split()[6] == f"{expected['ap'] / 2:.4f}"
     with Path("s.csv").open(newline="") as file:
         a, b = csv.DictReader(file)
     assert (float(a["AP@0.5"]), float(a["F1@0.5"]), float(a["PQ@0.5"])) == (

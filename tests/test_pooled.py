@@ -300,6 +300,18 @@ def test_a_region_that_is_annotated_completely() -> None:
     assert any("in the region that is annotated completely" in note for note in found.notes)
 
 
+def test_surfaces_where_some_of_the_background_is_known() -> None:
+    """What lies right of the tenth column is not annotated: what is found there is no error, and ends no surface."""
+    truth = np.zeros((12, 20), int)
+    truth[3:8, 2:7] = 1
+    predicted = np.where(np.arange(20) < 10, np.roll(truth, 1, axis=0), 9)
+    zone = np.broadcast_to(np.arange(20) < 10, truth.shape)
+    found = nc.evaluate_images([predicted], [truth], ignore=0, complete=[zone], boundaries=True)
+    alone = nc.evaluate_boundaries(predicted[:, :9], truth[:, :9], by="objects", width=1.0)
+    assert found.figure("assd").pooled.value == pytest.approx(alone.assd[0], rel=1e-12)
+    assert math.isnan(nc.evaluate_images([predicted], [truth], ignore=0, boundaries=True).figure("assd").pooled.value)
+
+
 def test_surfaces_pooled_are_those_of_both_images_side_by_side() -> None:
     """A gap of 40 voxels keeps the nearest surface in its own image."""
     truth = np.zeros((2, 20, 20), int)

@@ -594,41 +594,6 @@ def test_folders_that_cannot_be_run(plate: Path, image: np.ndarray) -> None:
     assert not (plate / "out").exists()
 
 
-PAIRS = {
-    "same names": (["x/a.tif", "x/b.tif"], ["y/b.png", "y/a.png"], ["y/a.png", "y/b.png"]),
-    "ome": (["a.ome.tif"], ["a.tif"], ["a.tif"]),
-    "keys": (["s.npz:img_000", "s.npz:img_001"], ["s.npz:gt_001"], [None, "s.npz:gt_001"]),
-    "one key": (["s.npz:img_007"], ["s.npz:gt_007"], ["s.npz:gt_007"]),
-    "suffixes": (["1-raw.tif", "2-raw.tif"], ["1-masks.tif", "2-masks.tif"], ["1-masks.tif", "2-masks.tif"]),
-    "numbers are not words": (["t1.tif", "t2.tif"], ["t2.npy"], [None, "t2.npy"]),
-}
-
-
-@pytest.mark.parametrize(("images", "others", "expected"), PAIRS.values(), ids=PAIRS)
-def test_pairs(images: list[str], others: list[str], expected: list[str | None]) -> None:
-    assert list(_batch.pair(images, others, "truth").values()) == expected
-
-
-@pytest.mark.parametrize(
-    ("images", "others"), [(["cell_A.tif"], ["cell_B.tif"]), (["a.tif"], ["b.tif"]), (["img_1.tif"], ["gt_2.tif"])]
-)
-def test_names_that_differ_are_not_paired(images: list[str], others: list[str]) -> None:
-    with pytest.raises(ValueError, match="no truth is named like an image"):
-        _batch.pair(images, others, "truth")
-
-
-def test_scores_of_a_folder(plate: Path) -> None:
-    batch = _batch.score_many(plate / "truths", plate / "truths")
-    first = batch.rows[0].evaluation
-    assert first is not None
-    assert first.mean_iou == 1
-    (plate / "truths" / "c.npy").write_bytes(b"broken")
-    save(plate / "truths" / "d.tif", np.eye(3, dtype=np.uint8))
-    lonely = _batch.score_many(plate / "truths", str(plate / "truths" / "[abc].*"))
-    assert ["cannot read" in row.error for row in lonely.rows] == [False, False, True, False]
-    assert lonely.rows[3].error == "no truth is named like it, so it was not scored; add one or take it out"
-
-
 def test_cancelling_a_folder_stops_it(plate: Path) -> None:
     with pytest.raises(nc.Cancelled):
         run(OTSU, plate / "images", plate / "out", is_cancelled=lambda: True)

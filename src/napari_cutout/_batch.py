@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import glob
 import io as text_io
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +17,8 @@ from . import io
 from ._array import Array, dtype_name
 from ._device import Asked
 from ._execute import Result, execute
-from ._reading import Source, as_volume, check_one, is_path, read, read_labels
+from ._pairs import is_many, keyed, pair, stem_of
+from ._reading import Source, as_volume, check_one, is_path, read
 from ._sources import Source as FileSource
 from ._sources import fingerprint
 from ._stored import Stored, file_name, how_to_pass
@@ -28,16 +26,14 @@ from ._volume import Volume
 from ._wanted import Fitted, Wanted, fitted
 from ._writing import write_text
 from .evaluation import _annotation
+from .evaluation._images import ERRORS, sentence
 from .evaluation._matching import Match
 from .recipe import Recipe, Step, as_dict, with_provenance
 
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
 
-__all__ = ["Batch", "Row", "run"]
-
-ERRORS = (ValueError, TypeError, OSError, MemoryError)
-"""What bad input and a full machine raise, each with one sentence."""
+__all__ = ["ERRORS", "Batch", "Row", "is_many", "pair", "run", "sentence"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,29 +262,6 @@ def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
     return f"{_annotation.how_read(evaluations, ignore)}{hint}."
 
 
-def rules_taken(evaluations: Sequence[Evaluation]) -> str:
-    """Return that images were scored by different rules, and how to choose one.
-
-    Parameters
-    ----------
-    evaluations : sequence of Evaluation
-        The scores of several images.
-
-    Returns
-    -------
-    str
-        One sentence; empty where all were scored by one rule.
-    """
-    times = Counter(e.match for e in evaluations)
-    if len(times) < 2:
-        return ""
-    taken = ", ".join(f"{rule} for {n}" for rule, n in times.most_common())
-    return (
-        f"Labels were matched by different rules ({taken} of the images), so their scores are not alike; "
-        "choose one with --match."
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """All that is the same for every image of a run.
@@ -326,15 +299,6 @@ class Job:
 
     def __post_init__(self) -> None:
         _check_suffix(Path(f"labels{self.suffix}"))
-
-
-def is_many(source: Source) -> bool:
-    """Tell whether a source is a folder or a pattern rather than one image."""
-    if not isinstance(source, str | os.PathLike):
-        return False
-    text = os.fspath(source)
-    found = io.inputs(text)
-    return found != [text] and (Path(text).is_dir() or glob.has_magic(text))
 
 
 def run(
@@ -621,7 +585,7 @@ def recipe_beside(labels: Path) -> Path:
 def _place(job: Job, source: Source, target: Path) -> Path:
     """Return the file to write: the target, or one in it if it is a folder."""
     if target.is_dir() and target.suffix.lower() != ".zarr":
-        return target / f"{file_name(_stem(source)) or 'labels'}{job.suffix}"
+        return target / f"{file_name(stem_of(source)) or 'labels'}{job.suffix}"
     _check_suffix(target)
     return target
 
@@ -639,16 +603,6 @@ def _check_place(place: Path, read: Iterable[Source], overwrite: bool) -> None:
     for path in (place, recipe_beside(place)):
         if path.exists() and not overwrite:
             raise FileExistsError(f"{str(path)!r} exists already; choose another name, or allow to overwrite it")
-
-
-def _stem(source: Source) -> str:
-    """Return what a source is called, without folder and ending."""
-    if isinstance(source, Volume):
-        return source.name
-    if not is_path(source):
-        return ""
-    path, key = io.split_key(os.fspath(source))
-    return key or path.stem.removesuffix(".ome")
 
 
 # Many images -------------------------------------------------------------------------------------------
@@ -672,7 +626,7 @@ def run_many(
         raise FileExistsError(f"{str(scores)!r} exists already; choose another folder, or allow to overwrite it")
     rows = []
     for image in images:
-        place = None if folder is None else folder / f"{file_name(_stem(image))}{job.suffix}"
+        place = None if folder is None else folder / f"{file_name(stem_of(image))}{job.suffix}"
         rows.append(_row(job, image, place, truths, {name: found[image] for name, found in partners.items()}))
     batch = Batch(tuple(rows))
     if scores is not None:
@@ -705,65 +659,13 @@ def _row(
     )
 
 
-def score_many(
-    predicted: str | os.PathLike[str],
-    truth: str | os.PathLike[str],
-    *,
-    ignore: int | None = None,
-    match: Match = "auto",
-) -> Batch:
-    """Score every file of labels in a folder or pattern against the truth of the same name.
-
-    Parameters
-    ----------
-    predicted, truth : path
-        Folders or patterns.
-    ignore, match
-        As in `napari_cutout.evaluate`.
-
-    Returns
-    -------
-    Batch
-        One row per file of labels; one without a truth, or that cannot be scored, has an error.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If names are ambiguous, or no truth is named like any of the labels.
-    """
-    from .evaluation.overlap import evaluate
-
-    files = io.inputs(predicted)
-    truths = _partners(files, truth, "truth")
-    rows = []
-    for file in files:
-        try:
-            if (partner := truths[file]) is None:
-                raise ValueError("no truth is named like it, so it was not scored; add one or take it out")
-            labels, annotation = read_labels(file, "predicted"), read_labels(partner, "truth")
-            found = evaluate(labels, annotation, ignore=ignore, match=match)
-            rows.append(Row(file, evaluation=found, numbered=found.numbers_objects))
-        except ERRORS as error:
-            rows.append(Row(file, error=sentence(error)))
-    return Batch(tuple(rows))
-
-
-def sentence(error: BaseException) -> str:
-    """Return what went wrong in one line."""
-    if isinstance(error, MemoryError) and not str(error):
-        return "memory ran out; crop the image, or use a machine with more memory"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _folder(images: Sequence[str], target: Path, job: Job) -> Path:
     """Make the folder that the labels of many images go to, unless two of them would get one name."""
     if target.suffix.lower() in io.WRITERS or (target.exists() and not target.is_dir()):
         raise ValueError(f"{len(images)} images need a folder to write to, but {str(target)!r} is the name of one file")
-    _keyed(
+    keyed(
         images,
-        lambda image: file_name(_stem(image)),
+        lambda image: file_name(stem_of(image)),
         f"would both be written to {str(target)!r} under one name; run them one folder at a time",
     )
     target.mkdir(parents=True, exist_ok=True)
@@ -779,60 +681,3 @@ def _partners(images: Sequence[str], other: Source | None, what: str) -> dict[st
     if what == "truth" and len(images) > 1:
         raise ValueError(f"one truth was given for {len(images)} images; give a folder or a pattern of truths")
     return dict.fromkeys(images, other)
-
-
-def pair(images: Sequence[str], others: Sequence[str], what: str) -> dict[str, str | None]:
-    """Pair files by their names.
-
-    Parameters
-    ----------
-    images, others : sequence of str
-        What `napari_cutout.io.inputs` returned.
-    what : str
-        What the others are, for messages.
-
-    Returns
-    -------
-    dict
-        For every image its partner, or None. Names are compared without folder and ending; where none is
-        equal, without the words that all images, or all others, have in common: ``img_000`` and ``gt_000``.
-
-    Raises
-    ------
-    ValueError
-        If names are ambiguous, or no image has a partner.
-    """
-    ambiguous = f"have one name, so that no {what} can be told; take one out"
-    for name_images, name_others in ((_stem, _stem), (_distinct(images), _distinct(others))):
-        ours = _keyed(images, name_images, ambiguous)
-        theirs = _keyed(others, name_others, ambiguous)
-        if common := (ours.keys() & theirs.keys()) - {""}:
-            return {image: theirs[key] if key in common else None for key, image in ours.items()}
-    raise ValueError(
-        f"no {what} is named like an image: images are {_some(images)}, the others are {_some(others)}; "
-        "give both of a pair the same name"
-    )
-
-
-def _keyed(files: Sequence[str], name: Callable[[str], str], problem: str) -> dict[str, str]:
-    keys = [name(file) for file in files]
-    key, times = Counter(keys).most_common(1)[0]
-    if times > 1:
-        first, second = [file for file, k in zip(files, keys, strict=True) if k == key][:2]
-        raise ValueError(f"{first!r} and {second!r} {problem}")
-    return dict(zip(keys, files, strict=True))
-
-
-def _distinct(files: Sequence[str]) -> Callable[[str], str]:
-    """Return a function that leaves the words that all names have in common out of a name."""
-
-    def words(file: str) -> list[str]:
-        return [word for word in re.split(r"[\W_]+", _stem(file)) if word]
-
-    common = {word for word in set.intersection(*(set(words(file)) for file in files)) if word.isalpha()}
-    return lambda file: " ".join(word for word in words(file) if word not in common)
-
-
-def _some(files: Sequence[str]) -> str:
-    names = [_stem(file) for file in files]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -12,6 +12,7 @@ from ._options import IMAGES, IN_THE_FILE, RECIPE_OPTIONS, RUN_OPTIONS, input_op
 if TYPE_CHECKING:
     from .._batch import Batch, Row
     from .._execute import Result
+    from ..evaluation.pooled import PooledEvaluation
 
 SOME_FAILED = 1
 """Exit code where some images of a folder failed and the others are done."""
@@ -114,7 +115,8 @@ def _what_was_noted(facts: dict[str, Any]) -> str:
 def report_many(name: str, batch: Batch) -> int:
     import numpy as np
 
-    from .._batch import how_read, rules_taken, said_of_objects
+    from .._batch import how_read, said_of_objects
+    from ..evaluation._annotation import rules_taken
 
     for row in batch.rows:
         if row.error:
@@ -130,8 +132,21 @@ def report_many(name: str, batch: Batch) -> int:
             print(said_of_objects(objects))
         print(how_read(scored, scored[0].ignore))
         if different := rules_taken(scored):
-            print(different)
+            print(as_options(different))
     return SOME_FAILED if batch.failed else 0
+
+
+def report_scores(name: str, result: PooledEvaluation) -> int:
+    """Print the scores of many files, one line each and then over all; return the exit code."""
+    for row in result.table:
+        if row["error"]:
+            print(f"napari-cutout: {row['image']}: {as_options(row['error'])}", file=sys.stderr)
+        else:
+            print(f"{row['image']}  IoU {row['mean_iou']:.4f} Dice {row['mean_dice']:.4f} ({row['match']})")
+    n_lost = sum(bool(row["error"]) for row in result.table)
+    print(f"{name}: {len(result.table)} images, {n_lost} of them with errors\n")
+    print(as_options(result.summary()))
+    return SOME_FAILED if n_lost else 0
 
 
 def _line(row: Row) -> str:

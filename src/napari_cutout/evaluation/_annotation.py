@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -63,3 +64,26 @@ def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
     unpainted = sum(int((e.tp + e.fn)[e.classes == 0].sum()) for e in evaluations)
     share = unpainted / sum(e.n_voxels for e in evaluations)
     return f"Unpainted voxels of the truth (0, {share:.1%} of all) were read as background"
+
+
+def rules_taken(evaluations: Sequence[Evaluation]) -> str:
+    """Return that images were scored by different rules, and how to choose one.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        The scores of several images.
+
+    Returns
+    -------
+    str
+        One sentence; empty where all were scored by one rule.
+    """
+    times = Counter(e.match for e in evaluations)
+    if len(times) < 2:
+        return ""
+    taken = ", ".join(f"{rule} for {n}" for rule, n in times.most_common())
+    return (
+        f"Labels were matched by different rules ({taken} of the images), so their scores are not alike; "
+        "choose one with `match`."
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .._array import Array
-from ._contingency import check_pair, check_zone, checked, contingency, contingency_by_zone
+from .._array import Array, array_namespace
+from ._contingency import check_pair, check_zone, checked, contingency, contingency_by_zone, int64
 from ._matching import Match, matched, number_objects
 from ._object_scores import ObjectEvaluation
 from ._partition_scores import PartitionEvaluation
@@ -23,6 +23,10 @@ __all__ = ["ERRORS", "Boundaries", "Counted", "ImageScores", "Loaded", "Pair", "
 
 ERRORS = (ValueError, TypeError, OSError, MemoryError)
 """What one bad pair raises; the others are scored all the same."""
+
+
+UNKNOWN = -1
+"""Stands for voxels that are not annotated, where 0 is background in some places and not annotated in others."""
 
 
 class Loaded(NamedTuple):
@@ -149,10 +153,13 @@ class Rule(NamedTuple):
         How they are matched to classes; ``"auto"`` if no one rule fits all.
     numbered : bool
         Whether they number objects.
+    asked : {"auto", "binary", "value", "overlap"}
+        What was asked for.
     """
 
     match: Match
     numbered: bool
+    asked: Match = "auto"
 
     @property
     def by(self) -> Literal["objects", "classes"]:
@@ -183,7 +190,7 @@ def rule_for(tables: Sequence[Counted], match: Match, numbered: bool | None) -> 
     guessed = any(one.complete is not None or number_objects(one.pairs, one.ignore) for one in tables)
     numbers = guessed if numbered is None else numbered
     if match != "auto":
-        return Rule(match, numbers)
+        return Rule(match, numbers, match)
     if numbers:
         return Rule("binary", numbers)
     used = [matched(one.pairs, match, one.ignore).match for one in tables]
@@ -200,7 +207,10 @@ def _holds_classes(table: Contingency) -> bool:
 def scores_of(name: str, tables: Counted, rule: Rule, ignore: int | None) -> ImageScores:
     """Score the tables of one image."""
     pairs, complete, left_out = tables
-    matching = matched(pairs, rule.match, left_out)
+    matching = matched(pairs, rule.asked, left_out)
+    if rule.match not in ("auto", matching.match):
+        why = "labels number objects" if rule.numbered else "one rule matches the labels of all images"
+        matching = replace(matched(pairs, rule.match, left_out), reason=why)
     return ImageScores(
         name,
         scored(pairs, matching, None, left_out),
@@ -209,17 +219,25 @@ def scores_of(name: str, tables: Counted, rule: Rule, ignore: int | None) -> Ima
     )
 
 
-def surfaces_of(loaded: Loaded, rule: Rule, ignore: int | None, wanted: Boundaries) -> BoundaryEvaluation:
-    """Score the surfaces of one image."""
-    settings: dict[str, Any] = {"tolerance": wanted.tolerance, "width": wanted.width}
+def surfaces_of(
+    loaded: Loaded, tables: Counted, rule: Rule, ignore: int | None, wanted: Boundaries
+) -> BoundaryEvaluation:
+    """Score the surfaces of one image; where a region is annotated completely, 0 is background in it."""
+    truth = loaded.truth
+    if loaded.complete is not None and ignore == 0:
+        xp = array_namespace(truth)
+        truth = xp.where((truth == 0) & ~loaded.complete, xp.asarray(UNKNOWN, dtype=xp.int64), int64(truth))
+        ignore = UNKNOWN
+    own = matched(tables.pairs, rule.asked, tables.ignore).match
     return evaluate_boundaries(
         loaded.predicted,
-        loaded.truth,
+        truth,
         spacing=loaded.spacing,
+        tolerance=wanted.tolerance,
+        width=wanted.width,
         ignore=ignore,
         by=rule.by,
-        match=rule.match,
-        **settings,
+        match=rule.asked if own == rule.match else rule.match,  # so that the reason is told
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ._annotation import how_read
+from ._annotation import how_read, rules_taken
 from ._bootstrap import N_DRAWS
 from ._estimates import Estimate, Figure
 from ._images import ImageScores
@@ -16,7 +16,7 @@ from ._partition_scores import DEFINITIONS as REGIONS
 if TYPE_CHECKING:
     from ._pooled_scores import PooledEvaluation
 
-__all__ = ["definitions_of", "notes_of", "rules_taken", "summary_of"]
+__all__ = ["definitions_of", "notes_of", "summary_of"]
 
 FEW = 10
 """Images below which an interval is said to be too narrow."""
@@ -130,7 +130,7 @@ def notes_of(found: PooledEvaluation) -> list[str]:
         else f"{how_read(evaluations, found.ignore)}."
     )
     notes.append(_matched(found))
-    notes += [one for one in (rules_taken(scored), _nothing(scored)) if one]
+    notes += [one for one in (rules_taken(evaluations), _nothing(scored)) if one]
     notes += sorted({one.objects.why_nan for one in scored if one.objects is not None and one.objects.why_nan})
     if len(scored) == 1:
         notes.append("One image has no interval: nothing is known of how far scores move between images.")
@@ -151,18 +151,6 @@ def _counted(found: PooledEvaluation) -> str:
 def _matched(found: PooledEvaluation) -> str:
     kinds = "Labels number objects" if found.numbered else "Labels name classes, or what is wanted and what is not"
     return f"{kinds}; classes were matched by {found.match}."
-
-
-def rules_taken(scored: Sequence[ImageScores]) -> str:
-    """Return that images were scored by different rules, and how to choose one; empty where there was one rule."""
-    used = [one.evaluation.match for one in scored if one.evaluation is not None]
-    if len(set(used)) < 2:
-        return ""
-    taken = ", ".join(f"{rule} for {used.count(rule)}" for rule in dict.fromkeys(used))
-    return (
-        f"Labels were matched by different rules ({taken} of the images), so their scores are not alike; "
-        "choose one with `match`."
-    )
 
 
 def _nothing(scored: Sequence[ImageScores]) -> str:

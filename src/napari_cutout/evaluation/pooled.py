@@ -213,10 +213,10 @@ def _surfaces(
     stage("measuring boundaries")
     for at, pair in enumerate(pairs):
         tick(at, len(pairs))
-        if isinstance(tables[at], Counted):
+        if isinstance(found := tables[at], Counted):
             try:
                 with quiet():
-                    yield at, surfaces_of(pair.load(), rule, ignore, wanted)
+                    yield at, surfaces_of(pair.load(), found, rule, ignore, wanted)
             except ERRORS as error:
                 yield at, sentence(error)
 
