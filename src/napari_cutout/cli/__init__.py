@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from .. import __version__, catalog
 from .._monitor import Cancelled
 from ._cite import cite
+from ._compare import compare, verify
 from ._evaluation import evaluate
 from ._methods import command
 from ._options import RUN_OPTIONS, input_option, names
@@ -109,6 +110,8 @@ def _others() -> dict[str, Callable[..., int]]:
     return {
         "run": run_recipe(),
         "evaluate": evaluate,
+        "compare": compare,
+        "verify": verify,
         "cite": cite,
         "methods": list_methods,
         "demo": demo,

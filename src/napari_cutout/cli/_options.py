@@ -155,14 +155,14 @@ def with_signature(
 def run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return what `run` takes, from what was given and the defaults."""
     shared = {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
-    return {**shared, "channel": channel_of(shared["channel"]), "region": _region(shared["region"])}
+    return {**shared, "channel": channel_of(shared["channel"]), "region": region_of(shared["region"])}
 
 
 def channel_of(text: str | None) -> Any:
     return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
 
 
-def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
+def region_of(text: str | None) -> dict[str, tuple[int, int]] | None:
     """Return the ends along each axis that ``y=0:64,x=10:90`` names."""
     if text is None:
         return None

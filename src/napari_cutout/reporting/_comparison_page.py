@@ -15,6 +15,7 @@ from ..comparison.leaderboard import ALPHA, FOR_CHOOSING, Leaderboard, Row, Stan
 from ..evaluation.rank_changes import RankChange, RankChanges, rank_changes
 from ._comparison import NAMES, NUMBERED, as_json, record_of, shown_scores
 from ._definitions import COMPARISON
+from ._inputs import name_of
 from ._panels import PREDICTED, TRUTH, outlined, painted, png_uri
 from ._plots import Dot, curve_plot, dot_plot, strip_plot
 from ._tables import NOTHING, Column
@@ -64,7 +65,6 @@ def page_of(leaderboard: Leaderboard, content: Mapping[str, Any]) -> str:
         definitions={named(name, leaderboard): text for name, text in content["definitions"].items()},
         made=made(content),
         inputs=list(inputs(content["inputs"])),
-        left_out=content["inputs"].get("left_out", []),
     )
 
 
@@ -201,7 +201,8 @@ def plots(leaderboard: Leaderboard) -> Iterator[tuple[str, Any]]:
         strips = {name: dice.tolist() for name, (_, dice) in list(units.items())[:MAX_STRIPS]}
         kind = leaderboard.held_out
         yield "units", Markup(strip_plot(strips, "Dice", f"Dice of each method in each of the {kind}"))
-        known = {name: tuple(map(_known, units[name])) for name in _on_curve(leaderboard, list(units))}
+        chosen = {name: units[name] for name in _on_curve(leaderboard, list(units))}
+        known = {name: (_known(iou), _known(dice)) for name, (iou, dice) in chosen.items()}
         yield "curve", Markup(curve_plot(known, f"Dice over IoU of some methods in each of the {kind}"))
 
 
@@ -340,6 +341,6 @@ def inputs(known: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for role, entries in groups:
         for entry in entries:
             shape = " x ".join(map(str, entry["shape"]))
-            name = entry["path"].rpartition("/")[2] if "path" in entry else "array"
+            name = name_of(entry["path"]) if "path" in entry else "array"
             sha = entry.get("sha256") or entry["voxels_sha256"]
             yield {"role": role, "name": f"{name} ({shape}, {entry['dtype']})", "sha256": sha or NOTHING}

@@ -18,7 +18,7 @@ from .._wanted import Fitted, Wanted, fitted
 from ..recipe import Recipe
 from ._machine import file_sha256
 
-__all__ = ["Files", "Read", "as_wanted", "asked", "known_files", "paired", "read_inputs"]
+__all__ = ["Files", "Read", "as_wanted", "asked", "known_files", "name_of", "paired", "read_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,12 @@ def _with_files(known: Sequence[Any] | None, paths: Sequence[str] | None, folder
         return None
     entries = zip(known, paths, strict=True)
     return [{"path": _from(folder, path), "sha256": file_sha256(io.split_key(path)[0]), **one} for one, path in entries]
+
+
+def name_of(source: str) -> str:
+    """Return what a file is called, and its key, without folders, which name users and projects."""
+    path, key = io.split_key(source)
+    return f"{path.name}:{key}" if key else path.name
 
 
 def _from(folder: Path, source: str) -> str:

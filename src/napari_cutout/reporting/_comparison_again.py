@@ -1,0 +1,196 @@
+"""A comparison run again from its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import io
+from .._array import to_numpy
+from .._reading import as_volume, read_labels
+from .._selection import Selection
+from ..comparison.compare import compare
+from ..comparison.leaderboard import Leaderboard
+from ..recipe import Recipe
+from ._comparison import Origin, content_of
+from ._inputs import Files, Read, as_wanted, name_of, read_inputs
+from ._verify import Found, Moved, file_differences
+
+__all__ = ["compared", "run_again"]
+
+FACTS = ("metric", "held_out", "n_units", "classes", "background", "for_choosing_only")
+"""Entries of the report, beside rows, that must be the same."""
+
+
+def compared(
+    read: Read, arguments: Mapping[str, Any], on_progress: Callable[[str, float], None] | None = None
+) -> Leaderboard:
+    """Compare what was read.
+
+    Parameters
+    ----------
+    read : Read
+        Arrays, and what of them is cut.
+    arguments : mapping
+        What else `compare` takes.
+    on_progress : callable, optional
+        Called with the name of a method and the fraction of all that are done.
+
+    Returns
+    -------
+    Leaderboard
+        Best first.
+    """
+    board = compare(
+        read.images,
+        read.truths,
+        recipes=read.recipes,
+        labels=read.labels,
+        ceiling=read.ceiling,
+        selection=read.selection,
+        spacing=read.spacing,
+        on_progress=on_progress,
+        **arguments,
+    )
+    return board if read.recorded.is_whole or read.recorded == read.selection else _recorded(board, read.recorded)
+
+
+def _recorded(board: Leaderboard, selection: Selection) -> Leaderboard:
+    """Return a leaderboard whose recipes run on files such as those that were read, and not on one frame alone."""
+    made = [(one, one.row.recipe) for one in board.standings]
+    rows = [
+        one.row if recipe is None else replace(one.row, recipe=replace(recipe, selection=selection))
+        for one, recipe in made
+    ]
+    return replace(
+        board, standings=tuple(replace(one, row=row) for one, row in zip(board.standings, rows, strict=True))
+    )
+
+
+def run_again(
+    content: Mapping[str, Any],
+    folder: Path,
+    moved: Moved,
+    *,
+    device: str | None = None,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> Found:
+    """Run a comparison again from its report.
+
+    Parameters
+    ----------
+    content : mapping
+        What ``report.json`` holds.
+    folder : Path
+        Where it is.
+    moved : Moved
+        Where files are now.
+    device : {"auto", "cpu", "gpu"}, optional
+        Where to run; by default as it was.
+    on_progress : callable, optional
+        Called with the name of a method and the fraction of all that are done.
+
+    Returns
+    -------
+    Found
+        Rows, and what is different in the files.
+
+    Raises
+    ------
+    ValueError
+        If a file is not where it was, or an array was no file, and `moved` does not say where it is.
+    """
+    asked = dict(content["arguments"])
+    recipes = {name: Recipe.from_json(json.dumps(entry)) for name, entry in asked.pop("recipes").items()}
+    selection, spacing = asked.pop("selection"), asked.pop("spacing")
+    files = _files(content["inputs"], folder, moved)
+    if _were_files(content["inputs"]):
+        read = replace(read_inputs(files, as_wanted(content["reading"]), {}, spacing), recipes=recipes)
+    else:
+        read = _as_arrays(files, recipes, selection, spacing)
+    board = compared(read, {**asked, **({} if device is None else {"device": device})}, on_progress)
+    now = content_of(board, folder, Origin(files))
+    found = list(_input_differences(content["inputs"], now["inputs"]))
+    return Found(
+        now["rows"],
+        "name",
+        {name: now[name] for name in FACTS},
+        tuple(text for text, matters in found if matters),
+        tuple(text for text, matters in found if not matters),
+    )
+
+
+def _input_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
+    for role in ("images", "truths", "ceiling"):
+        yield from file_differences(role.removesuffix("s"), old[role] or (), new[role] or ())
+    for name, was in old["labels"].items():
+        yield from file_differences(f"labels {name}", was, new["labels"][name])
+
+
+# Files -------------------------------------------------------------------------------------------------
+
+
+def _were_files(inputs: Mapping[str, Any]) -> bool:
+    return all("path" in entry for entry in inputs["images"])
+
+
+def _files(inputs: Mapping[str, Any], folder: Path, moved: Moved) -> Files:
+    """Return where files are now."""
+
+    def found(entries: Sequence[Mapping[str, Any]], given: str | None, option: str) -> tuple[str, ...]:
+        return tuple(_places([entry.get("path") for entry in entries], folder, given, option))
+
+    labels = {
+        name: found(entries, moved.labels.get(name), f"--labels {name}=FILE")
+        for name, entries in inputs["labels"].items()
+    }
+    return Files(
+        found(inputs["images"], moved.image, "--image"),
+        found(inputs["truths"], moved.truth, "--truth"),
+        labels,
+        found(inputs["ceiling"] or (), moved.ceiling, "--ceiling"),
+    )
+
+
+def _places(paths: Sequence[str | None], folder: Path, given: str | None, option: str) -> list[str]:
+    """Return the files that paths of a report lead to; where some were given, those of the same names."""
+    if given is None:
+        return [_place(path, folder, option) for path in paths]
+    there = io.inputs(given)
+    if len(there) == len(paths) == 1 or None in paths:
+        return there
+    by_name = {name_of(file): file for file in there}
+    missing = [path for path in paths if path is not None and name_of(path) not in by_name]
+    if missing:
+        raise ValueError(f"{option} {given!r} holds no {name_of(missing[0])!r}, which the report was made of")
+    return [by_name[name_of(path)] for path in paths if path is not None]
+
+
+def _place(path: str | None, folder: Path, option: str) -> str:
+    if path is None:
+        raise ValueError(f"the report was made of arrays that were no files; save them, and pass {option}")
+    file, key = io.split_key(path)
+    place = file if file.is_absolute() else folder / file
+    if not place.exists():
+        raise ValueError(f"there is no file {str(place)!r} any more; say with {option} where it is")
+    return f"{place}:{key}" if key else str(place)
+
+
+def _as_arrays(
+    files: Files, recipes: dict[str, Recipe], selection: Mapping[str, Any] | None, spacing: Sequence[float] | None
+) -> Read:
+    """Read what once were arrays: just as they are stored."""
+    chosen = None if selection is None else Selection.from_dict(selection)
+    return Read(
+        [as_volume(file).data for file in files.images],
+        [to_numpy(read_labels(file, "truth")) for file in files.truths],
+        {name: [to_numpy(read_labels(file, name)) for file in given] for name, given in files.labels.items()},
+        [to_numpy(read_labels(file, "ceiling")) for file in files.ceiling] if files.ceiling else None,
+        recipes,
+        chosen,
+        chosen or Selection("yx"),
+        None if spacing is None else tuple(spacing),
+    )
