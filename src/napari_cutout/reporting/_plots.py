@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "Dot", "Group", "curve_plot", "dot_plot", "strip_plot"]
+__all__ = ["COLOURS", "Dot", "Group", "curve_plot", "dot_plot", "line_plot", "strip_plot"]
 
 Scores = NDArray[np.float64]
 Group = Literal["best", "tied", "worse", "ceiling"]
@@ -181,6 +181,35 @@ def curve_plot(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], ti
         axes.set_aspect("equal")
         axes.legend(loc="lower right")
         return _svg(figure, title, "curve")
+
+
+def line_plot(x: Sequence[float], lines: Mapping[str, Sequence[float]], labels: tuple[str, str], title: str) -> str:
+    """Draw scores over a setting, one line for each way of taking them.
+
+    Parameters
+    ----------
+    x : sequence of float
+        The settings, rising.
+    lines : mapping of str to sequence of float
+        Scores by what they are; at most six. NaN leaves a gap.
+    labels : tuple of two str
+        Of the two axes.
+    title : str
+        What a screen reader says.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+    """
+    with _figure(3.2, width=5.2) as (figure, axes):
+        for (name, values), colour, mark in zip(lines.items(), COLOURS, "osvD^P", strict=False):
+            axes.plot(x, values, color=colour, marker=mark, markersize=5, linewidth=1.5, label=name)
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        axes.set_ylim(-0.02, 1.02)
+        axes.legend(loc="lower left")
+        return _svg(figure, title, "line")
 
 
 @contextmanager
