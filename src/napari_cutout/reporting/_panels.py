@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["PALETTE", "PREDICTED", "STROKES", "TRUTH", "outlined", "painted", "png_uri"]
+__all__ = ["PALETTE", "PREDICTED", "STROKES", "TRUTH", "outlined", "painted", "png_uri", "wrong"]
 
 Plane = NDArray[Any]
 Picture = NDArray[np.uint8]
@@ -25,6 +25,9 @@ N_GREYS = 248
 
 TRUTH, PREDICTED, *STROKES = range(N_GREYS, 256)
 """Indices of colours: outlines of the annotation and of what was found, and strokes by the order of their labels."""
+
+ERRORS = (230, 150, PREDICTED, STROKES[3], STROKES[2])
+"""Indices of what `error_map` tells apart: background and right in greys, in excess, missed, of another class."""
 
 _COLOURS = (86, 180, 233, 230, 159, 0, 0, 158, 115, 213, 94, 0, 204, 121, 167, 0, 114, 178, 240, 228, 66, 86, 180, 233)
 """Those of Okabe and Ito."""
@@ -73,6 +76,28 @@ def painted(image: Plane, strokes: Plane) -> Picture:
     shown = _fitted(strokes, picture.shape)
     for number, label in enumerate(label for label in np.unique(strokes) if label):
         picture[shown == label] = STROKES[number % len(STROKES)]
+    return picture
+
+
+def wrong(errors: Plane, labels: Plane) -> Picture:
+    """Paint where labels are wrong, and draw their outlines.
+
+    Parameters
+    ----------
+    errors : uint8 array of shape (Y, X)
+        What `error_map` returned.
+    labels : integer array of shape (Y, X)
+        The labels.
+
+    Returns
+    -------
+    uint8 array of shape (height, width)
+        Palette indices; the longer edge has 420 pixels.
+    """
+    scale = SIDE / max(errors.shape)
+    shape = tuple(max(1, round(n * scale)) for n in errors.shape)
+    picture: Picture = np.asarray(ERRORS, np.uint8)[_fitted(errors, shape)]
+    picture[_borders(_fitted(labels, shape))] = 0
     return picture
 
 
