@@ -91,7 +91,11 @@ class Verification:
         """Return what was found, in lines."""
         rows = f"{self.n_rows} row{'' if self.n_rows == 1 else 's'}"
         n = len(self.differences)
-        verdict = f"the report holds: {rows} as they were" if not n else f"the report does not hold: {n} differences"
+        verdict = (
+            f"the report holds: {rows} as they were"
+            if not n
+            else f"the report does not hold: {n} difference{'' if n == 1 else 's'}"
+        )
         return "\n".join([*(f"note: {note}" for note in self.notes), *self.differences, verdict])
 
     __str__ = summary
@@ -186,18 +190,18 @@ def row_differences(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str,
     Yields
     ------
     str
-        One sentence per entry. Numbers are the same up to rounding; times and devices are left out.
+        One line per row. Numbers are the same up to rounding; times and devices are left out.
     """
     before, after = ({row[key]: row for row in rows} for rows in (old, new))
     for name in (*before, *(name for name in after if name not in before)):
         if name not in after or name not in before:
             yield f"{name}: the row is {'gone' if name in before else 'new'}"
             continue
-        entries = dict.fromkeys((*before[name], *after[name]))
-        for entry in (e for e in entries if e not in UNCHECKED):
-            was, now = before[name].get(entry), after[name].get(entry)
-            if not _alike(was, now):
-                yield f"{name}: {entry} {_said(was, now)}"
+        was, now = before[name], after[name]
+        entries = [entry for entry in dict.fromkeys((*was, *now)) if entry not in UNCHECKED]
+        said = [f"{e} {_said(was.get(e), now.get(e))}" for e in entries if not _alike(was.get(e), now.get(e))]
+        if said:
+            yield f"{name}: {'; '.join(said)}"
 
 
 def _fact_differences(content: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
