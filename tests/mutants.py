@@ -23,7 +23,9 @@ LOCAL = "tests/test_local_threshold.py"
 PLAN = "tests/test_plan.py"
 CONTRACT = "tests/test_contract.py"
 EVALUATION = "tests/test_evaluation.py"
+COMPARISON = "tests/test_comparison.py"
 CITATIONS = "tests/test_citations.py"
+DEMO = "tests/test_demo.py"
 CITE = "tests/test_cli_cite.py"
 SLICES = "tests/test_evaluation_slices.py"
 OBJECT_SCORES = "tests/test_evaluation_objects.py"
@@ -60,6 +62,8 @@ TILED_MINIMA = f"{STITCH}::test_minima_in_tiles_are_those_of_the_whole"
 FOOTPRINT = "tests/test_footprint.py"
 JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
+AGREEMENT = "tests/widgets/test_agreement.py"
+OBJECT_ERRORS = "tests/test_object_errors.py"
 DISTANCE = "tests/test_distance.py"
 DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
 SHIM = "tests/kernels/test_shim.py"
@@ -349,6 +353,28 @@ MUTANTS = [
     Mutant("_citations.py", 'selection.channel == "all")', "selection.channel is not None)", f"{CITATIONS}::test_works_follow_what_ran"),
     Mutant("cli/_cite.py", "if bibtex.exists() and recipe.exists() and bibtex.samefile(recipe):", "if False:", f"{CITE}::test_a_recipe_is_not_written_over"),
     Mutant("cli/_cite.py", "version=version)", "version=None)", f"{CITE}::test_what_a_command_wrote_names_the_version_that_ran"),
+    # comparing methods
+    Mutant("comparison/_units.py", "ndimage.label(truth == label, np.ones((3,) * truth.ndim))", "ndimage.label(truth == label)", COMPARISON),
+    Mutant("comparison/_units.py", "n = max(1, min(n_folds, int(sizes.min())))", "n = n_folds", COMPARISON),
+    Mutant("comparison/_tallies.py", "seen = tally.counts[tuning].sum(axis=0)", "seen = tally.counts.sum(axis=0)", COMPARISON),
+    Mutant("comparison/_tallies.py", "result[..., 1] = found.sum(axis=2) - tp", "result[..., 1] = found.sum(axis=1) - tp", COMPARISON),
+    Mutant("comparison/_tallies.py", "homes[1][overlaps.columns[pairs]], 1)", "homes[0][overlaps.rows[pairs]], 1)", COMPARISON),
+    Mutant("comparison/_confidence.py", "np.maximum.accumulate(scaled)", "scaled", COMPARISON),
+    Mutant("comparison/_confidence.py", "draws[best] - draws[i]", "draws[i] - draws[i]", COMPARISON),
+    Mutant("comparison/_tuning.py", "trial.report(score, rung + 1)", "trial.report(score, rung)", COMPARISON),
+    Mutant("comparison/_tuning.py", "min(typical.high, longest / 2) if typical.length else typical.high", "typical.high", COMPARISON),
+    Mutant("comparison/_contest.py", "np.where((units >= 0) & tuning[units],", "np.where((units >= 0),", COMPARISON),
+    Mutant("comparison/_contest.py", "held_out = ~tuning if n_folds > 1 else tuning", "held_out = tuning", COMPARISON),
+    Mutant("comparison/_contest.py", "(NEAR if self.contest.on_strokes else 0)", "NEAR", COMPARISON),
+    Mutant("comparison/_preparation.py", '"dark" if np.median(inside) < np.median(outside)', '"dark" if np.median(inside) > np.median(outside)', COMPARISON),
+    Mutant("comparison/leaderboard.py", "other.score > one.score", "other.score >= one.score", COMPARISON),
+    Mutant("demo.py", 'if "window" not in known:', "if True:", f"{DEMO}::test_cleaned_rows_do_more_around_the_same_cut"),
+    Mutant("demo.py", " and not _needs_a_level(entry.recipe)", "", f"{DEMO}::test_rows_and_scores_are_those_of_compare"),
+    Mutant("demo.py", "    if case.ignore != 0:", "    if True:", f"{DEMO}::test_your_own_strokes_are_compared_once"),
+    Mutant("demo.py", "labels = np.where(labels == case.strokes.max(), 0, labels)", "pass", f"{DEMO}::test_strokes_of_the_background_are_no_object_in_the_picture"),
+    Mutant("demo.py", "replace(trial.recipe, selection=None)", "trial.recipe", f"{DEMO}::test_a_volume_is_cut_as_a_whole_although_a_plane_was_tried"),
+    Mutant("demo.py", "return f1 if f1 == f1 else 0.0", "return 0.0", f"{DEMO}::test_of_rows_that_split_the_picture_shows_the_one_with_the_best_objects"),
+    Mutant("demo.py", "found.setdefault(one.row.name, one)", "found[one.row.name] = one", f"{DEMO}::test_labels_are_those_of_the_recipes"),
     # what a widget works on
     Mutant("widgets/_layers.py", "s * f + (f - 1) / 2", "s * f", TARGET),
     Mutant("widgets/_target.py", "index = min(max(int(extent.point[at] / f), 0), n - 1)", "index = min(max(int(extent.point[at]), 0), n - 1)", TARGET),
@@ -366,6 +392,14 @@ MUTANTS = [
     Mutant("_execute.py", "if highest > most:", "if False:", SELECTION),
     Mutant("_checks.py", "if isinstance(labels, np.ma.MaskedArray):", "if False:", ARGUMENTS),
     Mutant("widgets/_points.py", "[shown].tolist())", ".tolist())[shown]", "tests/widgets/test_points.py"),
+    Mutant("evaluation/_object_errors.py", "ours if rank[ours] > rank[theirs] else theirs", "ours if rank[ours] >= rank[theirs] else theirs", OBJECT_ERRORS),
+    Mutant("evaluation/_object_errors.py", "xp.where(xp.take(names, at) == flat, xp.take(found, at), xp.zeros_like(flat))", "xp.take(found, at)", OBJECT_ERRORS),
+    Mutant("evaluation/_object_errors.py", 'ours = dict.fromkeys(overlaps.predicted.tolist(), OBJECT_KINDS["matched"].label)', "ours = {}", OBJECT_ERRORS),
+    Mutant("widgets/_agreement.py", "for other in others if other.mark == mark]", "for other in others]", AGREEMENT),
+    Mutant("widgets/_agreement.py", "if other.items.get(kind, {}).keys() == scores.keys()]", "if kind in other.items]", AGREEMENT),
+    Mutant("widgets/_agreement.py", "in reversed(all_of_them):", "in all_of_them:", AGREEMENT),
+    Mutant("widgets/_agreement.py", "return int(there[0]) if before in there else nearest", "return nearest", AGREEMENT),
+    Mutant("widgets/_question.py", 'return 0 if self.unpainted == "not annotated" else None', "return None", AGREEMENT),
     Mutant("widgets/_warm_up.py", "        _WARM.add(self.key)", "        pass", "tests/widgets/test_warm_up.py"),
     Mutant("processing/points.py", "(index >= 0) & ", "", "tests/test_points.py"),
     Mutant("processing/points.py", "2.0**52) + 0.5)", "2.0**52) + 0.4)", "tests/test_points.py"),

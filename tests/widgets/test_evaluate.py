@@ -18,6 +18,8 @@ from napari_cutout.widgets import _layers
 
 pytestmark = pytest.mark.qt
 
+DIALOG = "napari_cutout.widgets._evaluate_tabs.QFileDialog.getSaveFileName"
+
 
 @pytest.fixture
 def pair(blobs):

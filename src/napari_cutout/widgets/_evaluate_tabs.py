@@ -40,7 +40,7 @@ _TITLES = {
     "Objects": "Which objects were found, split, merged, missed or invented",
     "Boundaries": "How far the outlines of both sides are apart",
     "Slices": "IoU and Dice of every slice",
-    "IoU/Dice": "IoU against Dice: where they agree, and which results they rank differently",
+    "IoU against Dice": "Where the two agree, and which results they rank differently",
     "History": "Evaluations since the viewer was opened",
 }
 """The tabs, and what their tooltips say."""
@@ -107,12 +107,12 @@ class EvaluateTabs(QTabWidget):  # type: ignore[misc]
             "Objects": _page(self.objects, [self.object_errors_button, self.objects_button], _object_legend()),
             "Boundaries": _page(self.boundaries, [self.boundaries_button]),
             "Slices": _page(self.plot, [self.slices_button]),
-            "IoU/Dice": self.agreement,
+            "IoU against Dice": self.agreement,
             "History": _page(self.past, [self.history_button, self.clear_button]),
         }
         for name, page in self.pages.items():
             self.setTabToolTip(self.addTab(page, name), _TITLES[name])
-        for name in ("Objects", "Boundaries", "Slices", "IoU/Dice"):
+        for name in ("Objects", "Boundaries", "Slices", "IoU against Dice"):
             self.show_page(name, False)
 
     def _build_buttons(self) -> None:
@@ -151,7 +151,7 @@ class EvaluateTabs(QTabWidget):  # type: ignore[misc]
         self.show_page("Slices", bool(score.slices))
         self.show_page("Objects", score.objects is not None)
         self.show_page("Boundaries", True)
-        self.show_page("IoU/Dice", bool(score.agreement.items))
+        self.show_page("IoU against Dice", bool(score.agreement.items))
         self.link.follow(layers)
         self.plot.show_slices(score.slices, past.axes, layers["predicted"])
         self.objects.show_objects(score.objects, past.asked.complete)
