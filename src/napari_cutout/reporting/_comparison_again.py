@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -143,14 +144,10 @@ def _files(inputs: Mapping[str, Any], folder: Path, moved: Moved) -> Files:
     def found(entries: Sequence[Mapping[str, Any]], given: str | None, option: str) -> tuple[str, ...]:
         return tuple(_places([entry.get("path") for entry in entries], folder, given, option))
 
-    labels = {
-        name: found(entries, moved.labels.get(name), f"--labels {name}=FILE")
-        for name, entries in inputs["labels"].items()
-    }
     return Files(
         found(inputs["images"], moved.image, "--image"),
         found(inputs["truths"], moved.truth, "--truth"),
-        labels,
+        {name: found(of, moved.labels.get(name), f"--labels {name}=FILE") for name, of in inputs["labels"].items()},
         found(inputs["ceiling"] or (), moved.ceiling, "--ceiling"),
     )
 
@@ -173,7 +170,7 @@ def _place(path: str | None, folder: Path, option: str) -> str:
     if path is None:
         raise ValueError(f"the report was made of arrays that were no files; save them, and pass {option}")
     file, key = io.split_key(path)
-    place = file if file.is_absolute() else folder / file
+    place = Path(os.path.normpath(folder / file))
     if not place.exists():
         raise ValueError(f"there is no file {str(place)!r} any more; say with {option} where it is")
     return f"{place}:{key}" if key else str(place)
