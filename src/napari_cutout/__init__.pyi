@@ -15,6 +15,8 @@ from .comparison.compare import compare as compare
 from .comparison.leaderboard import Leaderboard as Leaderboard
 from .comparison.leaderboard import Row as Row
 from .comparison.leaderboard import Standing as Standing
+from .comparison.try_all import Trial as Trial
+from .comparison.try_all import try_all as try_all
 from .evaluation.boundaries import BoundaryEvaluation as BoundaryEvaluation
 from .evaluation.boundaries import evaluate_boundaries as evaluate_boundaries
 from .evaluation.losses import generalised_dice_loss as generalised_dice_loss
