@@ -151,7 +151,7 @@ def test_nothing_is_cut_off_at_320_pixels(kind, theme, shown, narrow, qtbot):
         well_laid_out(widget, qtbot)
 
 
-@pytest.mark.parametrize("row", [*ROWS, "Evaluate", "Measure"])
+@pytest.mark.parametrize("row", [*ROWS, "Try all", "Evaluate", "Compare", "Measure"])
 def test_every_widget_fits_into_320_pixels(row, shown, narrow, qtbot):
     add(shown, "3-D")
     shown.add_labels(np.ones((8, 40, 48), np.uint8), name=f"{LONG} truth")
@@ -232,7 +232,7 @@ def test_tab_goes_through_the_fields_as_they_are_read(row, kind, shown, narrow, 
         assert reached <= set(stops)
 
 
-@pytest.mark.parametrize("row", [*ROWS, "Evaluate", "Measure"])
+@pytest.mark.parametrize("row", [*ROWS, "Try all", "Evaluate", "Compare", "Measure"])
 def test_every_field_has_a_name_and_a_tooltip(row, shown, narrow):
     add(shown, "time")
     widget = narrow(row)

@@ -43,15 +43,16 @@ def test_npe2_accepts_it_and_finds_what_it_names():
     assert named == commands
 
 
-def test_every_row_and_the_doctor_stand_in_the_submenu_and_the_others_under_measure():
+def test_every_row_with_try_all_and_the_doctor_stands_in_the_submenu_and_the_others_under_measure():
     menus = manifest.manifest()["contributions"]["menus"]
-    assert len(menus["napari-cutout/segment"]) == len(catalog.rows()) + 1
-    *_, other, last = menus["napari-cutout/segment"]
+    assert len(menus["napari-cutout/segment"]) == len(catalog.rows()) + 2
+    first, *_, other, last = menus["napari-cutout/segment"]
+    assert first["command"] == "napari-cutout.try_all_widget"
     assert last["command"] == "napari-cutout.doctor"
     assert last["group"] > other["group"]
     assert menus["napari/layers/segment"] == [{"submenu": "napari-cutout/segment"}]
     measure = [item["command"] for item in menus["napari/layers/measure"]]
-    assert measure == ["napari-cutout.measure_widget", "napari-cutout.evaluate_widget"]
+    assert measure == [f"napari-cutout.{name}_widget" for name in ("measure", "evaluate", "compare")]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_widgets_stand_in_the_menus(viewer):
     segment = [item.title for item in menus.get_menu("napari/layers/segment") if hasattr(item, "submenu")]
     assert "Cutout" in segment
     cutout = [item.command.title for group in menus.iter_menu_groups("napari-cutout/segment") for item in group]
-    assert [title.partition(" (")[0] for title in cutout] == [*catalog.rows(), "Doctor"]
+    assert [title.partition(" (")[0] for title in cutout] == ["Try all", *catalog.rows(), "Doctor"]
     measure = [item.command.title for item in menus.get_menu("napari/layers/measure")]
-    for name in ("Evaluate", "Measure"):
+    for name in ("Evaluate", "Measure", "Compare"):
         assert any(title.startswith(name) for title in measure)

@@ -1,9 +1,9 @@
-"""A list of a viewer's Image layers, each of which can be ticked if it fits."""
+"""A list of a viewer's layers of one kind, each of which can be ticked if it fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QListWidget, QWidget
@@ -22,7 +22,7 @@ _FITS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable
 
 
 class ImageList(QListWidget):  # type: ignore[misc]
-    """Chooses any number of Image layers.
+    """Chooses any number of Image layers, or of Labels layers.
 
     Parameters
     ----------
@@ -35,11 +35,13 @@ class ImageList(QListWidget):  # type: ignore[misc]
         Returns an Image layer that is not offered, or None.
     parent : QWidget, optional
         Its parent.
+    kind : {"Image", "Labels"}
+        Which layers are offered.
 
     Attributes
     ----------
     offered
-        The Image layers of the viewer.
+        The layers of that kind.
     changed
         Emitted when other layers are ticked, by hand or because the layer list changed.
     """
@@ -52,8 +54,11 @@ class ImageList(QListWidget):  # type: ignore[misc]
         problem: Callable[[Layer], str],
         left_out: Callable[[], Layer | None] | None = None,
         parent: QWidget | None = None,
+        *,
+        kind: Literal["Image", "Labels"] = "Image",
     ) -> None:
         super().__init__(parent)
+        self._kind = kind
         self._layers, self._problem, self._left_out = layers, problem, left_out
         self.offered: list[Layer] = []
         self.itemChanged.connect(lambda _: self.changed.emit())
@@ -76,10 +81,10 @@ class ImageList(QListWidget):  # type: ignore[misc]
 
     @property
     def _there(self) -> list[Layer]:
-        from napari.layers import Image
+        from napari import layers
 
-        but = None if self._left_out is None else self._left_out()
-        return [x for x in self._layers if isinstance(x, Image) and x != but and not is_preview(x)]
+        kind, but = getattr(layers, self._kind), None if self._left_out is None else self._left_out()
+        return [x for x in self._layers if isinstance(x, kind) and x != but and not is_preview(x)]
 
     def refresh(self) -> None:
         """Offer what the layer list holds now; ticks stay where layers still fit. An only image is ticked at first.

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import catalog
 from .._array import is_lazy, to_numpy
-from .._chain import Made, chained
+from .._chain import Chain, Made, chained
 from .._checks import check_image, check_labels, check_source_labels
 from .._device import Asked, gpu_known, gpu_status, size
 from .._execute import execute
@@ -259,16 +258,15 @@ class Request:
         )
         labels = self.target.as_layer(np.asarray(result.labels))
         on_progress("remembering what was run on", 1.0)
-        step = self.recipe.steps[-1]
-        first = catalog.find(step.method).source
+        roles, first = self.recipe.roles, self.recipe.source
         # What is not in memory and run on in part is not read whole to know it again.
         whole = self.recipe.selection is None
         known = {name: array for name, array in inputs.items() if whole or isinstance(array, np.ndarray)}
-        painted = {name: array for name, array in known.items() if name != first.name or _role(first) == "labels"}
+        painted = {name: array for name, array in known.items() if name != first or roles[first] == "labels"}
         sources = with_fingerprints(self.sources, painted)
-        if first.name not in painted:
-            sources = with_contents(sources, first.name, self.inputs[first.name], self.recipe.selection)
-        chain = chained(step, self.recipe.selection, sources, self.parents)
+        if first not in painted:
+            sources = with_contents(sources, first, self.inputs[first], self.recipe.selection)
+        chain = self._chain(sources)
         provenance = {
             **result.provenance,
             **({"unit": self.unit} if self.unit else {}),
@@ -280,6 +278,12 @@ class Request:
         line = summary(result.labels, self.recipe.steps[-1], result.provenance)
         kept = {**self.inherited, **{sources[name].sha256: array for name, array in painted.items()}}
         return Outcome(labels, options, line, result.provenance["facts"], kept)
+
+    def _chain(self, sources: Mapping[str, Source]) -> Chain:
+        """Put the steps that made the inputs before the step; a recipe of several steps is all that there is to say."""
+        if len(self.recipe.steps) > 1:
+            return Chain(self.recipe, sources, {})
+        return chained(self.recipe.steps[-1], self.recipe.selection, sources, self.parents)
 
     def readable(self, array: Any) -> Any:
         """Return an array that a method takes: in memory, or where that is too small, in blocks of dask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +57,8 @@ class TargetRows(QWidget):  # type: ignore[misc]
         Where Shapes layers come from.
     parent : QWidget, optional
         Its parent.
+    left_out : collection of str
+        Rows that are never shown, by what stands before them, such as ``"slices"``.
 
     Attributes
     ----------
@@ -65,8 +68,9 @@ class TargetRows(QWidget):  # type: ignore[misc]
 
     changed = Signal()
 
-    def __init__(self, layers: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, layers: Any, parent: QWidget | None = None, *, left_out: Collection[str] = ()) -> None:
         super().__init__(parent)
+        self._left_out = left_out
         self._layers = layers
         self._layer: Layer | None = None
         self._choice = Choice()
@@ -99,6 +103,7 @@ class TargetRows(QWidget):  # type: ignore[misc]
             field.setAccessibleName(text)
             self._form.addRow(label, field)
             self._names[field] = label
+            self._form.setRowVisible(field, text not in left_out)
 
     @property
     def choice(self) -> Choice:
@@ -197,7 +202,7 @@ class TargetRows(QWidget):  # type: ignore[misc]
             self.channel_box: "c" in letters,
         }
         for field, on in shown.items():
-            self._form.setRowVisible(field, on)
+            self._form.setRowVisible(field, on and self._names[field].text() not in self._left_out)
 
     def _fill_channels(self, layer: Layer) -> None:
         """Offer each channel, their mean, and where the method takes them, all together."""
