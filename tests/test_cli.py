@@ -418,7 +418,7 @@ def test_evaluate_over_folders(image: np.ndarray, capsys: pytest.CaptureFixture[
     io.write("t/b.tif", both, overwrite=True)
     capsys.readouterr()
     assert main(["evaluate", "p", "t", "--json", "s.json"]) == 0
-    assert "; classes were matched by binary." in capsys.readouterr().out, "one rule for both"
+    assert "any label but 0 is object (matched by binary)." in capsys.readouterr().out, "one rule for both"
     assert json.loads(Path("s.json").read_text())["match"] == "binary"
     assert main(["threshold", "p", "cut", "--truth", "t"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
@@ -442,7 +442,7 @@ def test_evaluate_lists_what_has_no_partner_on_either_side(
     assert main(["evaluate", "p", "t", "--csv", "s.csv"]) == cli.SOME_FAILED
     said = capsys.readouterr()
     assert "evaluate: 5 images, 4 of them with errors" in said.out
-    assert "1 of 3 pairs scored, 2 not, for the reason in its row, 1 labels without a partner, 1 truths" in said.out
+    assert "1 of 3 pairs scored, 2 not, for the reason in its row, 1 file of labels without a partner, 1 truth without" in said.out
     with Path("s.csv").open(newline="") as file:
         errors = {Path(row["image"]).stem: row["error"] for row in csv.DictReader(file)}
     assert errors["e"] == ""

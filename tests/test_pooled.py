@@ -264,7 +264,7 @@ def test_an_image_that_cannot_be_scored_is_a_row_with_its_reason(tmp_path: Path)
 def test_files_without_a_partner_are_listed_everywhere(tmp_path: Path) -> None:
     pairs = [Pair("a", lambda: Loaded(CROWDED, CROWDED_TRUTH))]
     found = pooled_scores(pairs, unpaired=(["p/x.tif"], ["t/y.tif", "t/z.tif"]))
-    assert found.notes[0] == "1 of 1 pair scored, 1 labels without a partner, 2 truths without a partner."
+    assert found.notes[0] == "1 of 1 pair scored, 1 file of labels without a partner, 2 truths without a partner."
     with found.to_csv(tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["image"], row["error"]) for row in rows] == [

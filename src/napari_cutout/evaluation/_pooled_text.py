@@ -24,11 +24,11 @@ FEW = 10
 WAYS = {
     "pooled": "Counts are added over all images, and the sum is scored: as if they were one image. Large images, and "
     "images with many objects, weigh more.",
-    "image_mean": "Image-mean: mean of the scores of the images in which the score is defined; each of them weighs the "
+    "image_mean": "Mean of the scores of the images in which the score is defined; each of them weighs the "
     "same. n_images says how many they are, n_undefined how many scored images are left out.",
-    "object_mean": "Object-mean: mean over the true objects of all images, each of which weighs the same; n_objects "
+    "object_mean": "Mean over the true objects of all images, each of which weighs the same; n_objects "
     "says how many they are. Not defined for scores that no single object has.",
-    "interval": f"95 % interval: percentiles of {N_DRAWS:,} bootstrap draws of the images, the same draws for all "
+    "interval": f"Percentiles of {N_DRAWS:,} bootstrap draws of the images, the same draws for all "
     "figures. It says how far the score would move on other images like these. One image has no interval.",
     "prevalence": "Share of the voxels that truth gives to a class, (TP + FN) / all; of several classes, to any but "
     "the background. Accuracy is high wherever one class fills most of the image, whatever was found.",
@@ -141,16 +141,27 @@ def notes_of(found: PooledEvaluation) -> list[str]:
 
 def _counted(found: PooledEvaluation) -> str:
     failed = len(found.images) - len(found.scored)
-    parts = [f"{len(found.scored)} of {len(found.images)} {'pair' if len(found.images) == 1 else 'pairs'} scored"]
+    parts = [f"{len(found.scored)} of {len(found.images)} pair{'s' * (len(found.images) != 1)} scored"]
     parts += [f"{failed} not, for the reason in its row"] if failed else []
-    for what, names in (("labels", found.unpaired_predicted), ("truths", found.unpaired_truth)):
-        parts += [f"{len(names)} {what} without a partner"] if names else []
+    for one, many, names in (
+        ("file of labels", "files of labels", found.unpaired_predicted),
+        ("truth", "truths", found.unpaired_truth),
+    ):
+        parts += [f"{len(names)} {one if len(names) == 1 else many} without a partner"] if names else []
     return ", ".join(parts) + "."
 
 
+RULES = {
+    "binary": "for scores of voxels any label but 0 is object",
+    "value": "a label is the class of that number",
+    "overlap": "each label counts as the class that it shares most voxels with, which favours the prediction",
+    "auto": "each image was matched by a rule of its own",
+}
+
+
 def _matched(found: PooledEvaluation) -> str:
-    kinds = "Labels number objects" if found.numbered else "Labels name classes, or what is wanted and what is not"
-    return f"{kinds}; classes were matched by {found.match}."
+    kinds = "Labels number objects" if found.numbered else "Labels name what is wanted"
+    return f"{kinds}; {RULES[found.match]} (matched by {found.match})."
 
 
 def _nothing(scored: Sequence[ImageScores]) -> str:

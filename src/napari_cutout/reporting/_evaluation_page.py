@@ -69,6 +69,9 @@ OF_IMAGES = (
 """Columns of the table of images: entry, title, digits."""
 
 
+SHORT = ("mean_dice", "mean_iou", "AP@0.5", "PQ@0.5", "n_true", "count_error", "split", "merged", "missed", "invented")
+"""Columns of the table of the worst images."""
+
 STRIPS = {"mean_dice": "Dice", "mean_iou": "IoU", "AP@0.5": "AP @ 0.5", "F1@0.5": "F1 @ 0.5", "PQ@0.5": "PQ @ 0.5"}
 """Scores of images that are plotted."""
 
@@ -104,13 +107,15 @@ def page_of(scored: ScoredFiles, content: Mapping[str, Any]) -> str:
         plots=dict(plots(found)),
         means=means(found),
         image_columns=image_columns(images),
-        images=images[:MAX_IMAGES],
+        worst_columns=image_columns(images, SHORT),
+        images=[{**row, "error": "not scored" if row["error"] else ""} for row in images[:MAX_IMAGES]],
         n_images=len(images),
+        n_scored=len(found.scored),
         worst_images=found.worst_images(),
         worst_by="PQ at an IoU of 0.5" if found.numbered else "Dice",
         pictures=list(pictures(scored)),
         object_columns=object_columns(),
-        worst_objects=found.worst_objects(),
+        worst_objects=[{**row, "predicted": row["predicted"] or None} for row in found.worst_objects()],
         definitions={TITLES.get(n, n.replace("_", "-").capitalize()): text for n, text in found.definitions.items()},
         made=made(scored, content),
         inputs=list(inputs(content["inputs"])),
@@ -132,14 +137,16 @@ def verdict(found: PooledEvaluation) -> Iterator[str]:
 
 
 def _ways(found: PooledEvaluation, name: str, of: str = "") -> str:
+    """Return a figure in the ways that it has; of one image, pooled and image-mean are the same."""
     figure = found.figure(name, of)
-    known = {way: getattr(figure, way) for way in WAYS}
-    said = [
-        f"{one.value:.3f}{_between(one)} {'as ' * (way != 'pooled')}{WAYS[way].lower()}"
-        for way, one in known.items()
-        if one.value == one.value
-    ]
-    return "; ".join(said) or "not defined"
+    words = {"pooled": " pooled", "image_mean": " as image-mean", "object_mean": " as object-mean"}
+    if len(found.scored) == 1:
+        words = {"image_mean": "", "object_mean": words["object_mean"]}
+    ways = [(getattr(figure, way), word) for way, word in words.items()]
+    return (
+        "; ".join(f"{one.value:.3f}{_between(one)}{word}" for one, word in ways if one.value == one.value)
+        or "not defined"
+    )
 
 
 def _between(one: Any) -> str:
@@ -160,21 +167,25 @@ def groups(scored: ScoredFiles) -> Iterator[dict[str, Any]]:
         figures = [one for one in scored.result.figures if one.group == group]
         if figures:
             shown = [one for one in figures if not one.of.startswith("IoU ") or one.of in ("IoU 0.5", "IoU 0.75")]
-            unit = f", lengths in {scored.unit or 'edges of voxels, or as given'}" if group == "boundaries" else ""
             yield {
-                "title": f"{title}{unit}",
+                "title": title if group != "boundaries" else f"{title}, lengths in {_unit(scored)}",
                 "id": group,
-                "columns": figure_columns(group, texts),
+                "columns": figure_columns(group, texts, len(scored.result.scored) > 1),
                 "records": [record_of(one) for one in shown],
             }
 
 
-def figure_columns(group: str, texts: Mapping[str, str]) -> list[Column]:
-    """Return the columns of a table of figures."""
+def _unit(scored: ScoredFiles) -> str:
+    return "the unit of the spacing" if scored.settings.spacing else scored.unit or "voxels"
+
+
+def figure_columns(group: str, texts: Mapping[str, str], intervals: bool) -> list[Column]:
+    """Return the columns of a table of figures, with their intervals if there are some."""
     columns = [Column("name", "Score", is_text=True)]
     for way, title in WAYS.items():
         if way != "object_mean" or group != "regions":
-            columns += [Column(way, title, 3, texts[way]), Column(f"{way}_interval", "95 %", about=texts["interval"])]
+            columns.append(Column(way, title, 3, texts[way]))
+            columns += [Column(f"{way}_interval", "95 %", about=texts["interval"])] if intervals else []
     columns += [Column("n_images", "Images"), Column("n_undefined", "Not defined in")]
     return columns + ([Column("prevalence", "Prevalence", 3, texts["prevalence"])] if group == "overlap" else [])
 
@@ -245,11 +256,14 @@ def means(found: PooledEvaluation) -> str:
 # Tables ------------------------------------------------------------------------------------------------
 
 
-def image_columns(images: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Return the columns of the table of images, those that there is something in."""
-    there = {name for row in images for name in row}
+def image_columns(images: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> list[Column]:
+    """Return the columns of a table of images: some, or all that there is something in."""
+    there = {name for row in images for name in row}.intersection(
+        [key for key, *_ in OF_IMAGES] if names is None else names
+    )
     scores = [Column(key, title, digits) for key, title, digits in OF_IMAGES if key in there]
-    return [Column("image", "Image", is_text=True), *scores, Column("error", "Note", is_text=True)]
+    notes = [Column("error", "Note", is_text=True)] if names is None and any(row["error"] for row in images) else []
+    return [Column("image", "Image", is_text=True), *scores, *notes]
 
 
 def object_columns() -> list[Column]:
