@@ -34,6 +34,10 @@ PARTITIONS = "tests/test_partitions.py"
 BOUNDARIES = "tests/test_boundaries.py"
 LOSSES = "tests/test_losses.py"
 RANK_CHANGES = "tests/test_rank_changes.py"
+REPORT = "tests/test_report.py"
+POOLED = "tests/test_pooled.py"
+REPORT_EVALUATION = "tests/test_report_evaluation.py"
+CLI_COMPARE = "tests/test_cli_compare.py"
 ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
 RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
@@ -403,4 +407,27 @@ MUTANTS = [
     Mutant("widgets/_warm_up.py", "        _WARM.add(self.key)", "        pass", "tests/widgets/test_warm_up.py"),
     Mutant("processing/points.py", "(index >= 0) & ", "", "tests/test_points.py"),
     Mutant("processing/points.py", "2.0**52) + 0.5)", "2.0**52) + 0.4)", "tests/test_points.py"),
+    # reports
+    Mutant("reporting/_page.py", "autoescape=True", "autoescape=False", f"{REPORT}::test_names_are_words_and_no_code"),
+    Mutant("reporting/_plots.py", 'rf"\\g<1>{name}-"', 'r"\\1"', f"{REPORT}::test_pictures_and_plots_have_words_for_the_blind"),
+    Mutant("reporting/_latex.py", "_line([_cell(c.word(record)) for c in columns])", "_line([c.word(record) for c in columns])", f"{REPORT}::test_a_latex_table_has_a_cell_for_every_column"),
+    Mutant("reporting/_files.py", "if path.is_dir() and any(path.iterdir()) and not overwrite:", "if False:", f"{REPORT}::test_what_no_report_wrote_stays"),
+    Mutant("_own_folder.py", "        self.check_free(made)\n", "", f"{REPORT}::test_a_report_made_meanwhile_is_not_replaced"),
+    Mutant("reporting/_comparison_page.py", "set.intersection(*(", "set.union(*(", f"{REPORT}::test_iou_against_dice_compares_units_that_all_have"),
+    Mutant("reporting/_comparison.py", "while name.casefold() in taken:", "while name in taken:", f"{REPORT}::test_names_that_a_disk_cannot_tell_apart_get_numbers"),
+    Mutant("reporting/_verify.py", "numbers and (was == now or math.isclose(was, now, rel_tol=SAME, abs_tol=SAME))", "numbers", f"{REPORT}::test_rows_differ_in_all_but_rounding_and_time"),
+    Mutant("reporting/_verify.py", "*found.differences,\n", "\n", f"{CLI_COMPARE}::test_another_pixel_is_seen"),
+    Mutant("reporting/_inputs.py", "replace(wanted, whole=True, frame=None, axes=None)", "replace(wanted, frame=None, axes=None)", f"{CLI_COMPARE}::test_recipes_run_on_what_is_compared"),
+    Mutant("reporting/_comparison_again.py", "board if read.recorded.is_whole or read.recorded == read.selection else _recorded(board, read.recorded)", "board", f"{CLI_COMPARE}::test_the_recipe_of_one_frame_runs_on_the_file"),
+    Mutant("_pictures.py", "if low == high:", "if False:", f"{REPORT}::test_a_few_bright_pixels_are_seen"),
+    # many images
+    Mutant("evaluation/_pooling.py", "judged = np.where(known, counts, 0)", "judged = counts", f"{POOLED}::test_strokes_leave_undefined_what_asks_for_the_background"),
+    Mutant("evaluation/_pooling.py", "counts = np.stack([voxels * scores, voxels], axis=-1)", "counts = np.stack([scores, np.ones_like(voxels)], axis=-1)", f"{POOLED}::test_the_three_ways_by_hand"),
+    Mutant("evaluation/_estimates.py", "np.tensordot(self.weights, counts, axes=1)", "np.tensordot(np.ones_like(self.weights), counts, axes=1)", f"{POOLED}::test_intervals_by_hand"),
+    Mutant("evaluation/_pooled_scores.py", "math.nan if objects and only_background else found.mean_dice", "found.mean_dice", f"{POOLED}::test_images_without_objects_are_counted_and_said"),
+    Mutant("evaluation/_images.py", 'if rule.match not in ("auto", matching.match):', "if False:", f"{POOLED}::test_one_rule_matches_the_labels_of_all_images"),
+    Mutant("_pairs.py", "for key, files in theirs.items() if key not in common for file in files", "for file in ()", "tests/test_pairs.py::test_labels_are_paired_as_images_are"),
+    Mutant("_scoring.py", "tuple(length * factor for", "tuple(length for", "tests/test_cli.py::test_evaluate_scores_surfaces_in_world_units"),
+    Mutant("reporting/_evaluation.py", 'if role in was and was[role]["sha256"] != now[role]["sha256"]:', "if False:", f"{REPORT_EVALUATION}::test_a_report_holds_and_says_what_does_not"),
+    Mutant("reporting/_evaluation_page.py", ".sum(axis=(1, 2)).argmax()", ".sum(axis=(1, 2)).argmin()", f"{REPORT_EVALUATION}::test_pictures_show_what_is_wrong_in_the_worst_plane"),
 ]  # fmt: skip

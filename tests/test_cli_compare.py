@@ -12,6 +12,7 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import Recipe, Step
+from napari_cutout._selection import Selection
 from napari_cutout.cli import BAD_INPUT, SOME_FAILED, main
 from napari_cutout.io import Volume
 
@@ -79,6 +80,18 @@ def test_tuning_and_recipes_take_part(here: Path, capsys: pytest.CaptureFixture[
     assert rows["threshold_at"]["tried"] >= 2
     assert rows["my own"]["recipe"]["steps"][0]["method"] == "threshold"
     assert main(["verify", "report/report.json"]) == 0
+
+
+def test_recipes_run_on_what_is_compared(here: Path) -> None:
+    chosen = Selection("yx", box=((0, 16), (0, 16)))
+    Recipe([Step("threshold", {"method": "li"})], chosen).save("own.json")
+    assert main(["compare", "image.npy", "truth.npy", *METHODS, "--recipe", "own=own.json", "--report", "report"]) == 0
+    row = next(row for row in content_of("report/report.json")["rows"] if row["name"] == "own")
+    assert not row["failed"]
+    assert "selection" not in row["recipe"]
+    image, truth = scene()
+    expected = nc.compare(image, truth, methods=[], recipes={"own": Recipe([Step("threshold", {"method": "li"})])})
+    assert row["dice"] == expected.standings[0].dice
 
 
 def test_the_report_knows_its_files(made: Path) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 import napari_cutout as nc
 from napari_cutout import Leaderboard, Recipe, Step
+from napari_cutout._pictures import stretched
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING
 from napari_cutout.reporting import _comparison, _files, _machine, _panels, _plots
 from napari_cutout.reporting._comparison_page import changes, verdict
@@ -232,6 +233,16 @@ def test_iou_against_dice_compares_units_that_all_have(board: Leaderboard) -> No
     assert changes(replace(board, standings=board.standings[:1])) == {}
 
 
+def test_a_unit_without_a_score_is_not_counted_as_bad(board: Leaderboard) -> None:
+    one = next(one for one in board.standings if one.rank == 2)
+    assert one.row.overlap is not None
+    counts = one.row.overlap.copy()
+    counts[3] = 0  # nothing there and nothing found
+    others = [replace(x, row=replace(x.row, overlap=counts)) if x is one else x for x in board.standings]
+    found = changes(replace(board, standings=tuple(others)))
+    assert found["n_units"] == changes(board)["n_units"] - 1
+
+
 # Files -------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +343,23 @@ def test_a_folder_of_others_is_not_taken(board: Leaderboard, tmp_path: Path) -> 
         board.report(tmp_path / "file", overwrite=True)
 
 
+def test_a_report_made_meanwhile_is_not_replaced(
+    board: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, write = tmp_path / "report", _files.write_text
+
+    def writes(*args: Any, **given: Any) -> Path:
+        place.mkdir(exist_ok=True)
+        (place / "scores.csv").write_text("theirs")
+        return write(*args, **given)
+
+    monkeypatch.setattr(_files, "write_text", writes)
+    with pytest.raises(FileExistsError, match="is in the way"):
+        board.report(place)
+    assert [path.name for path in place.iterdir()] == ["scores.csv"]
+    assert (place / "scores.csv").read_text() == "theirs"
+
+
 def test_a_full_disk_leaves_the_report_that_was_there(
     board: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,6 +438,13 @@ def test_a_png_shows_greys_and_colours() -> None:
     assert head == "data:image/png;base64"
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
     assert shown.tolist() == [[[0, 0, 0], [255, 255, 255]], [[86, 180, 233], [230, 159, 0]]]
+
+
+def test_a_few_bright_pixels_are_seen() -> None:
+    image = np.zeros((100, 100))
+    image[5, 6], image[7, 8] = 10, 20  # fewer than 0.5 %, so that both quantiles are 0
+    picture = stretched(image)
+    assert (picture[5, 6], picture[7, 8], picture.sum()) == (127, 255, 382)
 
 
 def test_large_images_are_made_smaller_and_thin_ones_stay() -> None:
