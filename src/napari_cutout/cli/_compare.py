@@ -141,7 +141,8 @@ def _compare(
     from ..reporting._comparison import Origin, write_report
     from ..reporting._comparison_again import compared
     from ..reporting._files import check_folder
-    from ..reporting._inputs import name_of, paired, read_inputs
+    from ..reporting._inputs import paired, read_inputs
+    from ..reporting._paths import name_of
 
     if report is not None:
         check_folder(report, overwrite)

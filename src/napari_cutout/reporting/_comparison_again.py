@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import io
 from .._array import to_numpy
 from .._reading import as_volume, read_labels
 from .._selection import Selection
@@ -17,7 +15,8 @@ from ..comparison.compare import compare
 from ..comparison.leaderboard import Leaderboard
 from ..recipe import Recipe
 from ._comparison import Origin, content_of
-from ._inputs import Files, Read, as_wanted, name_of, read_inputs
+from ._inputs import Files, Read, as_wanted, read_inputs
+from ._paths import places_of
 from ._verify import Found, Moved, file_differences
 
 __all__ = ["compared", "run_again"]
@@ -142,7 +141,7 @@ def _files(inputs: Mapping[str, Any], folder: Path, moved: Moved) -> Files:
     """Return where files are now."""
 
     def found(entries: Sequence[Mapping[str, Any]], given: str | None, option: str) -> tuple[str, ...]:
-        return tuple(_places([entry.get("path") for entry in entries], folder, given, option))
+        return tuple(places_of([entry.get("path") for entry in entries], folder, given, option))
 
     return Files(
         found(inputs["images"], moved.image, "--image"),
@@ -150,30 +149,6 @@ def _files(inputs: Mapping[str, Any], folder: Path, moved: Moved) -> Files:
         {name: found(of, moved.labels.get(name), f"--labels {name}=FILE") for name, of in inputs["labels"].items()},
         found(inputs["ceiling"] or (), moved.ceiling, "--ceiling"),
     )
-
-
-def _places(paths: Sequence[str | None], folder: Path, given: str | None, option: str) -> list[str]:
-    """Return the files that paths of a report lead to; where some were given, those of the same names."""
-    if given is None:
-        return [_place(path, folder, option) for path in paths]
-    there = io.inputs(given)
-    if len(there) == len(paths) == 1 or None in paths:
-        return there
-    by_name = {name_of(file): file for file in there}
-    missing = [path for path in paths if path is not None and name_of(path) not in by_name]
-    if missing:
-        raise ValueError(f"{option} {given!r} holds no {name_of(missing[0])!r}, which the report was made of")
-    return [by_name[name_of(path)] for path in paths if path is not None]
-
-
-def _place(path: str | None, folder: Path, option: str) -> str:
-    if path is None:
-        raise ValueError(f"the report was made of arrays that were no files; save them, and pass {option}")
-    file, key = io.split_key(path)
-    place = Path(os.path.normpath(folder / file))
-    if not place.exists():
-        raise ValueError(f"there is no file {str(place)!r} any more; say with {option} where it is")
-    return f"{place}:{key}" if key else str(place)
 
 
 def _as_arrays(

@@ -15,8 +15,8 @@ from ..comparison.leaderboard import ALPHA, FOR_CHOOSING, Leaderboard, Row, Stan
 from ..evaluation.rank_changes import RankChange, RankChanges, rank_changes
 from ._comparison import NAMES, NUMBERED, as_json, record_of, shown_scores
 from ._definitions import COMPARISON
-from ._inputs import name_of
 from ._panels import PREDICTED, TRUTH, outlined, painted, png_uri
+from ._paths import name_of
 from ._plots import Dot, curve_plot, dot_plot, strip_plot
 from ._tables import NOTHING, Column
 

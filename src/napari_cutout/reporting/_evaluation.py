@@ -17,10 +17,9 @@ from ..evaluation._pooled_scores import PooledEvaluation
 from ..evaluation.overlap import or_null
 from . import _machine
 from ._comparison import FORMAT, VERSION, as_json
-from ._comparison_again import _place, _places
 from ._files import check_folder, write_folder
-from ._inputs import _from
 from ._latex import latex_table
+from ._paths import path_from, place_of, places_of
 from ._tables import Column, as_csv
 from ._verify import Found, Moved
 
@@ -138,8 +137,8 @@ def content_of(scored: ScoredFiles, folder: Path) -> dict[str, Any]:
         "hardware": _machine.hardware(),
         "arguments": scored.settings.as_dict(),
         "inputs": [_known(one, folder) for one in pairing.pairs],
-        "unpaired_predicted": [_from(folder, file) for file in pairing.unpaired_predicted],
-        "unpaired_truth": [_from(folder, file) for file in pairing.unpaired_truth],
+        "unpaired_predicted": [path_from(folder, file) for file in pairing.unpaired_predicted],
+        "unpaired_truth": [path_from(folder, file) for file in pairing.unpaired_truth],
         "for_choosing_only": is_for_choosing(scored),
         "match": found.match,
         "numbered": found.numbered,
@@ -171,7 +170,7 @@ def _known(one: FilePair, folder: Path) -> dict[str, Any]:
 
 def _file(folder: Path, file: str) -> dict[str, str]:
     path = io.split_key(file)[0]
-    return {"path": _from(folder, file), "sha256": _machine.file_sha256(path) if path.exists() else ""}
+    return {"path": path_from(folder, file), "sha256": _machine.file_sha256(path) if path.exists() else ""}
 
 
 # Tables ------------------------------------------------------------------------------------------------
@@ -283,14 +282,14 @@ def _pairs_again(inputs: Sequence[Mapping[str, Any]], folder: Path, moved: Moved
     places: dict[str, dict[str, str]] = {}
     for role, given, option in (("predicted", moved.image, "--image"), ("truth", moved.truth, "--truth")):
         there = {one["name"]: one[role]["path"] for one in inputs if role in one}
-        files = _places(list(there.values()), folder, given, option) if there else []
+        files = places_of(list(there.values()), folder, given, option) if there else []
         places[role] = dict(zip(there, files, strict=True))
     return tuple(
         FilePair(
             one["name"],
             places["predicted"].get(one["name"], ""),
             places["truth"].get(one["name"], ""),
-            _place(one["complete"]["path"], folder, "--truth") if "complete" in one else "",
+            place_of(one["complete"]["path"], folder, "--truth") if "complete" in one else "",
             one.get("error", ""),
         )
         for one in inputs

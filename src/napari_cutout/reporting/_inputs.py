@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from .._selection import Selection
 from .._wanted import Fitted, Wanted, fitted
 from ..recipe import Recipe
 from ._machine import file_sha256
+from ._paths import path_from
 
-__all__ = ["Files", "Read", "as_wanted", "asked", "known_files", "name_of", "paired", "read_inputs"]
+__all__ = ["Files", "Read", "as_wanted", "asked", "known_files", "paired", "read_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,30 +144,16 @@ def known_files(files: Files, folder: Path, inputs: Mapping[str, Any]) -> dict[s
     given = {"images": files.images, "truths": files.truths, "ceiling": files.ceiling or None}
     found = {name: _with_files(inputs[name], paths, folder) for name, paths in given.items()}
     labels = {name: _with_files(known, files.labels[name], folder) for name, known in inputs["labels"].items()}
-    return {**found, "labels": labels, "left_out": [_from(folder, file) for file in files.left_out]}
+    return {**found, "labels": labels, "left_out": [path_from(folder, file) for file in files.left_out]}
 
 
 def _with_files(known: Sequence[Any] | None, paths: Sequence[str] | None, folder: Path) -> list[Any] | None:
     if known is None or paths is None:
         return None
     entries = zip(known, paths, strict=True)
-    return [{"path": _from(folder, path), "sha256": file_sha256(io.split_key(path)[0]), **one} for one, path in entries]
-
-
-def name_of(source: str) -> str:
-    """Return what a file is called, and its key, without folders, which name users and projects."""
-    path, key = io.split_key(source)
-    return f"{path.name}:{key}" if key else path.name
-
-
-def _from(folder: Path, source: str) -> str:
-    """Return a path as it leads from a folder; as it stands where it lies on another disk."""
-    path, key = io.split_key(source)
-    try:
-        way = Path(os.path.relpath(path.resolve(), folder)).as_posix()
-    except ValueError:
-        way = path.resolve().as_posix()
-    return f"{way}:{key}" if key else way
+    return [
+        {"path": path_from(folder, path), "sha256": file_sha256(io.split_key(path)[0]), **one} for one, path in entries
+    ]
 
 
 # Arrays ------------------------------------------------------------------------------------------------
