@@ -1,11 +1,11 @@
-"""The demo: every method on annotated images, scored, with labels, recipes and pictures that are what they say."""
+"""The demo: every method on annotated images, compared, with labels, recipes and pictures that are what they say."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,23 @@ import pytest
 from PIL import Image
 
 import napari_cutout as nc
-from napari_cutout import _batch, _pictures, catalog, demo, io, samples
+from napari_cutout import _batch, _pictures, demo, io, samples
 from napari_cutout._volume import Volume
 from napari_cutout.cli import main
-from napari_cutout.comparison import _cuts, _strokes
+from napari_cutout.comparison import _strokes
+from napari_cutout.comparison.leaderboard import FOR_CHOOSING, Leaderboard, Row, Standing
 from napari_cutout.demo import Case
-from napari_cutout.recipe import Recipe
+from napari_cutout.recipe import Recipe, Step
 
-from .cases import IMAGE_METHODS
-
-CUTTING = [entry for entry in IMAGE_METHODS if not entry.name.startswith("markers_")]
-
-Made = tuple[Path, list[dict[str, Any]], list[str]]
+Boards = dict[str, Leaderboard]
+Made = tuple[Path, Boards, str]
 
 SHAPES = {"nuclei_2d": (64, 80), "nuclei_3d": (8, 48, 48)}
+
+REPORTED = "nuclei_2d"
+
+FROM_STROKES = {"back_projection", "watershed"}
+"""Methods that only the comparison on strokes can run."""
 
 
 def small_samples() -> list[Case]:
@@ -38,145 +41,175 @@ def small_samples() -> list[Case]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The folder, the table and the lines of one run of the demo."""
+    """The folder, the leaderboards and the lines of one run of the demo; of two samples one has reports."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     said: list[str] = []
+    write_report = demo.write_report
+
+    def report(board: Leaderboard, place: Path, **given: Any) -> None:
+        if place.parent.name == REPORTED:  # drawing takes most of the time
+            write_report(board, place, **given)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "samples", small_samples)
-        table = demo.demo(folder, say=said.append)
-    return folder, table, said
+        patch.setattr(demo, "write_report", report)
+        boards = demo.demo(folder, say=said.append)
+    return folder, boards, "\n".join(said)
 
 
-def test_every_method_is_run_in_every_sensible_pair(made: Made) -> None:
-    _, table, _ = made
-    assert len({(row["sample"], row["run"]) for row in table}) == len(table)
-    for sample in SHAPES:
-        for entry in [*CUTTING, catalog.find("split_touching")]:
-            name = entry.name
-            runs = [row for row in table if row["sample"] == sample and row["method"].partition(" ")[0] == name]
-            rules = next((p.choices for p in entry.settings if p.name == "method"), (None,))
-            local = any(p.name == "window" for p in entry.settings)
-            ways = 2 if name in ("kmeans", "gaussian_mixture") else len(rules)
-            assert len(runs) == ways * (3 if local else 4)
-    assert not {row["method"].partition(" ")[0] for row in table} & {"markers_from_minima", "objects", "draw_lines"}
+def labels_file(name: str) -> str:
+    """Return what the labels of a row are called, for the names that there are."""
+    return name.replace(" ", "-")
 
 
-def test_scores_are_those_of_the_labels_in_the_files(made: Made) -> None:
-    folder, table, _ = made
-    scored = [row for row in table if not math.isnan(row["IoU"])]
-    assert len(scored) > 0.9 * len(table)
-    for row in scored[::7]:
-        sample = folder / row["sample"]
-        truth = io.read(sample / "truth.tif").data
-        tiff, store = (io.read(sample / "labels" / f"{row['run']}{ending}") for ending in (".tif", ".zarr"))
-        np.testing.assert_array_equal(tiff.data, store.data)
-        assert tiff.spacing == store.spacing == io.read(sample / "image.tif").spacing
-        expected = nc.evaluate(tiff.data, (truth != 0).astype(np.uint8))  # objects of one kind are one class
-        assert row["matched by"] == expected.match
-        assert (row["IoU"], row["Dice"]) == (expected.mean_iou, expected.mean_dice)
-        assert row["found"].split()[0] == str(len(np.unique(tiff.data[tiff.data != 0])))
+def test_rows_and_scores_are_those_of_compare(made: Made) -> None:
+    _, boards, said = made
+    for case in small_samples():
+        assert case.truth is not None
+        alone = nc.compare(case.image.data, case.truth, spacing=case.image.spacing)
+        found = boards[f"{case.name}/report"]
+        assert not any(one.row.error for one in found.standings)
+        scores = {one.row.name: (one.score, one.dice, one.f1) for one in found.standings}
+        plain = {one.row.name: (one.score, one.dice, one.f1) for one in alone.standings}
+        # What is cut at a level that was given cannot be cut there when the background is gone.
+        assert set(scores) == set(plain) | {f"{name} cleaned" for name in set(plain) - {"threshold_at", "classes_at"}}
+        np.testing.assert_array_equal([scores[name] for name in plain], list(plain.values()))
+        painted = _strokes.strokes_from(case.truth, None)
+        strokes = nc.compare(case.image.data, painted, ignore=0, spacing=case.image.spacing)
+        assert strokes.summary() == boards[f"{case.name}/report-on-strokes"].summary()
+        assert {one.row.name for one in strokes.standings} == set(plain) | FROM_STROKES
+        assert FOR_CHOOSING in strokes.notes
+        assert found.summary() in said
+        assert strokes.summary() in said
 
 
-def test_objects_are_scored_where_run_and_truth_number_them(made: Made) -> None:
-    folder, table, _ = made
-    numbered = [row for row in table if not math.isnan(row["AP@0.5"])]
-    assert {row["sample"] for row in numbered} == set(SHAPES)
-    assert {row["found"].split()[1].rstrip("s") for row in numbered} == {"object"}
-    assert {row["found"].split()[1] for row in table if row["IoU"] == row["IoU"] and row not in numbered} == {"classes"}
-    for row in numbered[::9]:
-        sample = folder / row["sample"]
-        labels = io.read(sample / "labels" / f"{row['run']}.tif").data
-        scores = nc.evaluate_objects(labels, io.read(sample / "truth.tif").data.astype(labels.dtype))
-        at = scores.at(0.5)
-        assert (row["F1@0.5"], row["AP@0.5"]) == (at["f1"], at["ap"])
-        assert (row["split"], row["merged"]) == (len(scores.split), len(scores.merged))
-    assert max(row["AP@0.5"] for row in numbered) > 0.5
+def test_cleaned_rows_do_more_around_the_same_cut(made: Made) -> None:
+    _, boards, _ = made
+    for case in small_samples():
+        rows = {one.row.name: one.row for one in boards[f"{case.name}/report"].standings}
+        smallest = 30 if case.image.data.ndim == 2 else 100
+        around = {"background_radius": 50.0, "sigma": 1.0, "fill_holes": True, "min_size": smallest}
+        for name in ("threshold otsu", "hysteresis", "kmeans features", "split_touching after otsu", "sauvola"):
+            plain, cleaned = rows[name].recipe, rows[f"{name} cleaned"].recipe
+            assert plain is not None
+            assert cleaned is not None
+            before, after = plain.steps[0].settings, cleaned.steps[0].settings
+            expected = {key: value for key, value in around.items() if name != "sauvola" or key != "background_radius"}
+            assert after == {**before, **expected, "one_per_object": True}
+            assert [step.inputs for step in plain.steps] == [step.inputs for step in cleaned.steps]
+        several = rows["multi_otsu cleaned"].recipe
+        assert several is not None
+        assert not several.steps[0].settings["one_per_object"]  # scores tell which of three classes are objects
 
 
-def test_voxels_are_sorted_into_objects_and_background(made: Made) -> None:
-    folder, table, _ = made
-    for title, settings in {
-        "kmeans": {"n_clusters": 2},
-        "kmeans features": {"n_clusters": 2, "features": ["gaussian", "hessian"]},
-        "gaussian_mixture": {"n_components": 2},
-        "gaussian_mixture smoothness": {"n_components": 2, "smoothness": 4.0},
-    }.items():
-        for row in (row for row in table if row["method"] == title):
-            recipe = json.loads((folder / row["sample"] / "recipes" / f"{row['run']}.json").read_text())
-            (step,) = recipe["steps"]
-            assert {name: step["settings"][name] for name in settings} == settings
-            assert row["note"].startswith("2 classes")
-            assert row["found"].split()[1].startswith("object")
-    plain = {(row["sample"], row["clean-up"]): row for row in table if row["method"] == "kmeans"}
-    for row in (row for row in table if row["method"] == "threshold otsu"):
-        # Both minimise the squares inside of two classes.
-        assert plain[row["sample"], row["clean-up"]]["IoU"] == row["IoU"]
+def test_reports_hold_what_was_printed(made: Made) -> None:
+    folder, boards, said = made
+    for name, board in boards.items():
+        if not name.startswith(f"{REPORTED}/"):
+            continue
+        with (folder / name / "scores.csv").open(newline="") as file:
+            stored = list(csv.DictReader(file))
+        assert [row["name"] for row in stored] == [one.row.name for one in board.standings]
+        assert [float(row["dice"]) for row in stored] == [one.dice for one in board.standings]
+        page = (folder / name / "report.html").read_text()
+        assert all(one.row.name in page for one in board.standings)
+    assert said.splitlines()[-1 - len(boards) :] == [
+        "Open in a browser:",
+        *(f"  {folder / name / 'report.html'}" for name in boards),
+    ]
+    assert list(boards) == [f"{name}/{report}" for name in SHAPES for report in ("report", "report-on-strokes")]
 
 
-def test_recipes_run_again(made: Made, tmp_path: Path) -> None:
-    folder, table, _ = made
-    strokes_of = {"back_projection": ("markers", "strokes.tif"), "watershed after otsu": ("middles", "middles.tif")}
-    for method in ("sauvola", "threshold_at", "kmeans features", "split_touching after otsu", *strokes_of):
-        row = next(row for row in table if row["method"] == method)
-        sample = folder / row["sample"]
-        recipe = sample / "recipes" / f"{row['run']}.json"
-        name, file = strokes_of.get(method, ("", ""))
-        strokes = ["--input", f"{name}={sample / file}"] if name else []
-        assert main(["run", str(recipe), str(sample / "image.tif"), str(tmp_path / f"{method}.tif"), *strokes]) == 0
-        labels = io.read(sample / "labels" / f"{row['run']}.tif").data
-        np.testing.assert_array_equal(io.read(tmp_path / f"{method}.tif").data, labels)
-        assert json.loads(recipe.read_text())["provenance"]["device"]["used"] == row["backend"]
+def test_reports_can_be_verified(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _, _ = made
+    assert main(["verify", str(folder / REPORTED / "report-on-strokes" / "report.json")]) == 0, capsys.readouterr()
 
 
-def test_the_table_is_sorted_and_on_screen_and_in_a_file(made: Made) -> None:
-    folder, table, said = made
-    for sample in SHAPES:
-        scores = [row["IoU"] for row in table if row["sample"] == sample and row["IoU"] == row["IoU"]]
-        assert scores == sorted(scores, reverse=True)
-        assert scores[0] > 0.8
-    lines = "\n".join(said).splitlines()
-    at = next(i for i, line in enumerate(lines) if line.startswith("sample "))
-    assert lines[at].split()[:8] == ["sample", "method", "clean-up", "IoU", "Dice", "F1@0.5", "AP@0.5", "found"]
-    assert lines[at].split()[8:10] == ["split", "merged"]
-    assert f"{table[0]['IoU']:.4f}" in lines[at + 1]
-    assert [line.split()[0] for line in lines[at + 1 : at + 1 + len(table)]] == [row["sample"] for row in table]
-    assert lines[-1].endswith("README.txt there says what is what.")
-    with (folder / "scores.csv").open(newline="") as file:
-        stored = list(csv.DictReader(file))
-    assert [row["run"] for row in stored] == [row["run"] for row in table]
-    assert float(stored[0]["IoU"]) == table[0]["IoU"]
+def test_labels_are_those_of_the_recipes(made: Made, tmp_path: Path) -> None:
+    folder, boards, _ = made
+    for case in small_samples():
+        place = folder / case.name / "labels"
+        reports = (f"{case.name}/report-on-strokes", f"{case.name}/report")  # of two of one name the latter counts
+        rows = {one.row.name: one.row for name in reports for one in boards[name].standings}
+        assert {path.name for path in place.glob("*.tif")} == {f"{labels_file(name)}.tif" for name in rows}
+        for name in ("sauvola", "threshold_at", "kmeans features cleaned", "split_touching after otsu", *FROM_STROKES):
+            path = place / labels_file(name)
+            tiff, store = (io.read(path.with_suffix(ending)) for ending in (".tif", ".zarr"))
+            np.testing.assert_array_equal(tiff.data, store.data)
+            assert tiff.spacing == store.spacing == case.image.spacing
+            assert Recipe.load(path.with_suffix(".json")).steps == getattr(rows[name].recipe, "steps", None)
+            strokes = ["--input", f"markers={place.parent / 'strokes.tif'}"] if name in FROM_STROKES else []
+            again = tmp_path / f"{case.name}-{path.name}.tif"
+            words = ["run", str(path.with_suffix(".json")), str(place.parent / "image.tif"), str(again), *strokes]
+            assert main(words) == 0
+            np.testing.assert_array_equal(io.read(again).data, tiff.data)
+            ran = json.loads(path.with_suffix(".json").read_text())["provenance"]
+            assert ran["device"]["used"] == "cpu"
+            assert np.count_nonzero(tiff.data) > 0
 
 
-def test_what_one_should_know_is_in_the_table(made: Made) -> None:
-    _, table, _ = made
-    notes = {row["method"]: row["note"] for row in table if not math.isnan(row["IoU"])}
-    assert notes["back_projection"] == "strokes made from the truth"
-    assert notes["watershed after otsu"] == "a stroke in every object of the truth"
-    assert notes["threshold_at"].startswith("at Otsu's ")
-    failed = [row for row in table if math.isnan(row["IoU"])]
-    assert all(row["note"] and not row["backend"] for row in failed)
+def test_what_the_demo_was_given_lies_beside_its_results(made: Made) -> None:
+    folder, _, _ = made
+    for case in small_samples():
+        assert case.truth is not None
+        place = folder / case.name
+        for name, array in (("image", case.image.data), ("truth", case.truth), ("strokes", case.strokes)):
+            np.testing.assert_array_equal(io.read(place / f"{name}.tif").data, array)
 
 
-def test_pictures_show_what_they_say(made: Made) -> None:
-    folder, table, _ = made
-    for sample, shape in SHAPES.items():
-        names = {path.stem for path in (folder / sample / "pictures").iterdir()}
-        ran = {row["method"].partition(" ")[0] for row in table if row["sample"] == sample and row["IoU"] == row["IoU"]}
-        assert names == ran
-        with Image.open(folder / sample / "picture.png") as picture:
+def test_the_picture_shows_the_best_row_of_each_method(made: Made) -> None:
+    folder, boards, _ = made
+    for case in small_samples():
+        assert case.truth is not None
+        shape = case.image.data.shape
+        with Image.open(folder / case.name / "picture.png") as picture:
             pixels = np.asarray(picture)
         width, height = round(_pictures.PANEL * shape[-1] / max(shape)), round(_pictures.PANEL * shape[-2] / max(shape))
         assert pixels.shape[1] == 4 * (width + _pictures.GAP) + _pictures.GAP
+        board = boards[f"{case.name}/report"]
+        methods = {one.row.recipe.steps[-1].method for one in board.standings if one.row.recipe is not None}
+        step = height + _pictures.LINE + _pictures.GAP
+        assert (pixels.shape[0] - 3 * _pictures.LINE - 3 * _pictures.GAP) == step * len(methods | FROM_STROKES)
         top, left = 4 * _pictures.LINE + _pictures.GAP, _pictures.GAP + 2 * (width + _pictures.GAP)
-        best = next(row for row in table if row["sample"] == sample)
-        labels = io.read(folder / sample / "labels" / f"{best['run']}.tif").data
-        truth = io.read(folder / sample / "truth.tif").data
-        at = () if truth.ndim == 2 else int((truth != 0).sum(axis=(1, 2)).argmax())
-        shown = _pictures._resized(_pictures.coloured(labels[at]), (width, height))
-        np.testing.assert_array_equal(pixels[top : top + height, left : left + width], np.asarray(shown))
-        errors = pixels[3 * _pictures.LINE + _pictures.GAP :, -(width + _pictures.GAP) : -_pictures.GAP]
-        for colour in _pictures.ERRORS[:4]:
-            assert (errors == colour).all(axis=-1).sum() > 100
+        best = board.winner
+        assert best is not None
+        labels = io.read(folder / case.name / "labels" / f"{labels_file(best.row.name)}.tif").data[case.shown_at]
+        shown = np.asarray(_pictures._resized(_pictures.coloured(labels), (width, height)))
+        np.testing.assert_array_equal(pixels[top : top + height, left : left + width], shown)
+        truth = case.truth[case.shown_at] != 0
+        wrong = np.asarray(_pictures.ERRORS, np.uint8)[
+            nc.error_map((labels != 0).astype(np.uint8), truth.astype(np.uint8))
+        ]
+        errors = np.asarray(_pictures._resized(wrong, (width, height)))
+        left += width + _pictures.GAP
+        np.testing.assert_array_equal(pixels[top : top + height, left : left + width], errors)
+
+
+def test_of_rows_that_split_the_picture_shows_the_one_with_the_best_objects() -> None:
+    rows = {"otsu": 0.2, "split": 0.4, "split cleaned": 0.9, "split smooth": float("nan")}
+    cut, split = Step("threshold"), Step("split_touching", {}, {"labels": "step_1"})
+    recipes = {name: Recipe([cut, split] if "split" in name else [cut]) for name in rows}
+    recipes["otsu cleaned"] = Recipe([cut])
+    nothing = float("nan")
+    standings = {
+        name: Standing(Row(name), 1, nothing, nothing, nothing, nothing, True, nothing, nothing, f1, nothing)
+        for name, f1 in {**rows, "otsu cleaned": 0.7}.items()
+    }
+    assert demo._best_of_method(recipes, standings) == {"otsu", "split cleaned"}
+    assert demo._best_of_method(recipes, {}) == {"otsu", "split"}
+
+
+def test_strokes_of_the_background_are_no_object_in_the_picture() -> None:
+    (case, _) = small_samples()
+    assert case.strokes is not None
+    recipe = Recipe([Step("watershed", {}, {"markers": "markers"})])
+    standing = Standing(Row("watershed", recipe), 1, 0.5, 0.5, 0.5, 0.5, True, 0.5, 0.25, float("nan"), float("nan"))
+    labels = np.where(case.truth == 0, 2, 1)
+    strip = demo._strip(case, "watershed", standing, labels)
+    assert strip.errors is not None
+    assert set(np.unique(strip.errors)) == {0, 1}  # all found, nothing in excess or missed
+    assert strip.caption == "watershed:   Dice 0.500   IoU 0.250 on strokes   2 labels"
+    np.testing.assert_array_equal(strip.labels, labels == 1)
 
 
 def test_touching_objects_are_split_in_3d_and_scored_one_by_one(
@@ -185,63 +218,122 @@ def test_touching_objects_are_split_in_3d_and_scored_one_by_one(
     sample = samples.nuclei_3d()
     assert sample.truth is not None
     case = Case(sample.name, sample.image, sample.truth.data, ours=True)
-    smooth = _cuts.clean_ups(3)[2]
-    chosen = [cut for cut in _cuts.cuts(None, "bright") if cut.first is not None or cut.title == "threshold otsu"]
     monkeypatch.setattr(demo, "samples", lambda: [case])
-    monkeypatch.setattr(demo, "pairs_of", lambda case, device: [(cut, smooth) for cut in chosen])
-    said: list[str] = []
-    rows = {row["method"]: row for row in demo.demo(tmp_path / "out", say=said.append)}
-    otsu, split, seeded = (rows[t] for t in ("threshold otsu", "split_touching after otsu", "watershed after otsu"))
-    assert split["IoU"] == pytest.approx(otsu["IoU"], abs=1e-3)  # which the cuts hardly touch
-    assert otsu["F1@0.5"] < 0.5 < 0.8 < split["F1@0.5"]
-    assert split["F1@0.5"] < seeded["F1@0.5"]
-    assert split["merged"] < 5 < otsu["merged"]
-    folder = tmp_path / "out" / "nuclei_3d"
-    steps = Recipe.load(folder / "recipes" / f"{split['run']}.json").steps
-    assert [(step.method, dict(step.inputs)) for step in steps] == [
+    monkeypatch.setattr(demo, "compare", partial(demo.compare, methods=["threshold_at"]))
+    whole = demo.cleaned_up
+    wanted = ("threshold otsu cleaned", "split_touching after otsu cleaned")
+    monkeypatch.setattr(demo, "cleaned_up", lambda *given: {name: whole(*given)[name] for name in wanted})
+    monkeypatch.setattr(demo, "write_report", lambda *_, **__: None)
+    board = demo.demo(tmp_path / "out")["nuclei_3d/report"]
+    otsu, split = (next(one for one in board.standings if one.row.name == name) for name in wanted)
+    assert split.dice == pytest.approx(otsu.dice, abs=1e-3)  # which the cuts hardly touch
+    assert otsu.f1 < 0.5 < 0.8 < split.f1
+    assert split.row.recipe is not None
+    assert [(step.method, dict(step.inputs)) for step in split.row.recipe.steps] == [
         ("threshold", {"image": "image"}),
         ("split_touching", {"labels": "step_1"}),
     ]
-    assert steps[0].settings["one_per_object"]
-    labels = io.read(folder / "labels" / f"{split['run']}.tif").data
-    image, spacing = sample.image.data, sample.image.spacing
-    cut = nc.threshold(image, sigma=1.0, fill_holes=True, min_size=100, one_per_object=True, spacing=spacing)
-    np.testing.assert_array_equal(labels, nc.split_touching(cut, min_size=100, spacing=spacing))
-    line = next(line for line in "\n".join(said).splitlines() if line.startswith("nuclei_3d, "))
-    n_true = len(np.unique(sample.truth.data)) - 1
-    assert line.startswith(f"nuclei_3d, {n_true} objects; F1@0.5 with the best clean-up: threshold otsu ")
-    assert f"split_touching after otsu {split['F1@0.5']:.4f} ({split['found']})" in line
+    labels = io.read(tmp_path / "out" / "nuclei_3d" / "labels" / "split_touching-after-otsu-cleaned.tif").data
+    around = {"background_radius": 50.0, "sigma": 1.0, "fill_holes": True, "min_size": 100}
+    cut = nc.threshold(sample.image.data, one_per_object=True, spacing=sample.image.spacing, **around)
+    np.testing.assert_array_equal(labels, nc.split_touching(cut, min_size=100, spacing=sample.image.spacing))
 
 
 # The user's own image ------------------------------------------------------------------------------------
 
 
-def test_your_own_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo with few methods, so that the tests are quick."""
+    monkeypatch.setattr(demo, "compare", partial(demo.compare, methods=["threshold_at", "multi_otsu"]))
+    monkeypatch.setattr(demo, "cleaned_up", lambda *_: {})
+
+
+def test_your_own_image(few: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample = samples.nuclei_2d(shape=(64, 64))
     assert sample.truth is not None
     np.savez(tmp_path / "mine.npz", img=sample.image.data, gt=sample.truth.data)
     words = ["--image", f"{tmp_path}/mine.npz:img", "--truth", f"{tmp_path}/mine.npz:gt"]
     assert main(["demo", str(tmp_path / "out"), *words]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("img: 89 runs on 64 x 64 voxels, uint16\n")
-    assert "Unpainted voxels of the truth (0, " in said
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {demo.MARKER, "README.txt", "img", "scores.csv"}
-    assert not (tmp_path / "out" / "img" / "image.tif").exists()  # the user has it
+    assert said.startswith("\nimg: 64 x 64 voxels, uint16\n")
+    out = tmp_path / "out"
+    assert said.splitlines()[-3:] == [
+        "Open in a browser:",
+        f"  {out / 'img' / 'report' / 'report.html'}",
+        f"  {out / 'img' / 'report-on-strokes' / 'report.html'}",
+    ]
+    assert {path.name for path in out.iterdir()} == {demo.MARKER, "README.txt", "img"}
+    assert not (out / "img" / "image.tif").exists()  # the user has it
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_your_own_strokes_are_compared_once(few: None, tmp_path: Path) -> None:
+    sample = samples.nuclei_2d(shape=(64, 64))
+    assert sample.truth is not None
+    strokes = _strokes.strokes_from(sample.truth.data, None)
+    np.savez(tmp_path / "mine.npz", img=sample.image.data, strokes=strokes)
+    files = {"image": f"{tmp_path}/mine.npz:img", "truth": f"{tmp_path}/mine.npz:strokes"}
+    boards = demo.demo(tmp_path / "out", **files, ignore=0)  # type: ignore[arg-type]
+    assert list(boards) == ["img/report"]
+    assert (boards["img/report"].held_out, FOR_CHOOSING in boards["img/report"].notes) == ("strokes", True)
+    assert not (tmp_path / "out" / "img" / "strokes.tif").exists()  # the user has them
+    assert (tmp_path / "out" / "img" / "picture.png").exists()
 
 
 def test_an_image_without_a_truth_is_cut_and_not_scored(tmp_path: Path) -> None:
     image = samples.nuclei_2d(shape=(64, 64)).image
     io.write(tmp_path / "mine.tif", image, kind="image")
-    table = demo.demo(tmp_path / "out", image=str(tmp_path / "mine.tif"))
-    assert all(math.isnan(row["IoU"]) for row in table)
-    notes = {row["method"]: row["note"] for row in table}
-    assert notes["back_projection"] == "it needs strokes, which the demo makes from a truth; give one"
-    otsu = next(row for row in table if row["run"] == "threshold-otsu")
-    expected = nc.threshold(image.data, one_per_object=True, spacing=image.spacing)
-    np.testing.assert_array_equal(io.read(tmp_path / "out" / "mine" / "labels" / "threshold-otsu.tif").data, expected)
-    assert otsu["found"].startswith(f"{expected.max()} object")
-    assert (tmp_path / "out" / "mine" / "picture.png").exists()
+    said: list[str] = []
+    assert demo.demo(tmp_path / "out", image=str(tmp_path / "mine.tif"), say=said.append) == {}
+    lines = "\n".join(said).splitlines()
+    assert lines[-2:] == [
+        "Nothing is scored without a truth. Paint a few strokes, save them, and see which method is best:",
+        "  napari-cutout compare IMAGE STROKES --ignore 0 --report report",
+    ]
+    trials = {trial.name: trial for trial in nc.try_all(image.data, spacing=image.spacing)}
+    (line,) = (line.split() for line in lines if line.startswith("threshold otsu "))
+    assert line[2:4] == [str(trials["threshold otsu"].n_objects), f"{trials['threshold otsu'].share:.1%}"]
+    folder = tmp_path / "out" / "mine"
+    ran = {labels_file(name) for name, trial in trials.items() if not trial.error}
+    cleaned = {f"{name}-cleaned" for name in ran}
+    assert {path.stem for path in (folder / "labels").glob("*.tif")} == ran | cleaned
+    expected = nc.threshold(image.data, spacing=image.spacing)
+    np.testing.assert_array_equal(io.read(folder / "labels" / "threshold-otsu.tif").data, expected)
+    numbered = io.read(folder / "labels" / "threshold-otsu-cleaned.tif").data
+    around = {"background_radius": 50.0, "sigma": 1.0, "fill_holes": True, "min_size": 30}
+    expected = nc.threshold(image.data, one_per_object=True, spacing=image.spacing, **around)
+    np.testing.assert_array_equal(numbered, expected)
+    assert not (folder / "report").exists()
+    with Image.open(folder / "picture.png") as picture:
+        assert picture.width == 640  # image and labels
+
+
+def test_a_volume_is_cut_as_a_whole_although_a_plane_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = samples.nuclei_3d(shape=(8, 48, 48)).image
+    io.write(tmp_path / "mine.tif", image, kind="image")
+    trials = list(nc.try_all(image.data, spacing=image.spacing))[:2]
+    monkeypatch.setattr(demo, "try_all", lambda *_, **__: iter(trials))
+    demo.demo(tmp_path / "out", image=str(tmp_path / "mine.tif"))
+    expected = nc.threshold(image.data, spacing=image.spacing)
+    labels = io.read(tmp_path / "out" / "mine" / "labels" / f"{labels_file('threshold otsu')}.tif").data
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_a_row_that_fails_on_all_of_the_image_is_said(
+    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(recipe: Recipe, *given: Any, **settings: Any) -> Any:
+        if recipe.steps[0].method == "multi_otsu":
+            raise MemoryError
+        return nc.execute(recipe, *given, **settings)
+
+    monkeypatch.setattr(demo, "execute", full)
+    monkeypatch.setattr(demo, "samples", lambda: small_samples()[:1])
+    said: list[str] = []
+    demo.demo(tmp_path / "out", say=said.append)
+    assert "multi_otsu: memory ran out; crop the image, or use a machine with more memory" in said
+    assert [path.stem for path in (tmp_path / "out" / "nuclei_2d" / "labels").glob("*.tif")] == ["threshold_at"]
 
 
 @pytest.mark.parametrize(
@@ -274,24 +366,25 @@ def test_what_cannot_be_run_leaves_nothing_behind(
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
-    """The demo with one pair on one image."""
+def quick(few: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Boards]:
+    """The demo with two methods on one image, and reports that are not drawn."""
+
+    def report(board: Leaderboard, folder: Path, **_: Any) -> None:
+        folder.mkdir()
+        (folder / "report.html").write_text(board.summary())
+
     image = np.zeros((16, 16), np.uint8)
     image[4:9, 4:9] = 9
     case = Case("square", Volume(image, "yx"), (image > 0).astype(np.uint8), ours=True)
-    pair = (_cuts.Cut("threshold", "threshold otsu"), _cuts.clean_ups(2)[0])
     monkeypatch.setattr(demo, "samples", lambda: [case])
-    monkeypatch.setattr(demo, "pairs_of", lambda case, device: [pair])
+    monkeypatch.setattr(demo, "write_report", report)
     return demo.demo
 
 
-def test_files_of_the_demo_are_replaced_and_nothing_else(
-    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path
-) -> None:
-    (row,) = quick(tmp_path / "out")
-    assert (row["IoU"], row["found"], row["matched by"]) == (1.0, "1 object", "value")
+def test_files_of_the_demo_are_replaced_and_nothing_else(quick: Callable[..., Boards], tmp_path: Path) -> None:
+    assert quick(tmp_path / "out")["square/report"].table[0]["dice"] == 1.0
     listed = (tmp_path / "out" / demo.MARKER).read_text().splitlines()
-    assert {"README.txt", "scores.csv", "square/picture.png"} < set(listed)
+    assert {"README.txt", "square/report/report.html", "square/picture.png"} < set(listed)
     mine = [tmp_path / "out" / "mine.txt", tmp_path / "out" / "square" / "mine.txt", tmp_path / "outside"]
     for path in mine:
         path.write_text("precious")
@@ -309,7 +402,7 @@ def test_files_of_the_demo_are_replaced_and_nothing_else(
         assert (tmp_path / "out" / demo.MARKER).read_text().splitlines() == listed
 
 
-def test_a_marker_does_not_reach_through_links(quick: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_a_marker_does_not_reach_through_links(quick: Callable[..., Boards], tmp_path: Path) -> None:
     quick(tmp_path / "out")
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "file").write_text("precious")
@@ -320,11 +413,9 @@ def test_a_marker_does_not_reach_through_links(quick: Callable[..., list[dict[st
     assert (tmp_path / "else" / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["README.txt", "scores.csv", "square", "square/picture.png", "square/labels"])
+@pytest.mark.parametrize("name", ["README.txt", "square", "square/picture.png", "square/labels", "square/report"])
 @pytest.mark.parametrize("marked", [True, False])
-def test_a_file_in_the_way_is_refused(
-    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path, name: str, marked: bool
-) -> None:
+def test_a_file_in_the_way_is_refused(quick: Callable[..., Boards], tmp_path: Path, name: str, marked: bool) -> None:
     path = tmp_path / "out" / name
     path.parent.mkdir(parents=True)
     path.write_text("precious")
@@ -340,31 +431,31 @@ def test_a_file_in_the_way_is_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_overwrite_adds_to_a_folder_of_someone_else(quick: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_overwrite_adds_to_a_folder_of_someone_else(quick: Callable[..., Boards], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     (folder / "square").mkdir(parents=True)
     (folder / "square" / "notes.txt").write_text("precious")
     quick(folder, overwrite=True)
     assert (folder / "square" / "notes.txt").read_text() == "precious"
-    assert (folder / "scores.csv").exists()
+    assert (folder / "square" / "picture.png").exists()
     (tmp_path / "file").write_text("precious")
     with pytest.raises(FileExistsError, match="is a file, and the demo writes a folder"):
         quick(tmp_path / "file", overwrite=True)
 
 
 def test_the_folder_one_stands_in(
-    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Callable[..., Boards], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     quick(Path())
-    assert (tmp_path / "here" / "scores.csv").exists()
+    assert (tmp_path / "here" / "README.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("../../escaped", ".._.._escaped"), ("a/b", "a_b"), ("..", "__"), ("scores.csv", "scores.csv image")],
+    [("../../escaped", ".._.._escaped"), ("a/b", "a_b"), ("..", "__"), ("README.txt", "README.txt image")],
 )
 def test_the_name_of_an_image_is_no_path(key: str, name: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", **{key: np.eye(9)})
@@ -372,18 +463,18 @@ def test_the_name_of_an_image_is_no_path(key: str, name: str, tmp_path: Path) ->
 
 
 def test_a_demo_that_breaks_leaves_the_old_folder(
-    quick: Callable[..., list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Callable[..., Boards], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick(tmp_path / "out")
-    before = (tmp_path / "out" / "scores.csv").read_bytes()
+    before = (tmp_path / "out" / demo.MARKER).read_bytes()
 
     def full(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_pictures, "draw", full)
+    monkeypatch.setattr(demo, "draw", full)
     with pytest.raises(KeyboardInterrupt):
         quick(tmp_path / "out")
-    assert (tmp_path / "out" / "scores.csv").read_bytes() == before
+    assert (tmp_path / "out" / demo.MARKER).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -396,93 +487,24 @@ def test_the_samples_are_annotated() -> None:
     for case in cases:
         assert case.truth is not None
         assert _strokes.one_kind(case.truth, None)
-        assert case.objects == "bright"
 
 
-def test_dark_objects_are_looked_for_where_the_truth_says_so() -> None:
-    image = np.full((12, 12), 200, np.uint8)
-    image[3:7, 3:7] = 20
-    case = Case("hole", Volume(image, "yx"), (image < 100).astype(np.uint8))
-    assert case.objects == "dark"
-    found = {cut.title: cut for cut in _cuts.cuts(100.0, case.objects)}
-    assert found["threshold otsu"].settings == {"method": "otsu", "objects": "dark"}
-    assert found["threshold_at"].settings == {"value": 100.0, "objects": "dark"}
-    assert found["threshold_at"].note == "at Otsu's 100, dark objects"
-
-
-def test_instances_are_told_from_classes() -> None:
-    squares = np.zeros((20, 20), np.int32)
-    squares[2:6, 2:6], squares[10:15, 10:15] = 1, 2
-    stripes = np.repeat(np.arange(20) % 3, 20).reshape(20, 20)
-    assert _strokes.one_kind(None, None)
-    assert _strokes.one_kind(squares > 0, None)
-    assert _strokes.one_kind(squares, None)
-    assert _strokes.one_kind(np.arange(100).reshape(10, 10), None)
-    assert not _strokes.one_kind(stripes, None)
-    assert not _strokes.one_kind(squares, 0)  # strokes have classes
-
-
-def test_strokes_lie_inside_what_they_stand_for() -> None:
-    truth = samples.nuclei_2d(shape=(64, 64)).truth
-    assert truth is not None
-    strokes = _strokes.strokes_from(truth.data, None)
-    assert set(np.unique(strokes)) == {0, 1, 2}
-    assert (truth.data[strokes == 1] != 0).all()
-    assert (truth.data[strokes == 2] == 0).all()
-    assert 0 < len(np.unique(truth.data[strokes == 1])) <= _strokes.N_STROKES
-    assert (strokes != 0).mean() < 0.6
-    classes = np.repeat(np.arange(20) // 3 % 3, 20).reshape(20, 20)
-    several = _strokes.strokes_from(classes, None)
-    assert [set(classes[several == label]) for label in (1, 2, 3)] == [{1}, {2}, {0}]
-    sparse = _strokes.strokes_from(classes, 0)
-    assert [set(classes[sparse == label]) for label in (1, 2)] == [{1}, {2}]
-    assert set(np.unique(sparse)) == {0, 1, 2}
-
-
-def test_every_object_gets_a_stroke_inside_it() -> None:
-    truth = np.zeros((12, 20), np.int32)
-    truth[1:8, 1:8], truth[1:8, 8:13], truth[9:, 15:] = 40, 7, 300  # two that touch, one at the edge of the image
-    middles = _strokes.middles_from(truth, None)
-    assert {int(label): set(truth[middles == label]) for label in np.unique(middles)} == {
-        0: {0, 7, 40},  # the small one is all core
-        1: {7},
-        2: {40},
-        3: {300},
-    }
-    assert middles[4, 4] == 2
-    assert (middles[1] == 0).all()  # no stroke reaches an edge of its object
-    hidden = _strokes.middles_from(truth, 40)
-    assert [set(truth[hidden == label]) for label in (1, 2)] == [{7}, {300}]
-    pieces = _strokes.middles_from((truth == 7) | (truth == 300), None)
-    assert [set(truth[pieces == label]) for label in (1, 2)] == [{7}, {300}]
-
-
-def test_classes_are_not_split() -> None:
-    titles = {cut.title for cut in _cuts.cuts(1.0, "bright", numbered=False)}
-    assert not {title for title in titles if "after otsu" in title}
-    assert {"threshold otsu", "back_projection"} <= titles
-
-
-def test_splits_look_for_dark_objects_too() -> None:
-    found = {cut.method: cut for cut in _cuts.cuts(None, "dark") if cut.first is not None}
-    assert set(found) == {"watershed", "watershed_from_minima", "split_touching"}
-    assert all(cut.first.settings["objects"] == "dark" for cut in found.values() if cut.first)
-    assert found["watershed"].settings == {}  # dark objects are valleys as they are
-    bright = {cut.method: cut for cut in _cuts.cuts(None, "bright") if cut.first is not None}
-    assert bright["watershed"].settings == {"surface": "inverted"}
-
-
-def test_classes_are_matched_by_the_scores(tmp_path: Path) -> None:
+def test_classes_of_your_own_are_compared_as_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("multi_otsu", "kmeans", "gaussian_mixture")
+    monkeypatch.setattr(demo, "compare", partial(demo.compare, methods=names))
+    monkeypatch.setattr(demo, "write_report", lambda *_, **__: None)
     classes = np.repeat(np.arange(24) // 4 % 3, 24).reshape(24, 24)
     image = (classes * 50 + np.random.default_rng(0).integers(0, 9, classes.shape)).astype(np.uint8)
     np.savez(tmp_path / "mine.npz", image=image, classes=classes)
-    table = demo.demo(tmp_path / "out", image=f"{tmp_path}/mine.npz:image", truth=f"{tmp_path}/mine.npz:classes")
-    best = next(row for row in table if row["method"] == "multi_otsu")
-    assert (best["IoU"], best["matched by"], best["found"]) == (1.0, "overlap", "3 classes")
-    assert best["note"] == "classes paired on the truth"
-    for method in ("kmeans", "gaussian_mixture"):
-        row = next(row for row in table if row["method"] == method)
-        assert (row["IoU"], row["found"], row["note"]) == (1.0, "3 classes", "3 classes, classes paired on the truth")
+    boards = demo.demo(tmp_path / "out", image=f"{tmp_path}/mine.npz:image", truth=f"{tmp_path}/mine.npz:classes")
+    for board in boards.values():
+        scores = {one.row.name: one.iou for one in board.standings}
+        assert [scores[name] for name in names] == [1.0, 1.0, 1.0]
+    for one in boards["image/report"].standings:
+        assert one.row.recipe is not None
+        assert not any(step.settings.get("one_per_object") for step in one.row.recipe.steps)
+    labels = io.read(tmp_path / "out" / "image" / "labels" / "kmeans.tif").data
+    assert [set(classes[labels == label]) for label in (1, 2, 3)] == [{0}, {1}, {2}]  # by rising mean
 
 
 @pytest.mark.parametrize("value", [0, 7, np.nan])
@@ -506,6 +528,6 @@ def test_tables_line_up() -> None:
 
 @pytest.mark.slow
 def test_the_real_samples(tmp_path: Path) -> None:
-    table = demo.demo(tmp_path / "out")
-    assert {row["sample"] for row in table} == {"nuclei_3d", "nuclei_2d", "coins"}
+    boards = demo.demo(tmp_path / "out")
+    assert [name.partition("/")[0] for name in boards][::2] == ["nuclei_3d", "nuclei_2d", "coins"]
     assert all(Recipe.load(path).steps for path in (tmp_path / "out").rglob("recipes/*.json"))

@@ -1,4 +1,4 @@
-"""What the demo runs: every method that cuts, alone or after Otsu's threshold, and what is done around a cut."""
+"""What takes part by itself: every method that cuts, alone or after Otsu's threshold."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from .. import catalog
 from .._method import Method
 from ..recipe import Step
 
-__all__ = ["CLASS_STROKES", "MIDDLES", "CleanUp", "Cut", "clean_ups", "cuts"]
-
-BACKGROUND_RADIUS = 50.0
-"""Half the box of the background subtraction, in pixels; wider than the objects of most images."""
+__all__ = ["CLASS_STROKES", "MIDDLES", "Cut", "cuts"]
 
 CLASS_STROKES, MIDDLES = "markers", "middles"
 """What recipes call the strokes: those of classes, background among them, and those with a number for every object."""
@@ -21,7 +18,7 @@ CLASS_STROKES, MIDDLES = "markers", "middles"
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A method with the settings that the demo runs it with.
+    """A method with the settings that it takes part with.
 
     Parameters
     ----------
@@ -62,25 +59,6 @@ class Cut:
         before = self.first.steps(clean_up)
         reads = "labels" if entry.needs == "labels" else "mask"
         return [*before, Step(self.method, settings, {**inputs, reads: f"step_{len(before)}"})]
-
-
-@dataclass(frozen=True, slots=True)
-class CleanUp:
-    """Steps around a cut.
-
-    Parameters
-    ----------
-    title : str
-        What the table calls them.
-    slug : str
-        What file names call them.
-    settings : mapping
-        The options that they set.
-    """
-
-    title: str
-    slug: str
-    settings: Mapping[str, Any]
 
 
 SPLITS = ("split_touching",)
@@ -166,21 +144,8 @@ def _noted(*texts: str) -> str:
 
 
 def _required(entry: Method, otsu: float | None) -> tuple[dict[str, Any], str]:
-    """Return settings without a default that the demo knows a value for, and where it comes from."""
+    """Return settings without a default of which a value is known, and where it comes from."""
     asked = [p for p in entry.settings if p.required and p.grey_level]
     if otsu is None or not asked:
         return {}, ""
     return {p.name: (otsu,) if p.type is tuple else otsu for p in asked}, f"at Otsu's {otsu:g}"
-
-
-def clean_ups(ndim: int) -> tuple[CleanUp, ...]:
-    """Return what is done around a cut: nothing, smoothing, clean-up, and uneven background removed first."""
-    smallest = 30 if ndim == 2 else 100
-    tidy = {"sigma": 1.0, "fill_holes": True, "min_size": smallest}
-    level = {"background_radius": BACKGROUND_RADIUS, **tidy}
-    return (
-        CleanUp("none", "", {}),
-        CleanUp("smooth 1", "smooth", {"sigma": 1.0}),
-        CleanUp(f"smooth 1, fill, min {smallest}", "smooth-fill", tidy),
-        CleanUp(f"background {BACKGROUND_RADIUS:g}, smooth 1, fill, min {smallest}", "background-smooth-fill", level),
-    )
