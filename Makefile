@@ -7,8 +7,8 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint cons
 
 .PHONY: demo app test test-long lint bench docs pictures clean
 
-demo: .venv/base.stamp ## segment and score the samples, or IMAGE=... TRUTH=...
-	$(BIN)/napari-cutout demo "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(TRUTH),--truth "$(TRUTH)")
+demo: .venv/base.stamp ## compare all methods on the samples, or on IMAGE=... TRUTH=... (IGNORE=0 for strokes)
+	$(BIN)/napari-cutout demo "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(TRUTH),--truth "$(TRUTH)") $(if $(IGNORE),--ignore $(IGNORE))
 
 app: .venv/app.stamp ## napari with the plugin, in .venv
 

@@ -34,7 +34,7 @@ def demo(
         bool, Parameter(help="Write into a folder that the demo did not make; what is there stays.", negative="")
     ] = False,
 ) -> int:
-    """Run every method on annotated samples, or on your own image, and rank them by score."""
+    """Compare every method on annotated samples, or on your own image, and write the reports."""
     from ..demo import demo as run_demo
 
     run_demo(
