@@ -426,7 +426,7 @@ MUTANTS = [
     Mutant("evaluation/_estimates.py", "np.tensordot(self.weights, counts, axes=1)", "np.tensordot(np.ones_like(self.weights), counts, axes=1)", f"{POOLED}::test_intervals_by_hand"),
     Mutant("evaluation/_pooled_scores.py", "math.nan if objects and only_background else found.mean_dice", "found.mean_dice", f"{POOLED}::test_images_without_objects_are_counted_and_said"),
     Mutant("evaluation/_images.py", 'if rule.match not in ("auto", matching.match):', "if False:", f"{POOLED}::test_one_rule_matches_the_labels_of_all_images"),
-    Mutant("_pairs.py", "for key, files in theirs.items() if key not in common for file in files", "for file in ()", "tests/test_pairs.py::test_labels_are_paired_as_images_are"),
+    Mutant("_pairs.py", "for key, files in theirs.items() if key not in common for file in files", "for file in ()", "tests/test_pairs.py::test_names_that_several_files_have_are_a_pair_with_that_error"),
     Mutant("_scoring.py", "tuple(length * factor for", "tuple(length for", "tests/test_cli.py::test_evaluate_scores_surfaces_in_world_units"),
     Mutant("reporting/_evaluation.py", 'if role in was and was[role]["sha256"] != now[role]["sha256"]:', "if False:", f"{REPORT_EVALUATION}::test_a_report_holds_and_says_what_does_not"),
     Mutant("reporting/_evaluation_page.py", ".sum(axis=(1, 2)).argmax()", ".sum(axis=(1, 2)).argmin()", f"{REPORT_EVALUATION}::test_pictures_show_what_is_wrong_in_the_worst_plane"),
