@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import json
 import math
 from pathlib import Path
@@ -418,3 +419,12 @@ def test_bad_arguments(predicted: Any, truth: Any, options: dict[str, Any], mess
 def test_a_figure_that_is_not_there() -> None:
     with pytest.raises(KeyError, match="there is no figure 'ap' of ''; there are: dice"):
         images().figure("ap")
+
+
+def test_the_page_on_many_images_does_what_it_says() -> None:
+    page = Path(__file__).parents[1] / "docs" / "many-images.md"
+    lines = doctest.DocTestParser().get_doctest(page.read_text(encoding="utf-8"), {}, page.name, None, None)
+    said: list[str] = []
+    results = doctest.DocTestRunner().run(lines, out=said.append)
+    assert results.attempted >= 6
+    assert results.failed == 0, "".join(said)
