@@ -67,7 +67,7 @@ def test_the_table_is_that_of_python(here: Path, capsys: pytest.CaptureFixture[s
     options = ["--folds", "3", "--repeats", "2", "--seed", "5", "--metric", "iou", "--background", "0"]
     assert main(["compare", "image.npy", "truth.npy", *METHODS, *options]) == 0
     board = nc.compare(image, truth, methods=["threshold_at"], folds=3, repeats=2, seed=5, metric="iou", background=0)
-    assert capsys.readouterr().out == f"{board}\n"
+    assert capsys.readouterr().out == f"{board}\n".replace("truth_is='classes'", "--truth-is classes")
     assert sorted(path.name for path in here.iterdir()) == ["image.npy", "truth.npy"]
 
 
@@ -80,6 +80,15 @@ def test_tuning_and_recipes_take_part(here: Path, capsys: pytest.CaptureFixture[
     assert rows["threshold_at"]["tried"] >= 2
     assert rows["my own"]["recipe"]["steps"][0]["method"] == "threshold"
     assert main(["verify", "report/report.json"]) == 0
+
+
+def test_labels_of_truth_are_what_is_said(here: Path) -> None:
+    asked = ["compare", "image.npy", "truth.npy", "--methods", "multi_otsu", "--report", "report"]
+    assert main([*asked, "--truth-is", "classes"]) == 0
+    assert content_of("report/report.json")["classes"] == [0, 1, 2, 3, 4]
+    assert main(["verify", "report/report.json"]) == 0
+    assert main([*asked, "--truth-is", "objects", "--overwrite"]) == 0
+    assert content_of("report/report.json")["classes"] == [0, 1]
 
 
 def test_recipes_run_on_what_is_compared(here: Path) -> None:
@@ -216,6 +225,7 @@ def test_images_of_several_kinds_are_refused(
         (["--recipe", "own.json"], "--recipe must be name=file, got 'own.json'"),
         (["--labels", "a=truth.npy", "--labels", "a=image.npy"], "--labels names 'a' twice"),
         (["--methods", "treshold"], "treshold"),
+        (["--metric", "f1", "--truth-is", "classes"], "--metric f1 scores numbered objects"),
         (["--folds", "1"], "folds must be a whole number from 2, got 1"),
         (["--region", "y=3"], "--region must be such as"),
         (["--methods", "threshold_at", "--axes", "zyx"], "axes"),

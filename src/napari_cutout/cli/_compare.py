@@ -68,6 +68,10 @@ def compare(
             help="Value of truth for what is not looked for. By default 0; of strokes, the largest label.",
         ),
     ] = None,
+    truth_is: Annotated[
+        Literal["objects", "classes"] | None,
+        Parameter(group=HOW, help="What the labels of truth mean: numbers of objects, or classes; by default a guess."),
+    ] = None,
     metric: Annotated[Metric, Parameter(group=HOW, help="What rows are ranked by; f1 and pq are of objects.")] = "dice",
     folds: Annotated[int, Parameter(group=HOW, help="Parts that are held out in turn, from 2.")] = 5,
     repeats: Annotated[int, Parameter(group=HOW, help="How many times the parts are dealt anew.")] = 1,
@@ -119,6 +123,7 @@ def compare(
         "repeats": repeats,
         "seed": seed,
         "device": device,
+        "truth_is": truth_is,
     }
     recipes = {name: Recipe.load(Path(file)) for name, file in _named(recipe, "--recipe").items()}
     given = _named(labels, "--labels")

@@ -96,6 +96,20 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
 IN_THE_FILE = {"channel_axis"}
 """Settings that no option has: a file names its axes, and ``--axes`` does where it does not."""
 
+COMPARE_OPTIONS = (
+    "methods",
+    "ceiling",
+    "tune",
+    "budget",
+    "background",
+    "metric",
+    "folds",
+    "repeats",
+    "seed",
+    "truth_is",
+)
+"""What `compare` takes beyond them."""
+
 CHANNELS = {
     False: "Which channel of a colour image, from 0, or 'mean'.",
     True: "Which channel, from 0, or 'mean'. By default 'all' of them together.",

@@ -88,9 +88,7 @@ def verdict(leaderboard: Leaderboard) -> Iterator[str]:
         yield f"Equal to it: {', '.join(equals[1:])}."
     others = [one for one in leaderboard.standings if one.rank is not None and one.rank > 1]
     tied = [one.row.name for one in others if one.tied]
-    if leaderboard.n_units < 2:
-        yield "With one unit alone nobody can say which differences are chance."
-    elif tied:
+    if tied:
         yield f"Tied with it, because the difference may be chance (p > {ALPHA}): {', '.join(tied)}."
     elif others:
         yield f"All others are worse (p \N{LESS-THAN OR EQUAL TO} {ALPHA} after Holm's correction)."

@@ -31,16 +31,19 @@ COMPARISON = {
     "Objects that touch the edge of the image count as all others do. Not defined where neither side holds an object.",
     "pq": "Panoptic quality of objects: the sum of the IoU of matched pairs (IoU of 0.5 or more) over "
     "TP + FP / 2 + FN / 2.",
-    "held_out": "Each unit was scored once per repeat, by settings that were chosen, and labels that were mapped to "
-    "classes, on the other units alone. Methods that read strokes got those of the other units only.",
-    "interval": "Percentiles of 2,000 bootstrap draws of the units, the same draws for all rows. It "
-    "says how far the score would move on other units like these, and nothing about other images.",
-    "p": "Two-sided p of the difference from the best row, by the same draws, multiplied by Holm's method for the "
-    "number of rows.",
+    "held_out": "Whole strokes, where the annotation is strokes; else whole images, from four annotated ones on, or "
+    "about 16 blocks of each. Each was scored once per repeat, by settings that were chosen, and labels that were "
+    "mapped to classes, on the others alone. Methods that read strokes got those of the others only.",
+    "interval": "Percentiles of 2,000 bootstrap draws of what was held out, or of images from four on, the same draws "
+    "for all rows. It says how far the score would move on more like these; blocks and strokes of one image say "
+    "nothing about other images.",
+    "p": "The share of the ways to swap a row and the best one, in some of what was held out, that make their "
+    "difference as large as it is: all ways where there are 12 or fewer to swap, else 4,096 of them. Corrected for the "
+    "number of rows by Holm's method.",
     "tied": "p is above 0.05, so the row cannot be told from the best one.",
     "seconds": "Median time of one run on all images.",
-    "tried": "Settings that were run. Of those within 0.03 of the best, the one was taken whose labels agree "
-    "most with those of the others.",
+    "tried": "Settings that were run. Of equals the one was taken whose labels agree most with those of the others; on "
+    "strokes, scores within 0.03 of the best are equals.",
     "ceiling": "A second annotator is scored as the rows are, and not ranked.",
 }
 """Figures of a comparison."""
