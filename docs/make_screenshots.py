@@ -21,7 +21,7 @@ from typing import Any
 HERE = Path(__file__).parent
 SIZE = (1400, 900)
 TABLE_WIDTH = 590
-"""Width of the widget *Evaluate* that shows all columns, in pixels."""
+"""Width of the widget *Evaluate* that shows most columns, in pixels."""
 
 MAX_BYTES = 150_000
 """A picture in the repository is not larger than this."""
@@ -60,7 +60,7 @@ def looks() -> dict[str, Callable[[Any], None]]:
     """Return how to take every widget on every kind of image in both themes."""
     from napari_cutout import catalog
 
-    widgets = [*catalog.rows(), "Evaluate", "Measure"]
+    widgets = ["Try all", *catalog.rows(), "Evaluate", "Compare", "Measure"]
     return {
         f"{widget.lower()}-{kind}-{theme}": partial(look, widget=widget, kind=kind, theme=theme)
         for widget in widgets
@@ -78,6 +78,8 @@ def look(viewer: Any, widget: str, kind: str, theme: str) -> None:
         press(cut)
         viewer.window.remove_dock_widget(cut)
     opened = open_widget(viewer, widget)
+    if widget == "Compare":
+        opened.method_list.choose("threshold", "sauvola", "kmeans")
     if (preview := getattr(opened, "preview_box", None)) is not None:
         truth.visible = widget == "Objects"
         preview.setChecked(True)
@@ -139,7 +141,9 @@ def save(viewer: Any, path: Path) -> None:
     settle()
     picture = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
     for n_colours in (256, 128, 64, 32):
-        picture.quantize(n_colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        # The other method would give rare colours away, and legends would show none that are in the picture.
+        found = picture.quantize(n_colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        found.save(path, optimize=True)
         if path.stat().st_size <= MAX_BYTES:
             return
     raise SystemExit(f"{path} has {path.stat().st_size} bytes, and at most {MAX_BYTES} are wanted")
@@ -250,6 +254,51 @@ def evaluate_objects(viewer: Any) -> None:
     )
 
 
+def evaluate_object_errors(viewer: Any) -> None:
+    """Every nucleus in the colour of what became of it."""
+    evaluate_objects(viewer)
+    (widget,) = our_docks(viewer)
+    widget.add_object_errors()
+    settle(lambda: not widget.bar.running)
+    for layer in viewer.layers[1:-1]:
+        layer.visible = False
+    viewer.layers.selection.active = viewer.layers[-1]
+    show_all(viewer)
+    scroll(widget, widget.tabs.object_errors_button)
+
+
+def evaluate_boundaries(viewer: Any) -> None:
+    """Distances of each pair of matched nuclei, and one of them."""
+    evaluate_objects(viewer)
+    (widget,) = our_docks(viewer)
+    widget.tabs.setCurrentWidget(widget.tabs.pages["Boundaries"])
+    widget.measure_boundaries()
+    settle(lambda: not widget.bar.running)
+    widget.tabs.boundaries.table.selectRow(2)
+
+
+def evaluate_iou_dice(viewer: Any) -> None:
+    """Two results for the same nuclei that mean IoU and mean Dice rank differently."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    widget = None
+    for settings in ({"method": "li"}, {"method": "otsu", "sigma": 1.0}):
+        cut = open_widget(viewer, "Threshold")
+        cut.set(one_per_object=True, **settings)
+        press(cut)
+        result = cut.results.last
+        viewer.window.remove_dock_widget(cut)
+        widget = widget or open_widget(viewer, "Evaluate")
+        widget.use("predicted", result)
+        press(widget)
+    assert widget is not None
+    widget.tabs.setCurrentWidget(widget.tabs.pages["IoU against Dice"])
+    resize(widget, width=TABLE_WIDTH)
+    show_all(viewer)
+    viewer.layers["nuclei_2d_truth"].contour = 1
+    viewer.scene.camera.zoom *= 2.5
+    widget.tabs.agreement.table.selectRow(0)
+
+
 def evaluate_slices(viewer: Any) -> None:
     """Scores of every slice of a volume, and the errors of one of the worst."""
     viewer.open_sample("napari-cutout", "nuclei_3d")
@@ -287,6 +336,84 @@ def napari_cutout(viewer: Any) -> None:
     grid = viewer.canvas.grid
     grid.enabled, grid.stride, grid.shape = True, 3, (2, 1)
     show_all(viewer)
+
+
+def try_all(viewer: Any) -> None:
+    """Show what every method makes of nuclei, before anything is annotated."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    viewer.layers["nuclei_2d_truth"].visible = False
+    widget = open_widget(viewer, "Try all")
+    resize(widget, width=TABLE_WIDTH)
+    show_all(viewer)
+    press(widget)
+
+
+def try_all_adopted(viewer: Any) -> None:
+    """Open a method by a click on its picture: its widget says what gave it."""
+    try_all(viewer)
+    (widget,) = our_docks(viewer)
+    opened = widget.adopt("sauvola")
+    opened.preview_box.setChecked(True)
+    settle(lambda: opened.preview.layer is not None)
+    show_all(viewer)
+
+
+def paint_strokes(viewer: Any, widget: Any) -> None:
+    """Paint a few strokes as a user would: on nuclei, bright and dim, and close beside them."""
+    import numpy as np
+    from scipy.ndimage import center_of_mass, distance_transform_edt
+
+    truth = viewer.layers["nuclei_2d_truth"].data
+    widget.truth_field.add_button.click()
+    strokes = viewer.layers["annotation"]
+    nuclei = np.round(center_of_mass(truth > 0, truth, np.unique(truth)[3::7])).astype(int)
+    apart = distance_transform_edt(truth == 0)
+    beside = np.argwhere((apart > 3) & (apart < 4))[::400]
+    for label, places in ((1, nuclei), (2, beside)):
+        for y, x in places:
+            at = slice(max(y - 1, 0), y + 2), slice(max(x - 7, 0), x + 8)
+            strokes.data[at][(truth[at] > 0) == (label == 1)] = label
+    strokes.refresh()
+    strokes.events.paint(value=[])  # as the brush would say it
+
+
+def compare_strokes(viewer: Any) -> Any:
+    """Paint on some nuclei, and beside them with another label: that is all the annotation."""
+    viewer.open_sample("napari-cutout", "nuclei_2d")
+    viewer.layers["nuclei_2d_truth"].visible = False
+    widget = open_widget(viewer, "Compare")
+    paint_strokes(viewer, widget)
+    settle(lambda: widget.unpainted == "not annotated")
+    resize(widget, width=TABLE_WIDTH)
+    show_all(viewer)
+    return widget
+
+
+def compare(viewer: Any) -> None:
+    """Tune methods on strokes, rank them on strokes held out, and look at the labels of a row."""
+    widget = compare_strokes(viewer)
+    widget.method_list.choose("threshold", "sauvola", "local_mean", "kmeans", "gaussian_mixture", "watershed")
+    widget.rules.tune_box.setChecked(True)
+    widget.rules.numbers["budget"].setValue(8)
+    press(widget)
+    widget.table.selectRow(0)
+    scroll(widget, widget.table)
+    show_all(viewer)
+
+
+def compare_applied(viewer: Any) -> None:
+    """Apply the recipe of a row to all of a volume; below is what can be done with the result."""
+    viewer.open_sample("napari-cutout", "nuclei_3d")
+    viewer.layers["nuclei_3d_truth"].visible = False
+    widget = open_widget(viewer, "Compare")
+    widget.method_list.choose("threshold", "kmeans", "sauvola", "split_touching")
+    press(widget)
+    resize(widget, width=TABLE_WIDTH)
+    widget.table.selectRow(0)
+    widget.apply()
+    settle(lambda: not widget.bar.running)
+    scroll(widget, widget.table)
+    in_3d(viewer, widget.results.last)
 
 
 def walk_preview(viewer: Any) -> None:
@@ -532,8 +659,16 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "histogram": histogram,
     "evaluate": evaluate,
     "evaluate-objects": evaluate_objects,
+    "evaluate-object-errors": evaluate_object_errors,
+    "evaluate-boundaries": evaluate_boundaries,
+    "evaluate-iou-dice": evaluate_iou_dice,
     "evaluate-slices": evaluate_slices,
     "napari-cutout": napari_cutout,
+    "try-all": try_all,
+    "try-all-adopted": try_all_adopted,
+    "compare-strokes": compare_strokes,
+    "compare": compare,
+    "compare-applied": compare_applied,
     "walk-preview": walk_preview,
     "walk-line": walk_line,
     "walk-run": walk_run,

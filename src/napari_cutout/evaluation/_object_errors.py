@@ -20,6 +20,9 @@ __all__ = ["object_errors"]
 N_KINDS = 1 + max(kind.label for kind in OBJECT_KINDS.values())
 """The kinds of objects, and 0 for no object."""
 
+MAX_LISTED = 2**22
+"""Labels up to this one are looked up in a table by label, which is faster than a search among those that there are."""
+
 
 def object_errors(found: ObjectEvaluation, predicted: Labels, truth: Labels, threshold: float = 0.5) -> Labels:
     """Draw every object as what became of it.
@@ -87,8 +90,12 @@ def _kind_of(labels: Array, kinds: Kinds) -> Array:
     """Return the kind of the object that each voxel lies in, flat; 0 where there is none."""
     xp = array_namespace(labels)
     flat = xp.reshape(int64(labels), (-1,))
-    names, found = (from_numpy(part, like=labels) for part in kinds)
     if not len(kinds[0]):
         return xp.zeros_like(flat)
+    if (last := int(kinds[0][-1])) < MAX_LISTED:
+        table = np.zeros(last + 2, np.int64)  # the last entry is for labels beyond, which are no objects
+        table[kinds[0]] = kinds[1]
+        return xp.take(from_numpy(table, like=labels), xp.clip(flat, 0, last + 1))
+    names, found = (from_numpy(part, like=labels) for part in kinds)
     at = xp.clip(xp.searchsorted(names, flat), None, len(kinds[0]) - 1)
     return xp.where(xp.take(names, at) == flat, xp.take(found, at), xp.zeros_like(flat))

@@ -187,13 +187,14 @@ def sentence(score: ObjectScore, threshold: float, complete: str = "") -> str:
         A few short lines. Where the background is not known the reason stands where precision would.
     """
     found, regions = score.found, score.partition
-    at = {name: _number(value) for name, value in found.at(threshold).items() if isinstance(value, float)}
+    row = found.at(threshold)
+    at = {name: _number(value) for name, value in row.items() if isinstance(value, float)}
     first = f"F1 {at['f1']}   AP {at['ap']}   precision {at['precision']}   recall {at['recall']}"
     if why := reason(found, complete):
         first = f"recall {at['recall']}\n{why}"
     low, high = found.thresholds[[0, -1]]
     error = "" if found.why_nan else f": count error {found.count_error:+,}"
-    unjudged = int(found.at(threshold)["n_unjudged"])
+    unjudged = int(row["n_unjudged"])
     return "\n".join(
         [
             first,

@@ -73,8 +73,8 @@ class Question:
         How predicted labels are matched to classes.
     numbered : bool
         True if predicted is known to number objects, which its labels alone may not tell.
-    complete : bool array, optional
-        Where every object is annotated.
+    complete : callable, optional
+        Returns where every object is annotated, a bool array.
     name : str
         What to call this evaluation among others.
     others : sequence of Agreement
@@ -86,7 +86,7 @@ class Question:
     unpainted: Unpainted
     match: Match
     numbered: bool = False
-    complete: Any = None
+    complete: Callable[[], Any] | None = None
     name: str = "this"
     others: Sequence[Agreement] = ()
 
@@ -121,7 +121,7 @@ class Question:
         """
         on_progress("reading", 0.0)
         predicted, truth, *complete = in_one_library(
-            self.predicted, self.truth, *([] if self.complete is None else [self.complete])
+            self.predicted, self.truth, *([] if self.complete is None else [self.complete()])
         )
         ignore, axes = self.ignore, range(predicted.ndim)
         check_pair(predicted, truth, ignore)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -136,8 +138,8 @@ def is_drawn(layer: Layer) -> bool:
     return isinstance(layer, Shapes)
 
 
-def zone_of(complete: Layer, predicted: Layer) -> Any:
-    """Return where a layer marks the voxels of another.
+def zone_of(complete: Layer, predicted: Layer) -> Callable[[], Any]:
+    """Read where a layer marks the voxels of another; drawing it is left to whoever needs it, in another thread.
 
     Parameters
     ----------
@@ -148,18 +150,21 @@ def zone_of(complete: Layer, predicted: Layer) -> Any:
 
     Returns
     -------
-    bool array
-        Of the shape of `predicted`: in memory, a view of one plane, or lazy where the labels are.
+    callable
+        Returns a bool array of the shape of `predicted`: in memory, a view of one plane, or lazy where labels are.
     """
     if not is_drawn(complete):
-        labels = _layers.copy_of(complete)
-        return labels != 0 if isinstance(labels, np.ndarray) else _lazily(labels) != 0
+        return partial(_marked, _layers.copy_of(complete))
     shape = tuple(_layers.level_zero(predicted).shape)
     outline = outline_of(complete, predicted)
-    return np.zeros(shape, bool) if outline is None else outline.mask(shape, (1.0,) * len(shape))
+    if outline is None:
+        return partial(np.zeros, shape, bool)
+    return partial(outline.mask, shape, (1.0,) * len(shape))
 
 
-def _lazily(array: Any) -> Any:
+def _marked(labels: Any) -> Any:
+    if isinstance(labels, np.ndarray):
+        return labels != 0
     import dask.array as da
 
-    return array if isinstance(array, da.Array) else da.from_array(array)
+    return (labels if isinstance(labels, da.Array) else da.from_array(labels)) != 0

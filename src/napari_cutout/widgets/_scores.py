@@ -18,16 +18,14 @@ __all__ = ["COLUMNS", "Asked", "colours", "headline", "meanings", "rows", "stand
 COLUMNS = (
     Column("class", tooltip="the class, by its label"),
     Column("name", tooltip="what you call the class; edit it here, and every table says so", editable=True),
+    Column("prevalence", tooltip="share of all voxels that truth gives to the class", format=".3f"),
     Column("iou", "IoU", "intersection over union, TP / (TP + FP + FN)", format=".3f"),
     Column("dice", "Dice", "2 TP / (2 TP + FP + FN), also called F1", format=".3f"),
     Column("precision", tooltip="how much of what was found is right, TP / (TP + FP)", format=".3f"),
     Column("recall", tooltip="how much of what is there was found, TP / (TP + FN)", format=".3f"),
-    Column(
-        "balanced_accuracy", "balanced acc.", "mean of recall and specificity; 0.5 is as good as chance", format=".3f"
-    ),
+    Column("balanced_accuracy", "bal. acc.", "mean of recall and specificity; 0.5 is as good as chance", format=".3f"),
     Column("mcc", "MCC", "Matthews' correlation with truth; 1 is perfect, 0 as good as chance", format=".3f"),
     Column("accuracy", tooltip="share of all voxels that are right; read it beside prevalence", format=".3f"),
-    Column("prevalence", tooltip="share of all voxels that truth gives to the class", format=".3f"),
     Column("tp", "TP", "voxels that were found", format=","),
     Column("fp", "FP", "voxels that were found in excess", format=","),
     Column("fn", "FN", "voxels that were missed", format=","),
