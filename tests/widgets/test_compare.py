@@ -216,6 +216,8 @@ def test_a_volume_shows_the_plane_and_applies_to_all_of_it(viewer, opened_on_vol
     expected = nc.execute(recipe, {"image": volume}, spacing=(2, 1, 1)).labels
     np.testing.assert_array_equal(applied.data, expected)
     np.testing.assert_array_equal(applied.translate, (10, 3, 4))
+    stored = Recipe.from_json(applied.metadata["napari_cutout"]["recipe"])
+    assert stored.steps[0].settings["spacing"] == (2, 1, 1), "the recipe alone knows how flat a sphere is"
 
 
 def test_one_slice_stands_for_all_of_them(viewer, opened_on_volume, press, qtbot, volume):
@@ -389,7 +391,7 @@ def test_a_channel_of_a_layer_is_compared(viewer, dock, press, blobs, strokes):
     np.testing.assert_array_equal(shown.data != 0, nc.kmeans(blobs, n_clusters=2) == 2)
 
 
-def test_plus_adds_an_annotation_that_fits(viewer, dock, blobs):
+def test_plus_adds_an_annotation_that_fits(viewer, dock, blobs, qtbot):
     viewer.add_image(blobs, name="blobs", **PLACE)
     widget = dock("Compare")
     assert "there is no Labels layer to use as annotation; press +" in widget.lines()["truth"].text()
@@ -400,6 +402,17 @@ def test_plus_adds_an_annotation_that_fits(viewer, dock, blobs):
     assert (layer.data.shape, layer.mode) == ((32, 40), "paint")
     assert widget.boxes["truth"].layer.name == "annotation"
     assert widget.bar.button.isEnabled()
+    assert widget.unpainted == "background", "nothing is painted yet"
+    layer.brush_size = 2
+    layer.paint((6, 6), 1)
+    layer.paint((2, 20), 2)
+    qtbot.waitUntil(lambda: widget.unpainted == "not annotated")
+    assert "% of truth painted" in widget._painted.text()
+    widget.unpainted_box.activated.emit(0)  # the user says so
+    widget.unpainted_box.setCurrentText("background")
+    layer.paint((22, 25), 1)
+    widget._look_at_truth()
+    assert widget.unpainted == "background", "who has said it is not asked again"
 
 
 def test_labels_elsewhere_turn_red_until_mended(viewer, opened):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from .. import catalog
@@ -59,6 +59,9 @@ _TOOLTIPS = {
 _NOTICE = "border-left: 3px solid #e69f00; padding-left: 5px"
 """Style of the line that says why rows are not current."""
 
+_SETTLED = 300
+"""Milliseconds after the last stroke after which the annotation is looked at again."""
+
 _TABLE_HEIGHT = 300
 """Height that the table keeps, in pixels."""
 
@@ -99,6 +102,11 @@ class CompareWidget(Dock):
         self._applied: Row | None = None
         self._lines: dict[str, QLabel] = {}
         self._labels: list[QLabel] = []
+        self._by_hand = False
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_SETTLED)
+        self._later.timeout.connect(self._look_at_truth)
         self._build_layers()
         self._build_contest()
         self._build_result()
@@ -130,6 +138,7 @@ class CompareWidget(Dock):
         self.unpainted_box = QComboBox()
         self.unpainted_box.addItems(get_args(Unpainted))
         self.unpainted_box.currentIndexChanged.connect(lambda _: self.refresh())
+        self.unpainted_box.activated.connect(lambda _: setattr(self, "_by_hand", True))
         explain(self.unpainted_box, "unpainted", _UNPAINTED_TOOLTIP)
         self._painted = QLabel()
         layout = form()
@@ -278,10 +287,18 @@ class CompareWidget(Dock):
             if level != self.target_rows.choice.level:
                 self.target_rows.choose(level=level)
         if truth is not before[1]:
-            share = None if truth is None else painted(truth)
-            if share is not None:
-                self.unpainted_box.setCurrentText(share.guess)
-            self._painted.setText("" if truth is None else "not looked at: large" if share is None else str(share))
+            self._by_hand = False
+            self._look_at_truth()
+        else:
+            self._later.start()  # it may have been painted on; to count at each stroke would take milliseconds
+
+    def _look_at_truth(self) -> None:
+        """Say how much is painted, and guess what unpainted means unless the user has said it."""
+        truth = self.boxes["truth"].layer
+        share = None if truth is None else painted(truth)
+        if share is not None and not self._by_hand:
+            self.unpainted_box.setCurrentText(share.guess)
+        self._painted.setText("" if truth is None else "not looked at: large" if share is None else str(share))
 
     def _show_voxel_size(self, image: Layer | None) -> None:
         axes = spatial(self.target_rows.choice.letters) if image is not None else []
@@ -340,6 +357,7 @@ class CompareWidget(Dock):
     def start(self) -> None:
         """Read the layers and start the comparison, or show what is wrong."""
         self.refresh()
+        self._look_at_truth()
         setup, found = self._read()
         if setup is None or found:
             return
@@ -466,6 +484,7 @@ class CompareWidget(Dock):
     def let_go(self) -> None:
         """Stop what runs, take the temporary layer away, and forget the viewer."""
         super().let_go()
+        self._later.stop()
         self._forget()
 
 
