@@ -67,6 +67,8 @@ FOOTPRINT = "tests/test_footprint.py"
 JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
 AGREEMENT = "tests/widgets/test_agreement.py"
+TRY_ALL = "tests/test_try_all.py"
+COMPARE = "tests/widgets/test_compare.py"
 OBJECT_ERRORS = "tests/test_object_errors.py"
 DISTANCE = "tests/test_distance.py"
 DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
@@ -358,18 +360,22 @@ MUTANTS = [
     Mutant("cli/_cite.py", "if bibtex.exists() and recipe.exists() and bibtex.samefile(recipe):", "if False:", f"{CITE}::test_a_recipe_is_not_written_over"),
     Mutant("cli/_cite.py", "version=version)", "version=None)", f"{CITE}::test_what_a_command_wrote_names_the_version_that_ran"),
     # comparing methods
-    Mutant("comparison/_units.py", "ndimage.label(truth == label, np.ones((3,) * truth.ndim))", "ndimage.label(truth == label)", COMPARISON),
-    Mutant("comparison/_units.py", "n = max(1, min(n_folds, int(sizes.min())))", "n = n_folds", COMPARISON),
+    Mutant("comparison/_units.py", "ndimage.label(mask, np.ones((3,) * mask.ndim))", "ndimage.label(mask)", COMPARISON),
+    Mutant("comparison/_units.py", 'int(sizes.min()) if units.kind == "strokes" else len(units)', "len(units)", COMPARISON),
+    Mutant("comparison/_units.py", "if len(images) >= MIN_IMAGES:", "if False:", COMPARISON),
     Mutant("comparison/_tallies.py", "seen = tally.counts[tuning].sum(axis=0)", "seen = tally.counts.sum(axis=0)", COMPARISON),
     Mutant("comparison/_tallies.py", "result[..., 1] = found.sum(axis=2) - tp", "result[..., 1] = found.sum(axis=1) - tp", COMPARISON),
     Mutant("comparison/_tallies.py", "homes[1][overlaps.columns[pairs]], 1)", "homes[0][overlaps.rows[pairs]], 1)", COMPARISON),
     Mutant("comparison/_confidence.py", "np.maximum.accumulate(scaled)", "scaled", COMPARISON),
-    Mutant("comparison/_confidence.py", "draws[best] - draws[i]", "draws[i] - draws[i]", COMPARISON),
+    Mutant("comparison/_confidence.py", "differences >= differences[0] - ROUNDING", "differences > differences[0] + ROUNDING", COMPARISON),
+    Mutant("comparison/_trial.py", "list(self.known) if final and not self.contestant.strokes else self._search", "list(self.known) if self.known else self._search", COMPARISON),
+    Mutant("comparison/_trial.py", "return 1.0 if score != score else score", "return score", COMPARISON),
+    Mutant("comparison/_tallies.py", "2 * overlaps.predicted_sizes >= _sizes(labels, overlaps.predicted)", "overlaps.predicted_sizes > 0", COMPARISON),
     Mutant("comparison/_tuning.py", "trial.report(score, rung + 1)", "trial.report(score, rung)", COMPARISON),
     Mutant("comparison/_tuning.py", "min(typical.high, longest / 2) if typical.length else typical.high", "typical.high", COMPARISON),
-    Mutant("comparison/_contest.py", "np.where((units >= 0) & tuning[units],", "np.where((units >= 0),", COMPARISON),
-    Mutant("comparison/_contest.py", "held_out = ~tuning if n_folds > 1 else tuning", "held_out = tuning", COMPARISON),
-    Mutant("comparison/_contest.py", "(NEAR if self.contest.on_strokes else 0)", "NEAR", COMPARISON),
+    Mutant("comparison/_trial.py", "np.where((units >= 0) & tuning[units],", "np.where((units >= 0),", COMPARISON),
+    Mutant("comparison/_trial.py", "held_out = ~tuning if n_folds > 1 else tuning", "held_out = tuning", COMPARISON),
+    Mutant("comparison/_trial.py", "(NEAR if self.contest.on_strokes else 0)", "NEAR", COMPARISON),
     Mutant("comparison/_preparation.py", '"dark" if np.median(inside) < np.median(outside)', '"dark" if np.median(inside) > np.median(outside)', COMPARISON),
     Mutant("comparison/leaderboard.py", "other.score > one.score", "other.score >= one.score", COMPARISON),
     Mutant("demo.py", 'if "window" not in known:', "if True:", f"{DEMO}::test_cleaned_rows_do_more_around_the_same_cut"),
@@ -430,4 +436,13 @@ MUTANTS = [
     Mutant("_scoring.py", "tuple(length * factor for", "tuple(length for", "tests/test_cli.py::test_evaluate_scores_surfaces_in_world_units"),
     Mutant("reporting/_evaluation.py", 'if role in was and was[role]["sha256"] != now[role]["sha256"]:', "if False:", f"{REPORT_EVALUATION}::test_a_report_holds_and_says_what_does_not"),
     Mutant("reporting/_evaluation_page.py", ".sum(axis=(1, 2)).argmax()", ".sum(axis=(1, 2)).argmin()", f"{REPORT_EVALUATION}::test_pictures_show_what_is_wrong_in_the_worst_plane"),
+    # trying and comparing in the viewer
+    Mutant("comparison/try_all.py", "    return bool(both >= ALIKE * whole)", "    return True", f"{TRY_ALL}::test_look_alikes_name_the_first_of_them"),
+    Mutant("comparison/try_all.py", 'return "dark" if 2 * np.count_nonzero(bright) > bright.size', 'return "dark" if 2 * np.count_nonzero(bright) < bright.size', f"{TRY_ALL}::test_dark_objects_are_found_where_they_cover_less"),
+    Mutant("comparison/try_all.py", "first = low + (high - low - n) // 2", "first = low", f"{TRY_ALL}::test_a_large_plane_is_cropped_to_its_middle"),
+    Mutant("widgets/_compare_job.py", "raise Cancelled(f", "raise ValueError(f", f"{COMPARE}::test_rows_appear_as_they_finish_and_cancel_keeps_them_ranked"),
+    Mutant("widgets/_compare_job.py", 'depth="each" if choice.depth == "this" else choice.depth', "depth=choice.depth", f"{COMPARE}::test_one_slice_stands_for_all_of_them"),
+    Mutant("widgets/_compare_table.py", "(*index, 0, 0)", "(*(0 for _ in index), 0, 0)", f"{COMPARE}::test_a_volume_shows_the_plane_and_applies_to_all_of_it"),
+    Mutant("widgets/_compare_apply.py", "steps = [_with_spacing(step, whole.spacing) for step in row.recipe.steps]", "steps = list(row.recipe.steps)", f"{COMPARE}::test_a_volume_shows_the_plane_and_applies_to_all_of_it"),
+    Mutant("widgets/_request.py", "return Chain(self.recipe, sources, {})", "pass", f"{COMPARE}::test_a_recipe_of_two_steps_is_applied_and_can_be_saved"),
 ]  # fmt: skip

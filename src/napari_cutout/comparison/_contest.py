@@ -1,34 +1,25 @@
-"""Running contestants: settings tried on the tuning part, scored on what was held out, in every fold."""
+"""What contestants are judged by: images, their annotations, what is held out, and the rules."""
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import catalog
 from .._device import Asked
-from .._execute import execute
+from .._monitor import Cancelled
 from .._selection import Selection
 from ..recipe import Recipe
-from ._contestants import Contestant, settings_of, with_settings
-from ._tallies import Metric, Problem, Tally, counted, mapped, object_counts, overlap_counts, score_of
-from ._tuning import Settings, Tried, search, tried
+from ._contestants import Contestant
+from ._tallies import Metric, Problem
 from ._units import Units, folds_of
 from .leaderboard import Row
 
 __all__ = ["Contest", "Rules"]
-
-ERRORS = (ValueError, TypeError, OSError, MemoryError, ArithmeticError)
-"""What bad settings and a full machine raise."""
-
-NEAR = 0.03
-"""Settings whose scores on strokes differ by no more than this are equals: strokes are few, and show no outlines."""
 
 N_SAMPLED = 1 << 16
 """Voxels by which it is told how much the labels of equals agree."""
@@ -41,6 +32,7 @@ SMALL = 1 << 18
 
 Mask = NDArray[np.bool_]
 Classes = NDArray[np.int64]
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +53,8 @@ class Rules:
         Of the deal, the search and the bootstrap.
     device : {"auto", "cpu", "gpu"}
         Where to run.
+    truth_is : {"objects", "classes"}, optional
+        What the labels of truth mean; a guess by default.
     """
 
     metric: Metric
@@ -70,34 +64,7 @@ class Rules:
     repeats: int
     seed: int
     device: Asked
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """What a contestant gave with some settings.
-
-    Parameters
-    ----------
-    settings : dict
-        By ``"1.sigma"``.
-    tally : Tally
-        Its counts.
-    sample : integer array
-        Its labels at some voxels.
-    seconds : float
-        What all images took.
-    provenance : dict
-        Of the first image.
-    plane : 2-D integer array
-        Its labels where pictures are taken.
-    """
-
-    settings: Settings
-    tally: Tally
-    sample: NDArray[Any]
-    seconds: float
-    provenance: dict[str, Any]
-    plane: NDArray[Any]
+    truth_is: Literal["objects", "classes"] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -122,8 +89,19 @@ class Contest:
         World length of a voxel along each axis.
     levels : (float, float)
         Grey levels between which those are tried that have no default.
+    selection : Selection, optional
+        What of the images is run.
     is_cancelled : callable, optional
         Polled while methods run.
+
+    Attributes
+    ----------
+    used : list of int
+        The images on which something is annotated; no other is run.
+    rungs : list of list of tuple of slice
+        For each of those the box that a search looks at first, if these are small, and all of it.
+    sampled : list of int64 arrays
+        For each image the voxels at which labels are compared with each other.
     """
 
     images: Sequence[Any]
@@ -134,20 +112,53 @@ class Contest:
     objects: Sequence[NDArray[Any]] = ()
     spacing: Sequence[float] | None = None
     levels: tuple[float, float] = (0.0, 0.0)
+    selection: Selection | None = None
     is_cancelled: Callable[[], bool] | None = None
+    used: list[int] = field(init=False)
+    rungs: list[list[Box]] = field(init=False)
+    sampled: list[NDArray[np.int64]] = field(init=False)
     _deals: list[NDArray[np.int64]] = field(init=False)
-    _sampled: list[NDArray[np.int64]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._deals = [
-            folds_of(self.units, self.rules.folds, self.rules.seed + repeat) for repeat in range(self.rules.repeats)
-        ]
-        rng = np.random.default_rng(self.rules.seed)
+        rules = self.rules
+        self._deals = [folds_of(self.units, rules.folds, rules.seed + repeat) for repeat in range(rules.repeats)]
+        rng = np.random.default_rng(rules.seed)
         total = sum(t.size for t in self.truths)
-        self._sampled = [
-            np.sort(rng.integers(0, t.size, max(1, N_SAMPLED * t.size // total))) if t.size else np.zeros(0, np.int64)
-            for t in self.truths
+        self.sampled = [
+            np.sort(rng.integers(0, max(1, t.size), max(1, N_SAMPLED * t.size // total))) for t in self.truths
         ]
+        self.used = [number for number, units in enumerate(self.units.maps) if (units >= 0).any()]
+        self.rungs = self._rungs()
+
+    def _rungs(self) -> list[list[Box]]:
+        whole = [tuple(slice(0, n) for n in self.truths[number].shape) for number in self.used]
+        n_voxels = sum(self.truths[number].size for number in self.used)
+        if n_voxels <= SMALL:
+            return [whole]
+        boxes = [annotated_box(self.units.maps[number]) for number in self.used]
+        small = sum(math.prod(side.stop - side.start for side in box) for box in boxes)
+        return [boxes, whole] if 3 * small <= n_voxels else [whole]
+
+    @property
+    def longest(self) -> float:
+        """The longest side of what is run at a time, in edges of the smallest voxel."""
+        n_axes = self.truths[0].ndim - (0 if self.selection is None else len(self.selection.each))
+        spacing = np.ones(n_axes) if self.spacing is None else np.asarray(self.spacing, float)
+        scale = spacing[-n_axes:] / spacing.min()
+        return float(max(np.max(np.asarray(t.shape[-n_axes:]) * scale) for t in self.truths))
+
+    def matched_together(self, shape: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """Yield the parts of labels in which objects are matched: frames that are run one by one number their own."""
+        chosen = self.selection
+        if chosen is None or not chosen.each:
+            yield (...,)
+            return
+        lengths = [n if axis in chosen.each else 1 for axis, n in zip(chosen.kept_axes, shape, strict=True)]
+        for at in np.ndindex(*lengths):
+            yield tuple(
+                slice(i, i + 1) if axis in chosen.each else slice(None)
+                for axis, i in zip(chosen.kept_axes, at, strict=True)
+            )
 
     @property
     def on_strokes(self) -> bool:
@@ -177,13 +188,17 @@ class Contest:
         Cancelled
             If it was asked for.
         """
+        from ._trial import Trial  # which needs a contest itself
+
         try:
             if contestant.error:
                 raise ValueError(contestant.error)
             if self.rules.metric in ("f1", "pq") and contestant.kind != "mask":
                 raise ValueError("its labels are classes, and objects are scored; score it by dice or iou")
-            return _Trial(self, contestant).row()
-        except ERRORS as error:
+            return Trial(self, contestant).row()
+        except Cancelled:
+            raise
+        except Exception as error:  # whatever a method, a driver or a full machine raises, the others go on
             sentence = " ".join(str(error).split()) or type(error).__name__
             return Row(contestant.name, contestant.recipe, note=contestant.note, error=sentence)
 
@@ -194,213 +209,7 @@ class Contest:
                 yield fold != number if self.n_folds > 1 else np.ones(len(fold), bool)
 
 
-@dataclass(slots=True, eq=False)
-class _Trial:
-    """One contestant in a contest, and what it has given so far."""
-
-    contest: Contest
-    contestant: Contestant
-    known: dict[tuple[Any, ...], Candidate] = field(default_factory=dict)
-    _failure: str = ""
-
-    def row(self) -> Row:
-        """Tune, score what is held out, and choose on everything."""
-        problem, units = self.contest.problem, self.contest.units
-        n_folds, n_parts = self.contest.n_folds, 0
-        overlap = np.zeros((len(units), len(problem.classes), 3))
-        objects = np.zeros((len(units), 4)) if self._numbers else None
-        for tuning in self.contest.tuning_parts():
-            held_out = ~tuning if n_folds > 1 else tuning
-            chosen = self.chosen(tuning)
-            overlap += overlap_counts(chosen.tally, problem, mapped(chosen.tally, problem, tuning), held_out)
-            if objects is not None and chosen.tally.objects is not None:
-                objects[held_out] += chosen.tally.objects[held_out]
-            n_parts += 1
-        repeats = n_parts / n_folds
-        everything = np.ones(len(units), bool)
-        return self._of(self.chosen(everything, final=True), overlap / repeats, objects, repeats, everything)
-
-    def _of(self, best: Candidate, overlap: NDArray[np.float64], objects: Any, repeats: float, everything: Mask) -> Row:
-        problem = self.contest.problem
-        mapping = mapped(best.tally, problem, everything)
-        recipe = self.contestant.recipe
-        meaning = {
-            int(label): int(problem.classes[column])
-            for label, column in zip(best.tally.labels, mapping, strict=True)
-            if column >= 0
-        }
-        return Row(
-            self.contestant.name,
-            None if recipe is None else with_settings(recipe, best.settings),
-            overlap,
-            None if objects is None else objects / repeats,
-            meaning if self.contestant.kind != "mask" else {},
-            len({key[0] for key in self.known}),
-            median(one.seconds for one in self.known.values()),
-            best.provenance.get("device", {}).get("used", ""),
-            best.plane,
-            best.provenance,
-            self.contestant.note,
-            is_ceiling=self.contestant.is_ceiling,
-        )
-
-    # Choosing
-
-    def chosen(self, tuning: Mask, *, final: bool = False) -> Candidate:
-        """Return what is best on some units; of equals, what is most like the others.
-
-        Parameters
-        ----------
-        tuning : bool array of shape (n_units,)
-            The units that may be looked at.
-        final : bool
-            True to choose among what has been tried, where strokes do not have to be run anew.
-
-        Returns
-        -------
-        Candidate
-            Never one that failed.
-        """
-        recipe = self.contestant.recipe
-        if recipe is None or not self.contest.rules.tune or not (space := self.space(recipe)):
-            return self.candidate({} if recipe is None else settings_of(recipe), tuning)
-        if not final or self.contestant.strokes:
-            self._search(recipe, space, tuning)
-        last = len(self.rungs()) - 1
-        found = [one for key, one in self.known.items() if key[1] == last and key[2] in (b"", tuning.tobytes())]
-        if not found:
-            raise ValueError(self._failure or "no settings gave a result")
-        return self._most_alike(found, tuning)
-
-    def _search(self, recipe: Recipe, space: Sequence[Tried], tuning: Mask) -> None:
-        start = settings_of(recipe)
-
-        def value(settings: Settings, rung: int) -> float:
-            found = self.candidate({**start, **settings}, tuning, rung)
-            score = self._score(found, tuning)
-            if score != score:
-                raise ValueError("nothing to score")
-            return score
-
-        rules = self.contest.rules
-        search(space, value, start=start, budget=rules.budget, n_rungs=len(self.rungs()), seed=rules.seed)
-
-    def _score(self, found: Candidate, tuning: Mask) -> float:
-        """Return the score on the tuning part, labels mapped there too."""
-        problem, metric = self.contest.problem, self.contest.rules.metric
-        if metric in ("f1", "pq"):
-            assert found.tally.objects is not None
-            return float(score_of(found.tally.objects[tuning].sum(axis=0), problem, metric))
-        counts = overlap_counts(found.tally, problem, mapped(found.tally, problem, tuning), tuning)
-        return float(score_of(counts.sum(axis=0), problem, metric))
-
-    def _most_alike(self, found: Sequence[Candidate], tuning: Mask) -> Candidate:
-        """Return, of those whose score is near the best, the one whose classes agree most with those of the others.
-
-        Strokes cannot tell such settings apart. The middle one is far from the ends where a little more would fail.
-        """
-        scores = np.asarray([self._score(one, tuning) for one in found])
-        limit = np.nanmax(scores) - (NEAR if self.contest.on_strokes else 0)
-        near = [one for one, score in zip(found, scores, strict=True) if score >= limit]
-        if len(near) < 3:
-            return found[int(np.nanargmax(scores))]
-        agreement = agreements([self.classes_of(one, tuning) for one in near], self.contest.problem)
-        return near[int(agreement.sum(axis=1).argmax())]
-
-    def classes_of(self, found: Candidate, tuning: Mask) -> Classes:
-        """Return the class of each sampled voxel, as a column; -1 where it is not known."""
-        mapping = mapped(found.tally, self.contest.problem, tuning)
-        labels = found.tally.labels
-        sample = (found.sample != 0).astype(np.int64) if self.contestant.kind == "mask" else found.sample
-        at = np.minimum(np.searchsorted(labels, sample), len(labels) - 1)
-        return np.where(labels[at] == sample, mapping[at], -1)
-
-    # Running
-
-    @property
-    def _numbers(self) -> bool:
-        """True if objects can be scored: truth numbers them, and the contestant does not sort voxels into classes."""
-        return self.contest.problem.numbered and self.contestant.kind == "mask"
-
-    def candidate(self, settings: Settings, tuning: Mask, rung: int | None = None) -> Candidate:
-        """Return what these settings give, on all of each image or on the part of a rung; it is run once."""
-        rung = len(self.rungs()) - 1 if rung is None else rung
-        key = (repr(sorted(settings.items())), rung, tuning.tobytes() if self.contestant.strokes else b"")
-        if key not in self.known:
-            try:
-                self.known[key] = self._run(settings, tuning, rung)
-            except ERRORS as error:
-                self._failure = self._failure or " ".join(str(error).split())
-                raise
-        return self.known[key]
-
-    def _run(self, settings: Settings, tuning: Mask, rung: int) -> Candidate:
-        contest, start = self.contest, time.perf_counter()
-        found: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        samples: list[NDArray[Any]] = []
-        provenance: dict[str, Any] = {}
-        plane = None
-        objects = np.zeros((len(contest.units), 4)) if self._numbers else None
-        for number, (truth, units) in enumerate(zip(contest.truths, contest.units.maps, strict=True)):
-            box = self.rungs()[rung][number]
-            labels, ran = self._labels(settings, tuning, number, box)
-            provenance = provenance or ran
-            if plane is None:
-                plane = plane_of(labels, truth[box])
-            if objects is not None:
-                objects += object_counts(labels, contest.objects[number][box], units[box], len(contest.units))
-            if self.contestant.kind == "mask":
-                labels = (labels != 0).astype(np.uint8)
-            found.append(counted(labels, truth[box], units[box], contest.problem))
-            samples.append(labels.reshape(-1)[contest._sampled[number] % labels.size])
-        names = np.unique(np.concatenate([labels for labels, _ in found]))
-        counts = np.zeros((len(contest.units), len(names), len(contest.problem.classes)), np.int64)
-        for labels, part in found:
-            counts[:, np.searchsorted(names, labels)] += part
-        tally = Tally(names, counts, self.contestant.kind, objects)
-        seconds = time.perf_counter() - start
-        assert plane is not None
-        return Candidate(settings, tally, np.concatenate(samples), seconds, provenance, plane)
-
-    def _labels(
-        self, settings: Settings, tuning: Mask, number: int, box: tuple[slice, ...]
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return the labels of one image, or of a box of it, and how they came about."""
-        contest, recipe = self.contest, self.contestant.recipe
-        if recipe is None:
-            return self.contestant.labels[number][box], {}
-        made = in_box(with_settings(recipe, settings), contest.images[number], box)
-        inputs = {name: contest.images[number] for name, role in made.roles.items() if role == "image"}
-        for name in self.contestant.strokes:
-            units = contest.units.maps[number]
-            strokes = np.where((units >= 0) & tuning[units], contest.truths[number], 0)
-            inputs[name] = in_place(strokes, recipe.selection, contest.images[number].shape)
-        result = execute(
-            made, inputs, spacing=contest.spacing, device=contest.rules.device, is_cancelled=contest.is_cancelled
-        )
-        return result.labels, result.provenance
-
-    def space(self, recipe: Recipe) -> list[Tried]:
-        """Return what a search may try of a recipe."""
-        longest = float(max(self.contest.truths[0].shape))
-        found = (
-            tried(number, param, longest, self.contest.levels)
-            for number, step in enumerate(recipe.steps, 1)
-            for param in catalog.find(step.method).settings
-        )
-        return [one for one in found if one is not None]
-
-    def rungs(self) -> list[list[tuple[slice, ...]]]:
-        """Return the boxes of all images that a search looks at first, if they are small, and all of each."""
-        whole = [tuple(slice(0, n) for n in t.shape) for t in self.contest.truths]
-        if self.contestant.recipe is None or sum(t.size for t in self.contest.truths) <= SMALL:
-            return [whole]
-        boxes = [annotated_box(units) for units in self.contest.units.maps]
-        small = sum(np.prod([s.stop - s.start for s in box]) for box in boxes)
-        return [boxes, whole] if 3 * small <= sum(t.size for t in self.contest.truths) else [whole]
-
-
-def annotated_box(units: NDArray[np.int32]) -> tuple[slice, ...]:
+def annotated_box(units: NDArray[np.int32]) -> Box:
     """Return the box of what is annotated, with a margin inside the image; all of it if nothing is."""
     box = []
     for axis in range(units.ndim):
@@ -411,7 +220,7 @@ def annotated_box(units: NDArray[np.int32]) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def in_box(recipe: Recipe, image: Any, box: tuple[slice, ...]) -> Recipe:
+def in_box(recipe: Recipe, image: Any, box: Box) -> Recipe:
     """Return a recipe that runs on this box of an image only."""
     chosen = recipe.selection or Selection("zyx"[-image.ndim :])
     whole = chosen.shape(image.shape)
@@ -442,16 +251,3 @@ def shown_at(truth: NDArray[Any]) -> tuple[int, ...]:
     """Return the index of the plane in which most is annotated, along all axes but the last two."""
     painted = np.count_nonzero(truth, axis=(-2, -1))
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(painted)), np.shape(painted)))
-
-
-def agreements(classes: Sequence[Classes], problem: Problem) -> NDArray[np.float64]:
-    """Return the mean Dice of each pair of class maps over the classes that are not the background, (n, n)."""
-    total = np.zeros((len(classes), len(classes)))
-    for column in problem.objects:
-        inside = np.asarray([one == column for one in classes], np.float32)
-        sizes = inside.sum(axis=1, dtype=np.float64)
-        common = np.einsum("iv,jv->ij", inside, inside, optimize=True).astype(np.float64)
-        whole = sizes[:, None] + sizes[None]
-        total += np.where(whole > 0, 2 * common / np.maximum(whole, 1), 1)
-    found: NDArray[np.float64] = total / len(problem.objects)
-    return found

@@ -114,8 +114,35 @@ def contestants(
     for cut in (*found, *_from_strokes()):
         if cut.method in methods if methods is not None else has_strokes or not cut.strokes:
             yield _of_cut(cut, selection, one_per_object=problem.numbered and not _sorts(cut))
+    yielded = {cut.method for cut in (*found, *_from_strokes())}
+    for name in methods or ():
+        if name not in yielded:
+            yield Contestant(name, error=_why_not(name))
     for name, made in recipes.items():
-        yield Contestant(name, made, kind=kind_of(made))
+        yield _of_recipe(name, made, selection)
+
+
+def _why_not(name: str) -> str:
+    """Say why a method takes part in no comparison of this kind."""
+    needs = catalog.find(name).needs
+    what = "it begins with labels" if needs == "labels" else "it does not tell objects from background, or not so many"
+    return f"{what}; give it as the last step of a recipe"
+
+
+def _of_recipe(name: str, recipe: Recipe, selection: Selection | None) -> Contestant:
+    if recipe.selection is not None and recipe.selection != selection:
+        return Contestant(
+            name,
+            error=f"the recipe selects {recipe.selection.as_dict()}, and other voxels are compared; give `compare` the "
+            "same selection, or the recipe none",
+        )
+    if others := [n for n, role in recipe.roles.items() if role not in ("image", "markers")]:
+        return Contestant(name, error=f"the recipe reads {others[0]!r}, which a comparison does not have")
+    try:
+        made = replace(recipe, selection=selection)
+    except ValueError as error:
+        return Contestant(name, error=str(error))
+    return Contestant(name, made, kind=kind_of(made))
 
 
 def _from_strokes() -> Iterator[Cut]:
@@ -166,15 +193,15 @@ def given_labels(
 ) -> Contestant:
     """Return labels that are there already as a contestant.
 
-    Labels mean classes if there are 2 to 32 of them and no 0, or if they are those of truth and truth has more than
-    one class of objects; else any label but 0 is an object.
+    Labels mean classes if there are 2 to 32 of them and no 0, and the classes of truth if they are several of those;
+    else any label but 0 is an object.
     """
     there = np.unique(np.concatenate([np.unique(one) for one in labels]))
     objects = there[there != 0]
     kind: Kind = "mask"
     if 0 not in there and 1 < len(objects) <= MAX_CLASSES:
         kind = "values" if is_ceiling else "classes"
-    elif len(problem.objects) > 1 and np.isin(objects, problem.classes).all():
+    elif len(objects) > 1 and not problem.numbered and np.isin(objects, problem.classes).all():
         kind = "values"
     return Contestant(name, None, tuple(labels), kind, is_ceiling=is_ceiling)
 

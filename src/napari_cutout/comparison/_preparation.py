@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import to_numpy
+from .._checks import check_spacing
+from .._device import Asked
 from .._execute import execute, versions
 from .._selection import Selection, placed
 from ..recipe import Recipe, Step
-from ._contest import ERRORS, Contest, Rules, shown_at
+from ._contest import Contest, Rules, shown_at
 from ._contestants import MAX_CLASSES, Contestant, contestants, given_labels
 from ._given import Given, arguments_of, grey_plane, inputs_of
-from ._strokes import one_kind
 from ._tallies import Metric, Problem
-from ._units import Units, units_of
+from ._units import MIN_IMAGES, Units, are_strokes, units_of
 from .leaderboard import FOR_CHOOSING, Leaderboard, Row, ranked
 
 __all__ = ["Comparison", "prepared"]
@@ -30,6 +31,12 @@ Array = NDArray[Any]
 
 MAX_VOXELS = 1 << 28
 """Voxels of all images together; more would take days."""
+
+ONE_PIECE = 0.8
+"""Share of labels in one piece from which they number objects."""
+
+FEW = 8
+"""Units below which a bootstrap is too short."""
 
 LEVELS = (0.01, 0.99)
 """Quantiles of the grey levels between which a threshold by hand is tried."""
@@ -85,7 +92,7 @@ class Comparison:
             Best first.
         """
         contest, rules = self.contest, self.contest.rules
-        standings = ranked(rows, contest.problem, rules.metric, contest.units.strata, rules.seed)
+        standings = ranked(rows, contest.problem, rules.metric, contest.units, rules.seed)
         facts = {
             "tuned": rules.tune,
             "budget": rules.budget if rules.tune else 1,
@@ -122,14 +129,15 @@ def prepared(
     shapes = [_shape_of(one, selection) for one in images]
     _check_size(shapes)
     truths = _checked("truth", truth, shapes)
-    classes, objects = _classes_and_objects(truths, ignore)
+    ignore, background = (None if one is None else operator.index(one) for one in (ignore, background))
+    if spacing is not None:
+        check_spacing(spacing, len(shapes[0]) if selection is None else len(selection.run_axes))
+    numbered = _number_objects(truths, ignore, rules)
+    objects = truths if numbered else []
+    classes = [_as_mask(t, ignore) for t in truths] if numbered else truths
+    there = _classes_of(classes, ignore)
     units = units_of(classes, ignore)
-    problem = _problem(classes, units, ignore, background, numbered=bool(objects))
-    if rules.metric in ("f1", "pq") and not objects:
-        raise ValueError(
-            f"metric={rules.metric!r} scores numbered objects, and truth names classes or holds strokes; number its "
-            "objects, or choose 'dice' or 'iou'"
-        )
+    problem = _problem(there, len(units), classes, ignore, background, numbered=numbered)
     others = {name: _checked(name, one, shapes) for name, one in (labels or {}).items()}
     second = None if ceiling is None else _checked("ceiling", ceiling, shapes)
     given = [given_labels(name, one, problem) for name, one in others.items()]
@@ -137,19 +145,20 @@ def prepared(
         given.insert(0, given_labels("ceiling", second, problem, is_ceiling=True))
     inside, outside = _grey_levels(images, selection, classes, units, problem)
     limits = _limits(inside, outside)
-    contest = Contest(images, classes, units, problem, rules, objects, spacing, limits, is_cancelled=is_cancelled)
+    contest = Contest(
+        images, classes, units, problem, rules, objects, spacing, limits, selection, is_cancelled=is_cancelled
+    )
     entries = contestants(
         methods,
         recipes or {},
         problem,
         objects=_side(inside, outside),
         level=_otsu(images[0], spacing, selection, rules, limits),
-        has_strokes=ignore == 0,
+        has_strokes=problem.scores_background,
         selection=selection,
     )
     found = (*entries, *given)
-    if not found:
-        raise ValueError("there is nothing to compare; name methods, recipes or labels, or leave `methods` out")
+    _check_names(found)
     asked = arguments_of(
         rules,
         methods=methods,
@@ -177,6 +186,18 @@ def check_rules(rules: Rules) -> None:
             right = False
         if not right:
             raise ValueError(f"{name} must be a whole number from {least}, got {value!r}")
+    for name, allowed in (("device", get_args(Asked)), ("truth_is", (None, "objects", "classes"))):
+        if getattr(rules, name) not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(rules, name)!r}")
+
+
+def _check_names(entries: Sequence[Contestant]) -> None:
+    """Raise ValueError unless somebody takes part, and all under names of their own."""
+    if not entries:
+        raise ValueError("there is nothing to compare; name methods, recipes or labels, or leave `methods` out")
+    names = [entry.name for entry in entries]
+    if doubles := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"two contestants are called {doubles[0]!r}; give one of them another name")
 
 
 # Annotations -------------------------------------------------------------------------------------------
@@ -225,28 +246,62 @@ def _checked(name: str, labels: Any, shapes: Sequence[tuple[int, ...]]) -> list[
     return [array.astype(np.uint8) if array.dtype == bool else array for array in arrays]
 
 
-def _classes_and_objects(truths: list[Array], ignore: int | None) -> tuple[list[Array], list[Array]]:
-    """Return annotations as classes, and where they number objects of one kind, the numbers as well."""
-    if ignore == 0 or not all(one_kind(t, ignore) for t in truths):
-        return truths, []
-    several = any(len(np.setdiff1d(t, [0] if ignore is None else [0, ignore])) > 1 for t in truths)
-    kept = None if ignore is None else [t == ignore for t in truths]
-    classes = [(t != 0).astype(np.int64) for t in truths]
-    if kept is not None:
-        classes = [np.where(k, ignore, c) for k, c in zip(kept, classes, strict=True)]
-    return classes, truths if several else []
+def _number_objects(truths: Sequence[Array], ignore: int | None, rules: Rules) -> bool:
+    """Tell whether labels number objects of one kind: as was said, or by how many there are and in how many pieces.
+
+    Raises
+    ------
+    ValueError
+        If objects are to be scored and there are none.
+    """
+    if rules.truth_is is not None:
+        numbered = rules.truth_is == "objects"
+    else:
+        numbered = not are_strokes(truths, ignore) and _look_numbered(truths, ignore)
+    if rules.metric in ("f1", "pq") and not numbered:
+        raise ValueError(
+            f"metric={rules.metric!r} scores numbered objects, and the labels of truth were read as classes; pass "
+            "truth_is='objects' if they are numbers, or choose 'dice' or 'iou'"
+        )
+    return numbered
 
 
-def _problem(
-    classes: Sequence[Array], units: Units, ignore: int | None, background: int | None, *, numbered: bool
-) -> Problem:
-    there = np.unique(np.concatenate([np.unique(c[m >= 0]) for c, m in zip(classes, units.maps, strict=True)]))
+def _look_numbered(truths: Sequence[Array], ignore: int | None) -> bool:
+    """Guess from labels: more than 32 number objects, and so do several of which nearly all are in one piece."""
+    from scipy import ndimage
+
+    pieces: list[int] = []
+    for truth in truths:
+        labels = np.setdiff1d(truth, [0] if ignore is None else [0, ignore])
+        if len(labels) > MAX_CLASSES:
+            return True
+        pieces += [ndimage.label(truth == label, np.ones((3,) * truth.ndim))[1] for label in labels]
+    several = len(np.unique(np.concatenate([np.unique(t) for t in truths]))) > (2 if ignore is None else 3)
+    return several and float(np.mean(np.asarray(pieces) == 1)) > ONE_PIECE
+
+
+def _as_mask(truth: Array, ignore: int | None) -> Array:
+    """Return 1 where an object is, and what is not annotated as it was."""
+    mask: Array = (truth != 0).astype(np.uint8)
+    if ignore is None or ignore == 0:
+        return mask
+    kind = np.result_type(np.min_scalar_type(ignore), np.int8)
+    mask = mask.astype(kind)
+    mask[truth == ignore] = ignore
+    return mask
+
+
+def _classes_of(classes: Sequence[Array], ignore: int | None) -> NDArray[np.int64]:
+    """Return the classes of truth, if they can tell methods apart."""
+    there = np.unique(np.concatenate([np.unique(c) for c in classes]))
+    there = there[there != ignore] if ignore is not None else there
+    if not len(there):
+        raise ValueError(f"truth holds no annotated voxel: all of it is {ignore}; paint some strokes, or change ignore")
     if there.min() < 0:
         raise ValueError(f"truth holds the label {there.min()}; labels must be 0 or more, or named as `ignore`")
     if len(there) < 2:
-        what = "strokes" if ignore == 0 else "truth"
         raise ValueError(
-            f"{what} hold one label only, {there[0]}, which cannot show what is found in excess; paint what is not "
+            f"strokes hold one label only, {there[0]}, which cannot show what is found in excess; paint what is not "
             "looked for with a second label"
             if ignore == 0
             else f"truth holds one label only, {there[0]}, so there is nothing to tell apart; annotate objects and "
@@ -254,26 +309,49 @@ def _problem(
         )
     if len(there) > MAX_CLASSES + 1:
         raise ValueError(
-            f"strokes hold {len(there)} labels, and at most {MAX_CLASSES} can be classes; give all objects one label, "
-            "and what is around them another"
+            f"truth holds {len(there)} labels, and at most {MAX_CLASSES} can be classes; give all objects one label, "
+            "and what is around them another, or pass truth_is='objects' if they number objects"
         )
+    return there.astype(np.int64)
+
+
+def _problem(
+    there: NDArray[np.int64],
+    n_units: int,
+    classes: Sequence[Array],
+    ignore: int | None,
+    background: int | None,
+    *,
+    numbered: bool,
+) -> Problem:
     if background is not None and background not in there:
-        raise ValueError(f"background must be a label of truth, one of {there.tolist()}, got {background!r}")
-    ground = background if background is not None else int(there[-1]) if ignore == 0 else 0
-    return Problem(there.astype(np.int64), ground, len(units), numbered, scores_background=ignore == 0)
+        raise ValueError(f"background must be a class of truth, one of {there.tolist()}, got {background!r}")
+    usual = int(there[-1]) if ignore == 0 else 0
+    ground = usual if background is None else background
+    return Problem(there, ground, n_units, numbered, scores_background=are_strokes(classes, ignore))
 
 
 def _notes(contest: Contest, ignore: int | None) -> Iterator[str]:
     """Yield what one should know before reading a score."""
-    if ignore == 0:
+    problem, units = contest.problem, contest.units
+    if contest.on_strokes:
         yield FOR_CHOOSING
-        yield f"label {contest.problem.background} was read as what is not looked for"
-    if contest.units.note:
-        yield contest.units.note
+        if ignore == 0:
+            yield f"label {problem.background} was read as what is not looked for"
+    elif problem.numbered:
+        yield "labels of truth were read as numbers of objects; truth_is='classes' reads them as classes"
+    elif len(problem.classes) > 2:
+        yield "labels of truth were read as classes; truth_is='objects' reads them as numbers of objects"
+    if units.note:
+        yield units.note
     if contest.n_folds == 1:
         yield "there is too little to hold anything out: settings and classes were chosen where they are scored"
     elif contest.n_folds < contest.rules.folds:
-        yield f"{contest.n_folds} folds instead of {contest.rules.folds}, because there are so few {contest.units.kind}"
+        yield f"{contest.n_folds} folds instead of {contest.rules.folds}, because there are so few {units.kind}"
+    n = len(units.drawn[1])
+    if n < FEW:
+        drawn = "images" if len(np.unique(units.images)) >= MIN_IMAGES else units.kind
+        yield f"{n} {drawn} are few: intervals are shorter than they should be, and hardly anything can be told apart"
 
 
 # Grey levels -------------------------------------------------------------------------------------------
@@ -330,7 +408,7 @@ def _otsu(
     limits: tuple[float, float],
 ) -> float:
     """Return Otsu's threshold of an image, for methods that need a grey level; the middle of the limits without one."""
-    with suppress(*ERRORS):
+    with suppress(Exception):  # whatever goes wrong here goes wrong in a row as well, with its reason
         chosen = None if selection is None else replace(selection, pooled=bool(selection.each))
         made = Recipe([Step("threshold")], chosen)
         found = execute(made, {"image": image}, spacing=spacing, device=rules.device)

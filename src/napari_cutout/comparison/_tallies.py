@@ -114,6 +114,8 @@ def counted(
     """
     known = units >= 0
     n_classes = len(problem.classes)
+    if not known.any():
+        return np.zeros(0, np.int64), np.zeros((problem.n_units, 0, n_classes), np.int64)
     at = np.searchsorted(problem.classes, truth[known])
     table = contingency(labels[known], units[known].astype(np.int64) * n_classes + at)
     found, row = np.unique(table.predicted, return_inverse=True)
@@ -173,13 +175,14 @@ def object_counts(labels: NDArray[Any], truth: NDArray[Any], units: NDArray[np.i
     """Count matched, invented and missed objects of one image, and the IoU of the matched ones, in every unit.
 
     Objects are matched in the whole image; each counts where most of its voxels lie, a pair where its true object does.
+    A predicted object with more than half of its voxels where nothing is annotated is neither right nor wrong.
 
     Parameters
     ----------
     labels, truth : integer arrays
-        Objects by number.
+        Objects by number. One label alone is that of a mask, whose objects are what is connected by faces.
     units : int32 array of the same shape
-        The unit of each voxel.
+        The unit of each voxel; -1 where nothing is annotated.
     n_units : int
         How many there are.
 
@@ -188,19 +191,38 @@ def object_counts(labels: NDArray[Any], truth: NDArray[Any], units: NDArray[np.i
     float64 array of shape (n_units, 4)
         Matched, invented, missed, and the sum of the IoU of the matched.
     """
-    known = units >= 0
-    labels, truth, place = labels[known], truth[known], units[known].astype(np.int64)
-    overlaps = overlaps_of(contingency(labels, truth))
-    pairs = matched_pairs(overlaps, OBJECT_IOU)
-    homes = [_homes(side, place, own) for side, own in ((labels, overlaps.predicted), (truth, overlaps.truth))]
     result = np.zeros((n_units, 4))
-    is_left = [np.ones(len(own), bool) for own in homes]
+    known = units >= 0
+    if not known.any():
+        return result
+    labels = _numbered(labels)
+    found, truth, place = labels[known], truth[known], units[known].astype(np.int64)
+    overlaps = overlaps_of(contingency(found, truth))
+    pairs = matched_pairs(overlaps, OBJECT_IOU)
+    homes = [_homes(side, place, own) for side, own in ((found, overlaps.predicted), (truth, overlaps.truth))]
+    is_left = [2 * overlaps.predicted_sizes >= _sizes(labels, overlaps.predicted), np.ones(len(overlaps.truth), bool)]
     is_left[0][overlaps.rows[pairs]] = is_left[1][overlaps.columns[pairs]] = False
     np.add.at(result[:, 0], homes[1][overlaps.columns[pairs]], 1)
     np.add.at(result[:, 3], homes[1][overlaps.columns[pairs]], overlaps.iou[pairs])
     for column, (own, left) in enumerate(zip(homes, is_left, strict=True), start=1):
         np.add.at(result[:, column], own[left], 1)
     return result
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels of objects: of a mask the number of each connected part."""
+    if len(np.unique(labels[labels != 0])) != 1:
+        return labels
+    from scipy import ndimage
+
+    numbered: NDArray[Any] = ndimage.label(labels)[0]
+    return numbered
+
+
+def _sizes(labels: NDArray[Any], objects: Counts) -> Counts:
+    """Return the voxels of objects, those that are not annotated too."""
+    found, sizes = np.unique(labels, return_counts=True)
+    return sizes[np.searchsorted(found, objects)]
 
 
 def _homes(labels: NDArray[Any], units: Counts, objects: Counts) -> Counts:

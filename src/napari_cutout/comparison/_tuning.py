@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ Settings = dict[str, Any]
 
 DIGITS = 2
 """Significant digits of what is tried: settings that a person can read, and that are met again."""
+
+N_LEVELS = 200
+"""Steps between the grey levels that are tried."""
 
 SHARED = 2 / 3
 """Share of a search that is drawn at random and looks at no score, so that all folds try the same settings."""
@@ -33,12 +36,15 @@ class Tried:
         The setting.
     low, high : float
         Smallest and largest number.
+    step : float
+        What numbers differ by; 0 for such as have two significant digits.
     """
 
     name: str
     param: Param
     low: float = 0.0
     high: float = 0.0
+    step: float = 0.0
 
     def ask(self, trial: Any) -> Any:
         """Let a trial of Optuna choose a value."""
@@ -50,7 +56,7 @@ class Tried:
             return trial.suggest_categorical(self.name, list(self.param.choices))
         if typical.off and not trial.suggest_categorical(f"{self.name}?", [False, True]):
             return self._as_type(0)
-        if typical.log:
+        if typical.log and not self.step:
             return self._as_type(trial.suggest_float(self.name, self.low, self.high, log=True))
         return self._as_type(trial.suggest_float(self.name, self.low, self.high))
 
@@ -68,7 +74,9 @@ class Tried:
     def _as_type(self, value: float) -> Any:
         """Round to what the setting takes: whole numbers, or steps from the smallest allowed value."""
         limits = self.param.range
-        if value and self.param.type is float:
+        if self.step:
+            value = self.low + round((value - self.low) / self.step) * self.step
+        elif value and self.param.type is float:
             value = float(f"{value:.{DIGITS}g}")
             if limits is not None and limits.step is not None and limits.step >= 1:
                 value = limits.min + round((value - limits.min) / limits.step) * limits.step
@@ -101,7 +109,7 @@ def tried(number: int, param: Param, longest: float, levels: tuple[float, float]
     if param.type is bool or param.choices:
         return Tried(name, param)
     if param.grey_level:
-        return None if levels[0] >= levels[1] else Tried(name, param, *levels)
+        return None if levels[0] >= levels[1] else Tried(name, param, *levels, (levels[1] - levels[0]) / N_LEVELS)
     high = min(typical.high, longest / 2) if typical.length else typical.high
     return Tried(name, param, typical.low, high) if typical.low < high else None
 
@@ -125,9 +133,9 @@ def search(
         ``value(settings, rung)`` scores settings on part of the image (0) up to all of it (``n_rungs - 1``); it keeps
         what it finds. A trial for which it raises ValueError has failed.
     start : mapping
-        The settings that are tried first.
+        The settings as given, which are tried first, whether a search would or not.
     budget : int
-        How many settings are tried, the first included.
+        How many settings are tried beside those.
     n_rungs : int
         How many parts there are.
     seed : int
@@ -157,6 +165,10 @@ def search(
                 raise optuna.TrialPruned
         return score
 
+    with suppress(ValueError):
+        value({one.name: start[one.name] for one in space}, n_rungs - 1)
+    if not space:
+        return
     with _quiet():
         study = optuna.create_study(
             direction="maximize",
@@ -164,7 +176,7 @@ def search(
             pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
         )
         study.enqueue_trial({key: v for one in space for key, v in one.told(start[one.name]).items()})
-        study.optimize(objective, n_trials=budget if space else 1, catch=(ValueError,))
+        study.optimize(objective, n_trials=budget, catch=(ValueError,))
 
 
 @contextmanager

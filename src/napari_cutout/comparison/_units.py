@@ -6,7 +6,6 @@ settings on some voxels and scores on their neighbours reports how well the sett
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kind", "Units", "folds_of", "units_of"]
+__all__ = ["Kind", "Units", "are_strokes", "folds_of", "units_of"]
 
 Kind = Literal["images", "strokes", "blocks"]
 """What one unit is."""
@@ -25,6 +24,9 @@ MIN_IMAGES = 4
 
 N_BLOCKS = 16
 """About how many blocks a densely annotated image is cut into."""
+
+SPARSE = 0.05
+"""Annotated share of all images below which what is annotated are strokes, whatever value says *not annotated*."""
 
 Indices = NDArray[np.int64]
 
@@ -40,7 +42,12 @@ class Units:
     maps : list of int32 arrays
         For each image the unit of every voxel, from 0; -1 where nothing is annotated.
     strata : int64 array of shape (n_units,)
-        Units of equal number are spread over the folds: the class of a stroke; 0 for images and blocks.
+        Units of equal number are spread over the folds: of strokes the class and the image, of others whether they
+        hold objects.
+    classes : int64 array of shape (n_units,)
+        The class of each stroke; 0 for images and blocks.
+    images : int64 array of shape (n_units,)
+        The image that each lies in.
     note : str
         What one should know about them; empty if there is nothing.
     """
@@ -48,10 +55,32 @@ class Units:
     kind: Kind
     maps: list[NDArray[np.int32]]
     strata: Indices
+    classes: Indices
+    images: Indices
     note: str = ""
 
     def __len__(self) -> int:
         return len(self.strata)
+
+    @property
+    def drawn(self) -> tuple[Indices, Indices]:
+        """What a bootstrap draws: the group of each unit, and the stratum of each group.
+
+        Images are drawn from four annotated ones on, because what lies in one image is alike; else strokes of each
+        class, or blocks.
+        """
+        images, group = np.unique(self.images, return_inverse=True)
+        if len(images) >= MIN_IMAGES:
+            return group.astype(np.int64), np.zeros(len(images), np.int64)
+        return np.arange(len(self)), self.classes
+
+
+def are_strokes(truths: Sequence[NDArray[Any]], ignore: int | None) -> bool:
+    """Tell whether annotations are strokes: 0 is not annotated, or nearly nothing is."""
+    if ignore is None or ignore == 0:
+        return ignore == 0
+    known = sum(int(np.count_nonzero(t != ignore)) for t in truths)
+    return known < SPARSE * sum(t.size for t in truths)
 
 
 def units_of(truths: Sequence[NDArray[Any]], ignore: int | None) -> Units:
@@ -67,8 +96,8 @@ def units_of(truths: Sequence[NDArray[Any]], ignore: int | None) -> Units:
     Returns
     -------
     Units
-        Four annotated images or more are held out whole. Of fewer, connected strokes are, where `ignore` is 0; else
-        blocks of about equal extent. A class with one stroke only has it cut in two.
+        Whole strokes, where annotations are strokes: those of each class in each image that are connected; one that is
+        alone is cut in two. Else whole images, from four annotated ones on, or blocks of about equal extent.
 
     Raises
     ------
@@ -76,14 +105,15 @@ def units_of(truths: Sequence[NDArray[Any]], ignore: int | None) -> Units:
         If nothing is annotated.
     """
     known = [np.ones(t.shape, bool) if ignore is None else t != ignore for t in truths]
-    if not any(k.any() for k in known):
+    there = sum(bool(k.any()) for k in known)
+    if not there:
         raise ValueError(f"truth holds no annotated voxel: all of it is {ignore}; paint some strokes, or change ignore")
-    if sum(bool(k.any()) for k in known) >= MIN_IMAGES:
-        return _images(known)
-    return _strokes(truths) if ignore == 0 else _blocks(known)
+    if are_strokes(truths, ignore):
+        return _strokes(truths, known)
+    return _dense(truths, known, whole=there >= MIN_IMAGES)
 
 
-def folds_of(units: Units, n_folds: int, seed: int) -> NDArray[np.int64]:
+def folds_of(units: Units, n_folds: int, seed: int) -> Indices:
     """Return the fold of each unit, spread evenly over each stratum in a random order.
 
     Parameters
@@ -91,7 +121,8 @@ def folds_of(units: Units, n_folds: int, seed: int) -> NDArray[np.int64]:
     units : Units
         What is held out.
     n_folds : int
-        How many folds there shall be, from 2; there are fewer where a stratum has fewer units.
+        How many folds there shall be, from 2; there are fewer where a class of an image has fewer strokes, or there
+        are fewer images or blocks.
     seed : int
         Of the order.
 
@@ -101,76 +132,92 @@ def folds_of(units: Units, n_folds: int, seed: int) -> NDArray[np.int64]:
         Numbers of folds, from 0. One unit alone gives one fold: nothing can be held out then.
     """
     rng = np.random.default_rng(seed)
-    sizes = np.unique(units.strata, return_counts=True)[1]
-    n = max(1, min(n_folds, int(sizes.min())))
-    fold = np.zeros(len(units), np.int64)
-    for stratum in np.unique(units.strata):
+    strata, sizes = np.unique(units.strata, return_counts=True)
+    # Every tuning part needs strokes of each class of an image; methods that read strokes have nothing to go by else.
+    n = max(1, min(n_folds, int(sizes.min()) if units.kind == "strokes" else len(units)))
+    fold, begun = np.zeros(len(units), np.int64), 0
+    for stratum in strata:
         at = np.flatnonzero(units.strata == stratum)
-        fold[rng.permutation(at)] = np.arange(len(at)) % n
+        fold[rng.permutation(at)] = (begun + np.arange(len(at))) % n
+        begun += len(at) if units.kind != "strokes" else 0
     return fold
 
 
-def _images(known: Sequence[NDArray[np.bool_]]) -> Units:
-    numbers = itertools.count()
-    maps = [np.where(k, next(numbers) if k.any() else -1, -1).astype(np.int32) for k in known]
-    return Units("images", maps, np.zeros(next(numbers), np.int64))
+def _strokes(truths: Sequence[NDArray[Any]], known: Sequence[NDArray[np.bool_]]) -> Units:
+    """Give each connected stroke a number; one that is alone in its class and image is cut in two."""
+    maps = [np.full(t.shape, -1, np.int32) for t in truths]
+    classes: list[int] = []
+    images: list[int] = []
+    cut: set[int] = set()
+    for number, (truth, there) in enumerate(zip(truths, known, strict=True)):
+        for label in np.unique(truth[there]).tolist():
+            pieces = _pieces(there & (truth == label))
+            if len(pieces) == 1:
+                pieces = _halves(pieces[0])
+                cut.add(label)
+            for at in pieces:
+                maps[number][tuple(at)] = len(classes)
+                classes.append(label)
+                images.append(number)
+    listed = ", ".join(map(str, sorted(cut)))
+    note = f"in some image one stroke only of label {listed}, which was cut in two; paint a second one" if cut else ""
+    _, strata = np.unique(np.stack([images, classes]), axis=1, return_inverse=True)
+    return Units(
+        "strokes", maps, strata.astype(np.int64).reshape(-1), np.asarray(classes, np.int64), np.asarray(images), note
+    )
 
 
-def _strokes(truths: Sequence[NDArray[Any]]) -> Units:
-    """Give each connected stroke a number; one that is alone in its class is cut in two."""
+def _pieces(mask: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    """Return the indices of each connected piece."""
     from scipy import ndimage
 
-    maps = [np.full(t.shape, -1, np.int32) for t in truths]
-    strata: list[int] = []
-    cut: list[int] = []
-    for label in np.unique(np.concatenate([np.unique(t[t != 0]) for t in truths])).tolist():
-        pieces: list[tuple[int, NDArray[Any]]] = []
-        for number, truth in enumerate(truths):
-            numbered, _ = ndimage.label(truth == label, np.ones((3,) * truth.ndim))
-            for i, box in enumerate(ndimage.find_objects(numbered), start=1):
-                corner = np.asarray([[axis.start] for axis in box])
-                pieces.append((number, np.stack(np.nonzero(numbered[box] == i)) + corner))
-        if len(pieces) == 1:
-            pieces = _halves(*pieces[0])
-            cut.append(label)
-        for number, at in pieces:
-            maps[number][tuple(at)] = len(strata)
-            strata.append(label)
-    listed = ", ".join(map(str, cut))
-    note = f"one stroke only of label {listed}, which was cut in two; paint a second one" if cut else ""
-    return Units("strokes", maps, np.asarray(strata, np.int64), note)
+    numbered, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
+    found = []
+    for i, box in enumerate(ndimage.find_objects(numbered), start=1):
+        corner = np.asarray([[axis.start] for axis in box])
+        found.append(np.stack(np.nonzero(numbered[box] == i)) + corner)
+    return found
 
 
-def _halves(number: int, at: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
+def _halves(at: NDArray[Any]) -> list[NDArray[Any]]:
     """Cut a stroke across the axis that it extends along."""
     if at.shape[1] < 2:
-        return [(number, at)]
+        return [at]
     axis = int(np.ptp(at, axis=1).argmax())
     order = np.argsort(at[axis], kind="stable")
     middle = len(order) // 2
-    return [(number, at[:, order[:middle]]), (number, at[:, order[middle:]])]
+    return [at[:, order[:middle]], at[:, order[middle:]]]
 
 
-def _blocks(known: Sequence[NDArray[np.bool_]]) -> Units:
-    """Cut each image into blocks whose sides are as equal as can be; blocks without an annotation are left out."""
+def _dense(truths: Sequence[NDArray[Any]], known: Sequence[NDArray[np.bool_]], *, whole: bool) -> Units:
+    """Give each image a number, or each block of one; those without an annotation are left out."""
     maps: list[NDArray[np.int32]] = []
-    n = 0
-    for k in known:
-        blocks = _block_numbers(k.shape)
-        there = np.unique(blocks[k])
-        place = np.full(int(blocks.max()) + 1, -1, np.int32)
-        place[there] = np.arange(n, n + len(there))
-        maps.append(np.where(k, place[blocks], -1).astype(np.int32))
-        n += len(there)
-    return Units("blocks", maps, np.zeros(n, np.int64))
+    images: list[int] = []
+    holds: list[bool] = []
+    for number, (truth, there) in enumerate(zip(truths, known, strict=True)):
+        blocks = np.zeros(truth.shape, np.int64) if whole else _block_numbers(truth.shape)
+        found = np.unique(blocks[there])
+        place = np.full(int(blocks.max(initial=0)) + 1, -1, np.int32)
+        place[found] = np.arange(len(images), len(images) + len(found))
+        maps.append(np.where(there, place[blocks], -1).astype(np.int32))
+        holds += np.isin(found, blocks[there & (truth != 0)]).tolist()
+        images += [number] * len(found)
+    nothing = np.zeros(len(images), np.int64)
+    return Units("images" if whole else "blocks", maps, np.asarray(holds, np.int64), nothing, np.asarray(images))
 
 
 def _block_numbers(shape: Sequence[int]) -> Indices:
-    side = (math.prod(shape) / N_BLOCKS) ** (1 / len(shape))
-    counts = [max(1, min(size, round(size / side))) for size in shape]
-    lines = [np.arange(size) * n // size for size, n in zip(shape, counts, strict=True)]
-    grid = np.meshgrid(*lines, indexing="ij", sparse=True)
+    """Return the block of each voxel; axes that are shorter than a block are not cut."""
+    long = list(range(len(shape)))
+    while True:
+        side = (math.prod(shape[a] for a in long) / N_BLOCKS) ** (1 / len(long))
+        short = [a for a in long if shape[a] < side]
+        if not short or len(long) == len(short):
+            break
+        long = [a for a in long if a not in short]
+    counts = [max(1, round(n / side)) if a in long else 1 for a, n in enumerate(shape)]
     numbers = np.zeros(tuple(shape), np.int64)
-    for line, n in zip(grid, counts, strict=True):
-        numbers = numbers * n + line
+    for axis, (size, n) in enumerate(zip(shape, counts, strict=True)):
+        line = np.arange(size) * n // size
+        numbers = numbers * n + line.reshape(tuple(-1 if a == axis else 1 for a in range(len(shape))))
     return numbers

@@ -21,6 +21,7 @@ from ..recipe import Recipe, as_dict
 from ._confidence import intervals
 from ._given import Given
 from ._tallies import Metric, Problem, score_of
+from ._units import Units
 
 __all__ = ["ALPHA", "FOR_CHOOSING", "Leaderboard", "Row", "Standing"]
 
@@ -316,9 +317,7 @@ class Leaderboard:
         return write_report(self, folder, overwrite=overwrite)
 
 
-def ranked(
-    rows: Sequence[Row], problem: Problem, metric: Metric, strata: NDArray[np.int64], seed: int
-) -> tuple[Standing, ...]:
+def ranked(rows: Sequence[Row], problem: Problem, metric: Metric, units: Units, seed: int) -> tuple[Standing, ...]:
     """Put rows in order.
 
     Parameters
@@ -329,10 +328,10 @@ def ranked(
         The classes.
     metric : {"dice", "iou", "f1", "pq"}
         What to rank by.
-    strata : int64 array of shape (n_units,)
-        What the bootstrap keeps the number of.
+    units : Units
+        What was held out.
     seed : int
-        Of the bootstrap.
+        Of the bootstrap and of swaps.
 
     Returns
     -------
@@ -341,17 +340,25 @@ def ranked(
     """
     scored = [row for row in rows if not row.error and _counts(row, metric) is not None]
     contest = [row for row in scored if not row.is_ceiling]
-    found = [_standing(row, problem, metric, strata, seed) for row in scored if row.is_ceiling]
-    tallies = [counts for row in contest if (counts := _counts(row, metric)) is not None]
+    group, strata = units.drawn
+    found = [_standing(row, problem, metric, units, seed) for row in scored if row.is_ceiling]
+    tallies = [_grouped(counts, group) for row in contest if (counts := _counts(row, metric)) is not None]
     places = intervals(tallies, problem, metric, strata, level=1 - ALPHA, seed=seed)
     order = sorted(range(len(contest)), key=lambda i: (math.isnan(places[i].score), -places[i].score))
     for i in order:
         one = places[i]
         rank = None if math.isnan(one.score) else 1 + sum(other.score > one.score for other in places)
-        tied = rank == 1 or one.p > ALPHA
+        tied = rank is not None and (rank == 1 or one.p > ALPHA)
         found.append(Standing(contest[i], rank, one.score, one.low, one.high, one.p, tied, *_all(contest[i], problem)))
     failed = [row for row in rows if row.error]
     return (*found, *(_failed(row) for row in failed))
+
+
+def _grouped(counts: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the counts of what is drawn together."""
+    total = np.zeros((int(group.max()) + 1, *counts.shape[1:]))
+    np.add.at(total, group, counts)
+    return total
 
 
 def _failed(row: Row) -> Standing:
@@ -359,11 +366,12 @@ def _failed(row: Row) -> Standing:
     return Standing(row, None, nothing, nothing, nothing, nothing, False, nothing, nothing, nothing, nothing)
 
 
-def _standing(row: Row, problem: Problem, metric: Metric, strata: NDArray[np.int64], seed: int) -> Standing:
+def _standing(row: Row, problem: Problem, metric: Metric, units: Units, seed: int) -> Standing:
     """Return the place of a ceiling, which takes part in no ranking."""
     counts = _counts(row, metric)
     assert counts is not None
-    (one,) = intervals([counts], problem, metric, strata, level=1 - ALPHA, seed=seed)
+    group, strata = units.drawn
+    (one,) = intervals([_grouped(counts, group)], problem, metric, strata, level=1 - ALPHA, seed=seed)
     return Standing(row, None, one.score, one.low, one.high, math.nan, False, *_all(row, problem))
 
 

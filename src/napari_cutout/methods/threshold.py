@@ -269,8 +269,8 @@ def hysteresis(
     image: Image,
     mask: Mask | None = None,
     *,
-    low: Annotated[float, GreyLevel()] | None = None,
-    high: Annotated[float, GreyLevel()] | None = None,
+    low: Annotated[float, GreyLevel(), Typical()] | None = None,
+    high: Annotated[float, GreyLevel(), Typical()] | None = None,
     objects: Objects = "bright",
     **options: Unpack[Options],
 ) -> Labels:
