@@ -23,7 +23,7 @@ from napari_cutout import Leaderboard, Recipe, Step
 from napari_cutout._pictures import stretched
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING
 from napari_cutout.reporting import _comparison, _files, _machine, _panels, _plots
-from napari_cutout.reporting._comparison_page import changes, verdict
+from napari_cutout.reporting._comparison_page import changes, how_chosen, verdict
 from napari_cutout.reporting._latex import latex_table
 from napari_cutout.reporting._tables import NOTHING, Column, as_csv, word
 from napari_cutout.reporting._verify import file_differences, row_differences
@@ -197,6 +197,21 @@ def test_the_winner_is_named_with_its_interval_and_what_is_tied(board: Leaderboa
     said = list(verdict(replace(board, standings=tuple(equal))))
     assert said[0].startswith(f"{one.row.name} and 2 others scored best")
     assert said[1] == f"Equal to it: {other.row.name}, {third.row.name}."
+
+
+def test_a_paper_says_how_a_method_was_chosen(board: Leaderboard, folder: Path) -> None:
+    one = next(one for one in board.standings if one.row.name == "threshold_at")
+    n = sum(other.rank is not None for other in board.standings)
+    assert how_chosen(board, one) == (
+        f"Of {n} methods compared, it was number {one.rank} by Dice ({one.score:.3f}, 95 % interval {one.low:.3f} to "
+        f"{one.high:.3f}) on {board.n_units} blocks that were held out in 5 folds."
+    )
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert how_chosen(board, one) in text
+    assert nc.cite(one.row.recipe, evaluation=["evaluate", "evaluate_objects"]).text in text
+    assert how_chosen(board, board.standings[0]) == ""
+    tuned = replace(board, facts={**board.facts, "tuned": True, "budget": 7})
+    assert "its settings searched for (7 tried in each fold)" in how_chosen(tuned, one)
 
 
 def test_where_all_fail_the_page_says_so(board: Leaderboard, tmp_path: Path) -> None:

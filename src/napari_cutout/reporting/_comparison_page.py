@@ -109,7 +109,11 @@ def objects_say(leaderboard: Leaderboard) -> Iterator[str]:
 
 
 def _interval(one: Standing) -> str:
-    return "" if one.low != one.low else f" (95 % interval {one.low:.3f} to {one.high:.3f})"
+    return f" ({ends})" if (ends := _ends(one)) else ""
+
+
+def _ends(one: Standing) -> str:
+    return "" if one.low != one.low else f"95 % interval {one.low:.3f} to {one.high:.3f}"
 
 
 def columns_of(leaderboard: Leaderboard) -> list[Column]:
@@ -279,10 +283,11 @@ def _change(one: RankChange, unit: str) -> str:
 
 def recipes(leaderboard: Leaderboard, content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the recipe of each row, how to run it, and what a paper says of it."""
+    scored_by = ["evaluate", *(["evaluate_objects"] if leaderboard.problem.numbered else [])]
     for one, row in zip(leaderboard.standings, content["rows"], strict=True):
         if one.row.recipe is None or one.row.error:
             continue
-        said = cite(one.row.recipe, evaluation=["evaluate"])
+        said = cite(one.row.recipe, evaluation=scored_by)
         others = [name for name in one.row.recipe.inputs if name != one.row.recipe.source]
         more = "".join(f" --input {name}={name}.tif" for name in others)
         yield {
@@ -291,10 +296,24 @@ def recipes(leaderboard: Leaderboard, content: Mapping[str, Any]) -> Iterator[di
             "file": row["recipe_file"],
             "json": as_json(row["recipe"]).rstrip(),
             "command": f'napari-cutout run "{row["recipe_file"]}" image.tif labels.tif{more}',
-            "text": said.text,
+            "text": f"{said.text} {how_chosen(leaderboard, one)}".rstrip(),
             "references": said.references,
             "mapping": ", ".join(f"label {label} is class {found}" for label, found in one.row.mapping.items()),
         }
+
+
+def how_chosen(leaderboard: Leaderboard, one: Standing) -> str:
+    """Return a sentence for the methods section on how a row stood among the others; empty for one without a rank."""
+    if one.rank is None:
+        return ""
+    n = sum(other.rank is not None for other in leaderboard.standings)
+    metric, facts = NAMES[leaderboard.metric], leaderboard.facts
+    searched = f", its settings searched for ({facts['budget']} tried in each fold)" if facts.get("tuned") else ""
+    score = ", ".join(filter(None, (f"{one.score:.3f}", _ends(one))))
+    return (
+        f"Of {n} methods compared{searched}, it was number {one.rank} by {metric} ({score}) on {leaderboard.n_units} "
+        f"{leaderboard.held_out} that were held out in {facts['folds']} folds."
+    )
 
 
 def made(content: Mapping[str, Any]) -> dict[str, str]:
