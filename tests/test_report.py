@@ -412,7 +412,9 @@ def test_csv_leaves_out_what_is_not_defined() -> None:
 
 def test_a_latex_table_has_a_cell_for_every_column() -> None:
     columns = [Column("name", "Name_1", is_text=True), Column("score", "Dice", 2)]
-    text = latex_table(columns, [{"name": "a & b", "score": 0.5}, {"name": "c", "score": None}], "50 %", "tab:x")
+    text = latex_table(
+        columns, [{"name": f"a & b {NOTHING} c", "score": 0.5}, {"name": "c", "score": None}], "50 %", "tab:x"
+    )
     assert text.splitlines() == [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
@@ -423,7 +425,7 @@ def test_a_latex_table_has_a_cell_for_every_column() -> None:
         r"    \toprule",
         r"    Name\_1 & Dice \\",
         r"    \midrule",
-        r"    a \& b & 0.50 \\",
+        r"    a \& b -- c & 0.50 \\",
         r"    c & -- \\",
         r"    \bottomrule",
         r"  \end{tabular}",

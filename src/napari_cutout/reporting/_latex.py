@@ -53,4 +53,4 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return "--" if text == NOTHING else escaped(text)
+    return escaped(text).replace(NOTHING, "--")
