@@ -31,6 +31,9 @@ ALPHA = 0.05
 FOR_CHOOSING = "scored on strokes: for choosing, not for publishing"
 """Said wherever a score was made on strokes, which were painted where somebody chose to look."""
 
+MAX_NAMED = 8
+"""Tied rows that the summary names; the table marks all."""
+
 SCORES = ("dice", "iou", "f1", "pq")
 
 COLUMNS = ("rank", "name", "score", "low", "high", "p", "tied", *SCORES, "seconds", "tried", "backend", "note")
@@ -211,7 +214,9 @@ class Leaderboard:
         tied = [one.row.name for one in self.standings if one.tied and one.rank != 1]
         lines = [f"Each score was made on {self.held_out} that were held out, {self.n_units} of them."]
         if tied and self.winner is not None:
-            lines.append(f"Tied with {self.winner.row.name} (p > {ALPHA} after Holm): {', '.join(tied)}.")
+            more = f" and {len(tied) - MAX_NAMED} more" if len(tied) > MAX_NAMED else ""
+            names = ", ".join(tied[:MAX_NAMED]) + more
+            lines.append(f"Tied with {self.winner.row.name} (p > {ALPHA} after Holm): {names}.")
         return [*lines, *(note[0].upper() + note[1:] + "." for note in self.notes)]
 
     def as_dict(self) -> dict[str, Any]:
