@@ -23,6 +23,8 @@ from skimage.metrics import hausdorff_distance
 
 import napari_cutout as nc
 from napari_cutout import _plan
+from napari_cutout.evaluation import _box_reads
+from napari_cutout.evaluation._box_reads import groups_of_boxes
 from napari_cutout.evaluation.boundaries import COUNTS, SCORES, BoundaryEvaluation, evaluate_boundaries
 
 SPACINGS = [None, (2.0, 1.0, 1.0), (0.25, 0.5, 0.75), (3.0, 0.5, 1.25)]
@@ -343,6 +345,48 @@ def test_equals_scipy_on_a_volume(spacing: tuple[float, ...]) -> None:
     assert_allclose(found.boundary_iou[0], (bands[0] & bands[1]).sum() / (bands[0] | bands[1]).sum())
 
 
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    "spacing",
+    [(1.0, 0.37, 0.37), (2.0, 0.65, 0.65), (1.5, 0.9, 0.9), (0.29, 0.26, 0.26), (0.3, 0.1, 0.1), (0.2, 0.065, 0.065)],
+    ids=str,
+)
+def test_a_tolerance_of_some_steps_reaches_that_many(spacing: tuple[float, ...], n_steps: int) -> None:
+    # edges are rounded to 1/1024 of the smallest: a tolerance that is rounded once falls short of so many of them
+    tools = pytest.importorskip("surface_distance")
+    truth = np.zeros((18, 6, 7), bool)
+    truth[4:9] = True
+    predicted, reach = np.roll(truth, n_steps, axis=0), n_steps * spacing[0]
+    found = evaluate_boundaries(predicted, truth, spacing=spacing, tolerance=reach, width=reach)
+    sides = [surface(mask) for mask in (predicted, truth)]
+    far = [ndimage.distance_transform_edt(~b, sampling=spacing)[a] for a, b in (sides, sides[::-1])]
+    assert max(d.max() for d in far) == pytest.approx(reach)
+    assert all((d <= reach * (1 + 1e-9)).all() for d in far)
+    theirs = tools.compute_surface_distances(truth, predicted, spacing)
+    assert tools.compute_surface_dice_at_tolerance(theirs, reach * (1 + 1e-9)) == found.surface_dice[0] == 1
+    less = evaluate_boundaries(predicted, truth, spacing=spacing, tolerance=reach * 0.99)
+    near = sum(np.count_nonzero(d <= reach * 0.99) for d in far)
+    assert less.surface_dice[0] == near / sum(d.size for d in far) < 1
+    bands = [
+        mask & (ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] <= reach * 1.0001)
+        for mask in (predicted, truth)
+    ]
+    assert found.boundary_iou[0] == (bands[0] & bands[1]).sum() / (bands[0] | bands[1]).sum()
+
+
+def test_a_tolerance_may_be_the_diagonal_of_a_voxel_or_endless() -> None:
+    truth = np.zeros((7, 7), int)
+    truth[3, 3] = 1
+    predicted = np.roll(truth, (1, 1), axis=(0, 1))
+    for tolerance, share in (
+        (math.sqrt(2), 1.0),
+        (1.414, 0.0),
+        (1e300, 1.0),
+    ):  # one voxel each, sqrt(2) = 1.41421 apart
+        assert evaluate_boundaries(predicted, truth, tolerance=tolerance).surface_dice.tolist() == [share]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_scikit_image_on_surfaces(seed: int) -> None:
     truth = blobs(seed) > 0
@@ -495,6 +539,65 @@ def test_objects_are_read_from_their_boxes_alone() -> None:
     }
 
 
+def counted(labels: np.ndarray, chunks: tuple[int, ...]) -> tuple[da.Array, list[tuple[int, ...]]]:
+    """Return labels in chunks, and a list to which every chunk that is read adds its place."""
+    read: list[tuple[int, ...]] = []
+
+    def chunk(block: np.ndarray, block_info: Any = None) -> np.ndarray:
+        read.append(tuple(block_info[0]["chunk-location"]))
+        return block
+
+    lazy = da.from_array(labels, chunks=chunks).map_blocks(chunk, dtype=labels.dtype, meta=np.zeros((0, 0), int))
+    return lazy, read
+
+
+def test_a_chunk_is_read_once_for_all_of_its_objects() -> None:
+    truth = np.kron(np.arange(1, 401).reshape(20, 20), np.ones((4, 4), int))
+    truth[::4], truth[:, ::4] = 0, 0
+    predicted, read = counted(np.roll(truth, 1, axis=0), (20, 20))
+    lazy, read_of_truth = counted(truth, (16, 40))
+    found = evaluate_boundaries(predicted, lazy, by="objects", threshold=0.3)
+    whole = evaluate_boundaries(np.roll(truth, 1, axis=0), truth, by="objects", threshold=0.3)
+    assert found.as_dict() == whole.as_dict()
+    assert len(found) == 400
+    assert max(map(read.count, read)) == max(map(read_of_truth.count, read_of_truth)) == 2  # counted, then measured
+
+
+@given(
+    st.lists(st.tuples(*[st.tuples(st.integers(0, 29), st.integers(1, 30))] * 2), min_size=1, max_size=12),
+    st.sampled_from([1, 40, 300, 10**4]),
+)
+def test_groups_of_boxes_are_bounded_and_read_no_more_chunks(boxes: list[Any], most: int) -> None:
+    low = np.array([[start for start, _ in box] for box in boxes])
+    high = np.minimum(low + [[length for _, length in box] for box in boxes], 30)
+    predicted, truth = (da.zeros((30, 30), chunks=chunks) for chunks in (7, (30, 4)))
+
+    def n_chunks(start: np.ndarray, stop: np.ndarray) -> int:
+        cut = tuple(map(slice, start.tolist(), stop.tolist()))
+        return sum(
+            math.prod(len({at // width for at in range(s.start, s.stop)}) for s, width in zip(cut, widths, strict=True))
+            for widths in ((7, 7), (30, 4))
+        )
+
+    groups = list(groups_of_boxes(low, high, predicted, truth, most))
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(boxes)))
+    for rows in groups:
+        start, stop = low[rows].min(axis=0), high[rows].max(axis=0)
+        assert len(rows) == 1 or (stop - start).prod() <= most
+        assert n_chunks(start, stop) <= sum(n_chunks(low[row], high[row]) for row in rows)
+
+
+@pytest.mark.parametrize("by", ["classes", "objects"])
+def test_boxes_beyond_memory_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch, by: Any) -> None:
+    monkeypatch.setattr(_box_reads, "MOST_VOXELS", 60)
+    monkeypatch.setattr(_box_reads, "MOST_CHUNKS", 1)
+    truth = blobs(2, (9, 14, 12))
+    predicted = moved(truth, 2)
+    whole = evaluate_boundaries(predicted, truth, by=by, threshold=0.2, ignore=2)
+    lazy = (da.from_array(labels, chunks=(4, 3, 3)) for labels in (predicted, truth))
+    assert evaluate_boundaries(*lazy, by=by, threshold=0.2, ignore=2).as_dict() == whole.as_dict()
+
+
 @pytest.mark.parametrize("by", ["classes", "objects"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
 def test_every_library_gives_the_same(to_library: Callable[[Any], Any], by: Any, dtype: Any) -> None:
@@ -551,7 +654,9 @@ def test_progress_is_told_and_cancelling_is_heard(by: Any) -> None:
 
 def test_definitions_name_every_figure_and_its_settings() -> None:
     found = evaluate_boundaries(*squares(), spacing=(0.5, 0.25), tolerance=0.75, width=1.25)
-    assert set(SCORES) < set(found.definitions)
+    assert {*SCORES, "prevalence", "background", "empty"} < set(found.definitions)
+    objects = evaluate_boundaries(*squares(), by="objects", threshold=0.2).definitions
+    assert {*SCORES, "iou", "surface_dice_all", "boundary_iou_all", "left_over", "background", "empty"} < set(objects)
     assert "0.75 or less" in found.definitions["surface_dice"]
     assert "1.25 or less" in found.definitions["boundary_iou"]
     assert "0.5 x 0.25" in found.definitions["distance"]
@@ -575,6 +680,33 @@ def test_results_are_written(tmp_path: Path, by: Any) -> None:
         found.to_json(tmp_path / "rows.json")
 
 
+def test_objects_that_were_missed_count_in_means_of_all() -> None:
+    truth = np.zeros((9, 20), int)
+    truth[2:7, 2:7], truth[2:7, 12:17] = 1, 2
+    found = evaluate_boundaries(np.where(truth == 1, 8, 0), truth, by="objects")
+    # one of two true objects was found, perfectly: means over pairs are 1, those over true objects (1 + 0) / 2
+    assert (found.means["surface_dice"], found.means["boundary_iou"]) == (1, 1)
+    assert (found.means["surface_dice_all"], found.means["boundary_iou_all"]) == (0.5, 0.5)
+    assert (found.n_scored["surface_dice"], found.n_scored["surface_dice_all"]) == (1, 2)
+    assert found.as_dict()["means"]["surface_dice_all"] == 0.5
+    assert "surface_dice_all 0.5000 (2)" in str(found)
+    assert "0 predicted and 1 true objects without a partner" in str(found)
+    nothing = evaluate_boundaries(np.zeros_like(truth), truth, by="objects")
+    assert (nothing.means["surface_dice_all"], math.isnan(nothing.means["surface_dice"])) == (0, True)
+    neither = evaluate_boundaries(np.zeros_like(truth), np.zeros_like(truth), by="objects")
+    assert math.isnan(neither.means["surface_dice_all"])
+    assert "surface_dice_all" not in evaluate_boundaries(truth, truth).means
+
+
+@pytest.mark.parametrize(("match", "shares"), [("value", [0.25, 0.125]), ("binary", [0.375])])
+def test_prevalence_stands_beside_classes(match: Any, shares: list[float]) -> None:
+    # 16 of 20 voxels are annotated: 4 hold class 1, 2 hold class 2, 10 background
+    truth = np.repeat([[1, 2, 0, 5]], [4, 2, 10, 4]).reshape(4, 5)
+    found = evaluate_boundaries(np.where(truth == 5, 1, truth), truth, ignore=5, match=match)
+    assert [row["prevalence"] for row in found.table] == found.prevalence.tolist() == shares
+    assert np.isnan(evaluate_boundaries(truth, truth, by="objects").prevalence).all()
+
+
 def test_the_summary_says_what_was_measured() -> None:
     text = str(evaluate_boundaries(*squares(), spacing=(0.5, 0.25), by="objects", threshold=0.2))
     assert "hausdorff 0.7500 (1)" in text
@@ -590,6 +722,9 @@ def test_the_summary_says_what_was_measured() -> None:
         ({"by": "slices"}, "by must be one of 'classes', 'objects', got 'slices'"),
         ({"threshold": 0}, "threshold must be an IoU above 0 and at most 1, got 0"),
         ({"threshold": math.nan}, "threshold must be an IoU"),
+        ({"threshold": "a"}, "threshold must be an IoU above 0 and at most 1, got 'a'; pass for example 0.5"),
+        ({"tolerance": "a"}, "tolerance must be a number, a length in the unit of spacing, got 'a'; leave it out"),
+        ({"width": [1, 2]}, r"width must be a number, a length in the unit of spacing, got \[1, 2\]; leave it out"),
         ({"tolerance": -1}, "tolerance must be a length of 0 or more in the unit of spacing, got -1"),
         ({"tolerance": math.inf}, "tolerance must be a length"),
         ({"width": 0.4}, "at least the smallest edge of a voxel, 1, .* got 0.4"),

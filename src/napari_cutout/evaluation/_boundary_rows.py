@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
 from .._monitor import quiet, stage, tick
 from .._plan import Slices, each
+from ._box_reads import Part, groups_of_boxes, most_voxels, read_part
 from ._boxes import Boxes
 from ._contingency import Contingency, Counts, int64
-from ._matching import Match, matched
+from ._matching import Match, Matching, matched
 from ._pairing import matched_pairs
 from ._surfaces import Comparison, Ruler, compared, padded
 from .objects import objects_of
@@ -75,6 +76,8 @@ class Rows:
         The labels that name each row; the same on both sides for classes.
     iou : float64 array of shape (n,)
         The IoU of matched objects; NaN for classes.
+    prevalence : float64 array of shape (n,)
+        The share of the annotated voxels that truth gives to each class; NaN for objects.
     ours, theirs : Side
         The labels of `predicted` and of `truth` that belong to each row.
     reason : str
@@ -86,6 +89,7 @@ class Rows:
     predicted: Counts
     truth: Counts
     iou: NDArray[np.float64]
+    prevalence: NDArray[np.float64]
     ours: Side
     theirs: Side
     reason: str
@@ -113,7 +117,17 @@ def class_rows(table: Contingency, match: Match, ignore: int | None) -> Rows:
     classes = np.setdiff1d(np.union1d(matching.classes, true_classes), [0])
     ours, theirs = _side(matching.labels, matching.classes, classes), _side(true_labels, true_classes, classes)
     reason = f"a row is a class; labels matched by {matching.match}: {matching.reason}"
-    return Rows(classes, classes, np.full(len(classes), np.nan), ours, theirs, reason)
+    return Rows(
+        classes, classes, np.full(len(classes), np.nan), _prevalence(table, matching, classes), ours, theirs, reason
+    )
+
+
+def _prevalence(table: Contingency, matching: Matching, classes: Counts) -> NDArray[np.float64]:
+    """Return the share of the voxels of a table that truth gives to each class but the background."""
+    sizes, (_, truth) = np.zeros(len(classes), np.int64), matching.relabelled(table)
+    listed = truth != 0
+    np.add.at(sizes, np.searchsorted(classes, truth[listed]), table.counts[listed])
+    return sizes / table.n_voxels
 
 
 def _side(labels: Counts, classes: Counts, rows: Counts) -> Side:
@@ -136,6 +150,7 @@ def object_rows(table: Contingency, threshold: float, ignore: int | None) -> Row
         predicted,
         truth,
         found.iou[pairs],
+        np.full(len(pairs), np.nan),
         Side(predicted, rows, len(found.predicted)),
         Side(truth, rows, len(found.truth)),
         f"a row is a predicted and a true object that were matched, at an IoU of {threshold:g} or more",
@@ -165,45 +180,80 @@ def compared_rows(rows: Rows, pair: Pair, ignore: int | None, ruler: Ruler, *, t
     list of Comparison
         One for each row.
     """
-    boxes = rows.boxes(pair)
+    starts, stops, frames = _framed(*rows.boxes(pair), tuple(pair.truth.shape))
 
-    def measure(row: int) -> Comparison:
+    def measure(row: int, part: Part) -> Comparison:
         with quiet():
-            return _compared_row(rows.labels_of(row), pair, [ends[row] for ends in boxes], ignore, ruler)
+            return _compared_row(rows.labels_of(row), frames[row], part, ignore, ruler)
 
     stage("measuring boundaries")
-    if together:
-        regions: list[Slices] = [(slice(row, row + 1),) for row in range(len(rows))]
-        return list(each(lambda region: measure(region[0].start), regions, pair.predicted)) if regions else []
-    found = []
-    for row in range(len(rows)):
-        tick(row, len(rows))
-        found.append(measure(row))
-    return found
+    whole = Part(pair.predicted, pair.truth, (0,) * pair.truth.ndim)
+    if not is_lazy(pair.predicted):
+        return list(_measured(range(len(rows)), partial(measure, part=whole), pair.predicted, together))
+    found: dict[int, Comparison] = {}
+    most = most_voxels(pair.predicted, pair.truth)
+    for group in groups_of_boxes(starts, stops, pair.predicted, pair.truth, most):
+        tick(len(found), len(rows))
+        low, high = starts[group], stops[group]
+        with quiet():
+            fits = (high.max(axis=0) - low.min(axis=0)).prod() <= most
+            part = read_part(low, high, pair.predicted, pair.truth) if fits else whole
+            numbers = group.tolist()
+            measured = _measured(numbers, partial(measure, part=part), part.predicted, together)
+            found |= zip(numbers, measured, strict=True)
+    return [found[row] for row in range(len(rows))]
+
+
+def _measured(
+    numbers: Sequence[int], measure: Callable[[int], Comparison], like: Array, together: bool
+) -> Iterator[Comparison]:
+    """Yield what is measured of each row: on all processors if `together`, else one by one."""
+    if together and numbers:
+        regions: list[Slices] = [(slice(row, row + 1),) for row in numbers]
+        yield from each(lambda region: measure(region[0].start), regions, like)
+        return
+    for done, row in enumerate(numbers):
+        tick(done, len(numbers))
+        yield measure(row)
+
+
+class Frame(NamedTuple):
+    """A box and a voxel around it, which tells what the object borders on: what is read of it, and what is beyond."""
+
+    box: Slices
+    pads: list[tuple[int, int]]
+
+
+def _framed(low: Counts, high: Counts, shape: tuple[int, ...]) -> tuple[Counts, Counts, list[Frame]]:
+    """Return where the frame of each box starts and stops inside the image, and the frames."""
+    margins = [int(n > 1) for n in shape]  # nothing lies beyond an axis of one voxel
+    low, high = low - margins, high + margins + 1
+    starts, stops = np.maximum(low, 0), np.minimum(high, shape)
+    rows = zip(starts.tolist(), stops.tolist(), (starts - low).tolist(), (high - stops).tolist(), strict=True)
+    frames = [
+        Frame(tuple(map(slice, start, stop)), list(zip(before, after, strict=True)))
+        for start, stop, before, after in rows
+    ]
+    return starts, stops, frames
 
 
 def _compared_row(
-    labels: tuple[Counts | None, Counts | None], pair: Pair, ends: Sequence[Counts], ignore: int | None, ruler: Ruler
+    labels: tuple[Counts | None, Counts | None], frame: Frame, part: Part, ignore: int | None, ruler: Ruler
 ) -> Comparison:
-    """Read a box and a voxel around it, which tells what the object borders on, and compare in it."""
-    low, high = ends
-    shape = pair.truth.shape
-    margins = [int(n > 1) for n in shape]  # nothing lies beyond an axis of one voxel
-    starts, stops = [(low - margins).tolist(), (high + margins + 1).tolist()]
-    box = tuple(slice(max(a, 0), min(b, n)) for a, b, n in zip(starts, stops, shape, strict=True))
-    pads = [(max(-a, 0), max(b - n, 0)) for a, b, n in zip(starts, stops, shape, strict=True)]
+    """Compare what two sets of labels fill in their frame."""
+    box, pads = part.box(frame.box), frame.pads
     ours, theirs = (
         padded(_read(array, box, partial(_is_one_of, labels=wanted)), pads, fill=False)
-        for array, wanted in zip((pair.predicted, pair.truth), labels, strict=True)
+        for array, wanted in zip((part.predicted, part.truth), labels, strict=True)
     )
     if ignore is None:
         return compared(ours, theirs, None, ruler)
-    known = padded(_read(pair.truth, box, partial(_is_annotated, ignore=ignore)), pads, fill=True)
+    known = padded(_read(part.truth, box, partial(_is_annotated, ignore=ignore)), pads, fill=True)
     return compared(ours, theirs, known, ruler)
 
 
 def _read(array: Array, box: Slices, test: Callable[[Array], Array]) -> Array:
-    """Return what a test says of the voxels of a box, in memory; of a dask array its labels never are as a whole."""
+    """Return what a test says of the voxels of a box, in memory; of a large box of a dask array nothing else is."""
     cut = array[box]
     return cut.map_blocks(test, dtype=bool).compute() if is_lazy(cut) else test(cut)
 

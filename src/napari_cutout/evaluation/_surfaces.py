@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, dtype_name, empty, to_numpy
-from ..processing.distance import FAR, squared_distance, weights_of
+from ..processing.distance import FAR, MAX_SQUARED, squared_distance, weights_of
 from ._contingency import Counts
 
 __all__ = ["Comparison", "Ruler", "compared", "padded"]
 
-PARTS = 1024
-"""Parts of the smallest voxel edge that lengths are rounded to, as in `processing.distance`."""
+SLACK = 1e-9
+"""Share of a length that the arithmetic of a caller may have lost: three times 0.1 is 0.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Ruler:
     smallest : float
         World length of the smallest edge.
     near : int
-        Largest squared distance that is within the tolerance.
+        Largest squared distance that counts as within the tolerance.
     deep : int
-        Largest squared distance that is within the width of a boundary.
+        Largest squared distance that counts as within the width of a boundary.
     """
 
     weights: tuple[int, ...]
@@ -47,11 +47,15 @@ class Ruler:
 
     @classmethod
     def of(cls, spacing: Sequence[float], tolerance: float, width: float) -> Ruler:
-        """Return how to measure in world units: a tolerance, and boundaries of a width, for voxels of a size."""
+        """Return how to measure in world units: a tolerance, and boundaries of a width, for voxels of a size.
+
+        Edges of voxels were rounded, so a distance of so many of them is off by as much, many times. Lengths are
+        stretched as the edge is that was rounded up most: what is within a length then stays within it.
+        """
         weights, smallest = weights_of(spacing, len(spacing)), min(spacing)
-        near, deep = (
-            round(length / smallest * PARTS) ** 2 * min(weights) ** 2 // PARTS**2 for length in (tolerance, width)
-        )
+        stretch = max(weight / step for weight, step in zip(weights, spacing, strict=True))
+        reach = math.isqrt(MAX_SQUARED)
+        near, deep = (math.floor(min(length * stretch * (1 + SLACK), reach) ** 2) for length in (tolerance, width))
         return cls(weights, smallest, near, deep)
 
     def world(self, squared: Counts) -> NDArray[np.float64]:

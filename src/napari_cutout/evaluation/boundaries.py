@@ -31,14 +31,31 @@ Scores = NDArray[np.float64]
 By = Literal["classes", "objects"]
 
 SCORES = ("hausdorff", "hd95", "assd", "surface_dice", "boundary_iou")
+SHARES = ("surface_dice", "boundary_iou")
+"""Scores that have a worst value, so that a true object that was not found can count."""
+
 COUNTS = ("n_predicted_surface", "n_true_surface")
-HEADS = {"classes": ("class",), "objects": ("predicted", "true", "iou")}
+HEADS = {"classes": ("class", "prevalence"), "objects": ("predicted", "true", "iou")}
 """The columns that say what a row is about."""
 
 ORIGIN = ("by", "tolerance", "width", "threshold", "n_left_over_predicted", "n_left_over_true", "n_ignored", "ignore")
 
 WIDTH = 0.02
 """Width of a boundary, as a share of the diagonal of the image; what Cheng et al. found to work."""
+
+OF_CLASSES = {
+    "prevalence": "Share of the annotated voxels that truth gives to the class: (TP + FN) / all.",
+    "background": "Label 0 is background and has no row.",
+}
+
+OF_OBJECTS = {
+    "iou": "TP / (TP + FP + FN) of the two objects, in annotated voxels.",
+    "surface_dice_all": "Mean of surface_dice over true objects; one without a partner counts as 0.",
+    "boundary_iou_all": "Mean of boundary_iou over true objects; one without a partner counts as 0.",
+    "left_over": "All other means are over matched pairs, and say nothing of objects that were missed or found in "
+    "excess.",
+    "background": "Label 0 is no object. Objects that touch the edge of the image count as all others do.",
+}
 
 MAX_LINES = 40
 """Rows that the summary lists; the table holds all."""
@@ -60,6 +77,8 @@ class BoundaryEvaluation:
         The labels of each row; the same on both sides for classes.
     iou : float64 array of shape (n,)
         The IoU of all voxels that are annotated, for matched objects; NaN for classes, which `evaluate` scores.
+    prevalence : float64 array of shape (n,)
+        The share of the annotated voxels that truth gives to each class; NaN for objects.
     hausdorff, hd95, assd, surface_dice, boundary_iou : float64 arrays of shape (n,)
         The scores; `definitions` says what each is.
     n_predicted_surface, n_true_surface : int64 arrays of shape (n,)
@@ -86,6 +105,7 @@ class BoundaryEvaluation:
     predicted: Counts
     truth: Counts
     iou: Scores
+    prevalence: Scores
     hausdorff: Scores
     hd95: Scores
     assd: Scores
@@ -114,19 +134,38 @@ class BoundaryEvaluation:
 
     @property
     def means(self) -> dict[str, float]:
-        """The mean of each score over the rows that have it; NaN if none does. `n_scored` says how many do."""
-        columns = {name: getattr(self, name) for name in SCORES}
-        kept = {name: values[~np.isnan(values)].tolist() for name, values in columns.items()}
-        return {name: math.fsum(values) / len(values) if values else math.nan for name, values in kept.items()}
+        """The mean of each score over the rows that have it; NaN if none does. `n_scored` says how many do.
+
+        Rows of objects are pairs, so their means say nothing of objects that were missed. Means whose name ends in
+        ``_all`` do: in them a true object without a partner counts as 0.
+        """
+        kept = {name: values[~np.isnan(values)].tolist() for name, values in self._shown.items()}
+        return {
+            name: math.fsum(values) / n if (n := self.n_scored[name]) else math.nan for name, values in kept.items()
+        }
 
     @property
     def n_scored(self) -> dict[str, int]:
-        """The number of rows in the mean of each score."""
-        return {name: int(np.count_nonzero(~np.isnan(getattr(self, name)))) for name in SCORES}
+        """The number of rows in the mean of each score, and of true objects without a partner if they count."""
+        return {
+            name: int(np.count_nonzero(~np.isnan(values))) + (self.n_left_over_true if name not in SCORES else 0)
+            for name, values in self._shown.items()
+        }
+
+    @property
+    def _shown(self) -> dict[str, Scores]:
+        """The scores that each mean is of."""
+        of_all = SHARES if self.by == "objects" else ()
+        return {name: getattr(self, name) for name in SCORES} | {f"{n}_all": getattr(self, n) for n in of_all}
 
     @property
     def definitions(self) -> dict[str, str]:
         """What every score means, with the tolerance and the width that were used, in sentences for a report."""
+        return {**self._texts, **(OF_CLASSES if self.by == "classes" else OF_OBJECTS), "rows": self.match_reason}
+
+    @property
+    def _texts(self) -> dict[str, str]:
+        """What is said of classes and of objects alike."""
         return {
             "surface": "Surface voxels are the voxels of an object that have a face neighbour outside it; what lies "
             "beyond the edge of the image is outside. Voxels that are not annotated are no surface, and neither is "
@@ -145,13 +184,16 @@ class BoundaryEvaluation:
             "empty": "Where one side has no surface, surface_dice and boundary_iou are 0 and distances are not "
             "defined; where neither has one, no score is. Means leave out what is not defined, and say of how many "
             "rows they are.",
-            "rows": self.match_reason,
         }
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """One row per class, or per pair of objects: its labels, its scores, its counts, and what is missing."""
+        """One row per class, or per pair of objects: its labels, its scores, its counts, and what is missing.
+
+        Objects without a partner have no row. `n_left_over_true` says how many there are.
+        """
         labels = {"class": self.truth, "predicted": self.predicted, "true": self.truth, "iou": self.iou}
+        labels["prevalence"] = self.prevalence
         columns = {name: labels[name].tolist() for name in HEADS[self.by]}
         columns |= {name: getattr(self, name).tolist() for name in SCORES + COUNTS}
         columns["missing"] = list(self.missing)
@@ -168,17 +210,32 @@ class BoundaryEvaluation:
         ]
         if len(self) > MAX_LINES:
             lines.append(f"    ... and {len(self) - MAX_LINES} more rows")
-        means = ", ".join(f"{n} {mean:.4f} ({self.n_scored[n]})" for n, mean in self.means.items())
-        left = f"; {self.n_left_over_predicted} predicted and {self.n_left_over_true} true objects without a partner"
         return "\n".join(
             [
                 *lines,
-                f"means (of rows): {means}",
+                self._line_of_means("of rows", SCORES),
+                *self._lines_of_objects(),
                 f"voxels of {_times(self.spacing)}; surface Dice within {self.tolerance:g}, boundaries {self.width:g} "
                 "wide, in world units",
-                self.match_reason + (left if self.by == "objects" else ""),
+                self.match_reason,
             ]
         )
+
+    def _line_of_means(self, of: str, names: Sequence[str]) -> str:
+        means, n = self.means, self.n_scored
+        return f"means ({of}): " + ", ".join(f"{name} {means[name]:.4f} ({n[name]})" for name in names)
+
+    def _lines_of_objects(self) -> list[str]:
+        """Say what means over pairs do not: how many objects were missed, and what the means are with them."""
+        if self.by == "classes":
+            return []
+        left, true = self.n_left_over_predicted, self.n_left_over_true
+        return [
+            self._line_of_means(
+                "of all true objects, 0 for those without a partner", [f"{name}_all" for name in SHARES]
+            ),
+            f"{left} predicted and {true} true objects without a partner, which have no row",
+        ]
 
     __str__ = summary
 
@@ -294,8 +351,8 @@ def evaluate_boundaries(
     TypeError
         As `evaluate`.
     ValueError
-        As `evaluate`; or if arrays are neither 2-D nor 3-D, there is no such `by`, a length does not fit the image, or
-        `threshold` is outside 0 to 1.
+        As `evaluate`; or if arrays are neither 2-D nor 3-D, there is no such `by`, a length is no number or does not
+        fit the image, or `threshold` is not a number above 0 and at most 1.
 
     Notes
     -----
@@ -319,16 +376,20 @@ def evaluate_boundaries(
 
     A row of which one side has no surface gets 0 for ``surface_dice`` and ``boundary_iou``, their worst value, as
     [3]_ recommends. Distances have no worst value, so they are NaN, and `means` and `n_scored` say how many rows are
-    left. If neither side has a surface all is NaN. Objects that were not matched have no row; they are counted.
+    left. If neither side has a surface all is NaN. Objects that were not matched have no row; they are counted, and
+    true ones among them are 0 in the means ``surface_dice_all`` and ``boundary_iou_all``.
 
-    Squared distances are integers, as `distance` measures them: edges of voxels, `tolerance` and `width` are rounded
-    to 1/1024 of the smallest edge. So counts and shares are exact, and the other scores are those of sums and roots
-    that are rounded once; every device and tiling gives the same. One pass over both arrays counts labels and finds
-    boxes. Then each row is read and measured in its box alone, where the arrays live; only the counts of the distances
-    move. dask arrays are computed chunk by chunk in the first pass, and box by box after it. Memory: a few blocks, and
-    for each voxel of the box of a class, or of as many boxes of objects as there are processors, 12 bytes; 16 where
-    squared distances need int64, as on most anisotropic volumes; 4 more if some voxels are not annotated, and as many
-    as a squared distance on a GPU.
+    Squared distances are integers, as `distance` measures them: edges of voxels are rounded to 1/1024 of the smallest
+    one, so lengths may be off by a share of 1/2048. What is within `tolerance` or `width` always counts as within;
+    what is up to 0.1 % farther may, if an edge is no multiple of 1/1024 of the smallest. Every device and tiling gives
+    the same counts and shares; the other scores are those of sums and roots that are rounded once.
+
+    One pass over both arrays counts labels and finds boxes. Then each row is read and measured in its box alone, where
+    the arrays live; only the counts of the distances move. dask arrays are computed chunk by chunk in the first pass.
+    After it boxes that lie near each other are read together, where that takes no more chunks: up to 16 million voxels
+    of labels of both sides, or 8 chunks where that is more. Memory: these, a few blocks, and for each voxel of the box
+    of a class, or of as many boxes of objects as there are processors, 12 bytes; 16 where squared distances need int64,
+    as on most anisotropic volumes; 4 more if some voxels are not annotated, and as many as a squared distance on a GPU.
 
     References
     ----------
@@ -371,6 +432,7 @@ def evaluate_boundaries(
         predicted=frozen(rows.predicted),
         truth=frozen(rows.truth),
         iou=frozen(rows.iou),
+        prevalence=frozen(rows.prevalence),
         **_columns(found),
         spacing=steps,
         tolerance=tolerance,
@@ -390,7 +452,7 @@ def _check(predicted: Labels, truth: Labels, ignore: int | None, by: str, thresh
     check_source_labels("predicted", predicted)
     if by not in get_args(By):
         raise ValueError(f"by must be one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
-    if not 0 < threshold <= 1:
+    if not isinstance(threshold, (int, float, np.number)) or not 0 < threshold <= 1:
         raise ValueError(f"threshold must be an IoU above 0 and at most 1, got {threshold!r}; pass for example 0.5")
 
 
@@ -407,8 +469,8 @@ def _lengths(
     long = [n > 1 for n in shape] if max(shape) > 1 else [True for _ in shape]
     edges = [step for step, wanted in zip(spacing, long, strict=True) if wanted]
     diagonal = math.hypot(*(step * n for step, n, wanted in zip(spacing, shape, long, strict=True) if wanted))
-    tolerance = max(edges) if tolerance is None else float(tolerance)
-    width = max(WIDTH * diagonal, *edges) if width is None else float(width)
+    tolerance = max(edges) if tolerance is None else _number("tolerance", tolerance)
+    width = max(WIDTH * diagonal, *edges) if width is None else _number("width", width)
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise ValueError(f"tolerance must be a length of 0 or more in the unit of spacing, got {tolerance!r}")
     if not (math.isfinite(width) and width >= min(edges)):
@@ -417,6 +479,15 @@ def _lengths(
             f"or no voxel lies that near to the outside; got {width!r}"
         )
     return tolerance, width
+
+
+def _number(name: str, length: Any) -> float:
+    try:
+        return float(length)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be a number, a length in the unit of spacing, got {length!r}; leave it out for the default"
+        ) from error
 
 
 def _columns(found: Sequence[Comparison]) -> dict[str, Any]:
