@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 import napari_cutout as nc
-from napari_cutout.comparison import _contest
+from napari_cutout.comparison import _trial
 from napari_cutout.recipe import Recipe
 from napari_cutout.widgets._dock import docks
 from napari_cutout.widgets._layers import is_preview
@@ -57,7 +57,7 @@ def opened_on_volume(viewer, dock, volume):
 def held(monkeypatch):
     """Hold the run before k-means until the second event is set; the first says that it has got there."""
     reached, go_on = threading.Event(), threading.Event()
-    real = _contest.execute
+    real = _trial.execute
 
     def held(recipe, *args, **options):
         if recipe.steps[0].method == "kmeans":
@@ -65,7 +65,7 @@ def held(monkeypatch):
             assert go_on.wait(60), "the test never went on"
         return real(recipe, *args, **options)
 
-    monkeypatch.setattr(_contest, "execute", held)
+    monkeypatch.setattr(_trial, "execute", held)
     yield reached, go_on
     go_on.set()
 
@@ -114,6 +114,7 @@ def test_rows_appear_as_they_finish_and_cancel_keeps_them_ranked(viewer, opened,
     assert "watershed" not in names(opened)
     assert opened.bar.status.text().startswith("cancelled; ")
     assert "rows were finished and stay" in opened.bar.status.text()
+    assert opened.bar.details_button.isHidden(), "it is no error"
     assert opened.table.value(0, "rank") == 1
     choose(opened, "multi_otsu")
     opened.apply_button.click()
@@ -234,14 +235,14 @@ def test_one_slice_stands_for_all_of_them(viewer, opened_on_volume, press, qtbot
 
 
 def test_a_failed_method_is_a_grey_row_with_its_reason(opened, press, monkeypatch):
-    real = _contest.execute
+    real = _trial.execute
 
     def failing(recipe, *args, **options):
         if recipe.steps[0].method == "kmeans":
             raise ValueError("no means today")
         return real(recipe, *args, **options)
 
-    monkeypatch.setattr(_contest, "execute", failing)
+    monkeypatch.setattr(_trial, "execute", failing)
     press(opened)
     failed = [row for row, name in enumerate(names(opened)) if name.startswith("kmeans")]
     for row in failed:

@@ -16,11 +16,13 @@ from .._execute import execute
 from .._monitor import Cancelled
 from .._selection import Selection
 from ..recipe import Recipe
-from ._contest import ERRORS
 from ._contestants import kind_of
 from ._cuts import Cut, cuts
 
 __all__ = ["ALIKE", "MAX_VOXELS", "Trial", "plane_of_view", "try_all"]
+
+ERRORS = (ValueError, TypeError, OSError, MemoryError, ArithmeticError)
+"""What bad settings and a full machine raise."""
 
 Side = Literal["bright", "dark"]
 """What objects are, beside what is around them."""
