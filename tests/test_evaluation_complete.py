@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from napari_cutout.evaluation._contingency import contingency
 from napari_cutout.evaluation.objects import ObjectEvaluation, evaluate_objects
@@ -170,6 +170,65 @@ def test_aji_takes_the_largest_iou_and_one_predicted_object_may_serve_two() -> N
     assert evaluate_objects(predicted, truth).aji == 3 / (9 + 2)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1]])
+def test_aji_counts_nothing_as_left_over_that_is_as_good_as_what_was_taken(order: list[int]) -> None:
+    # 1 takes the first (3 of 4 voxels). 2 shares one voxel of seven with both, so that neither is left over.
+    truth = np.array([1, 1, 1, 2, 2, 2, 2, 0, 0, 0])
+    predicted = np.array(order)[np.array([1, 1, 1, 1, 0, 0, 2, 2, 2, 2])]
+    assert evaluate_objects(predicted, truth).aji == (3 + 1) / (4 + 7)
+
+
+def test_aji_passes_over_what_is_neither_right_nor_wrong() -> None:
+    # 4 lies mostly on voxels that are not annotated: not in excess with its one voxel that is.
+    result = evaluate_objects(np.array([3, 3, 4, 4, 4]), np.array([1, 1, 0, -1, -1]), ignore=-1)
+    assert (result.aji, result.n_unjudged[0]) == (1, 1)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1]])
+def test_of_two_halves_the_one_that_counts_is_matched(order: list[int]) -> None:
+    # 3 has an IoU of 1/2 with both true objects, and one of them lies in the region.
+    result = evaluate_objects(
+        np.array([3, 3, 3, 3]), np.array(order)[np.array([1, 1, 2, 2])], complete=np.arange(4) < 2
+    )
+    assert counts(result)[:3] == [[1] + [0] * 9, [0] * 10, [0] + [1] * 9]
+    # Both predicted objects have an IoU of 1/2 with 1, and the first lies on annotated voxels alone.
+    predicted = np.array(order)[np.array([1, 1, 2, 2, 2, 2, 2, 0])]
+    result = evaluate_objects(predicted, np.array([1, 1, 1, 1, -1, -1, -1, 0]), ignore=-1, thresholds=(0.5,))
+    assert counts(result) == [[1], [0], [0], [1], [0.5]]
+
+
+def test_a_match_makes_an_object_that_is_not_judged_count() -> None:
+    # 3 lies on three annotated voxels and four others, and is matched: predicted 1, true 1.
+    result = evaluate_objects(np.full(7, 3), np.array([1, 1, 1, -1, -1, -1, -1]), ignore=-1, thresholds=(0.5,))
+    assert counts(result)[:4] == [[1], [0], [0], [0]]
+    assert (result.n_predicted, result.count_error) == (1, 0)
+
+
+def test_what_is_neither_right_nor_wrong_splits_nothing() -> None:
+    # 6 covers most of 1; 7 is an object nobody annotated, and one voxel of it leaks into 1.
+    truth, predicted = np.array([1, 1, 1, 1, 0, 0, 0]), np.array([6, 6, 6, 7, 7, 7, 7])
+    result = evaluate_objects(predicted, truth, ignore=0)
+    assert (result.split, result.over_segmentation, result.n_unjudged[0]) == ((), 0, 1)
+    assert evaluate_objects(np.where(truth == 0, 0, predicted), truth, ignore=0).split == (1,), "if it is judged"
+
+
+def test_shares_are_of_objects_that_count() -> None:
+    # 2 is cut in two by objects that lie mostly in the region, but only four of its eight voxels do.
+    truth = np.array([1, 1, 2, 2, 2, 2, 2, 2, 2, 2])
+    predicted = np.array([0, 0, 5, 5, 5, 6, 6, 6, 0, 0])
+    result = evaluate_objects(predicted, truth, complete=np.array([1, 1, 1, 1, 0, 1, 1, 0, 0, 0], bool))
+    assert (result.split, result.over_segmentation) == ((2,), 0)
+
+
+def test_without_a_background_growth_is_not_seen_and_the_summary_says_so() -> None:
+    truth = np.zeros((9, 9), int)
+    truth[2:4, 2:4] = 1
+    result = evaluate_objects(np.ones((9, 9), int), truth, ignore=0)
+    assert (result.seg, result.sq[-1], result.recall[-1]) == (1, 1, 1)
+    for text in (str(result), result.why_nan, result.definitions["unpainted"]):
+        assert "IoU is no more than recall of voxels" in text
+
+
 # Against masks ---------------------------------------------------------------------------------------
 
 LABELS = hnp.arrays(np.int64, (5, 6), elements=st.integers(0, 4))
@@ -201,10 +260,11 @@ def aji_by_masks(predicted: np.ndarray, truth: np.ndarray) -> float:
     for mask in theirs:
         best = max(
             ((int((mask & o).sum()), int((mask | o).sum()), i) for i, o in enumerate(ours) if (mask & o).any()),
-            key=lambda at: (at[0] / at[1], at[0], -at[2]),
+            key=lambda at: (at[0] / at[1], at[0]),
             default=(0, int(mask.sum()), -1),
         )
-        shared, unions, used = shared + best[0], unions + best[1], used | {best[2]}
+        equal = {i for i, o in enumerate(ours) if ((mask & o).sum(), (mask | o).sum()) == best[:2]}
+        shared, unions, used = shared + best[0], unions + best[1], used | equal
     return shared / (unions + sum(int(o.sum()) for i, o in enumerate(ours) if i not in used))
 
 
@@ -215,6 +275,42 @@ def test_aji_is_that_of_masks(predicted: np.ndarray, truth: np.ndarray) -> None:
 
 
 # Everywhere the same ---------------------------------------------------------------------------------
+
+
+FIGURES = (*COUNTS, *NEED_BACKGROUND, *NEED_TRUTH, "n_predicted", "n_true")
+
+
+@given(
+    LABELS,
+    LABELS,
+    st.sampled_from([None, 0, 3]),
+    st.one_of(st.none(), hnp.arrays(bool, (5, 6))),
+    st.permutations(range(1, 5)),
+    st.permutations(range(1, 5)),
+)
+def test_no_figure_depends_on_the_numbers_of_objects(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    ignore: int | None,
+    complete: np.ndarray | None,
+    ours: list[int],
+    theirs: list[int],
+) -> None:
+    truth[0, 0] = 2  # something is annotated
+    limits = (0.1, 1 / 3, 0.5, 0.6)
+    names, others = np.array([0, *ours]), np.array([0, *theirs])
+    result = evaluate_objects(predicted, truth, ignore=ignore, complete=complete, thresholds=limits)
+    again = evaluate_objects(
+        names[predicted],
+        others[truth],
+        ignore=None if ignore is None else int(others[ignore]),
+        complete=complete,
+        thresholds=limits,
+    )
+    for name in FIGURES:
+        assert_allclose(getattr(again, name), getattr(result, name), rtol=1e-12, err_msg=name)
+    for name, labels in (("split", others), ("merged", names), ("missed", others), ("invented", names)):
+        assert getattr(again, name) == tuple(sorted(labels[list(getattr(result, name))].tolist())), name
 
 
 def scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

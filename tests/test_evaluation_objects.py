@@ -20,6 +20,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linear_sum_assignment
 
 import napari_cutout as nc
+from napari_cutout.evaluation import _pairing
 from napari_cutout.evaluation._contingency import contingency
 from napari_cutout.evaluation._matching import number_objects
 from napari_cutout.evaluation.objects import COLUMNS, THRESHOLDS, ObjectEvaluation, evaluate_objects
@@ -76,9 +77,10 @@ def best_by_trying(iou: np.ndarray, threshold: float) -> tuple[int, float]:
     return max((len(m), math.fsum(sorted(iou[at] for at in m))) for m in matchings(iou >= threshold))
 
 
-def most(labels: np.ndarray) -> int:
-    """Return the label that occurs most often; of equals an object, and then the smallest."""
-    return max(np.unique(labels).tolist(), key=lambda label: (np.count_nonzero(labels == label), label != 0, -label))
+def most(labels: np.ndarray) -> set[int]:
+    """Return the objects that occur most often, or nothing if the background occurs more often."""
+    times = {label: np.count_nonzero(labels == label) for label in np.unique(labels).tolist()}
+    return {label for label, n in times.items() if n == max(times.values())} - {0}
 
 
 def numbers(result: ObjectEvaluation) -> np.ndarray:
@@ -191,6 +193,14 @@ def test_a_chain_is_matched_with_as_many_pairs_as_can_be() -> None:
     assert_allclose(result.matched_iou, [1 / 5 + 1 / 6, 4 / 7])
 
 
+def test_a_pair_more_is_worth_more_than_all_iou() -> None:
+    # Four objects in a row, each a voxel on: three pairs of 19/21, or four of 1/20, 1/39, 1/39 and 1/20.
+    truth, predicted = np.repeat([1, 2, 3, 4], [1, 20, 20, 20]), np.repeat([5, 6, 7, 8], [20, 20, 20, 1])
+    result = evaluate_objects(predicted, truth, thresholds=(0.02, 0.5))
+    assert result.tp.tolist() == [4, 3]
+    assert_allclose(result.matched_iou, [2 / 20 + 2 / 39, 3 * 19 / 21])
+
+
 def test_of_equally_many_pairs_the_largest_sum_is_taken() -> None:
     # 1 and 2 overlap 3 and 4 crosswise: 5 + 5 shared voxels one way, 4 + 4 the other.
     truth = np.repeat([1, 1, 2, 2], [5, 4, 4, 5])
@@ -204,6 +214,19 @@ def test_most_voxels_decide_a_split_and_of_equals_the_object() -> None:
     # 2 lies half on 1 and half on nothing: on 1. 3 lies mostly on nothing.
     result = evaluate_objects(np.array([4, 4, 2, 2, 3, 3, 3]), np.array([1, 1, 1, 0, 1, 0, 0]))
     assert (result.split, result.invented) == ((1,), (3,))
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1]])
+def test_an_object_that_lies_equally_on_several_lies_on_all(order: list[int]) -> None:
+    # 6 lies half on 1 and half on 2. 1 lies half on 5 and half on 6, so that 5 and 6 cut it, and 6 joins 1 and 2.
+    truth, predicted = np.array(order)[np.array([1, 1, 1, 1, 2, 2])], np.array([5, 5, 6, 6, 6, 6])
+    result = evaluate_objects(predicted, truth)
+    assert (result.split, result.merged) == ((order[1],), (6,))
+    assert (result.over_segmentation, result.under_segmentation) == (1 / 2, 1)
+    table = result.object_table(0.9)
+    kinds = dict(zip(table["true"][:2], table["kind"][:2], strict=True))
+    assert kinds == {order[1]: "split", order[2]: "merged"}
+    assert table["kind"][2:] == ["split", "merged"]  # 5 lies on 1, which is split; 6 is merged
 
 
 def test_unannotated_voxels_leave_sizes_and_iou() -> None:
@@ -299,10 +322,12 @@ def test_errors_equal_those_counted_mask_by_mask(seed: int) -> None:
     holds = {t: most(predicted[truth == t]) for t in np.unique(truth[truth != 0]).tolist()}
     result = evaluate_objects(predicted, truth)
     for name, assigned in (("split", lies_on), ("merged", holds)):
-        targets = [label for label in assigned.values() if label]
+        targets = [label for labels in assigned.values() for label in labels]
         assert getattr(result, name) == tuple(sorted({label for label in targets if targets.count(label) > 1})), name
-    assert result.missed == tuple(t for t, p in holds.items() if p == 0)
-    assert result.invented == tuple(p for p, t in lies_on.items() if t == 0)
+    assert result.missed == tuple(t for t, p in holds.items() if not p)
+    assert result.invented == tuple(p for p, t in lies_on.items() if not t)
+    joined = [t for t, labels in holds.items() if labels & set(result.merged)]
+    assert result.under_segmentation == len(joined) / result.n_true
 
 
 def test_ap_of_components_of_real_nuclei_is_the_published_one(data_dir: Path) -> None:
@@ -325,11 +350,8 @@ def test_numbers_of_objects_do_not_matter(seed: int) -> None:
     names, others = (np.concatenate([[0], rng.choice(10**12, 40, replace=False) + 1]) for _ in range(2))
     result, again = evaluate_objects(predicted, truth), evaluate_objects(names[predicted], others[truth])
     assert_array_equal(numbers(again), numbers(result))
-    assert (again.seg, again.missed == (), again.count_error) == (result.seg, result.missed == (), result.count_error)
-    in_order = np.sort(names)  # where nobody is the smaller of two equals instead of the other
-    again = evaluate_objects(in_order[predicted], truth)
-    assert (again.split, again.missed, again.aji) == (result.split, result.missed, result.aji)
-    assert again.merged == tuple(in_order[list(result.merged)].tolist())
+    assert again.merged == tuple(sorted(names[list(result.merged)].tolist()))
+    assert again.split == tuple(sorted(others[list(result.split)].tolist()))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -400,6 +422,21 @@ def test_ten_thousand_objects_that_all_overlap_two_others_are_assigned() -> None
     result = evaluate_objects(predicted, truth, thresholds=(1 / 3, 0.5))
     assert result.tp.tolist() == [n, 0]
     assert result.matched_iou[0] == pytest.approx(n / 3)
+
+
+def test_objects_in_halves_are_assigned_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, largest, solve = 2_000, [], _pairing._best
+
+    def counted(rows: Any, *others: Any) -> Any:
+        largest.append(len(rows))
+        return solve(rows, *others)
+
+    monkeypatch.setattr(_pairing, "_best", counted)
+    result = evaluate_objects(np.arange(1, 2 * n + 1), np.repeat(np.arange(1, n + 1), 2), thresholds=(0.5,))
+    assert (result.tp[0], result.fp[0]) == (n, n)
+    assert sum(largest) == 2 * n
+    assert max(largest) <= 2 * _pairing.BATCH, "time grows with the square of what is assigned together"
+    assert len(largest) <= 1 + 2 * n // _pairing.BATCH
 
 
 def test_the_thresholds_are_the_decimals() -> None:
@@ -521,6 +558,8 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: evaluate_objects(TWO, TWO, thresholds=(1.5,)), ValueError, r"got \[1.5\]; pass for example"),
     (lambda: evaluate_objects(TWO, TWO, thresholds=(math.nan,)), ValueError, r"got \[nan\]"),
     (lambda: evaluate_objects(TWO, TWO, thresholds=(0.5, 0.5)), ValueError, r"different IoU .* got \[0.5, 0.5\]"),
+    (lambda: evaluate_objects(TWO, TWO, thresholds=0.5), TypeError, r"sequence of IoU, got 0.5; pass .* \(0.5,\)"),  # type: ignore[arg-type]
+    (lambda: evaluate_objects(TWO, TWO, thresholds="ab"), TypeError, r"sequence of IoU, got 'ab'"),  # type: ignore[arg-type]
     (lambda: evaluate_objects(TWO, TWO).at(2), ValueError, r"at most 1, got \[2\]"),
     (lambda: evaluate_objects(TWO, TWO).object_table(0), ValueError, r"above 0 and at most 1, got \[0\]"),
     (lambda: evaluate_objects(TWO, TWO[:3]), ValueError, r"truth must have the shape of predicted, \(5,\)"),

@@ -305,6 +305,7 @@ def test_ignoring_equals_leaving_out(case: tuple[np.ndarray, np.ndarray], ignore
 
 LABELS = np.array([[0, 1], [1, 0]])
 TWO = np.stack([1.0 - LABELS, LABELS])
+FAR = np.array([[0, 1], [1, 2**64 - 1]], np.uint64)
 ERRORS = [
     (lambda: soft_dice_loss(LABELS, LABELS), TypeError, "probabilities must be floats from 0 to 1, got dtype int64"),
     (lambda: soft_dice_loss(LABELS * 2.0, LABELS), ValueError, "between 0 and 1, got 0 to 2; apply a sigmoid"),
@@ -324,6 +325,8 @@ ERRORS = [
     (lambda: tversky_loss(TWO[:1], LABELS), ValueError, r"2 classes or more, got 1 .*pass probabilities\[0\]"),
     (lambda: tversky_loss(TWO, LABELS * 2), ValueError, "classes 0 to 1 .* got labels from 0 to 2; give the label"),
     (lambda: soft_dice_loss(TWO, LABELS - 1), ValueError, "classes 0 to 1 .* got labels from -1 to 0"),
+    (lambda: soft_dice_loss(LABELS / 1, FAR), ValueError, f"truth holds the label {2**64 - 1}, .* at most {2**63 - 1}"),
+    (lambda: soft_dice_loss(LABELS / 1, FAR, ignore=-1), ValueError, f"truth holds the label {2**64 - 1}"),
     (lambda: generalised_dice_loss(TWO, LABELS + 1), ValueError, "classes 0 to 1 .* got labels from 1 to 2"),
     (lambda: generalised_dice_loss(LABELS / 1, LABELS), ValueError, r"axis of classes .*\(2, 2\).*np.stack"),
     (lambda: generalised_dice_loss(TWO[0][0], LABELS), ValueError, r"axis of classes .* but have shape \(2,\)"),

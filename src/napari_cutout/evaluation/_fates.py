@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._pairing import BACKGROUND, Indices, Mask, Overlaps
 
-__all__ = ["COLUMNS", "KINDS", "aggregated_jaccard", "fates", "is_merged", "is_split"]
+__all__ = ["COLUMNS", "KINDS", "aggregated_jaccard", "fates", "is_merged", "is_split", "lies_on_merged"]
 
 KINDS = ("matched", "split", "merged", "missed", "invented", "inexact", "unjudged")
 """What an object can be at a threshold."""
@@ -19,18 +19,26 @@ COLUMNS = ("kind", "true", "predicted", "iou", "dice", "true_size", "predicted_s
 
 
 def is_split(found: Overlaps) -> Mask:
-    """Tell which true objects two or more predicted ones lie on mostly, (n,)."""
-    return _several(found.on_truth, len(found.truth))
+    """Tell which true objects two or more predicted ones lie on mostly, of those that are judged, (n,)."""
+    lying = found.is_on_truth & found.is_judged[found.rows]
+    return np.bincount(found.columns[lying], minlength=len(found.truth)) > 1
 
 
 def is_merged(found: Overlaps) -> Mask:
     """Tell which predicted objects two or more true ones lie on mostly, (m,)."""
-    return _several(found.on_predicted, len(found.predicted))
+    return np.bincount(found.rows[found.is_on_predicted], minlength=len(found.predicted)) > 1
 
 
-def _several(assigned: Indices, n: int) -> Mask:
-    """Tell which of n objects two or more of the other side are assigned to."""
-    return np.bincount(assigned[assigned != BACKGROUND], minlength=n) > 1
+def lies_on_merged(found: Overlaps) -> Mask:
+    """Tell which true objects lie mostly on a merged predicted one, (n,)."""
+    lying = found.is_on_predicted & is_merged(found)[found.rows]
+    return np.bincount(found.columns[lying], minlength=len(found.truth)) > 0
+
+
+def _lies_on_split(found: Overlaps) -> Mask:
+    """Tell which predicted objects lie mostly on a true one that is split, (m,)."""
+    lying = found.is_on_truth & is_split(found)[found.columns]
+    return np.bincount(found.rows[lying], minlength=len(found.predicted)) > 0
 
 
 def fates(found: Overlaps, pairs: Indices) -> dict[str, list[Any]]:
@@ -48,14 +56,15 @@ def fates(found: Overlaps, pairs: Indices) -> dict[str, list[Any]]:
     dict
         The values of each of `COLUMNS`.
     """
-    n_true, splits, merges = len(found.truth), (is_split(found), "split"), (is_merged(found), "merged")
+    n_true = len(found.truth)
     partners, is_left = found.on_predicted.copy(), np.ones(len(found.predicted), bool)
     partners[found.columns[pairs]] = found.rows[pairs]
     is_left[found.rows[pairs]] = False
     left = np.flatnonzero(is_left)
-    kinds = _kinds(found.on_predicted, splits, merges, "missed")
+    kinds = _kinds((is_split(found), "split"), (lies_on_merged(found), "merged"), found.on_predicted, "missed")
     kinds[found.columns[pairs]] = "matched"
-    others = np.where(found.is_judged, _kinds(found.on_truth, merges, splits, "invented"), "unjudged")
+    others = _kinds((is_merged(found), "merged"), (_lies_on_split(found), "split"), found.on_truth, "invented")
+    others[~found.is_judged] = "unjudged"
     rows = np.concatenate([partners, left])
     columns = np.concatenate([np.arange(n_true), found.on_truth[left]])
     pair = found.pair_of(rows, columns)
@@ -72,10 +81,10 @@ def fates(found: Overlaps, pairs: Indices) -> dict[str, list[Any]]:
     return {name: column.tolist() for name, column in zip(COLUMNS, values, strict=True)}
 
 
-def _kinds(assigned: Indices, own: tuple[Mask, str], other: tuple[Mask, str], nothing: str) -> NDArray[np.str_]:
+def _kinds(own: tuple[Mask, str], other: tuple[Mask, str], on: Indices, nothing: str) -> NDArray[np.str_]:
     """Say of the objects of one side what is wrong with them: its own kind of error comes before the other's."""
     (is_own, own_kind), (is_other, other_kind) = own, other
-    cases = [is_own, _taken(is_other, assigned), assigned == BACKGROUND]
+    cases = [is_own, is_other, on == BACKGROUND]
     return np.select(cases, [own_kind, other_kind, nothing], "inexact").astype("U8")
 
 
@@ -87,15 +96,16 @@ def _taken(values: NDArray[Any], at: Indices) -> NDArray[Any]:
 def aggregated_jaccard(found: Overlaps) -> tuple[int, int]:
     """Return the voxels above and below the fraction line of the aggregated Jaccard index.
 
-    Every true object takes the predicted one of the largest IoU; of equals the one that shares more voxels with it,
-    and then the one with the smaller label. Several may take the same.
+    Every true object takes the predicted one of the largest IoU; of equals the one that shares more voxels with it.
+    Of those that are equal in both it takes any, and none of them is left over. Several may take the same.
     """
-    order = np.lexsort((found.rows, -found.shared, -found.iou, found.columns))
-    owners, first = np.unique(found.columns[order], return_index=True)
+    order = np.lexsort((-found.shared, -found.iou, found.columns))
+    owners, first, rank = np.unique(found.columns[order], return_index=True, return_inverse=True)
     best = order[first]
+    is_best = (found.iou[order] == found.iou[best][rank]) & (found.shared[order] == found.shared[best][rank])
     is_alone, is_unused = found.is_counted.copy(), found.is_judged.copy()
     is_alone[owners] = False
-    is_unused[found.rows[best]] = False
+    is_unused[found.rows[order[is_best]]] = False
     best = best[found.is_counted[owners]]
     apart = int(found.true_sizes[is_alone].sum()) + int(found.predicted_sizes[is_unused].sum())
     return int(found.shared[best].sum()), int(found.unions[best].sum()) + apart

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._writing import write_text
-from ._fates import COLUMNS, aggregated_jaccard, fates, is_merged, is_split
+from ._fates import COLUMNS, aggregated_jaccard, fates, is_merged, is_split, lies_on_merged
 from ._object_text import COUNTS, DEFINITIONS, ERRORS, NO_BACKGROUND, NO_REGION, SCORES, summary_of
 from ._pairing import BACKGROUND, Mask, Overlaps, matched_pairs
 from ._tables import Counts
@@ -49,6 +49,9 @@ class ObjectEvaluation:
         Predicted objects that are left over and neither right nor wrong: in no other count.
     matched_iou : float64 array of shape (k,)
         The sum of the IoU of the matched pairs.
+    n_predicted : int
+        Predicted objects that are right or wrong: those that are judged, as `evaluate_objects` says which are, and
+        those that are matched at the first threshold with a true object that counts.
     overlaps : Overlaps
         The objects of both sides and the pairs of them that share voxels.
     n_voxels : int
@@ -67,6 +70,7 @@ class ObjectEvaluation:
     fn: Counts
     n_unjudged: Counts
     matched_iou: Scores
+    n_predicted: int
     overlaps: Overlaps
     n_voxels: int
     n_ignored: int
@@ -75,15 +79,10 @@ class ObjectEvaluation:
 
     @property
     def why_nan(self) -> str:
-        """Why scores are NaN though there are objects, and what to do about it, in a sentence; empty otherwise."""
+        """Why scores are NaN though there are objects, what holds of the others, and what to do; empty otherwise."""
         if self.n_complete == 0:
             return NO_REGION
         return NO_BACKGROUND if self.ignore == 0 and self.n_complete is None else ""
-
-    @property
-    def n_predicted(self) -> int:
-        """Number of predicted objects that are right or wrong, as `evaluate_objects` says which are."""
-        return int(self.overlaps.is_judged.sum())
 
     @property
     def n_true(self) -> int:
@@ -127,7 +126,10 @@ class ObjectEvaluation:
 
     @property
     def pq(self) -> Scores:
-        """Panoptic quality, F1 times the mean IoU of the matched pairs (DOI:10.1109/CVPR.2019.00963)."""
+        """Panoptic quality, F1 times the mean IoU of the matched pairs (DOI:10.1109/CVPR.2019.00963).
+
+        Pairs match at an IoU of the threshold or more, those of the paper above 0.5: the same but for exact halves.
+        """
         return self._if_known(ratio(2 * self.matched_iou, 2 * self.tp + self.fp + self.fn))
 
     @property
@@ -158,7 +160,8 @@ class ObjectEvaluation:
 
         Each true object takes the predicted one of the largest IoU, which several may share. Their common voxels are
         added up, and divided by the sum of their unions, of the true objects that meet none, and of the predicted ones
-        that none took. One merged object counts in the union of each that took it.
+        that none took. One merged object counts in the union of each that took it. A predicted object that is as good
+        as the one that was taken is not left over.
         """
         above, below = aggregated_jaccard(self.overlaps)
         return above / below if below and not self.why_nan else math.nan
@@ -171,15 +174,14 @@ class ObjectEvaluation:
     @property
     def under_segmentation(self) -> float:
         """Share of the true objects that lie mostly on a merged predicted object (DOI:10.1109/ISBI.2009.5193098)."""
-        found = self.overlaps
-        return self._share(np.append(is_merged(found), False)[found.on_predicted])
+        return self._share(lies_on_merged(self.overlaps))
 
     def _share(self, chosen: Mask) -> float:
         return int(chosen[self.overlaps.is_counted].sum()) / self.n_true if self.n_true else math.nan
 
     @property
     def split(self) -> tuple[int, ...]:
-        """True objects that two or more predicted ones lie on mostly."""
+        """True objects that two or more predicted ones lie on mostly, of those that are judged."""
         return _labels(self.overlaps.truth, is_split(self.overlaps))
 
     @property
@@ -240,8 +242,8 @@ class ObjectEvaluation:
             ``kind``, ``true`` and ``predicted`` (labels), ``iou``, ``dice``, ``true_size`` and ``predicted_size``
             (annotated voxels), ``counted`` (whether it is in the counts at this threshold). There is a row for each
             true object, by rising label, and then one for each predicted object that was not matched. An object that
-            was not matched stands beside the one that it lies on mostly; 0 is the background. Its kind is the first
-            of these that holds:
+            was not matched stands beside the one that it lies on mostly, of equals that of the smaller label; 0 is
+            the background. Its kind is the first of these that holds:
 
             - unjudged: a predicted object that is neither right nor wrong, as `evaluate_objects` says
             - split or merged: it is in the list of that name, `split` for true objects, `merged` for predicted ones
@@ -353,10 +355,15 @@ def checked_thresholds(thresholds: Sequence[float]) -> Scores:
 
     Raises
     ------
+    TypeError
+        If they are not a sequence of numbers.
     ValueError
         If there is none, one is not above 0 and at most 1, or one comes twice.
     """
-    limits = np.sort(np.asarray(list(thresholds), np.float64))
+    try:
+        limits = np.sort(np.asarray(list(thresholds), np.float64))
+    except (TypeError, ValueError):
+        raise TypeError(f"thresholds must be a sequence of IoU, got {thresholds!r}; pass for example (0.5,)") from None
     if not len(limits) or not ((limits > 0) & (limits <= 1)).all() or len(np.unique(limits)) < len(limits):
         raise ValueError(
             f"thresholds must be one or more different IoU above 0 and at most 1, got {list(thresholds)}; "
@@ -372,12 +379,15 @@ def counted_at(found: Overlaps, thresholds: Scores) -> dict[str, Any]:
     tp = np.asarray([len(at) for at in counting], np.int64)
     judged = np.asarray([found.is_judged[found.rows[at]].sum() for at in matched], np.int64)
     unjudged = np.asarray([len(at) for at in matched], np.int64) - judged
+    is_right_or_wrong = found.is_judged.copy()
+    is_right_or_wrong[found.rows[counting[0]]] = True
     return {
         "thresholds": frozen(thresholds),
         "tp": frozen(tp),
         "fp": frozen(found.is_judged.sum() - judged),
         "fn": frozen(found.is_counted.sum() - tp),
         "n_unjudged": frozen((~found.is_judged).sum() - unjudged),
+        "n_predicted": int(is_right_or_wrong.sum()),
         "matched_iou": frozen(np.asarray([math.fsum(iou[at]) for at in counting])),
     }
 

@@ -18,7 +18,8 @@ ERRORS = ("split", "merged", "missed", "invented")
 
 NO_BACKGROUND = (
     "precision, F1, AP, PQ and AJI are not defined: with ignore=0 what is unpainted is not known, so nobody can tell "
-    "which objects are in excess; mark a region in which every object is annotated, and pass it as complete="
+    "which objects are in excess; one that grows into it loses nothing, so IoU is no more than recall of voxels, and "
+    "SEG, SQ and recall can be too good; mark a region in which every object is annotated, and pass it as complete="
 )
 
 NO_REGION = "nothing is defined: complete= marks no voxel; mark a region in which every object is annotated"
@@ -36,18 +37,23 @@ DEFINITIONS = {
     "ap": "TP / (TP + FP + FN), as in the 2018 Data Science Bowl (DOI:10.1038/s41592-019-0612-7); not the area under a "
     "curve",
     "segmentation_quality": "Mean IoU of the matched pairs, which panoptic quality calls SQ",
-    "pq": "Panoptic quality, RQ x SQ (DOI:10.1109/CVPR.2019.00963)",
+    "pq": "Panoptic quality, RQ x SQ (DOI:10.1109/CVPR.2019.00963). Pairs match from the IoU of the row on; there they "
+    "match above 0.5, which is the same but for exact halves.",
     "mean_ap": "Mean of AP over the thresholds",
     "seg": "Mean over true objects of the IoU with the predicted one that covers more than half of each, 0 where none "
     "does (Cell Tracking Challenge, DOI:10.1038/nmeth.4473)",
     "aji": "Aggregated Jaccard index: each true object takes the predicted one of the largest IoU, which several may "
     "share; the sum of their common voxels over the sum of their unions, of true objects that meet none and of "
-    "predicted ones that none took (DOI:10.1109/TMI.2017.2677499)",
-    "over_segmentation": "Share of the true objects that two or more predicted ones lie on mostly "
-    "(DOI:10.1109/ISBI.2009.5193098)",
+    "predicted ones that none took (DOI:10.1109/TMI.2017.2677499). One that ties with what was taken is not left over.",
+    "over_segmentation": "Share of the true objects that two or more predicted ones lie on mostly, of those that are "
+    "not unjudged; one that lies equally on several lies on all of them (DOI:10.1109/ISBI.2009.5193098)",
     "under_segmentation": "Share of the true objects that lie mostly on a predicted one on which two or more do "
     "(DOI:10.1109/ISBI.2009.5193098)",
-    "count_error": "Predicted minus true objects",
+    "count_error": "Predicted minus true objects, without predicted ones that are neither right nor wrong: those of "
+    "n_unjudged at the first threshold",
+    "unpainted": "Where the label that means not annotated is 0, and no region is annotated completely, nothing is "
+    "known of the background: what grows into it loses nothing, IoU is no more than recall of voxels, and SEG, SQ and "
+    "recall can be too good.",
     "background": "0 is no object. Objects that touch the edge of the image count as all others do.",
     "empty": "A ratio of nothing is not defined. F1, AP, PQ and AJI are 0 where only one side holds objects.",
 }

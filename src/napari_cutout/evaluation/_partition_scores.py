@@ -43,7 +43,9 @@ DEFINITIONS = {
     "chance (DOI:10.1007/BF01908075). 1 where both sides are one region, or both only single voxels.",
     "covering": "Mean over voxels of the largest IoU of their true region with any predicted one, of truth by "
     "predicted; 1 is perfect (DOI:10.1109/TPAMI.2010.161).",
-    "regions": "Each label is one region, 0 too, unless it is the label that means not annotated.",
+    "regions": "Each label is one region, 0 too, unless it is the label that means not annotated. A predicted 0 is one "
+    "region, as in scikit-image: lines of 0 between regions count as a merge. The program of CREMI takes each voxel of "
+    "it as a region of its own.",
 }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._bootstrap import times_drawn
 from ._estimates import NOT_DEFINED, Counts, Estimate, Figure, Sampler, mean_ratio, quotient
-from ._fates import aggregated_jaccard, is_merged, is_split
+from ._fates import aggregated_jaccard, is_split, lies_on_merged
 from ._images import ImageScores
 from ._object_scores import ObjectEvaluation
 from ._partition_scores import PartitionEvaluation
@@ -188,17 +188,12 @@ def _of_shares(found: Sequence[ObjectEvaluation], sampler: Sampler) -> Iterable[
     ways: dict[str, Callable[[ObjectEvaluation], Scores]] = {
         "seg": lambda one: one.overlaps.seg,
         "over_segmentation": lambda one: is_split(one.overlaps).astype(np.float64),
-        "under_segmentation": _lies_on_merged,
+        "under_segmentation": lambda one: lies_on_merged(one.overlaps).astype(np.float64),
     }
     for name, of_each in ways.items():
         made = sampler.of_objects([of_each(one)[one.overlaps.is_counted] for one in found])
         mean, n_undefined = sampler.of_images([getattr(one, name) for one in found])
         yield Figure(name, "", "objects", _of_all(made, found), mean, made, n_undefined)
-
-
-def _lies_on_merged(found: ObjectEvaluation) -> Scores:
-    overlaps = found.overlaps
-    return np.append(is_merged(overlaps), False)[overlaps.on_predicted].astype(np.float64)
 
 
 def _of_all(made: Estimate, found: Sequence[Any]) -> Estimate:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, dtype_name, to_numpy
 from .._method import Labels
-from ._contingency import check_pair, int64, sum_blocks
+from ._contingency import check_pair, int64, span_of, sum_blocks
 
 __all__ = ["generalised_dice_loss", "soft_dice_loss", "tversky_loss"]
 
@@ -52,7 +52,8 @@ def soft_dice_loss(probabilities: Array, truth: Labels, *, smooth: float = 1.0, 
         libraries.
     ValueError
         If a probability is NaN or outside 0 to 1, `smooth` is negative or not finite, the shapes do not fit, there are
-        no voxels, there are probabilities of a single class, or `truth` names a class that has none.
+        no voxels, there are probabilities of a single class, `truth` names a class that has none, or a label of it is
+        above 2**63 - 1.
 
     Notes
     -----
@@ -248,6 +249,8 @@ def _block_sums(truth: Array, *classes: Array, several: bool, ignore: int | None
     """Sum a block where it lives."""
     if 0 in truth.shape:
         return np.zeros((3, len(classes))), np.zeros(2), np.zeros(2)
+    if dtype_name(truth) == "uint64":
+        span_of("truth", truth)  # labels beyond int64 would wrap, and could come out as `ignore`
     xp = array_namespace(truth)
     labels = int64(truth)
     known = None if ignore is None else labels != ignore

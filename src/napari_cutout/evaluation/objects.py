@@ -59,7 +59,7 @@ def evaluate_objects(
     ------
     TypeError
         If an array holds anything but integers or booleans, `complete` anything but booleans, the arrays come from
-        different libraries, or `ignore` is not an integer.
+        different libraries, `ignore` is not an integer, or `thresholds` is not a sequence of numbers.
     ValueError
         If the shapes differ, there are no voxels, `ignore` leaves none, a label is negative, or a threshold is outside
         0 to 1 or given twice.
@@ -75,18 +75,21 @@ def evaluate_objects(
     unless it is matched, it leaves every count and is *unjudged*. With `complete`, true and predicted objects count
     if more than half of their voxels lie in it; a pair counts if its true object does. If `ignore` is 0 and there is
     no such region, nothing is known of the background: precision, F1, AP, PQ and AJI are NaN, and the result says why;
-    recall, SEG, the IoU of pairs, splits and merges stay. Splits and merges are read from annotated voxels.
+    recall, SEG, the IoU of pairs, splits and merges stay. An object that grows into the background loses nothing
+    then: IoU is no more than recall of voxels, and SEG, SQ and recall can be too good. Splits and merges are read from
+    annotated voxels; a predicted object that is neither right nor wrong splits none.
 
     At each threshold objects are matched one to one: as many pairs as can be, and of those ways the one with the
     largest sum of IoU. Above an IoU of 0.5 there is only one way [3]_; at 0.5 and below an optimal assignment is
-    computed. Where several ways are equally good all scores are the same, and of two equal partners of one object the
-    table shows the one with the smaller label.
+    computed. Of equally good ways (sums of IoU to a millionth) it is the one with more pairs that count and that are
+    judged, so that no figure depends on the numbers of objects; what is left is the same for all figures, and the
+    table shows the smaller label.
 
     Splits and merges are counted as in [1]_, without a threshold: each object is assigned to the object, or the
-    background, of the other side that holds most of its voxels; of equals an object comes before the background, and
-    then the smaller label. A true object to which two predicted ones are assigned is split, a predicted one to which
-    two true ones are is merged, a true one that is assigned to the background is missed, a predicted one invented. An
-    object can be matched and split, where a chip is cut off it. [2]_ is where AP for nuclei comes from.
+    background, of the other side that holds most of its voxels; where several objects hold equally many, to all of
+    them, and not to the background. A true object to which two predicted ones are assigned is split, a predicted one
+    to which two true ones are is merged, a true one that is assigned to the background is missed, a predicted one
+    invented. An object can be matched and split, where a chip is cut off it. [2]_ is where AP for nuclei comes from.
 
     References
     ----------

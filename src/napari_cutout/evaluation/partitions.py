@@ -30,7 +30,8 @@ def evaluate_partition(predicted: Labels, truth: Labels, *, ignore: int | None =
     Parameters
     ----------
     predicted : array of int or bool
-        Regions by number, 0 or more, in any number of dimensions. 0 is a region like any other.
+        Regions by number, 0 or more, in any number of dimensions. 0 is a region like any other, in however many parts:
+        fill the lines that a watershed leaves between regions.
     truth : array of int or bool, of the same shape and library
         The annotated regions.
     ignore : int, optional
@@ -59,9 +60,11 @@ def evaluate_partition(predicted: Labels, truth: Labels, *, ignore: int | None =
 
     Variation of information [1]_ is in bits, logarithms to base 2; natural ones are 1.4427 times smaller. The adapted
     Rand error [2]_ counts pairs of different voxels, as scikit-image does; the paper also pairs each voxel with
-    itself, which matters in tiny images only. scikit-image 0.26 returns its precision and recall in each other's
-    place; here precision is low where regions are merged. Rand [3]_ and adjusted Rand index [4]_ are those of
-    scikit-learn. Covering [5]_ is that of truth by predicted.
+    itself, which matters in tiny images only. A predicted 0 is one region, as in scikit-image, where the program of
+    CREMI takes each voxel of it as a region of its own: lines of 0 between regions, as a watershed can leave, are one
+    region that touches them all and count as a merge, so fill them first. scikit-image 0.26 returns its precision and
+    recall in each other's place; here precision is low where regions are merged. Rand [3]_ and adjusted Rand index [4]_
+    are those of scikit-learn. Covering [5]_ is that of truth by predicted.
 
     References
     ----------
