@@ -50,9 +50,9 @@ class Trial:
         What it is called, such as ``"threshold li"``.
     recipe : Recipe
         What ran, with the selection of the plane.
-    labels : 2-D integer array or None
+    labels : 2-D array of int, optional
         What it gave; None where it failed.
-    is_object : 2-D bool array or None
+    is_object : 2-D array of bool, optional
         Where it sees objects: labels that are not 0, or all classes but that of the background.
     n_objects : int
         How many there are: its own numbers, or pieces that are connected along edges.
@@ -110,11 +110,11 @@ def try_all(
     is_cancelled : callable, optional
         Polled while methods run.
 
-    Yields
-    ------
-    Trial
-        Name, recipe and labels of each method that needs neither strokes nor a grey level, the quickest first. One that
-        failed says why.
+    Returns
+    -------
+    iterator of Trial
+        Name, recipe and labels of each method that needs neither strokes nor a grey level, the quickest first, as they
+        finish. One that failed says why.
 
     Raises
     ------
