@@ -24,6 +24,8 @@ from napari_cutout import Cancelled, _writing, watch
 from napari_cutout.evaluation import _contingency
 from napari_cutout.evaluation._matching import matched
 from napari_cutout.evaluation.overlap import (
+    MEANS,
+    OVERALL,
     Contingency,
     Evaluation,
     contingency,
@@ -603,6 +605,7 @@ def test_csv_gives_the_table_back(tmp_path: Path) -> None:
 def test_json_holds_the_table_and_how_it_came_about(tmp_path: Path) -> None:
     result = evaluate(PREDICTED, TRUTH, ignore=9, classes=[1, 7])
     content = json.loads(result.to_json(tmp_path / "scores.json").read_text())
+    assert content == result.as_dict()
     assert content["match"] == "value"
     assert content["mapping"] == {"0": 0, "1": 1, "2": 2}
     assert content["mean_iou"] == result.mean_iou
@@ -612,6 +615,16 @@ def test_json_holds_the_table_and_how_it_came_about(tmp_path: Path) -> None:
     assert content["overall_balanced_accuracy"] == result.overall_balanced_accuracy
     assert (content["largest_prevalence"], content["classes"][0]["prevalence"]) == (3 / 8, 3 / 8)
     assert (content["ignore"], content["n_voxels"], content["n_ignored"]) == (9, 8, 0)
+
+
+def test_every_figure_has_a_definition() -> None:
+    result = evaluate(PREDICTED, TRUTH)
+    figures = {name for name in result.as_dict() if name.startswith(("mean_", "frequency_", "overall_", "largest_"))}
+    assert figures == {*MEANS, *OVERALL}
+    assert figures | {*result.table[0]} - {"class"} | {"background", "empty", "ignored"} < {*result.definitions}
+    assert result.definitions["matching"] == f"labels matched by value: {result.match_reason}"
+    assert result.definitions["matching"] in str(result)
+    assert all(text.strip() == text for text in result.definitions.values())
 
 
 @pytest.mark.parametrize("name", ["to_csv", "to_json"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,23 @@ def test_csv_gives_the_table_back(tmp_path: Path) -> None:
     assert {r["axis"] for r in rows} == {"2"}
     with pytest.raises(FileExistsError, match="exists already"):
         result.to_csv(path)
+
+
+def test_json_holds_the_table_the_whole_and_what_it_means(tmp_path: Path) -> None:
+    predicted, truth = np.array([[0, 1, 1], [0, 0, 0], [0, 0, 5]]), np.array([[0, 1, 1], [0, 0, 0], [5, 5, 5]])
+    result = evaluate_slices(predicted, truth, ignore=5, classes=[1])
+    content = json.loads(result.to_json(tmp_path / "slices.json").read_text())
+    assert content == result.as_dict()
+    assert (content["axis"], content["n_slices"], content["n_voxels"]) == (0, 3, [3, 3, 0])
+    assert content["mean_iou"] == [1, None, None]
+    assert [row["iou"] for row in content["rows"]] == [1, None, None]
+    assert content["whole"] == result.whole.as_dict()
+    named = {*content["definitions"]}
+    assert {*content["rows"][0]} - {"axis", "slice", "class"} | {"mean_iou", "mean_dice", "slices", "empty"} < named
+    assert "of a slice" in content["definitions"]["prevalence"]
+    assert content["definitions"]["matching"] == result.whole.definitions["matching"]
+    with pytest.raises(FileExistsError, match="exists already"):
+        result.to_json(tmp_path / "slices.json")
 
 
 def test_results_cannot_be_changed() -> None:

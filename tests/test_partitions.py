@@ -258,7 +258,9 @@ def test_annotators_are_averaged_and_regions_are_pooled() -> None:
     assert result.probabilistic_rand_index == (first.rand_index + second.rand_index) / 2
     assert result.vi == pytest.approx((first.vi + second.vi) / 2)
     assert result.covering == pytest.approx((9 * first.covering + 5 * second.covering) / 14)
+    assert result.adapted_rand_error == pytest.approx((first.adapted_rand_error + second.adapted_rand_error) / 2)
     assert str(result).startswith("2 annotators: PRI 0.")
+    assert f"mean adapted Rand error {result.adapted_rand_error:.4f}" in str(result)
 
 
 # Files and text --------------------------------------------------------------------------------------
@@ -286,8 +288,12 @@ def test_scores_are_written(tmp_path: Path) -> None:
     several = evaluate_partitions(PREDICTED, [TRUTH, PREDICTED])
     with several.to_csv(tmp_path / "annotators.csv").open(newline="") as file:
         assert [row["covering"] for row in csv.DictReader(file)] == [str(result.covering), "1.0"]
-    assert json.loads(json.dumps(several.as_dict(), allow_nan=False))["annotators"][1]["vi"] == 0
-    for write in (result.to_csv, result.to_json, several.to_csv):
+    content = json.loads(several.to_json(tmp_path / "annotators.json").read_text())
+    assert content == several.as_dict()
+    assert content["annotators"][1]["vi"] == 0
+    assert content["adapted_rand_error"] == result.adapted_rand_error / 2
+    assert {*FLOATS, "probabilistic_rand_index", "annotators"} < {*several.definitions}
+    for write in (result.to_csv, result.to_json, several.to_csv, several.to_json):
         with pytest.raises(FileExistsError, match=r"scores\.csv"):
             write(tmp_path / "scores.csv")
         write(tmp_path / "scores.csv", overwrite=True)

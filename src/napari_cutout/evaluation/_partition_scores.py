@@ -49,6 +49,17 @@ DEFINITIONS = {
 }
 
 
+MEANS = ("probabilistic_rand_index", "vi", "adapted_rand_error", "covering")
+"""Scores over several annotators."""
+
+OF_ANNOTATORS = {
+    "probabilistic_rand_index": "PRI: mean Rand index over the annotators (DOI:10.1109/TPAMI.2007.1046).",
+    "annotators": "Over all annotators, vi and adapted_rand_error are means of those against each, which weigh the "
+    "same; covering weighs each by the voxels that it annotated.",
+}
+"""What is said of several annotators, beside the above."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionEvaluation:
     """How well a segmentation divides voxels into the regions of an annotation.
@@ -220,6 +231,11 @@ class PartitionsEvaluation:
         return self._mean("vi")
 
     @property
+    def adapted_rand_error(self) -> float:
+        """Mean adapted Rand error over the annotators; NaN if it is for one of them."""
+        return self._mean("adapted_rand_error")
+
+    @property
     def covering(self) -> float:
         """Covering of the regions of all annotators together, each weighted by its voxels (DOI:10.1109/TPAMI.2010.161).
 
@@ -240,7 +256,7 @@ class PartitionsEvaluation:
         """Return the scores in a few lines."""
         return (
             f"{len(self.annotators)} annotators: PRI {self.probabilistic_rand_index:.4f}, mean VI {self.vi:.4f} bits, "
-            f"covering {self.covering:.4f}"
+            f"mean adapted Rand error {self.adapted_rand_error:.4f}, covering {self.covering:.4f}"
         )
 
     __str__ = summary
@@ -270,13 +286,42 @@ class PartitionsEvaluation:
         rows = self.table
         return write_text(path, csv_text(list(rows[0]), (row.values() for row in rows)), overwrite=overwrite)
 
+    def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write what `as_dict` returns.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to write.
+        overwrite : bool
+            Replace what is there.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file and `overwrite` is False.
+        OSError
+            If it cannot be written. Nothing is changed then.
+        """
+        return write_text(path, json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n", overwrite=overwrite)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What every score means, against one annotator and over all of them, in sentences for a report."""
+        return {**DEFINITIONS, **OF_ANNOTATORS}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the means, the scores against each annotator and the definitions, for JSON."""
         return {
-            **_nulled({name: getattr(self, name) for name in ("probabilistic_rand_index", "vi", "covering")}),
+            **_nulled({name: getattr(self, name) for name in MEANS}),
             "vi_log_base": 2,
             "annotators": [_nulled(row) for row in self.table],
-            "definitions": dict(DEFINITIONS),
+            "definitions": self.definitions,
         }
 
 

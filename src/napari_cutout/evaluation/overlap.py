@@ -23,6 +23,7 @@ from .._plan import PerVoxel, run_plan
 from .._writing import write_text
 from ._contingency import Contingency, Counts, contingency
 from ._matching import Match, Matching, matched, number_objects
+from ._overlap_text import DEFINITIONS
 
 if TYPE_CHECKING:
     from .objects import ObjectEvaluation
@@ -211,6 +212,15 @@ class Evaluation:
         return partition_of(self.pairs, self.ignore)
 
     @property
+    def definitions(self) -> dict[str, str]:
+        """What every score and count means, and how labels were matched to classes, in sentences for a report."""
+        return {**DEFINITIONS, "matching": self._matched_by}
+
+    @property
+    def _matched_by(self) -> str:
+        return f"labels matched by {self.match}: {self.match_reason}"
+
+    @property
     def _occurs(self) -> NDArray[np.bool_]:
         return self.tp + self.fp + self.fn > 0
 
@@ -243,7 +253,7 @@ class Evaluation:
                 f"{self.n_voxels} voxels scored{without}; {self.overall_accuracy:.4f} of them right, where naming the "
                 f"commonest class everywhere would give {self.largest_prevalence:.4f}",
                 f"all classes: balanced accuracy {self.overall_balanced_accuracy:.4f}, MCC {self.overall_mcc:.4f}",
-                f"labels matched by {self.match}: {self.match_reason}",
+                self._matched_by,
             ]
         )
 
@@ -278,9 +288,7 @@ class Evaluation:
         return write_text(path, text.getvalue(), overwrite=overwrite)
 
     def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write the table, the means, how the labels were matched, and where they number objects, object scores.
-
-        NaN becomes null.
+        """Write what `as_dict` returns.
 
         Parameters
         ----------
@@ -301,12 +309,20 @@ class Evaluation:
         OSError
             If it cannot be written. Nothing is changed then.
         """
+        return write_text(path, json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n", overwrite=overwrite)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the table, the means, how labels were matched, and the definitions, for JSON; NaN becomes None.
+
+        Where labels number objects, what `ObjectEvaluation.as_dict` returns is under ``objects``.
+        """
         content: dict[str, Any] = {name: or_null(getattr(self, name)) for name in MEANS + OVERALL + ORIGIN}
         content["mapping"] = {str(label): found for label, found in self.mapping.items()}
         content["classes"] = [{name: or_null(value) for name, value in row.items()} for row in self.table]
+        content["definitions"] = self.definitions
         if self.numbers_objects:
             content["objects"] = self.objects.as_dict()
-        return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
+        return content
 
 
 _SHORT = {"balanced_accuracy": "balanced"}

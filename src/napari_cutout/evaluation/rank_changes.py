@@ -343,9 +343,10 @@ def _changes(names: Sequence[str], items: Sequence[Hashable], iou: Scores, n_ite
         if iou_says == dice_says:
             continue
         first, second = (a, b) if iou_says > dice_says else (b, a)
-        apart = [means[first] - means[second] for means in (mean_iou, mean_dice)]
+        more = max(mean_iou[first] - mean_iou[second], 0.0)  # equal means may differ by how they were rounded
+        less = min(mean_dice[first] - mean_dice[second], 0.0)
         responsible = _responsible(items, iou[[first, second]], dice[[first, second]], n_items)
-        found.append(RankChange(names[first], names[second], apart[0], apart[1], responsible))
+        found.append(RankChange(names[first], names[second], more, less, responsible))
     order = sorted(found, key=lambda c: (c.dice_difference - c.iou_difference, c.by_iou, c.by_dice))
     return tuple(order)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,13 +34,17 @@ from ._contingency import (
     tabulated,
 )
 from ._matching import Match, Matching, matched
-from .overlap import COUNTS, Evaluation, balanced, checked_classes, correlations, frozen, ratio, scored
+from ._overlap_text import OF_SLICES
+from .overlap import COUNTS, Evaluation, balanced, checked_classes, correlations, frozen, or_null, ratio, scored
 
 __all__ = ["SliceEvaluation", "evaluate_slices"]
 
 Scores = NDArray[np.float64]
 
 SLICE_SCORES = ("iou", "dice", "balanced_accuracy", "mcc", "prevalence")
+SLICE_MEANS = ("mean_iou", "mean_dice")
+MATTERS = ("slices", "background", "empty", "ignored", "matching")
+"""What is said of all scores of slices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +127,12 @@ class SliceEvaluation:
         return means
 
     @property
+    def definitions(self) -> dict[str, str]:
+        """What every score and count means, and how labels were matched to classes, in sentences for a report."""
+        texts = {**self.whole.definitions, **OF_SLICES}
+        return {name: texts[name] for name in (*COUNTS, *SLICE_SCORES, *SLICE_MEANS, *MATTERS)}
+
+    @property
     def table(self) -> list[dict[str, Any]]:
         """One row for every class of every slice: axis, slice, class, scores, counts."""
         columns = {name: getattr(self, name).tolist() for name in SLICE_SCORES + COUNTS}
@@ -158,6 +169,43 @@ class SliceEvaluation:
         writer.writeheader()
         writer.writerows(self.table)
         return write_text(path, text.getvalue(), overwrite=overwrite)
+
+    def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write what `as_dict` returns.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to write.
+        overwrite : bool
+            Replace what is there.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file and `overwrite` is False.
+        OSError
+            If it cannot be written. Nothing is changed then.
+        """
+        return write_text(path, json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n", overwrite=overwrite)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the table, the means of each slice, the scores of the whole and the definitions; NaN becomes None."""
+        means = {name: getattr(self, name).tolist() for name in SLICE_MEANS}
+        return {
+            "axis": self.axis,
+            "n_slices": len(self),
+            "n_voxels": self.n_voxels.tolist(),
+            **{name: list(map(or_null, values)) for name, values in means.items()},
+            "rows": [{name: or_null(value) for name, value in row.items()} for row in self.table],
+            "whole": self.whole.as_dict(),
+            "definitions": self.definitions,
+        }
 
 
 def evaluate_slices(
