@@ -442,7 +442,8 @@ def test_evaluate_lists_what_has_no_partner_on_either_side(
     assert main(["evaluate", "p", "t", "--csv", "s.csv"]) == cli.SOME_FAILED
     said = capsys.readouterr()
     assert "evaluate: 5 images, 4 of them with errors" in said.out
-    assert "1 of 3 pairs scored, 2 not, for the reason in its row, 1 file of labels without a partner, 1 truth without" in said.out
+    assert "1 of 3 pairs scored, 2 not, for the reason in its row, 1 file of labels without a partner, " in said.out
+    assert "1 truth without" in said.out
     with Path("s.csv").open(newline="") as file:
         errors = {Path(row["image"]).stem: row["error"] for row in csv.DictReader(file)}
     assert errors["e"] == ""
