@@ -376,14 +376,10 @@ def test_a_tolerance_of_some_steps_reaches_that_many(spacing: tuple[float, ...],
 
 
 def test_a_tolerance_may_be_the_diagonal_of_a_voxel_or_endless() -> None:
-    truth = np.zeros((7, 7), int)
-    truth[3, 3] = 1
-    predicted = np.roll(truth, (1, 1), axis=(0, 1))
-    for tolerance, share in (
-        (math.sqrt(2), 1.0),
-        (1.414, 0.0),
-        (1e300, 1.0),
-    ):  # one voxel each, sqrt(2) = 1.41421 apart
+    truth = np.zeros((5, 5, 5), int)
+    truth[2, 2, 2] = 1
+    predicted = np.roll(truth, (1, 1, 1), axis=(0, 1, 2))
+    for tolerance, share in ((math.sqrt(3), 1.0), (1.732, 0.0), (1e300, 1.0)):  # sqrt(3) = 1.73205, its square below 3
         assert evaluate_boundaries(predicted, truth, tolerance=tolerance).surface_dice.tolist() == [share]
 
 

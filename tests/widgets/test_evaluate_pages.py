@@ -248,6 +248,7 @@ def test_boundaries_are_measured_on_request_in_world_units(opened, press, wait, 
     assert [c.heading for c in page.table.columns][3:6] == ["Hausdorff (µm)", "HD95 (µm)", "ASSD (µm)"]
     assert f"HD95 {expected.means['hd95']:.4g} µm" in page.sentence.text()
     assert "3 predicted and 3 true objects without a partner" in page.sentence.text()
+    assert "of all 5 true objects, 0 for those without a partner: surface Dice" in page.sentence.text()
     assert "is 0.5 or less" in page.sentence.toolTip()
 
 

@@ -206,6 +206,9 @@ def sentence(found: BoundaryEvaluation, unit: str) -> str:
     )
     lengths = "   ".join(f"{title} {_length(means[name], unit)}" for name, title in _DISTANCES.items())
     shares = "   ".join(f"{title} {_share(means[name])}" for name, title in _SHARES.items())
+    if found.by == "objects":
+        of_all = "   ".join(f"{title} {_share(means[f'{name}_all'])}" for name, title in _SHARES.items())
+        shares += f"\nof all {n['surface_dice_all']:,} true objects, 0 for those without a partner: {of_all}"
     return (
         f"{lengths}\n{shares}\n"
         f"means of {n['hausdorff']:,} {by} with distances, {n['surface_dice']:,} with shares{left}\n"
