@@ -115,6 +115,13 @@ def test_pairs_of_very_large_regions_are_exact() -> None:
     assert result.adjusted_rand_index == float(expected)
 
 
+def test_lines_of_zero_between_regions_are_one_region_that_merges() -> None:
+    # 0 takes one voxel of each of 1 and 2: one pair of different voxels in 0, and none of it in one true region.
+    result = evaluate_partition(np.array([5, 5, 0, 0, 6, 6]), np.array([1, 1, 1, 2, 2, 2]))
+    assert result.adapted_rand_precision == 2 / 3  # pairs 1 + 1 of 1 + 1 + 1; a region for each voxel would give 1
+    assert result.vi_merge == pytest.approx(2 / 6)  # one bit for the two voxels of 0
+
+
 @given(st.lists(st.integers(1, 2**31), min_size=1, max_size=30))
 def test_pairs_are_the_same_by_either_arithmetic(sizes: list[int]) -> None:
     labels = np.arange(len(sizes))
