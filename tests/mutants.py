@@ -376,7 +376,8 @@ MUTANTS = [
     Mutant("cli/_cite.py", "version=version)", "version=None)", f"{CITE}::test_what_a_command_wrote_names_the_version_that_ran"),
     # comparing methods
     Mutant("comparison/_units.py", "ndimage.label(mask, np.ones((3,) * mask.ndim))", "ndimage.label(mask)", COMPARISON),
-    Mutant("comparison/_units.py", 'int(sizes.min()) if units.kind == "strokes" else len(units)', "len(units)", COMPARISON),
+    Mutant("comparison/_units.py", "min(n_folds, int(sizes.min()))", "n_folds", COMPARISON),
+    Mutant("comparison/_units.py", "fold[rng.permutation(at)] = (begun[label] + ", "fold[rng.permutation(at)] = (0 * ", COMPARISON),
     Mutant("comparison/_units.py", "if len(images) >= MIN_IMAGES:", "if False:", COMPARISON),
     Mutant("comparison/_tallies.py", "seen = tally.counts[tuning].sum(axis=0)", "seen = tally.counts.sum(axis=0)", COMPARISON),
     Mutant("comparison/_tallies.py", "result[..., 1] = found.sum(axis=2) - tp", "result[..., 1] = found.sum(axis=1) - tp", COMPARISON),

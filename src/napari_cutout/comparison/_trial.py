@@ -295,7 +295,14 @@ def _said(mapping: Mapping[int, int]) -> str:
     """Say which labels were read as which classes, where they are not the same."""
     if all(label == found for label, found in mapping.items()):
         return ""
-    return "labels read as " + ", ".join(f"{label}: {found}" for label, found in mapping.items())
+    runs: list[list[int]] = []  # first and last label, and their class
+    for label, found in sorted(mapping.items()):
+        if runs and runs[-1][1:] == [label - 1, found]:
+            runs[-1][1] = label
+        else:
+            runs.append([label, label, found])
+    words = (f"{first} to {last}: {found}" if first < last else f"{first}: {found}" for first, last, found in runs)
+    return "labels read as " + ", ".join(words)
 
 
 def agreements(classes: Sequence[Classes], problem: Problem) -> NDArray[np.float64]:

@@ -121,8 +121,8 @@ def folds_of(units: Units, n_folds: int, seed: int) -> Indices:
     units : Units
         What is held out.
     n_folds : int
-        How many folds there shall be, from 2; there are fewer where a class of an image has fewer strokes, or there
-        are fewer images or blocks.
+        How many folds there shall be, from 2; there are fewer where a class has fewer strokes, or there are fewer
+        images or blocks.
     seed : int
         Of the order.
 
@@ -132,14 +132,15 @@ def folds_of(units: Units, n_folds: int, seed: int) -> Indices:
         Numbers of folds, from 0. One unit alone gives one fold: nothing can be held out then.
     """
     rng = np.random.default_rng(seed)
-    strata, sizes = np.unique(units.strata, return_counts=True)
-    # Every tuning part needs strokes of each class of an image; methods that read strokes have nothing to go by else.
-    n = max(1, min(n_folds, int(sizes.min()) if units.kind == "strokes" else len(units)))
-    fold, begun = np.zeros(len(units), np.int64), 0
-    for stratum in strata:
+    classes, sizes = np.unique(units.classes, return_counts=True)
+    n = max(1, min(n_folds, int(sizes.min())))
+    fold, begun = np.zeros(len(units), np.int64), dict.fromkeys(classes.tolist(), 0)
+    for stratum in np.unique(units.strata):
         at = np.flatnonzero(units.strata == stratum)
-        fold[rng.permutation(at)] = (begun + np.arange(len(at))) % n
-        begun += len(at) if units.kind != "strokes" else 0
+        label = int(units.classes[at[0]])
+        # One after the other: of two strokes of a class in an image, one is left in whatever part is tuned on.
+        fold[rng.permutation(at)] = (begun[label] + np.arange(len(at))) % n
+        begun[label] += len(at)
     return fold
 
 
