@@ -42,14 +42,11 @@ SIDE = 512
 BEFORE = {"sigma": (0.0, 1.0, 2.0, 4.0), "background_radius": (0.0, 50.0)}
 AFTER = {"fill_holes": (False, True), "min_size": (0, 100)}
 OWN: dict[str, tuple[Any, ...]] = {
-    "window": (11.0, 25.0, 51.0, 101.0),
-    "k": (-0.2, 0.0, 0.2, 0.4),
-    "n_classes": (2, 3, 4, 5),
-    "n_clusters": (2, 3, 4, 5),
-    "n_components": (2, 3, 4, 5),
-    "smoothness": (0.0, 4.0),
-    "smoothing": (0.0, 3.0, 6.0),
-    "prominence": (0.01, 0.02, 0.05),
+    "window": (11.0, 25.0, 51.0),
+    "k": (0.0, 0.2, 0.4),
+    "n_classes": (2, 3, 4),
+    "n_clusters": (2, 3, 4),
+    "n_components": (2, 3, 4),
 }
 """The grid: what may come before a cut, after it, and what is the method's own."""
 
@@ -187,7 +184,7 @@ def best_of_grid(one: Set, objects: str) -> tuple[float, str]:
     best = (0.0, "")
     for cut in cuts(None, objects, numbered=False, n_classes=2):
         entry = catalog.find(cut.method)
-        if entry.needs != "image" or any(p.required for p in entry.settings):
+        if cut.first is not None or entry.needs != "image" or any(p.required for p in entry.settings):
             continue
         names = [p.name for p in entry.settings]
         fixed = {name: value for name, value in cut.settings.items() if name not in OWN}
@@ -247,8 +244,9 @@ def main() -> None:
     for one in sets(data_folder(asked.folder), asked.images):
         if asked.only not in one.title:
             continue
-        runs = [compared(one, seed, asked.budget) for seed in range(asked.seeds)]
         grid, setting = best_of_grid(one, side(one))
+        print(f"{one.title}: {grid:.3f} by {setting}", flush=True)
+        runs = [compared(one, seed, asked.budget) for seed in range(asked.seeds)]
         for seed, (name, score, minutes) in enumerate(runs):
             lines.append(
                 f"| {one.title} | {len(one.images)} | {seed} | {name} | {score:.3f} | {grid:.3f} | "

@@ -27,6 +27,7 @@ from napari_cutout.comparison._tallies import (
     object_counts,
     overlap_counts,
     score_of,
+    scores_by_unit,
 )
 from napari_cutout.comparison._trial import Trial, agreements
 from napari_cutout.comparison._units import Units, folds_of, units_of
@@ -813,6 +814,38 @@ def test_few_units_tell_little_apart_and_say_so():
     assert [one.p for one in ranked(rows, problem, "dice", blocks(5), 0)] == [1, 2 / 32]
     image, _, strokes = squares()
     assert any("hardly anything can be told apart" in n for n in nc.compare(image, strokes, ignore=0).notes)
+
+
+def test_rows_whose_intervals_are_apart_are_not_tied_however_few_units_there_are():
+    problem = Problem(np.asarray([0, 1]), 0, 5)
+    rng = np.random.default_rng(0)
+    rows = [Row("good", overlap=overlap_of(0.9 + 0.05 * rng.random(5))), Row("bad", overlap=overlap_of([0.2] * 5))]
+    best, other = ranked(rows, problem, "dice", blocks(5), 0)
+    assert other.p == 2 / 32
+    assert other.high < best.low
+    assert not other.tied
+
+
+def test_a_stroke_is_scored_by_its_own_class():
+    """Of a stroke of objects nothing of the background can be found, so its unit says nothing of that class."""
+    problem = Problem(np.asarray([1, 2]), 2, 2, scores_background=True)
+    counts = np.zeros((2, 2, 3))
+    counts[0] = [[8, 0, 2], [0, 2, 0]]  # a stroke of class 1, of which a fifth was called class 2
+    counts[1] = [[0, 0, 0], [10, 0, 0]]
+    np.testing.assert_allclose(scores_by_unit(counts, problem, "iou"), [0.8, 1])
+    np.testing.assert_allclose(scores_by_unit(counts, problem, "dice"), [16 / 18, 1])
+
+
+def test_what_looks_forgotten_is_asked_for():
+    image, truth, strokes = squares()
+    assert any("pass ignore=0" in note for note in nc.compare(image, strokes, methods=["threshold_at"]).notes)
+    plus = np.where(truth > 0, 2, 1).astype(np.uint8)
+    assert any("truth has no background" in note for note in nc.compare(image, plus, methods=["threshold_at"]).notes)
+    named = nc.compare(image, plus, methods=["threshold_at"], background=1)
+    assert not any("truth has no background" in note for note in named.notes)
+    assert named.winner.dice > 0.9
+    with pytest.raises(TypeError, match=r"pass \['threshold'\]"):
+        nc.compare(image, truth, methods="threshold")
 
 
 def test_equal_methods_are_seldom_told_apart():

@@ -168,7 +168,7 @@ def _sorts(cut: Cut) -> bool:
 
 
 def _noted(cut: Cut) -> str:
-    return "given the strokes of the tuning part" if cut.strokes else ""
+    return "given the strokes of the tuning part; an object whose stroke is held out has none" if cut.strokes else ""
 
 
 def kind_of(recipe: Recipe) -> Kind:

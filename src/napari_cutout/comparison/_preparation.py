@@ -17,6 +17,7 @@ from .._checks import check_spacing
 from .._device import Asked
 from .._execute import execute, versions
 from .._selection import Selection, placed
+from ..evaluation._annotation import unpainted_guess
 from ..recipe import Recipe, Step
 from ._contest import Contest, Rules, shown_at
 from ._contestants import MAX_CLASSES, Contestant, contestants, given_labels
@@ -125,6 +126,8 @@ def prepared(
 ) -> Comparison:
     """Check what `compare` was given, and return a comparison that can be run row by row; it raises what that does."""
     check_rules(rules)
+    if isinstance(methods, str):
+        raise TypeError(f"methods must be a sequence of names, got {methods!r}; pass [{methods!r}]")
     images = _listed(image)
     shapes = [_shape_of(one, selection) for one in images]
     _check_size(shapes)
@@ -304,8 +307,8 @@ def _classes_of(classes: Sequence[Array], ignore: int | None) -> NDArray[np.int6
             f"strokes hold one label only, {there[0]}, which cannot show what is found in excess; paint what is not "
             "looked for with a second label"
             if ignore == 0
-            else f"truth holds one label only, {there[0]}, so there is nothing to tell apart; annotate objects and "
-            "background"
+            else f"truth holds one class only, {there[0]}, so there is nothing to tell apart; annotate objects and "
+            "background (0)"
         )
     if len(there) > MAX_CLASSES + 1:
         raise ValueError(
@@ -333,15 +336,8 @@ def _problem(
 
 def _notes(contest: Contest, ignore: int | None) -> Iterator[str]:
     """Yield what one should know before reading a score."""
-    problem, units = contest.problem, contest.units
-    if contest.on_strokes:
-        yield FOR_CHOOSING
-        if ignore == 0:
-            yield f"label {problem.background} was read as what is not looked for"
-    elif problem.numbered:
-        yield "labels of truth were read as numbers of objects; truth_is='classes' reads them as classes"
-    elif len(problem.classes) > 2:
-        yield "labels of truth were read as classes; truth_is='objects' reads them as numbers of objects"
+    units = contest.units
+    yield from _how_truth_was_read(contest, ignore)
     if units.note:
         yield units.note
     if contest.n_folds == 1:
@@ -352,6 +348,32 @@ def _notes(contest: Contest, ignore: int | None) -> Iterator[str]:
     if n < FEW:
         drawn = "images" if len(np.unique(units.images)) >= MIN_IMAGES else units.kind
         yield f"{n} {drawn} are few: intervals are shorter than they should be, and hardly anything can be told apart"
+
+
+def _how_truth_was_read(contest: Contest, ignore: int | None) -> Iterator[str]:
+    problem = contest.problem
+    if contest.on_strokes:
+        yield FOR_CHOOSING
+        if ignore == 0:
+            yield f"label {problem.background} was read as what is not looked for; `background` names another"
+    elif ignore is None and (share := _strokes_forgotten(contest.truths)):
+        yield (
+            f"only {share:.2g} % of truth is painted, and the rest was read as background; if it is not annotated, "
+            "pass ignore=0"
+        )
+    elif problem.background not in problem.classes:
+        yield "truth has no background (0), so every label counts as an object; say with `background` which is none"
+    elif problem.numbered:
+        yield "labels of truth were read as numbers of objects; truth_is='classes' reads them as classes"
+    elif len(problem.classes) > 2:
+        yield "labels of truth were read as classes; truth_is='objects' reads them as numbers of objects"
+
+
+def _strokes_forgotten(truths: Sequence[Array]) -> float:
+    """Return the painted share in percent if annotations look like strokes; else 0."""
+    share = sum(int(np.count_nonzero(t)) for t in truths) / sum(t.size for t in truths)
+    n_labels = len(np.setdiff1d(np.concatenate([np.unique(t) for t in truths]), [0]))
+    return 100 * share if unpainted_guess(share, n_labels) == "not annotated" else 0.0
 
 
 # Grey levels -------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..evaluation._contingency import contingency
 from ..evaluation._pairing import matched_pairs, overlaps_of
 
-__all__ = ["Metric", "Problem", "Tally", "counted", "mapped", "object_counts", "score_of"]
+__all__ = ["Metric", "Problem", "Tally", "counted", "mapped", "object_counts", "score_of", "scores_by_unit"]
 
 Metric = Literal["dice", "iou", "f1", "pq"]
 """What rows are ranked by: the mean over classes of Dice or IoU, or objects at an IoU of 0.5."""
@@ -258,6 +258,29 @@ def score_of(counts: Scores | Counts, problem: Problem, metric: Metric) -> Score
     ratios = _ratio(2 * tp, tp + whole) if metric == "dice" else _ratio(tp, whole)
     there = ~np.isnan(ratios)
     return _ratio(np.where(there, ratios, 0).sum(axis=-1), there.sum(axis=-1).astype(np.float64))
+
+
+def scores_by_unit(counts: Scores, problem: Problem, metric: Metric) -> Scores:
+    """Return the score of each unit; of a stroke that of its own class, because no other can be found there.
+
+    Parameters
+    ----------
+    counts : array of shape (n_units, n_classes, 3)
+        Found, in excess and missed of each class.
+    problem : Problem
+        The classes.
+    metric : {"dice", "iou"}
+        What to score.
+
+    Returns
+    -------
+    float64 array of shape (n_units,)
+        NaN where there is nothing to score.
+    """
+    if not problem.scores_background:
+        return score_of(counts, problem, metric)
+    is_there = counts[..., 0] + counts[..., 2] > 0
+    return score_of(counts * is_there[..., None], problem, metric)
 
 
 def _ratio(part: Scores, whole: Scores) -> Scores:

@@ -116,8 +116,8 @@ def compare(
 
     **Intervals.** 95 % percentile bootstrap over what was held out, or from four images on over images; 2,000 draws,
     the same for all rows. The p of a difference from the best is the share of the ways to swap the two in some units
-    that make it as large: all ways up to 12 units, else 4,096 drawn; corrected by Holm's method. Rows above 0.05 are
-    tied with the best.
+    that make it as large: all ways up to 12 units, else 4,096 drawn; corrected by Holm's method. Rows above 0.05
+    whose intervals overlap that of the best are tied with it.
 
     Deterministic for a seed. Memory: that of the methods, about 10 bytes a voxel, and for each setting tried 64 Ki
     labels.

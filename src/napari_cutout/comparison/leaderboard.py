@@ -20,7 +20,7 @@ from ..evaluation.overlap import or_null
 from ..recipe import Recipe, as_dict
 from ._confidence import intervals
 from ._given import Given
-from ._tallies import Metric, Problem, score_of
+from ._tallies import Metric, Problem, score_of, scores_by_unit
 from ._units import Units
 
 __all__ = ["ALPHA", "FOR_CHOOSING", "Leaderboard", "Row", "Standing"]
@@ -106,7 +106,7 @@ class Standing:
     p : float
         That the best is no better than this one, corrected for the number of rows by Holm's method.
     tied : bool
-        True if it cannot be told from the best: its p is above 0.05.
+        True if it cannot be told from the best: its p is above 0.05, and the intervals of both overlap.
     dice, iou, f1, pq : float
         Held-out scores over all units: means over classes, and of objects at an IoU of 0.5; NaN where there is none.
     """
@@ -194,13 +194,14 @@ class Leaderboard:
         found: dict[str, dict[int, float]] = {}
         for one in self.standings:
             if one.row.overlap is not None and not one.row.is_ceiling:
-                scores = score_of(one.row.overlap, self.problem, "iou").tolist()
+                scores = scores_by_unit(one.row.overlap, self.problem, "iou").tolist()
                 found[one.row.name] = {unit: score for unit, score in enumerate(scores) if score == score}
         return found
 
     def summary(self) -> str:
         """Return the table as text, with how it came about."""
-        names = ("rank", "name", "score", "low", "high", "dice", "iou", "f1", "pq", "tried", "note")
+        others = [name for name in SCORES if name != self.metric]
+        names = ("rank", "name", "score", "low", "high", "tied", *others, "tried", "note")
         lines = [[name if name != "score" else self.metric for name in names]]
         lines += [[_word(record, name) for name in names] for record in self.table]
         shown = [i for i, name in enumerate(names) if name not in ("f1", "pq") or self.problem.numbered]
@@ -216,7 +217,7 @@ class Leaderboard:
         if tied and self.winner is not None:
             more = f" and {len(tied) - MAX_NAMED} more" if len(tied) > MAX_NAMED else ""
             names = ", ".join(tied[:MAX_NAMED]) + more
-            lines.append(f"Tied with {self.winner.row.name} (p > {ALPHA} after Holm): {names}.")
+            lines.append(f"Tied with {self.winner.row.name} (p > {ALPHA} after Holm, intervals overlap): {names}.")
         return [*lines, *(note[0].upper() + note[1:] + "." for note in self.notes)]
 
     def as_dict(self) -> dict[str, Any]:
@@ -353,7 +354,8 @@ def ranked(rows: Sequence[Row], problem: Problem, metric: Metric, units: Units, 
     for i in order:
         one = places[i]
         rank = None if math.isnan(one.score) else 1 + sum(other.score > one.score for other in places)
-        tied = rank is not None and (rank == 1 or one.p > ALPHA)
+        apart = one.high < places[order[0]].low  # few units make no p small, however far apart scores are
+        tied = rank is not None and (rank == 1 or (one.p > ALPHA and not apart))
         found.append(Standing(contest[i], rank, one.score, one.low, one.high, one.p, tied, *_all(contest[i], problem)))
     failed = [row for row in rows if row.error]
     return (*found, *(_failed(row) for row in failed))
@@ -397,4 +399,6 @@ def _word(record: Mapping[str, Any], name: str) -> str:
     value = record[name]
     if value is None or value != value:
         return "-"
+    if isinstance(value, bool):
+        return "tied" if value and record["rank"] != 1 else ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -244,10 +244,11 @@ class Evaluation:
         if len(self.classes) > MAX_LINES:
             lines.append(f"    ... and {len(self.classes) - MAX_LINES} more classes")
         without = "" if not self.n_ignored else f", {self.n_ignored} not annotated (label {self.ignore} of truth)"
+        left_out = " (background left out)" if 0 in self.classes and self.classes.any() else ""
         return "\n".join(
             [
                 *lines,
-                f"mean of the classes: IoU {self.mean_iou:.4f}, Dice {self.mean_dice:.4f} (background left out); "
+                f"mean of the classes: IoU {self.mean_iou:.4f}, Dice {self.mean_dice:.4f}{left_out}; "
                 f"weighted by frequency: IoU {self.frequency_weighted_iou:.4f}, "
                 f"Dice {self.frequency_weighted_dice:.4f}",
                 f"{self.n_voxels} voxels scored{without}; {self.overall_accuracy:.4f} of them right, where naming the "

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._stored import file_name
 from .._wanted import Wanted
-from ..comparison._tallies import score_of
+from ..comparison._tallies import scores_by_unit
 from ..comparison.leaderboard import ALPHA, COLUMNS, FOR_CHOOSING, Leaderboard, Standing
 from ..evaluation.overlap import or_null
 from ..recipe import as_dict
@@ -147,7 +147,7 @@ def units_of_row(leaderboard: Leaderboard, one: Standing) -> dict[str, list[floa
     """Return IoU and Dice of a row in every unit while it was held out; empty where it failed."""
     if one.row.overlap is None:
         return {}
-    found = {name: score_of(one.row.overlap, leaderboard.problem, name) for name in ("iou", "dice")}
+    found = {name: scores_by_unit(one.row.overlap, leaderboard.problem, name) for name in ("iou", "dice")}
     return {name: [or_null(value) for value in values.tolist()] for name, values in found.items()}
 
 
@@ -202,7 +202,7 @@ def as_latex(leaderboard: Leaderboard) -> str:
     caption = (
         f"Methods ranked by {NAMES[leaderboard.metric]} on {leaderboard.n_units} {leaderboard.held_out} that were held "
         f"out. Intervals are 95 % bootstrap percentiles over {leaderboard.held_out}; p is of the difference from the "
-        f"best, with Holm's correction, and above {ALPHA} a method is tied with it."
+        f"best, with Holm's correction, and above {ALPHA} a method is tied with it if their intervals overlap."
     )
     if FOR_CHOOSING in leaderboard.notes:
         caption += f" {FOR_CHOOSING[0].upper()}{FOR_CHOOSING[1:]}."

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._citations import cite
 from .._device import size
-from ..comparison._tallies import Metric, score_of
+from ..comparison._tallies import Metric, scores_by_unit
 from ..comparison.leaderboard import ALPHA, FOR_CHOOSING, Leaderboard, Row, Standing
 from ..evaluation.rank_changes import RankChange, RankChanges, rank_changes
 from ._comparison import NAMES, NUMBERED, as_json, record_of, shown_scores
@@ -89,9 +89,10 @@ def verdict(leaderboard: Leaderboard) -> Iterator[str]:
     others = [one for one in leaderboard.standings if one.rank is not None and one.rank > 1]
     tied = [one.row.name for one in others if one.tied]
     if tied:
-        yield f"Tied with it, because the difference may be chance (p > {ALPHA}): {', '.join(tied)}."
+        why = f"the difference may be chance (p > {ALPHA}), and intervals overlap"
+        yield f"Tied with it, because {why}: {', '.join(tied)}."
     elif others:
-        yield f"All others are worse (p \N{LESS-THAN OR EQUAL TO} {ALPHA} after Holm's correction)."
+        yield "All others are worse."
     for one in leaderboard.standings:
         if one.row.is_ceiling and one.score == one.score:
             yield f"A second annotator reaches {metric} {one.score:.3f}{_interval(one)}."
@@ -227,7 +228,7 @@ def _group(one: Standing) -> Any:
 def _by_unit(leaderboard: Leaderboard, one: Standing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     assert one.row.overlap is not None
     metrics: tuple[Metric, Metric] = ("iou", "dice")
-    iou, dice = (score_of(one.row.overlap, leaderboard.problem, metric) for metric in metrics)
+    iou, dice = (scores_by_unit(one.row.overlap, leaderboard.problem, metric) for metric in metrics)
     return iou, dice
 
 
@@ -312,7 +313,8 @@ def how_chosen(leaderboard: Leaderboard, one: Standing) -> str:
     score = ", ".join(filter(None, (f"{one.score:.3f}", _ends(one))))
     return (
         f"Of {n} methods compared{searched}, it was number {one.rank} by {metric} ({score}) on {leaderboard.n_units} "
-        f"{leaderboard.held_out} that were held out in {facts['folds']} folds."
+        f"{leaderboard.held_out} that were held out in {facts['folds']} folds"
+        f"{f' ({FOR_CHOOSING})' if FOR_CHOOSING in leaderboard.notes else ''}."
     )
 
 

@@ -32,7 +32,8 @@ COMPARISON = {
     "p": "The share of the ways to swap a row and the best one, in some of what was held out, that make their "
     f"difference as large as it is: all ways where there are {EXACT} or fewer to swap, else {2**EXACT:,} of them. "
     "Corrected for the number of rows by Holm's method.",
-    "tied": f"p is above {ALPHA}, so the row cannot be told from the best one.",
+    "tied": f"p is above {ALPHA} and the intervals overlap, so the row cannot be told from the best one. Few units "
+    "make no p small, however far apart scores are.",
     "seconds": "Median time of one run on all images.",
     "tried": "Settings that were run. Of equals the one was taken whose labels agree most with those of the others; on "
     f"strokes, scores within {NEAR} of the best are equals.",

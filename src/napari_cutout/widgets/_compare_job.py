@@ -46,7 +46,7 @@ COLUMNS = (
     Column("name", tooltip="the method and what sets it apart from others of the table, or a layer"),
     Column("score", tooltip="what rows are ranked by, on what was held out", format=".3f"),
     Column("interval", "95 %", "where the score may lie on other strokes or blocks of this kind, by bootstrap"),
-    Column("tied", tooltip="cannot be told from the best: corrected p above 0.05"),
+    Column("tied", tooltip="cannot be told from the best: corrected p above 0.05, and intervals overlap"),
     Column("dice", "Dice", "mean over classes, on what was held out", format=".3f"),
     Column("iou", "IoU", "mean over classes, on what was held out", format=".3f"),
     Column("f1", "F1", "of objects at an IoU of 0.5, where the annotation numbers them", format=".3f"),
