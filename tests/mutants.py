@@ -435,7 +435,7 @@ MUTANTS = [
     Mutant("reporting/_latex.py", "_line([_cell(c.word(record)) for c in columns])", "_line([c.word(record) for c in columns])", f"{REPORT}::test_a_latex_table_has_a_cell_for_every_column"),
     Mutant("reporting/_files.py", "if path.is_dir() and any(path.iterdir()) and not overwrite:", "if False:", f"{REPORT}::test_what_no_report_wrote_stays"),
     Mutant("_own_folder.py", "        self.check_free(made)\n", "", f"{REPORT}::test_a_report_made_meanwhile_is_not_replaced"),
-    Mutant("reporting/_comparison_page.py", "set.intersection(*(", "set.union(*(", f"{REPORT}::test_iou_against_dice_compares_units_that_all_have"),
+    Mutant("reporting/_comparison_page.py", "set.intersection(*(", "set.union(*(", f"{REPORT}::test_a_unit_without_a_score_is_not_counted_as_bad"),
     Mutant("reporting/_comparison.py", "while name.casefold() in taken:", "while name in taken:", f"{REPORT}::test_names_that_a_disk_cannot_tell_apart_get_numbers"),
     Mutant("reporting/_verify.py", "numbers and (was == now or math.isclose(was, now, rel_tol=SAME, abs_tol=SAME))", "numbers", f"{REPORT}::test_rows_differ_in_all_but_rounding_and_time"),
     Mutant("reporting/_verify.py", "*found.differences,\n", "\n", f"{CLI_COMPARE}::test_another_pixel_is_seen"),

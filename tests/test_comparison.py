@@ -174,6 +174,15 @@ def test_counts_are_those_of_a_loop(labels, truth, units):
     assert counts.sum() == (units >= 0).sum()
 
 
+def test_a_pair_counts_where_its_true_object_lies():
+    truth, labels = np.zeros((1, 16), np.uint8), np.zeros((1, 16), np.uint8)
+    truth[0, 3:11] = 1  # 5 voxels in the first half, 3 in the second
+    labels[0, 5:12] = 4  # 3 and 4; they share 6 of 9
+    units = np.zeros(truth.shape, np.int32)
+    units[0, 8:] = 1
+    assert object_counts(labels, truth, units, 2).tolist() == [[1, 0, 0, 6 / 9], [0, 0, 0, 0]]
+
+
 def test_an_object_that_lies_mostly_where_nothing_is_annotated_is_neither_right_nor_wrong():
     truth = np.zeros((4, 12), np.uint8)
     truth[:, :3] = 1
@@ -668,8 +677,23 @@ def test_what_is_too_large_to_be_run_many_times_is_refused_before_it_is_read():
         nc.compare(huge, huge, ignore=0)
 
 
+def test_only_strokes_make_equals_of_settings_that_score_a_little_less(monkeypatch):
+    image, truth, strokes = squares()
+    for labels, ignore in ((truth, None), (strokes, 0)):
+        rules = replace(RULES, tune=True, budget=12)
+        made = prepared(image, labels, rules=rules, methods=["threshold_at"], ignore=ignore)
+        trial = Trial(made.contest, made.entries[0])
+        everything = np.ones(len(made.contest.units), bool)
+        trial.chosen(everything)
+        found = sorted(trial.known.values(), key=lambda one: np.count_nonzero(one.sample))
+        scores = {id(one): 0.98 - 0.001 * n for n, one in enumerate(found)}
+        with monkeypatch.context() as patch:
+            patch.setattr(Trial, "_score", lambda self, one, tuning, scores=scores: scores[id(one)])
+            best = trial._most_alike(found, everything)
+        assert (best is found[0]) == (ignore is None), "the first finds least, and so is like few others"
+
+
 def test_on_a_dense_annotation_the_best_is_the_best():
-    """Only strokes, which show no outlines, make equals of settings that score a little less."""
     image, truth, strokes = squares()
     made = [
         prepared(image, labels, rules=replace(RULES, tune=True), methods=["threshold_at"], ignore=ignore)
@@ -714,6 +738,18 @@ def test_a_tuning_part_without_objects_prefers_what_finds_none():
     image[30:33, 30:33] = 90  # what a low threshold would find
     found = nc.compare(image, truth, methods=["threshold_at"], tune=True, budget=12)
     assert found.winner.dice > 0.95, "but what was learnt without the one object cannot know its outline"
+
+
+def test_finding_nothing_where_nothing_is_counts_as_right():
+    image, truth, _ = squares()
+    units = units_of([truth], None)
+    made = prepared(image, truth, rules=RULES, methods=["threshold_at"])
+    trial = Trial(made.contest, made.entries[0])
+    empty = np.ones(len(units), bool)
+    empty[np.unique(units.maps[0][truth > 0])] = False
+    assert empty.any()
+    nothing = trial.candidate({**_contestants.settings_of(made.entries[0].recipe), "1.value": 255.0}, empty)
+    assert trial._score(nothing, empty) == 1
 
 
 def test_recipes_run_on_what_is_compared():
