@@ -22,6 +22,7 @@ from napari_cutout.comparison._preparation import prepared
 from napari_cutout.comparison._tallies import (
     Problem,
     Tally,
+    agreements,
     counted,
     mapped,
     object_counts,
@@ -29,7 +30,7 @@ from napari_cutout.comparison._tallies import (
     score_of,
     scores_by_unit,
 )
-from napari_cutout.comparison._trial import Trial, agreements
+from napari_cutout.comparison._trial import Trial
 from napari_cutout.comparison._units import Units, folds_of, units_of
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING, Row, ranked
 
@@ -860,6 +861,23 @@ def test_rows_whose_intervals_are_apart_are_not_tied_however_few_units_there_are
     assert other.p == 2 / 32
     assert other.high < best.low
     assert not other.tied
+
+
+def test_of_equal_rows_on_strokes_the_one_most_like_the_others_comes_first():
+    """The best score may be luck: here it is that of a row whose labels are far from all others."""
+    on_strokes = Problem(np.asarray([0, 1]), 0, 12, scores_background=True)
+    rng, line, rows = np.random.default_rng(1), np.arange(100), []
+    given = {"lucky": (0.87, 95), "small": (0.86, 30), "middle": (0.86, 40), "large": (0.85, 50), "worse": (0.5, 40)}
+    for name, (mean, n) in given.items():
+        noise = rng.normal(0, 0.04, 12)
+        counts = overlap_of(mean + noise - noise.mean(), n=10_000)
+        rows.append(Row(name, overlap=counts, sample=(line < n).astype(np.int8)))
+    found = ranked(rows, on_strokes, "dice", blocks(12), 0)
+    scored = replace(on_strokes, scores_background=False)
+    assert next(one.row.name for one in ranked(rows, scored, "dice", blocks(12), 0)) == "lucky"
+    assert found[0].row.name == "middle"
+    assert found[-1].row.name == "worse"
+    assert [one.rank for one in found] == [1, 2, 3, 4, 5]
 
 
 def test_a_stroke_is_scored_by_its_own_class():

@@ -6,6 +6,7 @@ bootstrap draws are all decided on the counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ Scores = NDArray[np.float64]
 
 OBJECT_IOU = 0.5
 """The IoU from which on two objects are matched."""
+
+NEAR = 0.03
+"""Settings whose scores on strokes differ by no more than this are equals: strokes are few, and show no outlines."""
 
 NOTHING = -1
 """The class of a predicted label that was never seen where labels were mapped."""
@@ -285,4 +289,17 @@ def scores_by_unit(counts: Scores, problem: Problem, metric: Metric) -> Scores:
 
 def _ratio(part: Scores, whole: Scores) -> Scores:
     found: Scores = np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole != 0)
+    return found
+
+
+def agreements(classes: Sequence[NDArray[Any]], problem: Problem) -> NDArray[np.float64]:
+    """Return the mean Dice of each pair of class maps over the classes that are not the background, (n, n)."""
+    total = np.zeros((len(classes), len(classes)))
+    for column in problem.objects:
+        inside = np.asarray([one == column for one in classes], np.float32)
+        sizes = inside.sum(axis=1, dtype=np.float64)
+        common = np.einsum("iv,jv->ij", inside, inside, optimize=True).astype(np.float64)
+        whole = sizes[:, None] + sizes[None]
+        total += np.where(whole > 0, 2 * common / np.maximum(whole, 1), 1)
+    found: NDArray[np.float64] = total / len(problem.objects)
     return found

@@ -17,14 +17,11 @@ from .._monitor import Cancelled
 from ..recipe import Recipe
 from ._contest import Box, Contest, Mask, in_box, in_place, plane_of
 from ._contestants import Contestant, Kind, settings_of, with_settings
-from ._tallies import Problem, Tally, counted, mapped, object_counts, overlap_counts, score_of
+from ._tallies import NEAR, Tally, agreements, counted, mapped, object_counts, overlap_counts, score_of
 from ._tuning import Settings, Tried, search, tried
 from .leaderboard import Row
 
-__all__ = ["Trial", "agreements"]
-
-NEAR = 0.03
-"""Settings whose scores on strokes differ by no more than this are equals: strokes are few, and show no outlines."""
+__all__ = ["Trial"]
 
 Classes = NDArray[np.int64]
 
@@ -108,6 +105,7 @@ class Trial:
             provenance=provenance,
             note=", ".join(filter(None, (contestant.note, _said(mapping)))),
             is_ceiling=contestant.is_ceiling,
+            sample=self.classes_of(best, everything).astype(np.int8),
         )
 
     def _first(self, best: Candidate) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -303,16 +301,3 @@ def _said(mapping: Mapping[int, int]) -> str:
             runs.append([label, label, found])
     words = (f"{first} to {last}: {found}" if first < last else f"{first}: {found}" for first, last, found in runs)
     return "labels read as " + ", ".join(words)
-
-
-def agreements(classes: Sequence[Classes], problem: Problem) -> NDArray[np.float64]:
-    """Return the mean Dice of each pair of class maps over the classes that are not the background, (n, n)."""
-    total = np.zeros((len(classes), len(classes)))
-    for column in problem.objects:
-        inside = np.asarray([one == column for one in classes], np.float32)
-        sizes = inside.sum(axis=1, dtype=np.float64)
-        common = np.einsum("iv,jv->ij", inside, inside, optimize=True).astype(np.float64)
-        whole = sizes[:, None] + sizes[None]
-        total += np.where(whole > 0, 2 * common / np.maximum(whole, 1), 1)
-    found: NDArray[np.float64] = total / len(problem.objects)
-    return found

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from .._writing import write_text
 from ..evaluation.overlap import or_null
 from ..recipe import Recipe, as_dict
-from ._confidence import intervals
+from ._confidence import Interval, intervals
 from ._given import Given
-from ._tallies import Metric, Problem, score_of, scores_by_unit
+from ._tallies import NEAR, Metric, Problem, agreements, score_of, scores_by_unit
 from ._units import Units
 
 __all__ = ["ALPHA", "FOR_CHOOSING", "Leaderboard", "Row", "Standing"]
@@ -72,6 +72,8 @@ class Row:
         Why it failed; empty where it did not.
     is_ceiling : bool
         True for a second annotator.
+    sample : int8 array of shape (n,), optional
+        The class at some voxels, as its column; -1 where it is not known.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Row:
     note: str = ""
     error: str = ""
     is_ceiling: bool = False
+    sample: NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +101,9 @@ class Standing:
     row : Row
         What was done.
     rank : int or None
-        1 is the best; equal scores share a rank. None for the ceiling and for what failed.
+        1 is the best; equal scores share a rank. On strokes rows are equals that are tied with the best and within
+        0.03 of its score: of those the one comes first whose labels agree most with those of the others. None for the
+        ceiling and for what failed.
     score : float
         What rows are ranked by.
     low, high : float
@@ -213,11 +218,16 @@ class Leaderboard:
 
     def _how(self) -> list[str]:
         tied = [one.row.name for one in self.standings if one.tied and one.rank != 1]
+        top = max((one.score for one in self.standings if one.rank is not None), default=math.nan)
         lines = [f"Each score was made on {self.held_out} that were held out, {self.n_units} of them."]
         if tied and self.winner is not None:
             more = f" and {len(tied) - MAX_NAMED} more" if len(tied) > MAX_NAMED else ""
             names = ", ".join(tied[:MAX_NAMED]) + more
             lines.append(f"Tied with {self.winner.row.name} (p > {ALPHA} after Holm, intervals overlap): {names}.")
+        if self.winner is not None and self.winner.score < top:
+            lines.append(
+                f"Of equals, within {NEAR} of the best score {top:.3f}, the one most like the others is first."
+            )
         return [*lines, *(note[0].upper() + note[1:] + "." for note in self.notes)]
 
     def as_dict(self) -> dict[str, Any]:
@@ -351,14 +361,27 @@ def ranked(rows: Sequence[Row], problem: Problem, metric: Metric, units: Units, 
     tallies = [_grouped(counts, group) for row in contest if (counts := _counts(row, metric)) is not None]
     places = intervals(tallies, problem, metric, strata, level=1 - ALPHA, seed=seed)
     order = sorted(range(len(contest)), key=lambda i: (math.isnan(places[i].score), -places[i].score))
+    ranks = {i: 1 + sum(other.score > places[i].score for other in places) for i in order}
+    tied = {i: _is_tied(places[i], places[order[0]]) for i in order}
+    equals = [i for i in order if tied[i] and places[i].score >= places[order[0]].score - NEAR]
+    samples = [sample for i in equals if (sample := contest[i].sample) is not None]
+    if problem.scores_background and len(samples) == len(equals) > 2:
+        agreement = agreements(samples, problem).sum(axis=1)
+        equals = [equals[k] for k in np.argsort(-agreement, kind="stable")]
+        ranks |= {i: rank for rank, i in enumerate(equals, 1)}
+        order = [*equals, *(i for i in order if i not in equals)]
     for i in order:
         one = places[i]
-        rank = None if math.isnan(one.score) else 1 + sum(other.score > one.score for other in places)
-        apart = one.high < places[order[0]].low  # few units make no p small, however far apart scores are
-        tied = rank is not None and (rank == 1 or (one.p > ALPHA and not apart))
-        found.append(Standing(contest[i], rank, one.score, one.low, one.high, one.p, tied, *_all(contest[i], problem)))
+        rank = None if math.isnan(one.score) else ranks[i]
+        shown = (one.score, one.low, one.high, one.p, rank is not None and tied[i])
+        found.append(Standing(contest[i], rank, *shown, *_all(contest[i], problem)))
     failed = [row for row in rows if row.error]
     return (*found, *(_failed(row) for row in failed))
+
+
+def _is_tied(one: Interval, best: Interval) -> bool:
+    """Tell whether a row cannot be told from the best; few units make no p small, however far apart scores are."""
+    return one is best or one.score == best.score or (one.p > ALPHA and not one.high < best.low)
 
 
 def _grouped(counts: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:

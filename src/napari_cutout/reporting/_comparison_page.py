@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._citations import cite
 from .._device import size
-from ..comparison._tallies import Metric, scores_by_unit
+from ..comparison._tallies import NEAR, Metric, scores_by_unit
 from ..comparison.leaderboard import ALPHA, FOR_CHOOSING, Leaderboard, Row, Standing
 from ..evaluation.rank_changes import RankChange, RankChanges, rank_changes
 from ._comparison import NAMES, NUMBERED, as_json, record_of, shown_scores
@@ -80,8 +80,10 @@ def verdict(leaderboard: Leaderboard) -> Iterator[str]:
     metric = NAMES[leaderboard.metric]
     equals = [one.row.name for one in leaderboard.standings if one.rank == 1]
     more = "" if len(equals) < 2 else " and " + (equals[1] if len(equals) == 2 else f"{len(equals) - 1} others")
+    top = max(one.score for one in leaderboard.standings if one.rank is not None)
+    how = "scored best" if best.score == top else f"is most like those within {NEAR} of the best score, {top:.3f}"
     yield (
-        f"{best.row.name}{more} scored best: {metric} {best.score:.3f}{_interval(best)}, on {leaderboard.n_units} "
+        f"{best.row.name}{more} {how}: {metric} {best.score:.3f}{_interval(best)}, on {leaderboard.n_units} "
         f"{leaderboard.held_out} that were held out."
     )
     if len(equals) > 2:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..comparison._confidence import EXACT
-from ..comparison._tallies import OBJECT_IOU
-from ..comparison._trial import NEAR
+from ..comparison._tallies import NEAR, OBJECT_IOU
 from ..comparison._units import MIN_IMAGES, N_BLOCKS
 from ..comparison.leaderboard import ALPHA
 from ..evaluation._bootstrap import N_DRAWS
@@ -33,7 +32,8 @@ COMPARISON = {
     f"difference as large as it is: all ways where there are {EXACT} or fewer to swap, else {2**EXACT:,} of them. "
     "Corrected for the number of rows by Holm's method.",
     "tied": f"p is above {ALPHA} and the intervals overlap, so the row cannot be told from the best one. Few units "
-    "make no p small, however far apart scores are.",
+    "make no p small, however far apart scores are. On strokes, of rows that are tied and within "
+    f"{NEAR} of the best score, the one comes first whose labels agree most with those of the others.",
     "seconds": "Median time of one run on all images.",
     "tried": "Settings that were run. Of equals the one was taken whose labels agree most with those of the others; on "
     f"strokes, scores within {NEAR} of the best are equals.",
