@@ -393,7 +393,7 @@ MUTANTS = [
     Mutant("comparison/_trial.py", "held_out = ~tuning if n_folds > 1 else tuning", "held_out = tuning", COMPARISON),
     Mutant("comparison/_trial.py", "(NEAR if self.contest.on_strokes else 0)", "NEAR", COMPARISON),
     Mutant("comparison/_preparation.py", '"dark" if np.median(inside) < np.median(outside)', '"dark" if np.median(inside) > np.median(outside)', COMPARISON),
-    Mutant("comparison/leaderboard.py", "other.score > one.score", "other.score >= one.score", COMPARISON),
+    Mutant("comparison/leaderboard.py", "other.score > places[i].score", "other.score >= places[i].score", COMPARISON),
     Mutant("demo.py", 'if "window" not in known:', "if True:", f"{DEMO}::test_cleaned_rows_do_more_around_the_same_cut"),
     Mutant("demo.py", " and not _needs_a_level(entry.recipe)", "", f"{DEMO}::test_rows_and_scores_are_those_of_compare"),
     Mutant("demo.py", "    if case.ignore != 0:", "    if True:", f"{DEMO}::test_your_own_strokes_are_compared_once"),
