@@ -31,7 +31,6 @@ SMALL = 1 << 18
 """Voxels of an image below which a search looks at all of it at once."""
 
 Mask = NDArray[np.bool_]
-Classes = NDArray[np.int64]
 Box = tuple[slice, ...]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation._contingency import contingency
+from ..evaluation._matching import most_overlapped
 from ..evaluation._pairing import matched_pairs, overlaps_of
 
 __all__ = ["Metric", "Problem", "Tally", "counted", "mapped", "object_counts", "score_of", "scores_by_unit"]
@@ -232,9 +233,7 @@ def _sizes(labels: NDArray[Any], objects: Counts) -> Counts:
 def _homes(labels: NDArray[Any], units: Counts, objects: Counts) -> Counts:
     """Return the unit that most voxels of each object lie in; of equals the first."""
     table = contingency(labels, units)
-    order = np.lexsort((table.truth, -table.counts, table.predicted))
-    found, first = np.unique(table.predicted[order], return_index=True)
-    return table.truth[order][first][np.searchsorted(found, objects)]
+    return most_overlapped(table)[np.searchsorted(np.unique(table.predicted), objects)]
 
 
 def score_of(counts: Scores | Counts, problem: Problem, metric: Metric) -> Scores:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._writing import write_text
+from ..evaluation._text import table_text
 from ..evaluation.overlap import or_null
 from ..recipe import Recipe, as_dict
 from ._confidence import Interval, intervals
@@ -271,11 +270,7 @@ class Leaderboard:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS)
-        writer.writeheader()
-        writer.writerows(self.table)
-        return write_text(path, text.getvalue(), overwrite=overwrite)
+        return write_text(path, table_text(COLUMNS, self.table), overwrite=overwrite)
 
     def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write what `as_dict` returns.

@@ -73,7 +73,7 @@ def matched(table: Contingency, match: Match, ignore: int | None) -> Matching:
     if used == "value":
         return Matching(used, reason, labels, labels)
     warning = "; each predicted label counts as the true class that it overlaps most, which favours the prediction"
-    return Matching(used, reason + warning, labels, _most_overlapped(table))
+    return Matching(used, reason + warning, labels, most_overlapped(table))
 
 
 def number_objects(table: Contingency, ignore: int | None) -> bool:
@@ -98,7 +98,7 @@ def number_objects(table: Contingency, ignore: int | None) -> bool:
     return _chosen(table, ignore)[0] == "binary" and (ours > 0 or theirs > MAX_CLASSES)
 
 
-def _most_overlapped(table: Contingency) -> Counts:
+def most_overlapped(table: Contingency) -> Counts:
     """Return, for each predicted label, the true class that it meets most often; of equals the smallest."""
     order = np.lexsort((table.truth, -table.counts, table.predicted))
     _, first = np.unique(table.predicted[order], return_index=True)
@@ -128,7 +128,7 @@ def _chosen(table: Contingency, ignore: int | None) -> tuple[str, str]:
 
 def _chosen_for_classes(table: Contingency, predicted: Counts) -> tuple[str, str]:
     """Choose a rule for a map in which every voxel has a class: which class is the background is not known."""
-    if np.array_equal(_most_overlapped(table), predicted):
+    if np.array_equal(most_overlapped(table), predicted):
         return "value", "each label of predicted lies mostly on the same label of truth, so the labels name classes"
     return "overlap", f"predicted is a map of classes without a background (0): {_listed(predicted)}"
 
@@ -137,7 +137,7 @@ def _chosen_for_strokes(table: Contingency, predicted: Counts, truth: Counts) ->
     """Choose a rule where 0 is not annotated: then truth holds no background, and any object may be class 1."""
     if len(truth) == 1:
         return "binary", "strokes of one class alone cannot show what was found in excess: IoU is no more than recall"
-    if np.array_equal(_most_overlapped(table), predicted):
+    if np.array_equal(most_overlapped(table), predicted):
         return "value", "each label of predicted lies mostly on strokes of the same label"
     return (
         "overlap",

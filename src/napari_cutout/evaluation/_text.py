@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 __all__ = ["csv_text", "listed", "rows_of"]
@@ -24,6 +24,15 @@ def csv_text(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     writer = csv.writer(text)
     writer.writerow(names)
     writer.writerows(rows)
+    return text.getvalue()
+
+
+def table_text(names: Sequence[str], table: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows that name their values as CSV under a line of those names."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(table)
     return text.getvalue()
 
 

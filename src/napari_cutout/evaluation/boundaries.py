@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -23,6 +21,7 @@ from ._boxes import surveyed
 from ._contingency import Counts, check_pair, checked
 from ._matching import Match
 from ._surfaces import Comparison, Ruler
+from ._text import table_text
 from .overlap import frozen, or_null
 
 __all__ = ["BoundaryEvaluation", "evaluate_boundaries"]
@@ -261,11 +260,9 @@ class BoundaryEvaluation:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [*HEADS[self.by], *SCORES, *COUNTS, "missing"])
-        writer.writeheader()
-        writer.writerows(self.table)
-        return write_text(path, text.getvalue(), overwrite=overwrite)
+        return write_text(
+            path, table_text([*HEADS[self.by], *SCORES, *COUNTS, "missing"], self.table), overwrite=overwrite
+        )
 
     def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write what `as_dict` returns.

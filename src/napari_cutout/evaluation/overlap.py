@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -24,6 +22,7 @@ from .._writing import write_text
 from ._contingency import Contingency, Counts, contingency
 from ._matching import Match, Matching, matched, number_objects
 from ._overlap_text import DEFINITIONS
+from ._text import table_text
 
 if TYPE_CHECKING:
     from .objects import ObjectEvaluation
@@ -282,11 +281,7 @@ class Evaluation:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, ["class", *SCORES, *COUNTS])
-        writer.writeheader()
-        writer.writerows(self.table)
-        return write_text(path, text.getvalue(), overwrite=overwrite)
+        return write_text(path, table_text(["class", *SCORES, *COUNTS], self.table), overwrite=overwrite)
 
     def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write what `as_dict` returns.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -35,6 +33,7 @@ from ._contingency import (
 )
 from ._matching import Match, Matching, matched
 from ._overlap_text import OF_SLICES
+from ._text import table_text
 from .overlap import COUNTS, Evaluation, balanced, checked_classes, correlations, frozen, or_null, ratio, scored
 
 __all__ = ["SliceEvaluation", "evaluate_slices"]
@@ -164,11 +163,9 @@ class SliceEvaluation:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, ["axis", "slice", "class", *SLICE_SCORES, *COUNTS])
-        writer.writeheader()
-        writer.writerows(self.table)
-        return write_text(path, text.getvalue(), overwrite=overwrite)
+        return write_text(
+            path, table_text(["axis", "slice", "class", *SLICE_SCORES, *COUNTS], self.table), overwrite=overwrite
+        )
 
     def to_json(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write what `as_dict` returns.
