@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["csv_text", "listed", "rows_of"]
+__all__ = ["csv_text", "listed", "rows_of", "table_text"]
 
 MAX_LABELS = 10
 """Labels of one kind that a line lists."""
