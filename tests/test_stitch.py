@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any
 
 import dask
@@ -376,3 +377,35 @@ def test_a_cluster_gives_the_labels_of_the_whole(monkeypatch: pytest.MonkeyPatch
     with cluster, distributed.Client(cluster) as client:
         lazy = nc.split_touching(da.from_array(smooth > 0, (6, 12, 14)), depth=0.3)
         np.testing.assert_array_equal(client.compute(lazy).result(timeout=120), whole)
+
+
+came = threading.Event()
+
+
+def asks_as_well() -> int:
+    came.set()
+    return _stitch.answers.get("shared", lambda: 2)
+
+
+def finds_with_tasks() -> int:
+    """Find the answer with a task that starts after another has asked for the same answer."""
+
+    def solve() -> int:
+        with distributed.worker_client() as client:
+            other = client.submit(asks_as_well, pure=False)
+            assert came.wait(20)
+            (found,) = _stitch.computed([dask.delayed(int)(7)])
+            del other  # kept until here, so that it is not forgotten before it asks
+        return found
+
+    import distributed
+
+    return _stitch.answers.get("shared", solve)
+
+
+def test_a_task_that_waits_for_an_answer_leaves_its_thread_to_those_who_find_it() -> None:
+    distributed = pytest.importorskip("distributed")
+    came.clear()
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        assert client.submit(finds_with_tasks, pure=False).result(timeout=30) == 7

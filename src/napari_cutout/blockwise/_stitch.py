@@ -12,6 +12,7 @@ import math
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ class _Answers:
             self._n_running += 1
             lock = self._locks.setdefault(token, threading.Lock())
         try:
-            with lock:
+            with _waited(lock):
                 if token not in self._found:
                     self._found[token] = solve()
                 return self._found[token]
@@ -158,6 +159,34 @@ class _Answers:
 
 
 answers = _Answers()
+
+
+@contextmanager
+def _waited(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock; a task of a cluster gives its thread away while it waits.
+
+    Whoever holds the lock computes tasks on the same threads, and would wait for ever for the one that waits for it.
+    """
+    if lock.acquire(blocking=False):
+        try:
+            yield
+        finally:
+            lock.release()
+        return
+    with _worker_client() or nullcontext(), lock:
+        yield
+
+
+def _worker_client() -> AbstractContextManager[Any] | None:
+    """Return a client of the cluster that runs this task, whose thread serves others meanwhile; None outside one."""
+    try:
+        from distributed import worker_client
+        from distributed.worker import get_worker
+
+        get_worker()
+    except (ImportError, ValueError):  # no cluster, or not inside one
+        return None
+    return worker_client()
 
 
 def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> Any:
@@ -201,14 +230,10 @@ def computed(tasks: list[Any]) -> list[Any]:
     """Compute tasks from inside a task: on the cluster that runs it, or with a scheduler of this process."""
     import dask
 
-    try:
-        from distributed import worker_client
-        from distributed.worker import get_worker
-
-        get_worker()
-    except (ImportError, ValueError):  # no cluster, or not inside one
+    cluster = _worker_client()
+    if cluster is None:
         return list(dask.compute(*tasks, callbacks=[(None, None, None, tick_tasks, None)]))
-    with worker_client() as client:
+    with cluster as client:
         return list(client.gather(client.compute(_renamed(tasks), optimize_graph=False)))
 
 
