@@ -13,6 +13,7 @@ MODULES = (
     "methods.histogram",
     "methods.cluster",
     "methods.watershed",
+    "methods.random_walker",
     "methods.objects",
 )
 """Where methods are; the order of the menus."""

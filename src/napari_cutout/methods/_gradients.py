@@ -1,0 +1,159 @@
+"""Conjugate gradients for several right sides at once, which stop on the estimated error of the solution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array
+from .._monitor import tick
+
+__all__ = ["MOST", "Reached", "solve"]
+
+MOST = 500
+"""Iterations after which to stop."""
+
+RESTARTS = 3
+"""How often to begin from the solution found so far: rounding may have led away from it."""
+
+
+class Reached(NamedTuple):
+    """How far an iteration came.
+
+    Parameters
+    ----------
+    n_iterations : int
+        Over all restarts.
+    errors : float64 array
+        The estimated largest error of each right side.
+    """
+
+    n_iterations: int
+    errors: NDArray[np.float64]
+
+
+def solve(grid: Any, x: Array, tolerance: float, most: int = MOST) -> Reached:
+    """Solve for the values of free voxels, from those that are fixed.
+
+    Parameters
+    ----------
+    grid : Multigrid
+        The Laplacian and what is near its inverse.
+    x : float32 array
+        Vectors of `grid`: values of fixed voxels, and a guess at the others. They become the solution.
+    tolerance : float
+        The largest error at which to stop.
+    most : int
+        Iterations after which to stop all the same.
+
+    Returns
+    -------
+    Reached
+        How far it came; an error above `tolerance` says that it stopped before.
+
+    Notes
+    -----
+    If B is near the inverse of the Laplacian A, then B times the residual is near the error, and no farther from it
+    than the smallest eigenvalue of B A says, which the iteration finds on the way: it is that of Lanczos' tridiagonal
+    matrix. So the largest entry of B r, divided by it, estimates the largest error. A small residual says nothing: where
+    weak edges surround voxels that hold together, it is small whatever their value.
+    """
+    run = _Iteration(grid, x, tolerance)
+    for _ in range(RESTARTS):
+        run.begin()
+        while run.n < most and run.active.any():
+            run.step()
+        if run.n >= most or not run.begin_again():
+            break
+    return Reached(run.n, run.errors)
+
+
+class _Iteration:
+    """The vectors and numbers of an iteration; those of labels that are solved are left alone."""
+
+    def __init__(self, grid: Any, x: Array, tolerance: float) -> None:
+        self.grid, self.x, self.tolerance = grid, x, tolerance
+        self.r, self.p, self.q = (grid.like(x) for _ in range(3))
+        self.spaces = grid.spaces(len(x))
+        self.active = np.ones(len(x), np.uint8)
+        self.errors = np.full(len(x), np.inf)
+        self.first = math.inf
+        self.n = 0
+
+    def begin(self) -> None:
+        """Set the residual to that of the solution so far, and the direction to the first."""
+        grid, active = self.grid, self.active
+        grid.residual(self.x, self.r, active)
+        self.product, largest = grid.precondition(self.r, self.q, self.spaces, active)
+        grid.turn(self.p, self.q, np.zeros(len(active), np.float32), active)
+        self.lanczos = [_Lanczos() for _ in active]
+        self._judge(largest)
+
+    def begin_again(self) -> bool:
+        """Tell whether the true residual still asks for more, which it does where rounding has added up."""
+        self.active[:] = 1
+        self.grid.residual(self.x, self.r, self.active)
+        _, largest = self.grid.precondition(self.r, self.q, self.spaces, self.active)
+        self._judge(largest)
+        return bool(self.active.any())
+
+    def step(self) -> None:
+        grid, active = self.grid, self.active
+        energy = grid.apply(self.p, self.q, active)
+        steps = _ratio(self.product, energy)
+        grid.advance(self.x, self.p, self.r, self.q, steps.astype(np.float32), active)
+        product, largest = grid.precondition(self.r, self.q, self.spaces, active)
+        shares = _ratio(product, self.product)
+        for k in np.flatnonzero(active):
+            self.lanczos[k].add(steps[k], shares[k])
+        self.product = product
+        self.n += 1
+        self._judge(largest)
+        grid.turn(self.p, self.q, shares.astype(np.float32), self.active)
+
+    def _judge(self, largest: NDArray[Any]) -> None:
+        """Estimate the errors, and leave alone what is within the tolerance."""
+        for k in np.flatnonzero(self.active):
+            self.errors[k] = float(largest[k]) / self.lanczos[k].smallest()
+        self.active &= self.errors > self.tolerance
+        self._tick()
+
+    def _tick(self) -> None:
+        """Report progress: the error falls by about the same factor in every iteration."""
+        error = float(self.errors.max(initial=0.0))
+        if not math.isfinite(self.first):
+            self.first = max(error, self.tolerance)
+        whole = math.log(self.first / self.tolerance) + 1e-9
+        left = math.log(max(error, self.tolerance) / self.tolerance)
+        tick(round(100 * min(max(1 - left / whole, 0.0), 1.0)), 100)
+
+
+def _ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide, with 0 for what has nothing left to do."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+
+
+class _Lanczos:
+    """The tridiagonal matrix of an iteration, for its smallest eigenvalue."""
+
+    def __init__(self) -> None:
+        self.diagonal: list[float] = []
+        self.beside: list[float] = []
+        self.carried = 0.0
+
+    def add(self, step: float, share: float) -> None:
+        if step > 0:
+            self.diagonal.append(1 / step + self.carried)
+            self.carried = share / step
+            self.beside.append(math.sqrt(share) / step)
+
+    def smallest(self) -> float:
+        from scipy.linalg import eigvalsh_tridiagonal
+
+        if not self.diagonal:
+            return 1.0
+        found = eigvalsh_tridiagonal(self.diagonal, self.beside[:-1], select="i", select_range=(0, 0))
+        return float(min(max(found[0], 1e-6), 1.0))

@@ -1,0 +1,423 @@
+"""The random walk on an image: the weights of its edges, and the probabilities of its labels.
+
+A `Walk` is an image that is ready to be walked on; it answers for any markers, from nothing or from an earlier answer.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
+from .._checks import MAX_LABEL
+from .._method import Mask
+from .._monitor import note, stage
+from ..processing.filters import edges as edges_of
+from . import _multigrid
+from ._flooding import connected_parts
+from ._gradients import MOST, solve
+
+__all__ = ["Answer", "Beta", "Walk", "WalkSettings", "lattice_shape", "unit_of"]
+
+Beta = float | Literal["auto"]
+"""How much differences of grey level count; ``"auto"`` takes it from the noise."""
+
+AT_ONCE = 2
+"""Labels that are solved at the same time: each costs 20 bytes per voxel, and the weights are read once for all."""
+
+SAMPLE = 1 << 20
+"""About how many differences along each axis the noise is estimated from."""
+
+WITHOUT_NOISE = 130.0
+"""The beta of ``"auto"`` for an image in which most neighbours are equal."""
+
+FAINT = 0.01
+"""An exponent below which no edge of an image counts."""
+
+MAX_VOXELS = 2**30
+"""Voxels of the largest image that is solved as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkSettings:
+    """What makes the weights, and when to stop.
+
+    Parameters
+    ----------
+    beta : float or "auto"
+        How much differences of grey level count.
+    tolerance : float
+        The estimated error of probabilities at which to stop.
+    spacing : tuple of float or None
+        World length of a voxel along each axis.
+    unit : float
+        What grey levels are multiplied by before they are compared, see `unit_of`.
+    """
+
+    beta: Beta
+    tolerance: float
+    spacing: tuple[float, ...] | None
+    unit: float = 1.0
+
+
+class Answer(NamedTuple):
+    """What a walk found.
+
+    Parameters
+    ----------
+    labels : int64 array of shape (n,)
+        Labels of the markers, rising.
+    best : int32 array
+        The most likely label of every voxel, 0 where no walk leads.
+    probabilities : float32 array of shape (n, ...) or None
+        That of each label, NaN where no walk leads; None unless they were asked for.
+    n_iterations : int
+        Of the label that took most.
+    error : float
+        The estimated largest error of any probability.
+    """
+
+    labels: NDArray[np.int64]
+    best: Array
+    probabilities: Array | None
+    n_iterations: int
+    error: float
+
+
+def unit_of(image: Array) -> float:
+    """Return what grey levels are multiplied by, so that a dtype's range is 1, as in ``skimage.img_as_float``."""
+    dtype = np.dtype(dtype_name(image))
+    if dtype.kind not in "iu":
+        return 1.0
+    info = np.iinfo(dtype)
+    return 1 / info.max if dtype.kind == "u" else 2 / (int(info.max) - int(info.min))
+
+
+class Walk:
+    """An image that is ready to be walked on.
+
+    Parameters
+    ----------
+    channels : sequence of arrays of one shape
+        Grey levels in 2-D or 3-D; a voxel that is not finite in one of them is outside.
+    mask : array of that shape or None
+        Where to walk.
+    settings : WalkSettings
+        What makes the weights, and when to stop.
+    """
+
+    def __init__(self, channels: Sequence[Array], mask: Mask | None, settings: WalkSettings) -> None:
+        first = channels[0]
+        if math.prod(first.shape) > MAX_VOXELS:
+            raise ValueError(
+                f"an image of shape {tuple(first.shape)} has more than {MAX_VOXELS} voxels, which are solved as one; pass "
+                "dask arrays, which are solved coarsely and then tile by tile"
+            )
+        self.channels, self.settings = list(channels), settings
+        self.shape = tuple(first.shape)
+        self.engine: Any = _multigrid
+        self.inside = _inside(channels, mask)
+        self.factor = _factor(channels, self.inside, settings)
+
+    def solve(self, markers: Array, *, keep: bool = False, start: Array | None = None) -> Answer:
+        """Return the most likely label of every voxel.
+
+        Parameters
+        ----------
+        markers : integer array
+            Labels, 0 is not marked, -1 is outside.
+        keep : bool
+            Whether to return all probabilities.
+        start : float32 array of shape (n, ...), optional
+            Probabilities to begin with, of the same labels.
+
+        Raises
+        ------
+        ValueError
+            If no voxel is marked inside, or a marker is below -1 or above 2147483647.
+        """
+        xp = array_namespace(markers)
+        inside, planted, labels = self._planted(markers)
+        reached = _reached(inside, planted)
+        if len(labels) == 1:
+            return _only(labels, reached, keep)
+        grid = self._grid(inside, reached & (planted == 0))
+        tally = _Tally(xp, reached, len(labels), keep)
+        solved, n_iterations, error = len(labels) - 1, 0, 0.0
+        for low in range(0, solved, AT_ONCE):
+            some = range(low, min(low + AT_ONCE, solved))
+            stage(f"solving labels {low + 1} to {some[-1] + 1} of {solved}" if solved > AT_ONCE else "solving")
+            x = grid.vectors([_beginning(planted, int(labels[k]), start, k) for k in some])
+            reached_error = solve(grid, x, self.settings.tolerance)
+            n_iterations = max(n_iterations, reached_error.n_iterations)
+            error = max(error, float(reached_error.errors.max()))
+            for k, values in zip(some, grid.values(x), strict=True):
+                tally.add(k, int(labels[k]), xp.reshape(values, self.shape))
+        tally.add_rest(solved, int(labels[-1]))
+        _note_reached(n_iterations, error, self.settings.tolerance)
+        return Answer(labels, tally.best, tally.kept, n_iterations, error)
+
+    def _planted(self, markers: Array) -> tuple[Array, Array, NDArray[np.int64]]:
+        """Return where to walk, the markers there, and their labels, or raise if there are none."""
+        xp = array_namespace(markers)
+        if dtype_name(markers) == "bool":
+            markers = xp.astype(markers, xp.uint8)
+        low, high = int(xp.min(markers)), int(xp.max(markers))
+        if low < -1 or high > MAX_LABEL:
+            raise ValueError(
+                f"markers must be labels from 1 to {MAX_LABEL}, 0 for not marked or -1 for outside, got "
+                f"{low if low < -1 else high}; renumber them"
+            )
+        inside = self.inside
+        if low == -1:
+            inside = (markers != -1) if inside is None else inside & (markers != -1)
+        planted = xp.astype(xp.clip(markers, 0, None), xp.int32)
+        if inside is not None:
+            planted = xp.where(inside, planted, xp.zeros_like(planted))
+        labels = to_numpy(xp.unique_values(planted)).astype(np.int64)
+        labels = np.sort(labels[labels > 0])
+        if not len(labels):
+            raise _no_strokes(high > 0)
+        note(n_labels=len(labels))
+        if inside is None:
+            inside = xp.ones_like(planted, dtype=xp.bool)
+        return inside, planted, labels
+
+    def _grid(self, inside: Array, free: Array) -> Any:
+        """Return the levels of the lattice."""
+        stage("weighing edges")
+        shape = lattice_shape(self.shape)
+        lattice = self.engine.lattice_of(self._exponents(), shape, self._shares(), ~inside, free)
+        stage("merging voxels")
+        return self.engine.Multigrid(lattice)
+
+    def _exponents(self) -> Iterator[Array]:
+        """Yield channels as float32, scaled so that squared differences are exponents."""
+        for channel, scale, middle in zip(self.channels, *self.factor, strict=True):
+            xp = array_namespace(channel)
+            values = (xp.astype(channel, xp.float64) - middle) * scale
+            yield xp.astype(xp.where(xp.isfinite(values), values, xp.zeros_like(values)), xp.float32)
+
+    def _shares(self) -> tuple[float, float, float]:
+        """Return what squared differences along each axis of the lattice are multiplied by."""
+        lengths = [edge / 1024 for edge in edges_of(self.settings.spacing, len(self.shape))]
+        shares = [1 / length**2 for length, n in zip(lengths, self.shape, strict=True) if n > 1]
+        z, y, x = _three(shares, 1.0)
+        return z, y, x
+
+
+def lattice_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return a shape of three axes, of which the first is cut among processors: that of length 1 comes second."""
+    z, y, x = _three([n for n in shape if n > 1], 1)
+    return z, y, x
+
+
+def _three(values: list[Any], filling: Any) -> tuple[Any, Any, Any]:
+    if len(values) == 3:
+        return values[0], values[1], values[2]
+    if len(values) == 2:
+        return values[0], filling, values[1]
+    return (values[0] if values else filling), filling, filling
+
+
+def _inside(channels: Sequence[Array], mask: Mask | None) -> Array | None:
+    """Return where to walk, None for everywhere."""
+    inside = None if mask is None else (mask if dtype_name(mask) == "bool" else mask != 0)
+    for channel in channels:
+        if dtype_name(channel).startswith("float"):
+            xp = array_namespace(channel)
+            finite = xp.isfinite(channel)
+            if not bool(xp.all(finite)):
+                inside = finite if inside is None else inside & finite
+    return inside
+
+
+def _factor(channels: Sequence[Array], inside: Array | None, settings: WalkSettings) -> tuple[list[float], list[float]]:
+    """Return what each channel is multiplied by, after what is taken from it."""
+    xp = array_namespace(channels[0])
+    if inside is not None and not bool(xp.any(inside)):
+        raise ValueError("no finite voxel to count inside mask; check the image, or widen the mask")
+    middles, spreads = zip(*(_spread(channel, inside) for channel in channels), strict=True)
+    if settings.beta == "auto":
+        scales = _scales_of_noise(channels, inside, settings.unit, spreads)
+    else:
+        scales = _scales(float(settings.beta), settings.unit, middles, spreads)
+    _check_that_it_counts(channels, inside, settings, scales)
+    return scales, list(middles)
+
+
+def _scales(beta: float, unit: float, middles: Sequence[float], spreads: Sequence[float]) -> list[float]:
+    """Return the square root of beta over ten standard deviations of all channels, as in scikit-image."""
+    n = len(spreads)
+    middle = math.fsum(middles) / n
+    between = math.hypot(*(m - middle for m in middles)) / math.sqrt(n)
+    spread = math.hypot(between, math.hypot(*spreads) / math.sqrt(n))
+    scale = math.sqrt(unit) * math.sqrt(beta / (10 * math.sqrt(n) * spread)) if spread > 0 else 0.0
+    return [scale] * n
+
+
+def _spread(channel: Array, inside: Array | None) -> tuple[float, float]:
+    """Return mean and standard deviation inside, without an overflow on the way."""
+    xp = array_namespace(channel)
+    values = xp.astype(channel if inside is None else channel[inside], xp.float64)
+    size = float(xp.max(xp.abs(values)))
+    if size == 0:
+        return 0.0, 0.0
+    values = values / size
+    return float(xp.mean(values)) * size, float(xp.std(values)) * size
+
+
+def _scales_of_noise(
+    channels: Sequence[Array], inside: Array | None, unit: float, spreads: Sequence[float]
+) -> list[float]:
+    """Return the scales at which a difference that is noise has an exponent of 1 on average, over all channels.
+
+    The standard deviation of noise is 1.4826 times the median of the absolute differences between neighbours, over the
+    square root of 2; edges of objects are too few to change a median. A channel without noise counts as with a beta of
+    130.
+    """
+    scales, betas = [], []
+    for channel, spread in zip(channels, spreads, strict=True):
+        noise = _noise(channel, inside)
+        if noise > 0:
+            scales.append(1 / (math.sqrt(2 * len(channels)) * noise))
+        else:
+            scales += _scales(WITHOUT_NOISE, unit, [0.0], [spread])
+        betas.append(10 * spread * scales[-1] ** 2 / unit if spread > 0 else 0.0)
+    note(beta=float(np.mean(betas)))
+    return scales
+
+
+def _noise(channel: Array, inside: Array | None) -> float:
+    """Return the standard deviation of the noise."""
+    found = []
+    for axis in range(channel.ndim):
+        if channel.shape[axis] > 1:
+            found.append(_differences(channel, inside, axis))
+    values = np.concatenate(found) if found else np.zeros(1)
+    return float(np.median(values)) * 1.4826 / math.sqrt(2) if len(values) else 0.0
+
+
+def _differences(channel: Array, inside: Array | None, axis: int) -> NDArray[np.float64]:
+    """Return absolute differences between neighbours inside, of rows that are spread over the image."""
+    others = [n for k, n in enumerate(channel.shape) if k != axis]
+    step = max(math.ceil((math.prod(channel.shape) / SAMPLE) ** (1 / max(len(others), 1))), 1)
+    chosen = tuple(slice(None) if k == axis else slice(None, None, step) for k in range(channel.ndim))
+    values = to_numpy(channel[chosen]).astype(np.float64)
+    differences = np.abs(np.diff(values, axis=axis)).ravel()
+    if inside is not None:
+        here = to_numpy(inside[chosen])
+        both = np.logical_and(
+            np.take(here, range(1, here.shape[axis]), axis), np.take(here, range(here.shape[axis] - 1), axis)
+        )
+        differences = differences[both.ravel()]
+    return differences[np.isfinite(differences)]
+
+
+def _check_that_it_counts(
+    channels: Sequence[Array], inside: Array | None, settings: WalkSettings, scales: Sequence[float]
+) -> None:
+    """Raise if grey levels differ, and yet by so little that every edge has about the same weight."""
+    if settings.beta == 0:
+        return
+    spans = [_span(channel, inside) for channel in channels]
+    largest = math.hypot(*(span * scale for span, scale in zip(spans, scales, strict=True)))
+    if max(spans) > 0 and largest**2 < FAINT:
+        raise ValueError(
+            f"image spans {max(spans):.3g} grey levels, so with beta={settings.beta} no edge weighs less than "
+            f"{math.exp(-(largest**2)):.6g} and only distances would count; pass beta='auto', or beta=0 if that is meant"
+        )
+
+
+def _span(channel: Array, inside: Array | None) -> float:
+    xp = array_namespace(channel)
+    values = channel if inside is None else channel[inside]
+    return float(xp.max(values)) - float(xp.min(values))
+
+
+def _reached(inside: Array, planted: Array) -> Array:
+    """Return which voxels are connected to a marker; those that are not stay 0, and are counted."""
+    xp = array_namespace(inside)
+    if bool(xp.all(inside)):
+        return inside
+    parts = connected_parts(inside, 1)
+    marked = np.unique(to_numpy(parts[planted > 0]))
+    table = np.zeros(int(xp.max(parts)) + 1, bool)
+    table[marked] = True
+    table[0] = False
+    reached = xp.reshape(xp.take(from_numpy(table, like=parts), xp.reshape(parts, (-1,))), parts.shape)
+    missing = int(xp.count_nonzero(inside & ~reached))
+    if missing:
+        note(n_unreached=missing)
+    return reached
+
+
+def _beginning(planted: Array, label: int, start: Array | None, k: int) -> Array:
+    """Return values to begin with: 1 on the markers of a label, 0 on others, and the start elsewhere."""
+    xp = array_namespace(planted)
+    marked = xp.astype(planted == label, xp.float32)
+    return marked if start is None else xp.where(planted > 0, marked, xp.astype(start[k], xp.float32))
+
+
+def _only(labels: NDArray[np.int64], reached: Array, keep: bool) -> Answer:
+    """Return the answer for one label: it is everywhere that a walk leads."""
+    xp = array_namespace(reached)
+    best = xp.astype(reached, xp.int32) * int(labels[0])
+    _note_reached(0, 0.0, 1.0)
+    kept = xp.where(reached, xp.ones_like(best, dtype=xp.float32), xp.full_like(best, xp.nan, dtype=xp.float32))
+    return Answer(labels, best, kept[None, ...] if keep else None, 0, 0.0)
+
+
+class _Tally:
+    """The most likely label so far, label by label; of labels that are as likely the first wins."""
+
+    def __init__(self, xp: Any, reached: Array, n_labels: int, keep: bool) -> None:
+        self.xp, self.reached = xp, reached
+        self.best = xp.zeros_like(reached, dtype=xp.int32)
+        self.highest = xp.full_like(reached, -1.0, dtype=xp.float32)
+        self.rest = xp.ones_like(reached, dtype=xp.float32)
+        self.kept = xp.empty_like(xp.stack([self.highest] * n_labels)) if keep else None
+
+    def add(self, k: int, label: int, values: Array) -> None:
+        xp = self.xp
+        values = xp.clip(values, 0.0, 1.0)
+        self.rest = self.rest - values
+        self._place(k, label, values)
+
+    def add_rest(self, k: int, label: int) -> None:
+        """Count the last label, whose probability is what the others leave."""
+        self._place(k, label, self.xp.clip(self.rest, 0.0, 1.0))
+
+    def _place(self, k: int, label: int, values: Array) -> None:
+        xp = self.xp
+        wins = (values > self.highest) & self.reached
+        self.best = xp.where(wins, xp.full_like(self.best, label), self.best)
+        self.highest = xp.where(wins, values, self.highest)
+        if self.kept is not None:
+            self.kept[k, ...] = xp.where(self.reached, values, xp.full_like(values, xp.nan))
+
+
+def _note_reached(n_iterations: int, error: float, tolerance: float) -> None:
+    note(n_iterations=n_iterations, estimated_error=error, converged=error <= tolerance)
+    if error > tolerance:
+        warnings.warn(
+            f"the random walker stopped after {MOST} iterations with an estimated error of {error:.2g}, above "
+            f"tolerance={tolerance:.2g}; labels may differ where two are about as likely: lower beta, or smooth the image",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _no_strokes(painted: bool) -> ValueError:
+    if painted:
+        return ValueError(
+            "markers lie outside mask, or where image is not finite, with every voxel; paint at least one inside, or "
+            "widen the mask"
+        )
+    return ValueError("markers have no painted voxel, all are 0; paint at least one stroke of every label")
