@@ -57,9 +57,9 @@ def solve(grid: Any, x: Array, tolerance: float, most: int = MOST) -> Reached:
     Notes
     -----
     If B is near the inverse of the Laplacian A, then B times the residual is near the error, and no farther from it
-    than the smallest eigenvalue of B A says, which the iteration finds on the way: it is that of Lanczos' tridiagonal
-    matrix. So the largest entry of B r, divided by it, estimates the largest error. A small residual says nothing: where
-    weak edges surround voxels that hold together, it is small whatever their value.
+    than the smallest eigenvalue of B A says, which the iteration finds on the way: that of Lanczos' tridiagonal matrix.
+    So the largest entry of B r, divided by it, estimates the largest error. A small residual says nothing: where weak
+    edges surround voxels that hold together, it is small whatever their value.
     """
     run = _Iteration(grid, x, tolerance)
     for _ in range(RESTARTS):

@@ -1,8 +1,8 @@
 """Loops over a graph in rows of neighbours: the coarse levels of a lattice, on the host.
 
 `start` says where the neighbours of each node begin in `to` and `weight`. A node may leak into `sink`, which stands for
-all edges that lead to voxels whose value is fixed. A result for a range of nodes does not depend on how the nodes are cut
-into ranges.
+all edges that lead to voxels whose value is fixed. A result for a range of nodes does not depend on how the nodes are
+cut into ranges.
 """
 
 from __future__ import annotations
@@ -143,7 +143,16 @@ def propose_in_graph(
 
 @compiled
 def join_in_graph(
-    start: Ints, stop: Ints, to: Ints, weight: Ints, strongest: Ints, mate: Ints, root: Ints, low: int, high: int
+    start: Ints,
+    stop: Ints,
+    to: Ints,
+    weight: Ints,
+    strongest: Ints,
+    block: Ints,
+    mate: Ints,
+    root: Ints,
+    low: int,
+    high: int,
 ) -> None:
     """Write the first of every pair; who is left alone joins the pair that its strongest edge leads to."""
     for i in range(low, high):
@@ -161,7 +170,7 @@ def join_in_graph(
 
 @compiled
 def number_roots(root: Ints, number: Ints) -> int:
-    """Number the roots in their order, and write the number of each node's root; return how many there are.
+    """Write the number of the root of every node, with roots numbered in their order; return how many there are.
 
     Nodes without a root get the number of roots.
     """
@@ -207,11 +216,11 @@ def member_ranges(number: Ints, size: int, ranges: NDArray[np.int64]) -> None:
 
 @compiled
 def room_of(start: Ints, stop: Ints, begins: Ints, members: Ints, low: int, high: int) -> int:
-    """Return how many edges the aggregates `low` to `high` have at most: those of members, less those that join them."""
+    """Return how many edges the aggregates `low` to `high` have at most: all of members, less those that join them."""
     room = 0
     for m in range(begins[low], begins[high]):
         room += stop[members[m]] - start[members[m]]
-    return room - 2 * (begins[high] - begins[low] - (high - low))
+    return int(room - 2 * (begins[high] - begins[low] - (high - low)))
 
 
 @compiled

@@ -1,8 +1,8 @@
 """Loops over a lattice of voxels whose neighbours are joined by weighted edges, on the host.
 
 Every vector has one plane of zeros before its first voxel and one after its last, and edges that would leave the image
-weigh 0; so no loop asks where it is, and all of them run over whole planes from `low` to `high`. Sums are taken plane by
-plane in float64, so that the number of threads cannot show.
+weigh 0; so no loop asks where it is, and all of them run over whole planes from `low` to `high`. Sums are taken plane
+by plane in float64, so that the number of threads cannot show.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SMOOTHING = np.float32(0.7)
 
 
 @compiled
-def add_squares(values: Floats, squares: Floats, step: int, share: np.float32, low: int, high: int, plane: int) -> None:
+def add_squares(values: Floats, squares: Floats, step: int, share: np.float32, plane: int, low: int, high: int) -> None:
     """Add the squared difference to the neighbour `step` away, times `share`, to the edge of every voxel."""
     begin, end = (low + 1) * plane, (high + 1) * plane
     here, there, sums = values[begin:end], values[begin + step : end + step], squares[begin:end]
@@ -55,9 +55,9 @@ def exponential_weights(
     height: int,
     width: int,
     powers: NDArray[np.float64],
+    depth: int,
     low: int,
     high: int,
-    depth: int,
 ) -> None:
     """Turn sums of squares into weights of the edges along an axis, 0 where an edge ends outside."""
     plane = height * width
@@ -84,9 +84,9 @@ def invert_degrees(
     free: NDArray[np.uint8],
     inverse: Floats,
     row: int,
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Set the inverse of the summed weights of every free voxel, 0 of the others."""
     for i in range((low + 1) * plane, (high + 1) * plane):
@@ -109,9 +109,9 @@ def apply_laplacian(
     active: NDArray[np.uint8],
     partial: NDArray[np.float64],
     row: int,
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Set out to the Laplacian of vectors times `sign` at free voxels, 0 elsewhere; sum up their products by planes."""
     for z in range(low, high):
@@ -179,9 +179,9 @@ def residual_after_smoothing(
     left: Floats,
     active: NDArray[np.uint8],
     row: int,
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Set left to what is left of r after one Jacobi step from zero."""
     steps = np.zeros((len(r), 3 * plane), np.float32)  # the plane before, this one, and the one after
@@ -229,9 +229,9 @@ def correct(
     partial: NDArray[np.float64],
     largest: NDArray[np.float32],
     row: int,
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Set out to a Jacobi step, plus the coarse correction, plus a second step; sum up r times out of every plane."""
     steps = np.zeros((len(r), 3 * plane), np.float32)
@@ -306,9 +306,9 @@ def advance(
     q: Floats,
     steps: Floats,
     active: NDArray[np.uint8],
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Go a step along p in x, and along -q in r."""
     b, e = (low + 1) * plane, (high + 1) * plane
@@ -322,7 +322,7 @@ def advance(
 
 
 @compiled
-def turn(p: Floats, z: Floats, shares: Floats, active: NDArray[np.uint8], low: int, high: int, plane: int) -> None:
+def turn(p: Floats, z: Floats, shares: Floats, active: NDArray[np.uint8], plane: int, low: int, high: int) -> None:
     """Set p to z plus a share of p."""
     b, e = (low + 1) * plane, (high + 1) * plane
     for k in range(len(p)):
@@ -343,7 +343,7 @@ STRONG = 2 << EXPONENT
 
 @compiled
 def strongest_edges(
-    wz: Bits, wy: Bits, wx: Bits, inverse: Floats, strongest: Bits, row: int, low: int, high: int, plane: int
+    wz: Bits, wy: Bits, wx: Bits, inverse: Floats, strongest: Bits, row: int, plane: int, low: int, high: int
 ) -> None:
     """Write the bits of the strongest edge between free voxels of every free voxel, 0 where there is none."""
     steps = (plane, -plane, row, -row, 1, -1)
@@ -367,9 +367,9 @@ def propose_in_lattice(
     proposed: NDArray[np.int32],
     row: int,
     width: int,
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Let every free voxel without a mate propose to the best of its strong neighbours that has none."""
     steps = (plane, -plane, row, -row, 1, -1)
@@ -400,7 +400,7 @@ def chance_of(i: int, j: int) -> int:
     h = np.uint64(min(i, j)) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(max(i, j)) * np.uint64(0xC2B2AE3D27D4EB4F)
     h ^= h >> np.uint64(29)
     h *= np.uint64(0xBF58476D1CE4E5B9)
-    return np.int64(h >> np.uint64(34))
+    return int(h >> np.uint64(34))
 
 
 @compiled
@@ -421,9 +421,9 @@ def join_in_lattice(
     mate: NDArray[np.int32],
     root: NDArray[np.int32],
     row: int,
+    plane: int,
     low: int,
     high: int,
-    plane: int,
 ) -> None:
     """Write the first of every pair; who is left alone joins the pair that its strongest edge leads to."""
     steps = (plane, -plane, row, -row, 1, -1)

@@ -1,11 +1,11 @@
 """The Laplacian of a weighted lattice, and its levels for multigrid, on the host.
 
-A level becomes a coarser one when nodes that hold together are merged: twice in a row, every node pairs with the strong
-neighbour that it holds to most, and one that finds none left joins the pair of its strongest neighbour. Edges are ranked
-by their order of magnitude in powers of two, and then by whether they lie inside a block of the image; so where weights
-are alike the aggregates are blocks of 2 x 2 voxels, and across a boundary that an image shows there are none. Between
-aggregates the weights are summed (Galerkin's product with a prolongation that is constant on each), so every level is a
-graph of its own, with nothing but positive weights.
+A level becomes a coarser one when nodes that hold together are merged: three times in a row, every node pairs with the
+strong neighbour that it holds to most, and one that finds none left joins the pair of its strongest neighbour. Edges
+are ranked by their order of magnitude in powers of two, and then by whether they lie inside a block of the image; so
+where weights are alike the aggregates are blocks of 2 x 2 x 2 voxels, and across a boundary that an image shows there
+are none. Between aggregates the weights are summed (Galerkin's product with a prolongation that is constant on each),
+so every level is a graph of its own, with nothing but positive weights.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MANY = 1 << 15
 
 
 class Lattice(NamedTuple):
-    """Voxels and the weights of the edges to the next along each axis; all arrays have a plane of zeros at either end."""
+    """Weights of the edges to the next voxel along each axis; all arrays have a plane of zeros at either end."""
 
     shape: tuple[int, int, int]
     weights: tuple[Floats, Floats, Floats]
@@ -103,13 +103,13 @@ class Coarser(NamedTuple):
     places: Ints
 
 
-def over(n: int, work: Callable[[int, int], Any], weight: int = 1) -> list[Any]:
-    """Run ``work(low, high)`` on ranges that make up `n` items, on all processors if there is enough to do."""
+def over(n: int, work: Callable[..., Any], *arguments: Any, weight: int = 1) -> list[Any]:
+    """Run ``work(*arguments, low, high)`` on ranges that make up `n` items, on all processors if that pays."""
     threads = n_threads()
     if threads == 1 or n * weight < MANY or n < 2 * threads:
-        return [work(0, n)] if n else []
+        return [work(*arguments, 0, n)] if n else []
     cuts = [n * k // threads for k in range(threads + 1)]
-    return list(_pool().map(work, cuts[:-1], cuts[1:]))
+    return list(_pool().map(lambda low, high: work(*arguments, low, high), cuts[:-1], cuts[1:]))
 
 
 _pools: list[ThreadPoolExecutor] = []
@@ -147,29 +147,18 @@ def lattice_of(
         Voxels whose values are sought.
     """
     plane, row = shape[1] * shape[2], shape[2]
-    steps, edges = (plane, row, 1), tuple(np.zeros(math.prod(shape) + 2 * plane, np.float32) for _ in range(3))
+    size = math.prod(shape) + 2 * plane
+    steps, edges = (plane, row, 1), (np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, np.float32))
     for values in channels:
         padded = _padded(values, plane)
         for edge, step, share in zip(edges, steps, shares, strict=True):
-            over(
-                shape[0],
-                lambda low, high, e=edge, s=step, f=share: loops.add_squares(
-                    padded, e, s, np.float32(f), low, high, plane
-                ),
-                plane,
-            )
+            over(shape[0], loops.add_squares, padded, edge, step, np.float32(share), plane, weight=plane)
     outside = _padded(blocked, plane).view(np.uint8)
     for axis, edge in enumerate(edges):
-        over(
-            shape[0],
-            lambda low, high, e=edge, a=axis: loops.exponential_weights(
-                e, outside, a, *shape[1:], POWERS, low, high, shape[0]
-            ),
-            plane,
-        )
+        over(shape[0], loops.exponential_weights, edge, outside, axis, *shape[1:], POWERS, shape[0], weight=plane)
     inverse = np.zeros_like(edges[0])
     unknown = _padded(free, plane).view(np.uint8)
-    over(shape[0], lambda low, high: loops.invert_degrees(*edges, unknown, inverse, row, low, high, plane), plane)
+    over(shape[0], loops.invert_degrees, *edges, unknown, inverse, row, plane, weight=plane)
     return Lattice(shape, edges, inverse)
 
 
@@ -205,7 +194,9 @@ def coarser(level: Lattice | Graph, places: Ints | None, shape: tuple[int, int, 
         level = _contracted(level, own, n)
         strength = _strongest_of_members(strength, own, n)
         number = own if number is None else np.append(own, np.int32(n))[number]
-    assert number is not None and isinstance(level, Graph) and places is not None
+    assert number is not None
+    assert isinstance(level, Graph)
+    assert places is not None
     size = max(-(-n // n_threads()), 1) if len(number) >= MANY else max(n, 1)
     ranges = np.empty((-(-n // size), 2), np.int64)
     graph_loops.member_ranges(number, size, ranges)
@@ -213,18 +204,19 @@ def coarser(level: Lattice | Graph, places: Ints | None, shape: tuple[int, int, 
 
 
 def _strongest(level: Lattice | Graph) -> Ints:
+    """Return the bits of the strongest edge of every node."""
     strongest = np.empty(level.n, np.int32)
     if isinstance(level, Lattice):
-        bits = [w.view(np.int32) for w in level.weights]
-        n, row, plane = level.shape[0], level.shape[2], level.plane
-        over(n, lambda low, high: loops.strongest_edges(*bits, level.inverse, strongest, row, low, high, plane), plane)
+        given = (*_bits(level), level.inverse, strongest, level.shape[2], level.plane)
+        over(level.shape[0], loops.strongest_edges, *given, weight=level.plane)
     else:
         bits = level.weight.view(np.int32)
-        over(
-            level.n,
-            lambda low, high: graph_loops.strongest_in_graph(level.start, level.stop, bits, strongest, low, high),
-        )
+        over(level.n, graph_loops.strongest_in_graph, level.start, level.stop, bits, strongest)
     return strongest
+
+
+def _bits(lattice: Lattice) -> list[Ints]:
+    return [weights.view(np.int32) for weights in lattice.weights]
 
 
 def _strongest_of_members(strength: Ints, number: Ints, n: int) -> Ints:
@@ -242,30 +234,26 @@ def _blocks(places: Ints | None, shape: tuple[int, int, int], done: int) -> Ints
     for k in range(done + 1):
         shifts[axes[k % len(axes)]] += 1
     blocks = np.empty(len(places), np.int32)
-    graph_loops.blocks_of(places, shape[1], shape[2], *shifts, blocks)
+    sz, sy, sx = shifts
+    graph_loops.blocks_of(places, shape[1], shape[2], sz, sy, sx, blocks)
     return blocks
 
 
 def _roots(level: Lattice | Graph, strength: Ints, blocks: Ints | None) -> Ints:
     """Return the first node of the aggregate of each node, -1 for one that is merged with none and left out."""
     mate, other = np.full(level.n, -1, np.int32), np.empty(level.n, np.int32)
+    propose: Callable[..., None]
+    join: Callable[..., None]
     if isinstance(level, Lattice):
-        n, row, width, plane = level.shape[0], level.shape[2], level.shape[2], level.plane
-        arguments = (*(w.view(np.int32) for w in level.weights), strength)
-        for _ in range(ROUNDS):
-            over(
-                n,
-                lambda low, high: loops.propose_in_lattice(*arguments, mate, other, row, width, low, high, plane),
-                plane,
-            )
-            over(level.n, lambda low, high: loops.accept(mate, other, low, high))
-        over(n, lambda low, high: loops.join_in_lattice(*arguments, mate, other, row, low, high, plane), plane)
+        given: tuple[Any, ...] = (*_bits(level), strength, mate, other, level.shape[2], level.plane)
+        n, weight, propose, join = level.shape[0], level.plane, loops.propose_in_lattice, loops.join_in_lattice
     else:
-        rows = (level.start, level.stop, level.to, level.weight.view(np.int32), strength)
-        for _ in range(ROUNDS):
-            over(level.n, lambda low, high: graph_loops.propose_in_graph(*rows, blocks, mate, other, low, high))
-            over(level.n, lambda low, high: loops.accept(mate, other, low, high))
-        over(level.n, lambda low, high: graph_loops.join_in_graph(*rows, mate, other, low, high))
+        given = (level.start, level.stop, level.to, level.weight.view(np.int32), strength, blocks, mate, other)
+        n, weight, propose, join = level.n, 1, graph_loops.propose_in_graph, graph_loops.join_in_graph
+    for _ in range(ROUNDS):
+        over(n, propose, *given, weight=weight)
+        over(level.n, loops.accept, mate, other)
+    over(n, join, *given, weight=weight)
     return other
 
 
@@ -364,7 +352,7 @@ class Multigrid:
     def _apply(self, p: Floats, q: Floats, sign: int, active: NDArray[np.uint8]) -> NDArray[np.float64]:
         partial = np.zeros((len(p), self.lattice.shape[0]))
         self._over_planes(loops.apply_laplacian, *self._cells, p, q, np.float32(sign), active, partial, self._row)
-        return partial.sum(axis=1)
+        return np.asarray(partial.sum(axis=1))
 
     def advance(self, x: Floats, p: Floats, r: Floats, q: Floats, steps: Floats, active: NDArray[np.uint8]) -> None:
         """Go a step along p in x, and along -q in r."""
@@ -399,7 +387,7 @@ class Multigrid:
 
     def _over_planes(self, loop: Callable[..., None], *arguments: Any) -> None:
         plane = self.lattice.plane
-        over(self.lattice.shape[0], lambda low, high: loop(*arguments, low, high, plane), plane)
+        over(self.lattice.shape[0], loop, *arguments, plane, weight=plane)
 
     def _below(
         self, k: int, left: Floats, offset: int, spaces: list[Spaces], active: NDArray[np.uint8]
@@ -413,10 +401,7 @@ class Multigrid:
         self._cycle(k + 1, spaces, active)
         if k >= 0 and k + 2 < len(self.graphs):  # twice, as in a W
             graph = self.graphs[k + 1]
-            over(
-                graph.n,
-                lambda low, high: graph_loops.leave_nodes(*graph[:5], space.x, space.r, space.r, active, low, high),
-            )
+            over(graph.n, graph_loops.leave_nodes, *graph[:5], space.x, space.r, space.r, active)
             space.sum[:] = space.x
             self._cycle(k + 1, spaces, active)
             np.add(space.x, space.sum, out=space.x)
@@ -428,24 +413,17 @@ class Multigrid:
         if k == len(self.graphs) - 1:
             self._solve_last(graph, space, active)
             return
-        over(graph.n, lambda low, high: graph_loops.step_nodes(space.r, graph.inverse, space.x, active, low, high))
-        over(
-            graph.n,
-            lambda low, high: graph_loops.leave_nodes(*graph[:5], space.x, space.r, space.left, active, low, high),
-        )
+        over(graph.n, graph_loops.step_nodes, space.r, graph.inverse, space.x, active)
+        over(graph.n, graph_loops.leave_nodes, *graph[:5], space.x, space.r, space.left, active)
         number, coarse = self._below(k, space.left, 0, spaces, active)
-        over(graph.n, lambda low, high: graph_loops.add_coarse(number, coarse, space.x, active, low, high))
-        over(
-            graph.n,
-            lambda low, high: graph_loops.leave_nodes(*graph[:5], space.x, space.r, space.left, active, low, high),
-        )
-        over(graph.n, lambda low, high: graph_loops.second_step(space.left, graph.inverse, space.x, active, low, high))
+        over(graph.n, graph_loops.add_coarse, number, coarse, space.x, active)
+        over(graph.n, graph_loops.leave_nodes, *graph[:5], space.x, space.r, space.left, active)
+        over(graph.n, graph_loops.second_step, space.left, graph.inverse, space.x, active)
 
     def _solve_last(self, graph: Graph, space: Spaces, active: NDArray[np.uint8]) -> None:
         if self._direct is not None:
             space.x[:, : graph.n] = space.r[:, : graph.n].astype(np.float64) @ self._direct
             return
-        number, none = np.zeros(graph.n, np.int32), np.zeros((len(space.r), 1), np.float32)
         space.x[:] = 0
         left = space.left
         left[:] = space.r
@@ -455,12 +433,15 @@ class Multigrid:
 
 
 def _restrict(merged: Aggregation, left: Floats, coarse: Floats, active: NDArray[np.uint8], offset: int) -> None:
+    """Sum up what is left over the members of every aggregate."""
+
     def work(low: int, high: int) -> None:
         for run in range(low, high):
             first, last = run * merged.size, min((run + 1) * merged.size, merged.n)
-            loops.restrict_range(left, merged.number, coarse, active, first, last, *merged.ranges[run], offset)
+            begin, end = map(int, merged.ranges[run])
+            loops.restrict_range(left, merged.number, coarse, active, first, last, begin, end, offset)
 
-    over(len(merged.ranges), work, MANY)
+    over(len(merged.ranges), work, weight=MANY)
 
 
 def _direct_inverse(graph: Graph) -> NDArray[np.float64]:
@@ -469,4 +450,4 @@ def _direct_inverse(graph: Graph) -> NDArray[np.float64]:
     for i, (begin, end) in enumerate(zip(graph.start, graph.stop, strict=True)):
         laplacian[i, graph.to[begin:end]] -= graph.weight[begin:end]
         laplacian[i, i] += graph.weight[begin:end].sum(dtype=np.float64)
-    return np.linalg.inv(laplacian)
+    return np.asarray(np.linalg.inv(laplacian), np.float64)

@@ -116,8 +116,8 @@ class Walk:
         first = channels[0]
         if math.prod(first.shape) > MAX_VOXELS:
             raise ValueError(
-                f"an image of shape {tuple(first.shape)} has more than {MAX_VOXELS} voxels, which are solved as one; pass "
-                "dask arrays, which are solved coarsely and then tile by tile"
+                f"an image of shape {tuple(first.shape)} has more than {MAX_VOXELS} voxels, which are solved as one; "
+                "pass dask arrays, which are solved coarsely and then tile by tile"
             )
         self.channels, self.settings = list(channels), settings
         self.shape = tuple(first.shape)
@@ -331,7 +331,8 @@ def _check_that_it_counts(
     if max(spans) > 0 and largest**2 < FAINT:
         raise ValueError(
             f"image spans {max(spans):.3g} grey levels, so with beta={settings.beta} no edge weighs less than "
-            f"{math.exp(-(largest**2)):.6g} and only distances would count; pass beta='auto', or beta=0 if that is meant"
+            f"{math.exp(-(largest**2)):.6g} and only distances would count; pass beta='auto', or beta=0 if that is "
+            "meant"
         )
 
 
@@ -408,7 +409,8 @@ def _note_reached(n_iterations: int, error: float, tolerance: float) -> None:
     if error > tolerance:
         warnings.warn(
             f"the random walker stopped after {MOST} iterations with an estimated error of {error:.2g}, above "
-            f"tolerance={tolerance:.2g}; labels may differ where two are about as likely: lower beta, or smooth the image",
+            f"tolerance={tolerance:.2g}; labels may differ where two are about as likely: lower beta, or smooth the "
+            "image",
             RuntimeWarning,
             stacklevel=2,
         )

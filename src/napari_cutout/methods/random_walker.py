@@ -31,8 +31,8 @@ def random_walker(
     """Give every voxel the stroke that a random walk from it most likely reaches first.
 
     Paint a few strokes of two or more labels, on the objects and on what is around them. A walker steps from voxel to
-    voxel, rarely across an edge of the image; every voxel gets the label that it most likely meets first. Regions end at
-    edges, also faint ones with gaps, which a flood would leak through.
+    voxel, rarely across an edge of the image; every voxel gets the label that it most likely meets first. Regions end
+    at edges, also faint ones with gaps, which a flood would leak through.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def random_walker(
     Raises
     ------
     ValueError
-        If no voxel is marked inside, a marker is below -1 or above 2147483647, shapes differ, a setting is out of range,
-        or grey levels differ by so little that with this `beta` none would count.
+        If no voxel is marked inside, a marker is below -1 or above 2147483647, shapes differ, a setting is out of
+        range, or grey levels differ by so little that with this `beta` none would count.
     TypeError
         If the image is boolean, complex or of objects, or markers are floats.
 
@@ -73,23 +73,24 @@ def random_walker(
 
     Notes
     -----
-    Tolerance: on every device the same to within `tolerance` of a probability; labels differ where two are as likely. The
-    weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s d^2)) + 1e-10``, as in scikit-image: a and
-    b are grey levels, integers divided by the range of their dtype, s is the standard deviation inside, d the distance in
-    edges of the smallest voxel; of n channels the squares are summed and divided by the square root of n. For
-    ``"auto"`` beta is such that differences which are noise have an exponent of 1 on average. The probabilities solve
-    Laplace's equation between strokes. It is solved without a matrix, by conjugate gradients with a multigrid whose
-    levels merge only voxels that hold together, and stops on an estimate of the largest error. Memory: at most 48 bytes
-    per voxel and 20 more for each of two labels that are solved at the same time; as many labels as there are take turns.
+    Tolerance: on every device the same to within `tolerance` of a probability; labels differ where two are as likely.
+    The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s d^2)) + 1e-10``, as in scikit-image:
+    a and b are grey levels, integers divided by the range of their dtype, s is the standard deviation inside, d the
+    distance in edges of the smallest voxel; of n channels the squares are summed and divided by the square root of n.
+    For ``"auto"`` beta is such that differences which are noise have an exponent of 1 on average. The probabilities
+    solve Laplace's equation between strokes. It is solved without a matrix, by conjugate gradients with a multigrid
+    whose levels merge only voxels that hold together, and stops on an estimate of the largest error. Memory: at most 48
+    bytes per voxel and 20 more for each of two labels that are solved at the same time; as many labels as there are
+    take turns.
 
     References
     ----------
     .. [1] L. Grady, "Random walks for image segmentation", IEEE Trans. Pattern Anal. Mach. Intell. 28 (2006) 1768-1783.
        DOI:10.1109/TPAMI.2006.233
-    .. [2] A. Napov and Y. Notay, "An algebraic multigrid method with guaranteed convergence rate", SIAM J. Sci. Comput.
-       34 (2012) A1079-A1109. DOI:10.1137/100818509
-    .. [3] I. Koutis, G. L. Miller and D. Tolliver, "Combinatorial preconditioners and multilevel solvers for problems in
-       computer vision and image processing", Comput. Vis. Image Underst. 115 (2011) 1638-1646.
+    .. [2] A. Napov and Y. Notay, "An algebraic multigrid method with guaranteed convergence rate", SIAM J. Sci.
+       Comput. 34 (2012) A1079-A1109. DOI:10.1137/100818509
+    .. [3] I. Koutis, G. L. Miller and D. Tolliver, "Combinatorial preconditioners and multilevel solvers for problems
+       in computer vision and image processing", Comput. Vis. Image Underst. 115 (2011) 1638-1646.
        DOI:10.1016/j.cviu.2011.05.013
 
     Examples
