@@ -28,6 +28,9 @@ __all__ = ["Answer", "Beta", "Walk", "WalkSettings", "lattice_shape", "unit_of"]
 Beta = float | Literal["auto"]
 """How much differences of grey level count; ``"auto"`` takes it from the noise."""
 
+Scales = tuple[list[float], list[float]]
+"""What each channel is multiplied by, after what is taken from it."""
+
 AT_ONCE = 2
 """Labels that are solved at the same time: each costs 20 bytes per voxel, and the weights are read once for all."""
 
@@ -112,7 +115,9 @@ class Walk:
         What makes the weights, and when to stop.
     """
 
-    def __init__(self, channels: Sequence[Array], mask: Mask | None, settings: WalkSettings) -> None:
+    def __init__(
+        self, channels: Sequence[Array], mask: Mask | None, settings: WalkSettings, scales: Scales | None = None
+    ) -> None:
         first = channels[0]
         if math.prod(first.shape) > MAX_VOXELS:
             raise ValueError(
@@ -123,7 +128,8 @@ class Walk:
         self.shape = tuple(first.shape)
         self.engine: Any = _multigrid
         self.inside = _inside(channels, mask)
-        self.factor = _factor(channels, self.inside, settings)
+        self.scales = _scales_of(channels, self.inside, settings) if scales is None else scales
+        self._parts: Array | None = None
 
     def solve(self, markers: Array, *, keep: bool = False, start: Array | None = None) -> Answer:
         """Return the most likely label of every voxel.
@@ -143,8 +149,8 @@ class Walk:
             If no voxel is marked inside, or a marker is below -1 or above 2147483647.
         """
         xp = array_namespace(markers)
-        inside, planted, labels = self._planted(markers)
-        reached = _reached(inside, planted)
+        inside, planted, labels = self.planted(markers)
+        reached = self.reached(inside, planted)
         if len(labels) == 1:
             return _only(labels, reached, keep)
         grid = self._grid(inside, reached & (planted == 0))
@@ -163,7 +169,7 @@ class Walk:
         _note_reached(n_iterations, error, self.settings.tolerance)
         return Answer(labels, tally.best, tally.kept, n_iterations, error)
 
-    def _planted(self, markers: Array) -> tuple[Array, Array, NDArray[np.int64]]:
+    def planted(self, markers: Array) -> tuple[Array, Array, NDArray[np.int64]]:
         """Return where to walk, the markers there, and their labels, or raise if there are none."""
         xp = array_namespace(markers)
         if dtype_name(markers) == "bool":
@@ -180,14 +186,51 @@ class Walk:
         planted = xp.astype(xp.clip(markers, 0, None), xp.int32)
         if inside is not None:
             planted = xp.where(inside, planted, xp.zeros_like(planted))
-        labels = to_numpy(xp.unique_values(planted)).astype(np.int64)
-        labels = np.sort(labels[labels > 0])
+        labels = np.sort(to_numpy(xp.unique_values(planted[planted > 0])).astype(np.int64))
         if not len(labels):
             raise _no_strokes(high > 0)
         note(n_labels=len(labels))
         if inside is None:
             inside = xp.ones_like(planted, dtype=xp.bool)
         return inside, planted, labels
+
+    def reached(self, inside: Array, planted: Array) -> Array:
+        """Return which voxels are connected to a marker; those that are not stay 0, and are counted."""
+        xp = array_namespace(inside)
+        if bool(xp.all(inside)):
+            return inside
+        if inside is not self.inside:
+            return _connected(connected_parts(inside, 1), inside, planted)
+        if self._parts is None:
+            self._parts = connected_parts(inside, 1)
+        return _connected(self._parts, inside, planted)
+
+    def solve_within(self, region: tuple[slice, ...], inside: Array, planted: Array, reached: Array, values: Array) -> float:
+        """Solve for the values in a region from those around it, and return the estimated error.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            Part of the image; its outermost voxels keep their values, but those at an edge of the image.
+        inside, planted, reached : arrays
+            As `planted` and `reached` return them, of the whole image.
+        values : float32 array of shape (n, ...)
+            Probabilities of the whole image; those of the region become the solution.
+        """
+        xp = array_namespace(planted)
+        free = reached[region] & (planted[region] == 0) & xp.asarray(_not_on_faces(region, self.shape))
+        part = Walk([c[region] for c in self.channels], inside[region], self.settings, self.scales)
+        grid = part._grid(inside[region], free)
+        error, n = 0.0, len(values)
+        for low in range(0, n - 1, AT_ONCE):
+            some = range(low, min(low + AT_ONCE, n - 1))
+            x = grid.vectors([values[(k, *region)] for k in some])
+            error = max(error, float(solve(grid, x, self.settings.tolerance).errors.max()))
+            for k, found in zip(some, grid.values(x), strict=True):
+                values[(k, *region)] = xp.reshape(found, part.shape)
+        rest = 1 - xp.sum(values[(slice(0, n - 1), *region)], axis=0)
+        values[(n - 1, *region)] = xp.where(reached[region], rest, xp.zeros_like(rest))
+        return error
 
     def _grid(self, inside: Array, free: Array) -> Any:
         """Return the levels of the lattice."""
@@ -199,7 +242,7 @@ class Walk:
 
     def _exponents(self) -> Iterator[Array]:
         """Yield channels as float32, scaled so that squared differences are exponents."""
-        for channel, scale, middle in zip(self.channels, *self.factor, strict=True):
+        for channel, scale, middle in zip(self.channels, *self.scales, strict=True):
             xp = array_namespace(channel)
             values = (xp.astype(channel, xp.float64) - middle) * scale
             yield xp.astype(xp.where(xp.isfinite(values), values, xp.zeros_like(values)), xp.float32)
@@ -238,7 +281,7 @@ def _inside(channels: Sequence[Array], mask: Mask | None) -> Array | None:
     return inside
 
 
-def _factor(channels: Sequence[Array], inside: Array | None, settings: WalkSettings) -> tuple[list[float], list[float]]:
+def _scales_of(channels: Sequence[Array], inside: Array | None, settings: WalkSettings) -> Scales:
     """Return what each channel is multiplied by, after what is taken from it."""
     xp = array_namespace(channels[0])
     if inside is not None and not bool(xp.any(inside)):
@@ -342,21 +385,29 @@ def _span(channel: Array, inside: Array | None) -> float:
     return float(xp.max(values)) - float(xp.min(values))
 
 
-def _reached(inside: Array, planted: Array) -> Array:
-    """Return which voxels are connected to a marker; those that are not stay 0, and are counted."""
-    xp = array_namespace(inside)
-    if bool(xp.all(inside)):
-        return inside
-    parts = connected_parts(inside, 1)
-    marked = np.unique(to_numpy(parts[planted > 0]))
+def _connected(parts: Array, inside: Array, planted: Array) -> Array:
+    """Return which voxels lie in a connected part that has a marker."""
+    xp = array_namespace(parts)
     table = np.zeros(int(xp.max(parts)) + 1, bool)
-    table[marked] = True
+    table[np.unique(to_numpy(parts[planted > 0]))] = True
     table[0] = False
     reached = xp.reshape(xp.take(from_numpy(table, like=parts), xp.reshape(parts, (-1,))), parts.shape)
     missing = int(xp.count_nonzero(inside & ~reached))
     if missing:
         note(n_unreached=missing)
     return reached
+
+
+def _not_on_faces(region: Sequence[slice], shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which voxels of a region are not on those of its faces that lie within the image."""
+    inner = np.ones([part.stop - part.start for part in region], bool)
+    for axis, (part, n) in enumerate(zip(region, shape, strict=True)):
+        face = np.moveaxis(inner, axis, 0)
+        if part.start > 0:
+            face[0] = False
+        if part.stop < n:
+            face[-1] = False
+    return inner
 
 
 def _beginning(planted: Array, label: int, start: Array | None, k: int) -> Array:
