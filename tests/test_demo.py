@@ -29,7 +29,7 @@ SHAPES = {"nuclei_2d": (64, 80), "nuclei_3d": (8, 48, 48)}
 
 REPORTED = "nuclei_2d"
 
-FROM_STROKES = {"back_projection", "watershed"}
+FROM_STROKES = {"back_projection", "random_walker", "watershed"}
 """Methods that only the comparison on strokes can run."""
 
 
