@@ -366,7 +366,6 @@ def propose_in_lattice(
     mate: NDArray[np.int32],
     proposed: NDArray[np.int32],
     row: int,
-    width: int,
     plane: int,
     low: int,
     high: int,
@@ -379,7 +378,7 @@ def propose_in_lattice(
         if strongest[v] == 0 or mate[v] >= 0:
             continue
         bits = (wz[i], wz[i - plane], wy[i], wy[i - row], wx[i], wx[i - 1])
-        best, chance, even = -1, -1, v % width % 2 == 0
+        best, chance, even = -1, -1, v % row % 2 == 0
         for k in range(6):
             j = v + steps[k]
             if bits[k] == 0 or j < 0 or j >= len(mate):
