@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,52 +20,16 @@ from .._monitor import note, stage
 from ..processing.filters import edges as edges_of
 from . import _multigrid
 from ._flooding import connected_parts
-from ._gradients import MOST, solve
+from ._gradients import solve
+from ._walk_scales import APART, Beta, Scales, WalkSettings, scales_of, told_apart, unit_of
 
 __all__ = ["Answer", "Beta", "Walk", "WalkSettings", "lattice_shape", "unit_of"]
-
-Beta = float | Literal["auto"]
-"""How much differences of grey level count; ``"auto"`` takes it from the noise."""
-
-Scales = tuple[list[float], list[float]]
-"""What each channel is multiplied by, after what is taken from it."""
 
 AT_ONCE = 2
 """Labels that are solved at the same time: each costs 20 bytes per voxel, and the weights are read once for all."""
 
-SAMPLE = 1 << 20
-"""About how many differences along each axis the noise is estimated from."""
-
-WITHOUT_NOISE = 130.0
-"""The beta of ``"auto"`` for an image in which most neighbours are equal."""
-
-FAINT = 0.01
-"""An exponent below which no edge of an image counts."""
-
 MAX_VOXELS = 2**30
 """Voxels of the largest image that is solved as one."""
-
-
-@dataclass(frozen=True, slots=True)
-class WalkSettings:
-    """What makes the weights, and when to stop.
-
-    Parameters
-    ----------
-    beta : float or "auto"
-        How much differences of grey level count.
-    tolerance : float
-        The estimated error of probabilities at which to stop.
-    spacing : tuple of float or None
-        World length of a voxel along each axis.
-    unit : float
-        What grey levels are multiplied by before they are compared, see `unit_of`.
-    """
-
-    beta: Beta
-    tolerance: float
-    spacing: tuple[float, ...] | None
-    unit: float = 1.0
 
 
 class Answer(NamedTuple):
@@ -93,15 +56,6 @@ class Answer(NamedTuple):
     error: float
 
 
-def unit_of(image: Array) -> float:
-    """Return what grey levels are multiplied by, so that a dtype's range is 1, as in ``skimage.img_as_float``."""
-    dtype = np.dtype(dtype_name(image))
-    if dtype.kind not in "iu":
-        return 1.0
-    info = np.iinfo(dtype)
-    return 1 / info.max if dtype.kind == "u" else 2 / (int(info.max) - int(info.min))
-
-
 class Walk:
     """An image that is ready to be walked on.
 
@@ -124,11 +78,12 @@ class Walk:
                 f"an image of shape {tuple(first.shape)} has more than {MAX_VOXELS} voxels, which are solved as one; "
                 "pass dask arrays, which are solved coarsely and then tile by tile"
             )
-        self.channels, self.settings = list(channels), settings
+        self.settings = settings
         self.shape = tuple(first.shape)
         self.engine: Any = _multigrid
         self.inside = _inside(channels, mask)
-        self.scales = _scales_of(channels, self.inside, settings) if scales is None else scales
+        self.channels = [told_apart(c, self.inside) for c in channels] if scales is None else list(channels)
+        self.scales = scales_of(self.channels, self.inside, settings) if scales is None else scales
         self._parts: Array | None = None
 
     def solve(self, markers: Array, *, keep: bool = False, start: Array | None = None) -> Answer:
@@ -205,7 +160,9 @@ class Walk:
             self._parts = connected_parts(inside, 1)
         return _connected(self._parts, inside, planted)
 
-    def solve_within(self, region: tuple[slice, ...], inside: Array, planted: Array, reached: Array, values: Array) -> float:
+    def solve_within(
+        self, region: tuple[slice, ...], inside: Array, planted: Array, reached: Array, values: Array
+    ) -> float:
         """Solve for the values in a region from those around it, and return the estimated error.
 
         Parameters
@@ -244,8 +201,9 @@ class Walk:
         """Yield channels as float32, scaled so that squared differences are exponents."""
         for channel, scale, middle in zip(self.channels, *self.scales, strict=True):
             xp = array_namespace(channel)
-            values = (xp.astype(channel, xp.float64) - middle) * scale
-            yield xp.astype(xp.where(xp.isfinite(values), values, xp.zeros_like(values)), xp.float32)
+            values = xp.astype(channel, xp.float64)
+            values = xp.where(xp.isfinite(values), values, xp.full_like(values, middle)) * scale - middle * scale
+            yield xp.astype(xp.clip(values, -APART, APART), xp.float32)  # voxels outside may lie far off
 
     def _shares(self) -> tuple[float, float, float]:
         """Return what squared differences along each axis of the lattice are multiplied by."""
@@ -279,110 +237,6 @@ def _inside(channels: Sequence[Array], mask: Mask | None) -> Array | None:
             if not bool(xp.all(finite)):
                 inside = finite if inside is None else inside & finite
     return inside
-
-
-def _scales_of(channels: Sequence[Array], inside: Array | None, settings: WalkSettings) -> Scales:
-    """Return what each channel is multiplied by, after what is taken from it."""
-    xp = array_namespace(channels[0])
-    if inside is not None and not bool(xp.any(inside)):
-        raise ValueError("no finite voxel to count inside mask; check the image, or widen the mask")
-    middles, spreads = zip(*(_spread(channel, inside) for channel in channels), strict=True)
-    if settings.beta == "auto":
-        scales = _scales_of_noise(channels, inside, settings.unit, spreads)
-    else:
-        scales = _scales(float(settings.beta), settings.unit, middles, spreads)
-    _check_that_it_counts(channels, inside, settings, scales)
-    return scales, list(middles)
-
-
-def _scales(beta: float, unit: float, middles: Sequence[float], spreads: Sequence[float]) -> list[float]:
-    """Return the square root of beta over ten standard deviations of all channels, as in scikit-image."""
-    n = len(spreads)
-    middle = math.fsum(middles) / n
-    between = math.hypot(*(m - middle for m in middles)) / math.sqrt(n)
-    spread = math.hypot(between, math.hypot(*spreads) / math.sqrt(n))
-    scale = math.sqrt(unit) * math.sqrt(beta / (10 * math.sqrt(n) * spread)) if spread > 0 else 0.0
-    return [scale] * n
-
-
-def _spread(channel: Array, inside: Array | None) -> tuple[float, float]:
-    """Return mean and standard deviation inside, without an overflow on the way."""
-    xp = array_namespace(channel)
-    values = xp.astype(channel if inside is None else channel[inside], xp.float64)
-    size = float(xp.max(xp.abs(values)))
-    if size == 0:
-        return 0.0, 0.0
-    values = values / size
-    return float(xp.mean(values)) * size, float(xp.std(values)) * size
-
-
-def _scales_of_noise(
-    channels: Sequence[Array], inside: Array | None, unit: float, spreads: Sequence[float]
-) -> list[float]:
-    """Return the scales at which a difference that is noise has an exponent of 1 on average, over all channels.
-
-    The standard deviation of noise is 1.4826 times the median of the absolute differences between neighbours, over the
-    square root of 2; edges of objects are too few to change a median. A channel without noise counts as with a beta of
-    130.
-    """
-    scales, betas = [], []
-    for channel, spread in zip(channels, spreads, strict=True):
-        noise = _noise(channel, inside)
-        if noise > 0:
-            scales.append(1 / (math.sqrt(2 * len(channels)) * noise))
-        else:
-            scales += _scales(WITHOUT_NOISE, unit, [0.0], [spread])
-        betas.append(10 * spread * scales[-1] ** 2 / unit if spread > 0 else 0.0)
-    note(beta=float(np.mean(betas)))
-    return scales
-
-
-def _noise(channel: Array, inside: Array | None) -> float:
-    """Return the standard deviation of the noise."""
-    found = []
-    for axis in range(channel.ndim):
-        if channel.shape[axis] > 1:
-            found.append(_differences(channel, inside, axis))
-    values = np.concatenate(found) if found else np.zeros(1)
-    return float(np.median(values)) * 1.4826 / math.sqrt(2) if len(values) else 0.0
-
-
-def _differences(channel: Array, inside: Array | None, axis: int) -> NDArray[np.float64]:
-    """Return absolute differences between neighbours inside, of rows that are spread over the image."""
-    others = [n for k, n in enumerate(channel.shape) if k != axis]
-    step = max(math.ceil((math.prod(channel.shape) / SAMPLE) ** (1 / max(len(others), 1))), 1)
-    chosen = tuple(slice(None) if k == axis else slice(None, None, step) for k in range(channel.ndim))
-    values = to_numpy(channel[chosen]).astype(np.float64)
-    differences = np.abs(np.diff(values, axis=axis)).ravel()
-    if inside is not None:
-        here = to_numpy(inside[chosen])
-        both = np.logical_and(
-            np.take(here, range(1, here.shape[axis]), axis), np.take(here, range(here.shape[axis] - 1), axis)
-        )
-        differences = differences[both.ravel()]
-    return differences[np.isfinite(differences)]
-
-
-def _check_that_it_counts(
-    channels: Sequence[Array], inside: Array | None, settings: WalkSettings, scales: Sequence[float]
-) -> None:
-    """Raise if grey levels differ, and yet by so little that every edge has about the same weight."""
-    if settings.beta == 0:
-        return
-    spans = [_span(channel, inside) for channel in channels]
-    largest = math.hypot(*(span * scale for span, scale in zip(spans, scales, strict=True)))
-    if max(spans) > 0 and largest**2 < FAINT:
-        raise ValueError(
-            f"image spans {max(spans):.3g} grey levels, so with beta={settings.beta} no edge weighs less than "
-            f"{math.exp(-(largest**2)):.6g} and only distances would count; pass beta='auto', or beta=0 if that is "
-            "meant"
-        )
-
-
-def _span(channel: Array, inside: Array | None) -> float:
-    xp = array_namespace(channel)
-    values = channel if inside is None else channel[inside]
-    return float(xp.max(values)) - float(xp.min(values))
 
 
 def _connected(parts: Array, inside: Array, planted: Array) -> Array:
@@ -456,15 +310,16 @@ class _Tally:
 
 
 def _note_reached(n_iterations: int, error: float, tolerance: float) -> None:
+    """Keep how far it came, and say so where that is not far enough."""
     note(n_iterations=n_iterations, estimated_error=error, converged=error <= tolerance)
-    if error > tolerance:
-        warnings.warn(
-            f"the random walker stopped after {MOST} iterations with an estimated error of {error:.2g}, above "
+    if not error <= tolerance:
+        text = (
+            f"the random walker stopped after {n_iterations} iterations with an estimated error of {error:.2g}, above "
             f"tolerance={tolerance:.2g}; labels may differ where two are about as likely: lower beta, or smooth the "
-            "image",
-            RuntimeWarning,
-            stacklevel=2,
+            "image"
         )
+        note(warning=text)
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _no_strokes(painted: bool) -> ValueError:

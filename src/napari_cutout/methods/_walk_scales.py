@@ -1,0 +1,210 @@
+"""How much a difference of grey level counts on a random walk: what channels are multiplied by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, dtype_name, to_numpy
+from .._monitor import note
+
+__all__ = ["APART", "Beta", "Scales", "WalkSettings", "scales_of", "told_apart", "unit_of"]
+
+Beta = float | Literal["auto"]
+"""How much differences of grey level count; ``"auto"`` takes it from the noise."""
+
+Scales = tuple[list[float], list[float]]
+"""What each channel is multiplied by, after what is taken from it."""
+
+SAMPLE = 1 << 20
+"""About how many differences along each axis the noise is estimated from."""
+
+WITHOUT_NOISE = 130.0
+"""The beta of ``"auto"`` for an image in which most neighbours are equal, as if it went from 0 to 1."""
+
+FAINT = 0.01
+"""An exponent below which no edge of an image counts."""
+
+APART = 1e17
+"""How far grey levels lie apart at most after scaling: float32 holds the sum of the squares of many channels."""
+
+EXACT = 2**53
+"""Floats tell all integers below it apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkSettings:
+    """What makes the weights, and when to stop.
+
+    Parameters
+    ----------
+    beta : float or "auto"
+        How much differences of grey level count.
+    tolerance : float
+        The estimated error of probabilities at which to stop.
+    spacing : tuple of float or None
+        World length of a voxel along each axis.
+    unit : float
+        What grey levels are multiplied by before they are compared, see `unit_of`.
+    """
+
+    beta: Beta
+    tolerance: float
+    spacing: tuple[float, ...] | None
+    unit: float = 1.0
+
+
+def unit_of(image: Array) -> float:
+    """Return what grey levels are multiplied by, so that a dtype's range is 1, as in ``skimage.img_as_float``."""
+    dtype = np.dtype(dtype_name(image))
+    if dtype.kind not in "iu":
+        return 1.0
+    info = np.iinfo(dtype)
+    return 1 / info.max if dtype.kind == "u" else 2 / (int(info.max) - int(info.min))
+
+
+def told_apart(channel: Array, inside: Array | None) -> Array:
+    """Return a channel whose grey levels floats tell apart: large integers that lie close count from the smallest."""
+    if dtype_name(channel) not in ("int64", "uint64") or _is_empty(inside):
+        return channel
+    low, high = _ends(channel, inside)
+    return channel - low if max(-low, high) >= EXACT > high - low else channel
+
+
+def _is_empty(inside: Array | None) -> bool:
+    return inside is not None and not bool(array_namespace(inside).any(inside))
+
+
+def scales_of(channels: Sequence[Array], inside: Array | None, settings: WalkSettings) -> Scales:
+    """Return what each channel is multiplied by, after what is taken from it.
+
+    Parameters
+    ----------
+    channels : sequence of arrays of one shape
+        As `told_apart` returns them.
+    inside : bool array or None
+        Where to walk.
+    settings : WalkSettings
+        What makes the weights.
+
+    Raises
+    ------
+    ValueError
+        If no voxel is inside, or grey levels differ by so little that only distances would count.
+    """
+    if _is_empty(inside):
+        raise ValueError("no finite voxel to count inside mask; check the image, or widen the mask")
+    middles, spreads = zip(*(_spread(channel, inside) for channel in channels), strict=True)
+    halves = [_half_span(channel, inside) for channel in channels]
+    if settings.beta == "auto":
+        scales = _scales_of_noise(channels, inside, settings.unit, list(zip(spreads, halves, strict=True)))
+    else:
+        scales = _scales(float(settings.beta), settings.unit, middles, spreads)
+    scales = [
+        min(scale, APART / half / 2, 1e300) if half else scale for scale, half in zip(scales, halves, strict=True)
+    ]
+    _check_that_it_counts(settings.beta, scales, halves)
+    return scales, list(middles)
+
+
+def _scales(beta: float, unit: float, middles: Sequence[float], spreads: Sequence[float]) -> list[float]:
+    """Return the square root of beta over ten standard deviations of all channels, as in scikit-image."""
+    n = len(spreads)
+    middle = math.fsum(m / n for m in middles)
+    between = math.hypot(*(m - middle for m in middles)) / math.sqrt(n)
+    spread = math.hypot(between, math.hypot(*spreads) / math.sqrt(n))
+    scale = math.sqrt(unit) * math.sqrt(beta / (10 * math.sqrt(n) * spread)) if spread > 0 else 0.0
+    return [scale] * n
+
+
+def _spread(channel: Array, inside: Array | None) -> tuple[float, float]:
+    """Return mean and standard deviation inside, without an overflow on the way."""
+    xp = array_namespace(channel)
+    values = xp.astype(channel if inside is None else channel[inside], xp.float64)
+    size = float(xp.max(xp.abs(values)))
+    if size == 0:
+        return 0.0, 0.0
+    values = values / size
+    return float(xp.mean(values)) * size, float(xp.std(values)) * size
+
+
+def _scales_of_noise(
+    channels: Sequence[Array], inside: Array | None, unit: float, spreads: Sequence[tuple[float, float]]
+) -> list[float]:
+    """Return the scales at which a difference that is noise has an exponent of 1 on average, over all channels.
+
+    The standard deviation of noise is 1.4826 times the median of the absolute differences between neighbours, over the
+    square root of 2; edges of objects are too few to change a median. `spreads` has the standard deviation of each
+    channel and half of its span.
+    """
+    n = len(channels)
+    scales, betas = [], []
+    for channel, (spread, half) in zip(channels, spreads, strict=True):
+        noise = _noise(channel, inside)
+        if noise > 0:
+            scales.append(1 / (math.sqrt(2 * n) * noise))
+        elif half > 0:
+            scales.append(math.sqrt(WITHOUT_NOISE / 20 / n) / math.sqrt(spread) / math.sqrt(half))
+        else:
+            scales.append(0.0)
+        betas.append(10 * math.sqrt(n) * spread * scales[-1] * scales[-1] / unit)
+    note(beta=float(np.mean(betas)))
+    return scales
+
+
+def _noise(channel: Array, inside: Array | None) -> float:
+    """Return the standard deviation of the noise."""
+    found = []
+    for axis in range(channel.ndim):
+        if channel.shape[axis] > 1:
+            found.append(_differences(channel, inside, axis))
+    values = np.concatenate(found) if found else np.zeros(1)
+    return float(np.median(values)) * 1.4826 / math.sqrt(2) if len(values) else 0.0
+
+
+def _differences(channel: Array, inside: Array | None, axis: int) -> NDArray[np.float64]:
+    """Return absolute differences between neighbours inside, of rows that are spread over the image."""
+    others = [n for k, n in enumerate(channel.shape) if k != axis]
+    step = max(math.ceil((math.prod(channel.shape) / SAMPLE) ** (1 / max(len(others), 1))), 1)
+    chosen = tuple(slice(None) if k == axis else slice(None, None, step) for k in range(channel.ndim))
+    values = to_numpy(channel[chosen]).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # of voxels that are not finite, or at both ends of the range
+        differences = np.abs(np.diff(values, axis=axis)).ravel()
+    if inside is not None:
+        here = to_numpy(inside[chosen])
+        both = np.logical_and(
+            np.take(here, range(1, here.shape[axis]), axis), np.take(here, range(here.shape[axis] - 1), axis)
+        )
+        differences = differences[both.ravel()]
+    return differences[np.isfinite(differences)]
+
+
+def _check_that_it_counts(beta: Beta, scales: Sequence[float], halves: Sequence[float]) -> None:
+    """Raise if grey levels differ, and yet by so little that every edge has about the same weight."""
+    largest = math.hypot(*(2 * half * scale for half, scale in zip(halves, scales, strict=True)))
+    if beta == 0 or not any(halves) or largest >= math.sqrt(FAINT):
+        return
+    way_out = "multiply it by a constant" if beta == "auto" else "pass beta='auto', or beta=0 if that is meant"
+    raise ValueError(
+        f"image spans {2 * max(halves):.3g} grey levels, so with beta={beta!r} no edge weighs less than "
+        f"{math.exp(-(largest**2)):.6g} and only distances would count; {way_out}"
+    )
+
+
+def _half_span(channel: Array, inside: Array | None) -> float:
+    """Return half of the largest difference of grey levels, which does not overflow."""
+    low, high = _ends(channel, inside)
+    return float(high / 2 - low / 2)
+
+
+def _ends(channel: Array, inside: Array | None) -> tuple[Any, Any]:
+    """Return the smallest and the largest grey level inside, as Python numbers."""
+    xp = array_namespace(channel)
+    values = channel if inside is None else channel[inside]
+    kind = float if dtype_name(channel).startswith("float") else int
+    return kind(xp.min(values)), kind(xp.max(values))
