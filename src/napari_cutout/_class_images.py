@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from . import io
+from . import catalog, io
 from ._array import Array, to_numpy
 from ._batch import _input, is_many
 from ._execute import OnProgress, Result, of_parts
@@ -15,14 +15,12 @@ from ._method import STEPS_AFTER
 from ._monitor import watch
 from ._reading import read
 from ._wanted import Wanted, fitted
-from .methods.cluster import probabilities, uncertainty
 from .recipe import Recipe
 
-__all__ = ["MAKERS", "Kind", "check", "write"]
+__all__ = ["Kind", "check", "write"]
 
 Kind = Literal["probabilities", "uncertainty"]
-
-MAKERS: Mapping[Kind, Callable[..., Any]] = {"probabilities": probabilities, "uncertainty": uncertainty}
+"""What images show; `catalog.images_of` says which of them a method has."""
 
 ENDINGS = tuple(ending for ending in io.WRITERS if ending != ".png")
 """Kinds of files that hold fractions."""
@@ -80,7 +78,7 @@ def write(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Compute and write images of a run of `gaussian_mixture`, where its labels lie.
+    """Compute and write images of a run, where its labels lie.
 
     Parameters
     ----------
@@ -108,7 +106,7 @@ def write(
 
     Notes
     -----
-    Every kind fits the mixture once more, on the device of the run, to the same bits. Memory: the image, and 4 bytes
+    Every kind runs the method once more, on the device of the run, to the same bits. Memory: the image, and 4 bytes
     per voxel for each class and for the uncertainty.
     """
     image = fitted(read(source, recipe, wanted), recipe, wanted)
@@ -117,11 +115,12 @@ def write(
     inputs[recipe.source] = image.volume.data
     ran = result.provenance["steps"][-1]["settings"]
     settings = {name: value for name, value in ran.items() if name not in STEPS_AFTER}
+    makers = catalog.images_of(recipe.steps[-1].method)
 
     def images(held: dict[str, Array], on_progress: OnProgress | None) -> dict[Kind, Any]:
         arrays = {name: held[read_as] for name, read_as in recipe.steps[-1].inputs.items()}
         with watch(on_progress):
-            return {kind: to_numpy(MAKERS[kind](**arrays, **settings)) for kind in targets}
+            return {kind: to_numpy(makers[kind](**arrays, **settings)) for kind in targets}
 
     shape, used = tuple(image.volume.data.shape), result.provenance["device"]["used"]
     ((_, made),) = of_parts(images, inputs, image.selection, shape, used, on_progress)  # `check` let one part through

@@ -486,7 +486,7 @@ STEPS_AFTER = ("fill_holes", "clear_border", "min_size", "one_per_object", "conn
 """Options of a method that change its labels only; what else is made of the same settings does not take them."""
 
 
-def with_settings_of(entry: Callable[..., Any]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def with_settings_of(entry: Callable[..., Any], *, shows: str = "") -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a function the settings of a method, all but the steps after the cut, and check what it is called with.
 
     Parameters
@@ -494,6 +494,9 @@ def with_settings_of(entry: Callable[..., Any]) -> Callable[[Callable[..., R]], 
     entry : callable
         A method. An entry ``**settings`` of the function's docstring is replaced by what that of the method says of
         them.
+    shows : str
+        What the images that it returns show of the labels of the method, such as ``"probabilities"``; empty if it
+        returns something else.
 
     Returns
     -------
@@ -521,6 +524,7 @@ def with_settings_of(entry: Callable[..., Any]) -> Callable[[Callable[..., R]], 
 
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__doc__ = _with_settings(func, found, [p.name for p in params if not p.role])
+        wrapper.__shows__ = (found.name, shows) if shows else None  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

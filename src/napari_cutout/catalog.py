@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from ._method import Method
 
@@ -53,6 +55,32 @@ def find(name: str) -> Method:
         return methods()[name]
     except KeyError:
         raise ValueError(f"there is no method {name!r}; there are: {', '.join(methods())}") from None
+
+
+@cache
+def images_of(name: str) -> Mapping[str, Callable[..., Any]]:
+    """Return what a method can show beside its labels, such as how likely each is.
+
+    Parameters
+    ----------
+    name : str
+        Public name of the method, such as ``"random_walker"``.
+
+    Returns
+    -------
+    mapping of str to callable
+        By what the images show, such as ``"probabilities"``: the functions that make them, which take the arrays and
+        the settings of the method, all but the steps after the cut. Empty for most methods.
+    """
+    found = {}
+    for module in MODULES:
+        namespace = import_module(f"{__package__}.{module}")
+        for public in namespace.__all__:
+            function = getattr(namespace, public)
+            method, shows = getattr(function, "__shows__", None) or ("", "")
+            if method == name:
+                found[shows] = function
+    return found
 
 
 def rows() -> dict[str, list[Method]]:

@@ -537,20 +537,18 @@ def test_what_does_not_fit_is_refused(viewer, dock, press, qtbot, tissues, monke
 def test_they_can_be_cancelled(viewer, dock, press, qtbot, tissues, monkeypatch):
     import threading
 
-    from napari_cutout.widgets import _class_maps
-
     viewer.add_image(tissues, name="tissues")
     widget = dock("Gaussian mixture")
     press(widget)
     reached, opened = threading.Event(), threading.Event()
-    real = _class_maps.MAKERS["uncertainty"]
+    real = catalog.images_of("gaussian_mixture")["uncertainty"]
 
     def held(*args, **settings):
         reached.set()
         assert opened.wait(60)
         return real(*args, **settings)
 
-    monkeypatch.setattr(_class_maps, "MAKERS", {"uncertainty": held})
+    monkeypatch.setattr(catalog, "images_of", lambda name: {"uncertainty": held})
     bar = widget.extras["probabilities"].bars["uncertainty"]
     bar.button.click()
     assert reached.wait(60)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from .. import catalog
 from .._method import Method, Param, Range
 from ._options import (
     AROUND,
@@ -111,7 +112,7 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
     images: dict[str, tuple[Any, Any]] = {
         kind: (option(Path | None, RUN, f"{text} A .tif, .npy or .zarr; of one image that is run as a whole."), None)
         for kind, text in IMAGES.items()
-        if "probabilities" in entry.extras
+        if kind in catalog.images_of(entry.name)
     }
     return {**strokes, **settings, **run, **recipe, **images}
 

@@ -117,7 +117,7 @@ CHANNELS = {
 """What is said of the channel, for methods that take one and for those that take all."""
 
 IMAGES: dict[Kind, str] = {
-    "probabilities": "Write the probability of each class to this file, too, as float32.",
+    "probabilities": "Write the probability of each class or label to this file, too, as float32.",
     "uncertainty": "Write how unsure the classes are to this file, too, 0 to 1, as float32.",
 }
 """What else a command can write, for methods whose classes have probabilities."""

@@ -391,7 +391,7 @@ def fit_gaussian_mixture(image: Image, mask: Mask | None = None, **settings: Any
     return mixture
 
 
-@with_settings_of(gaussian_mixture)
+@with_settings_of(gaussian_mixture, shows="probabilities")
 def probabilities(image: Image, mask: Mask | None = None, **settings: Any) -> Array:
     """Return the probability of each class of `gaussian_mixture` at every voxel.
 
@@ -439,7 +439,7 @@ def probabilities(image: Image, mask: Mask | None = None, **settings: Any) -> Ar
     return _mapped(shares, found, arrays, n_classes, run)
 
 
-@with_settings_of(gaussian_mixture)
+@with_settings_of(gaussian_mixture, shows="uncertainty")
 def uncertainty(image: Image, mask: Mask | None = None, **settings: Any) -> Array:
     """Return how unsure `gaussian_mixture` is at every voxel: the entropy of its probabilities.
 

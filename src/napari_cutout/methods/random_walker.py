@@ -106,7 +106,7 @@ def random_walker(
     return tidy_regions(walk.solve(markers).best, options)
 
 
-@with_settings_of(random_walker)
+@with_settings_of(random_walker, shows="probabilities")
 def random_walker_probabilities(image: Image, markers: Markers, mask: Mask | None = None, **settings: Any) -> Array:
     """Return how likely a random walk from each voxel reaches each label first.
 

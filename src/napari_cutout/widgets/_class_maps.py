@@ -1,19 +1,19 @@
-"""Images of how likely every class is, for the run that has just ended.  Plain data, no Qt."""
+"""Images of how likely every class or label is, for the run that has just ended.  Plain data, no Qt."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _device
+from .. import _device, catalog
 from .._array import is_lazy, to_numpy
-from .._class_images import MAKERS, Kind
+from .._class_images import Kind
 from .._execute import OnProgress, channel_axis_of, of_parts
 from .._footprint import footprint
 from .._method import STEPS_AFTER
@@ -23,10 +23,28 @@ from ..blockwise import compute
 from ._layers import with_first_axis
 from ._request import Request
 
-__all__ = ["ClassMap", "Kind"]
+__all__ = ["ClassMap", "Colour", "Kind", "labels_of_run"]
 
 _COLOURS: Mapping[Kind, str] = {"probabilities": "viridis", "uncertainty": "magma"}
 """Colormaps that nobody takes for the image itself."""
+
+Colour = tuple[float, float, float]
+"""Red, green and blue, 0 to 1."""
+
+
+def labels_of_run(request: Request) -> tuple[int, ...]:
+    """Return the labels that users painted for a run, rising; none if its classes are numbered from 1."""
+    markers = request.inputs.get(_markers_of(request))
+    if markers is None or is_lazy(markers):
+        return ()
+    painted = np.asarray(markers)
+    return tuple(int(label) for label in np.unique(painted[painted > 0]))
+
+
+def _markers_of(request: Request) -> str:
+    """Return the input whose labels the result has; empty if it has its own."""
+    step = request.recipe.steps[-1]
+    return step.inputs.get(catalog.find(step.method).labels_from, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +59,14 @@ class ClassMap:
         The run.
     ours : mapping
         What this plugin stored with the labels of the run: ``recipe`` and ``provenance``.
+    colours : mapping of int to tuple of float
+        Of which labels there is to be a layer each, and in what colours; if there are none, all classes are in one.
     """
 
     kind: Kind
     request: Request
     ours: Mapping[str, Any]
+    colours: Mapping[int, Colour] = field(default_factory=dict)
 
     @property
     def selection(self) -> Selection:
@@ -69,13 +90,15 @@ class ClassMap:
 
     @property
     def _n_classes(self) -> int:
+        if labels := labels_of_run(self.request):
+            return len(labels)
         settings = self.request.recipe.steps[-1].complete_settings
         asked = settings["n_components"]
         return int(settings["max_components"] if asked == "auto" else asked)
 
     def run(
         self, on_progress: OnProgress, is_cancelled: Callable[[], bool]
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    ) -> list[tuple[NDArray[np.float32], dict[str, Any]]]:
         """Compute it; call it in a thread of its own.
 
         Parameters
@@ -87,10 +110,9 @@ class ClassMap:
 
         Returns
         -------
-        data : float32 array
-            With the axes of a layer, the classes first if there is one image for each.
-        options : dict
-            The new layer's name, place, metadata and colours.
+        list of (float32 array, dict)
+            For each new layer: an array with its axes, the classes first if it shows several, and its name, place,
+            metadata and colours.
 
         Raises
         ------
@@ -102,15 +124,18 @@ class ClassMap:
         run = partial(self._maps, inputs, on_progress, is_cancelled)
         used = self.ours["provenance"]["device"]["used"]
         try:
-            maps = run(used)
+            labels, maps = run(used)
         except _device.failures():
             if used == "cpu":
                 raise
             _device.release()
-            maps = run("cpu")
+            labels, maps = run("cpu")
         spread = self.request.target.spread
         data = maps if spread is None else np.expand_dims(maps, spread + 1)
-        return (data if self.kind == "probabilities" else data[0]), self._options()
+        if self.colours:
+            chosen = [label for label in labels if label in self.colours]
+            return [(data[labels.index(label)], self._options_of(label)) for label in chosen]
+        return [(data if self.kind == "probabilities" else data[0], self._options())]
 
     def _maps(
         self,
@@ -118,34 +143,53 @@ class ClassMap:
         on_progress: OnProgress,
         is_cancelled: Callable[[], bool],
         used: Literal["cpu", "gpu"],
-    ) -> NDArray[np.float32]:
-        """Return the images of all parts, put together; a class that a part lacks has the probability 0."""
+    ) -> tuple[list[int], NDArray[np.float32]]:
+        """Return the labels of all parts, and their images put together; what a part lacks has the probability 0."""
         shape = tuple(self.request.target.array.shape)
 
-        def run(held: Mapping[str, Any], heard: OnProgress | None) -> NDArray[np.float32]:
+        def run(held: Mapping[str, Any], heard: OnProgress | None) -> _OfPart:
             with watch(heard, is_cancelled):
                 return self._of_part(held)
 
         found = list(of_parts(run, inputs, self.selection, shape, used, on_progress))
         result_shape = self.selection.shape(shape)
+        labels = sorted({label for _, (some, _) in found for label in some})
         if len(found) == 1:
-            return found[0][1].reshape(-1, *result_shape)
-        maps = np.zeros((max(len(one) for _, one in found), *result_shape), np.float32)
-        for place, one in found:
-            maps[(slice(len(one)), *place)] = one
-        return maps
+            return labels, found[0][1][1].reshape(-1, *result_shape)
+        maps = np.zeros((len(labels), *result_shape), np.float32)
+        for place, (some, images) in found:
+            for label, image in zip(some, images, strict=True):
+                maps[(labels.index(label), *place)] = image
+        return labels, maps
 
-    def _of_part(self, held: Mapping[str, Any]) -> NDArray[np.float32]:
-        """Return the images of one part, in host memory."""
+    def _of_part(self, held: Mapping[str, Any]) -> _OfPart:
+        """Return the labels of one part and their images, in host memory."""
         step = self.request.recipe.steps[-1]
         arrays = {name: held[source] for name, source in step.inputs.items()}
         settings = {name: value for name, value in step.settings.items() if name not in STEPS_AFTER}
         axis = channel_axis_of(self.selection, held[self.request.recipe.source])
         if axis is not None:
             settings["channel_axis"] = axis
-        made = MAKERS[self.kind](**arrays, **settings)
+        made = catalog.images_of(step.method)[self.kind](**arrays, **settings)
         maps: NDArray[np.float32] = to_numpy(compute(made) if is_lazy(made) else made)
-        return maps if self.kind == "probabilities" else maps[None]
+        maps = maps if self.kind == "probabilities" else maps[None]
+        markers = _markers_of(self.request)
+        if not markers:
+            return range(1, len(maps) + 1), maps
+        marked = to_numpy(held[markers])  # strokes that lie outside, where there is no probability, do not count
+        return np.unique(marked[(marked > 0) & np.isfinite(maps[0])]).tolist(), maps
+
+    def _options_of(self, label: int) -> dict[str, Any]:
+        """Return what the layer of one label needs: it lies where the labels do, and has the colour of its label."""
+        from napari.utils.colormaps import Colormap
+
+        colour = self.colours[label]
+        return self._options() | {
+            "name": f"{self.request.name} probability of {label}",
+            "colormap": Colormap([(0, 0, 0), colour], name=f"label {label}"),
+            "blending": "additive",
+            **self.request.target.result_place,
+        }
 
     def _options(self) -> dict[str, Any]:
         place = self.request.target.result_place
@@ -160,3 +204,7 @@ class ClassMap:
             "rgb": False,
             **(with_first_axis(place, "class", 1.0) if self.kind == "probabilities" else place),
         }
+
+
+_OfPart = tuple[Sequence[int], NDArray[np.float32]]
+"""Labels of a part, and an image for each."""

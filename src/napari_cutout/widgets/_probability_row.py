@@ -1,16 +1,18 @@
-"""Buttons below the result of a run that add how likely its classes are, as images."""
+"""Buttons below the result of a run that add how likely its classes or labels are, as images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
+from .. import catalog
 from .._device import size
-from ._class_maps import ClassMap, Kind
+from ._access import explain
+from ._class_maps import ClassMap, Colour, Kind, labels_of_run
 from ._layers import ours
 from ._request import Form, Request
 from ._worker import RunBar
@@ -23,8 +25,14 @@ _TOOLTIPS: Mapping[Kind, str] = {
 }
 
 
+_OF_STROKES = "One layer for each label, in its colour, or one of the label that is chosen beside; from 0 to 1"
+
+MOST_LAYERS = 12
+"""Labels of which there may be a layer each at once; of more, one is chosen."""
+
+
 class ProbabilityRow(QWidget):  # type: ignore[misc]
-    """Adds images of how likely the classes of the last run are.
+    """Adds images of how likely the classes of the last run are, or the labels that were painted for it.
 
     Parameters
     ----------
@@ -47,17 +55,23 @@ class ProbabilityRow(QWidget):  # type: ignore[misc]
         super().__init__()
         self._frame = frame
         self._ran: tuple[Request, Mapping[str, Any]] | None = None
+        self._layer: Any = None
         self.bars: dict[Kind, RunBar] = {}
         self._inner = QWidget()
         inner = QHBoxLayout(self._inner)
         inner.setContentsMargins(0, 0, 0, 0)
-        for kind, tooltip in _TOOLTIPS.items():
+        there = {kind for method in frame.methods for kind in catalog.images_of(method.name)}
+        for kind, tooltip in ((kind, text) for kind, text in _TOOLTIPS.items() if kind in there):
             bar = self.bars[kind] = RunBar(f"Add {kind}")
             bar.button.setToolTip(tooltip)
             bar.requested.connect(partial(self.start, kind))
             bar.returned.connect(partial(self._add, kind))
             self.destroyed.connect(bar.slot.quit)
-            inner.addWidget(bar, 1)
+            inner.addWidget(bar, 1, Qt.AlignmentFlag.AlignTop)
+        self.label_box = QComboBox()
+        explain(self.label_box, "of label", "Of which label to add the probability.")
+        self.label_box.setVisible(False)
+        inner.addWidget(self.label_box, 1, Qt.AlignmentFlag.AlignTop)
         self._inner.setVisible(False)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -75,21 +89,47 @@ class ProbabilityRow(QWidget):  # type: ignore[misc]
     def start(self, kind: Kind) -> None:
         """Compute an image of the last run, or say why that cannot be."""
         assert self._ran is not None
-        wanted = ClassMap(kind, *self._ran)
+        wanted = ClassMap(kind, *self._ran, self._colours())
         if (need := wanted.n_bytes) > (free := self._frame.free_memory()):
-            way_out = "add the uncertainty, or run on a region" if kind == "probabilities" else "run on a region"
+            other = kind == "probabilities" and "uncertainty" in self.bars
+            way_out = "add the uncertainty, or run on a region" if other else "run on a region"
             self.bars[kind].say(f"{kind} need {size(need)} and {size(free)} are free; {way_out}", problem=True)
             return
         self.bars[kind].start(wanted.run)
 
     def _show_run(self, request: Request, layer: Any) -> None:
         """Offer what can be added to the result of a run."""
-        self._ran = request, ours(layer)
+        self._ran, self._layer = (request, ours(layer)), layer
         self._inner.setVisible(True)
+        self._offer(labels_of_run(request))
         for bar in self.bars.values():
             bar.say("")
 
-    def _add(self, kind: Kind, made: tuple[Any, Mapping[str, Any]]) -> None:
-        data, options = made
-        self._frame.viewer.add_image(data, **options)
+    def _offer(self, labels: Sequence[int]) -> None:
+        """Offer the labels that were painted, and keep the one that is chosen."""
+        self.label_box.setVisible(bool(labels))
+        if not labels:
+            return
+        self.bars["probabilities"].button.setToolTip(_OF_STROKES)
+        chosen = self.label_box.currentData()
+        self.label_box.clear()
+        if len(labels) <= MOST_LAYERS:
+            self.label_box.addItem("of each label", None)
+        for label in labels:
+            self.label_box.addItem(f"of label {label}", label)
+        self.label_box.setCurrentIndex(max(self.label_box.findData(chosen), 0))
+
+    def _colours(self) -> dict[int, Colour]:
+        """Return the colours of the labels that are wanted as a layer each; empty if classes are numbered."""
+        offered = [self.label_box.itemData(at) for at in range(self.label_box.count())]
+        chosen = self.label_box.currentData()
+        labels = [label for label in offered if label is not None] if chosen is None else [chosen]
+        return {label: tuple(float(part) for part in self._layer.get_color(label)[:3]) for label in labels}  # type: ignore[misc]
+
+    def _add(self, kind: Kind, made: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+        active = self._frame.viewer.layers.selection.active
+        for data, options in made:
+            self._frame.viewer.add_image(data, **options)
+        if getattr(active, "mode", "pan_zoom") != "pan_zoom":  # whoever paints goes on with it
+            self._frame.viewer.layers.selection.active = active
         self.bars[kind].say("added to the layers")
