@@ -99,10 +99,10 @@ def second_step(left: Floats, inverse: Floats, out: Floats, active: NDArray[np.u
 
 
 @compiled
-def strongest_in_graph(start: Ints, stop: Ints, weight: Ints, strongest: Ints, low: int, high: int) -> None:
-    """Write the bits of the strongest edge of every node, 0 where it has none."""
+def strongest_in_graph(start: Ints, stop: Ints, weight: Ints, sink: Ints, strongest: Ints, low: int, high: int) -> None:
+    """Write the bits of the strongest edge of every node, 0 where it has none; what leaks from it counts as one."""
     for i in range(low, high):
-        strongest[i] = 0
+        strongest[i] = sink[i] if stop[i] > start[i] else 0
         for n in range(start[i], stop[i]):
             strongest[i] = max(strongest[i], weight[n])
 

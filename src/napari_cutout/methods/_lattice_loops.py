@@ -345,16 +345,22 @@ STRONG = 2 << EXPONENT
 def strongest_edges(
     wz: Bits, wy: Bits, wx: Bits, inverse: Floats, strongest: Bits, row: int, plane: int, low: int, high: int
 ) -> None:
-    """Write the bits of the strongest edge between free voxels of every free voxel, 0 where there is none."""
+    """Write the bits of the strongest edge of every free voxel, 0 where none leads to another free voxel.
+
+    Edges to fixed voxels count, too: who holds to one of them does not hold to what lies beyond a weak edge.
+    """
     steps = (plane, -plane, row, -row, 1, -1)
     for v in range(low * plane, high * plane):
         i = v + plane
         strongest[v] = 0
         if inverse[i] > 0:
             bits = (wz[i], wz[i - plane], wy[i], wy[i - row], wx[i], wx[i - 1])
+            alone = True
             for k in range(6):
-                if inverse[i + steps[k]] > 0:
-                    strongest[v] = max(strongest[v], bits[k])
+                strongest[v] = max(strongest[v], bits[k])
+                alone = alone and not inverse[i + steps[k]] > 0
+            if alone:
+                strongest[v] = 0
 
 
 @compiled

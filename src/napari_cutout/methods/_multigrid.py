@@ -211,7 +211,8 @@ def _strongest(level: Lattice | Graph) -> Ints:
         over(level.shape[0], loops.strongest_edges, *given, weight=level.plane)
     else:
         bits = level.weight.view(np.int32)
-        over(level.n, graph_loops.strongest_in_graph, level.start, level.stop, bits, strongest)
+        sink = level.sink.view(np.int32)
+        over(level.n, graph_loops.strongest_in_graph, level.start, level.stop, bits, sink, strongest)
     return strongest
 
 
@@ -316,7 +317,7 @@ class Multigrid:
         self.merged: list[Aggregation] = []
         level: Lattice | Graph = lattice
         places: Ints | None = None
-        while level.n > COARSEST:
+        while level.n > COARSEST or not self.graphs:
             merged, graph, places = coarser(level, places, lattice.shape, PASSES * len(self.graphs))
             if graph.n >= LEAST_SHRINKAGE * level.n and self.graphs:
                 break
