@@ -16,6 +16,9 @@ __all__ = ["MOST", "Reached", "solve"]
 MOST = 500
 """Iterations after which to stop."""
 
+UNSEEN = 0.1
+"""What the smallest eigenvalue is taken for before the first step."""
+
 RESTARTS = 3
 """How often to begin from the solution found so far: rounding may have led away from it."""
 
@@ -77,9 +80,9 @@ class _Iteration:
     def __init__(self, grid: Any, x: Array, tolerance: float) -> None:
         self.grid, self.x, self.tolerance = grid, x, tolerance
         self.r, self.p, self.q = (grid.like(x) for _ in range(3))
-        self.spaces = grid.spaces(len(x))
-        self.active = np.ones(len(x), np.uint8)
-        self.errors = np.full(len(x), np.inf)
+        self.spaces = grid.spaces(x.shape[0])
+        self.active = np.ones(x.shape[0], np.uint8)
+        self.errors = np.full(x.shape[0], np.inf)
         self.first = math.inf
         self.n = 0
 
@@ -154,6 +157,6 @@ class _Lanczos:
         from scipy.linalg import eigvalsh_tridiagonal
 
         if not self.diagonal:
-            return 1.0
+            return UNSEEN
         found = eigvalsh_tridiagonal(self.diagonal, self.beside[:-1], select="i", select_range=(0, 0))
         return float(min(max(found[0], 1e-6), 1.0))

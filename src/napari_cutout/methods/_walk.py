@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
+from .._array import Array, array_namespace, dtype_name, from_numpy, is_host, to_numpy
 from .._checks import MAX_LABEL
 from .._method import Mask
 from .._monitor import note, stage
 from ..processing.filters import edges as edges_of
-from . import _multigrid
+from . import _multigrid, _multigrid_device
 from ._flooding import connected_parts
 from ._gradients import solve
 from ._walk_scales import APART, Beta, Scales, WalkSettings, scales_of, told_apart, unit_of
@@ -80,7 +80,7 @@ class Walk:
             )
         self.settings = settings
         self.shape = tuple(first.shape)
-        self.engine: Any = _multigrid
+        self.engine: Any = _multigrid if is_host(first) else _multigrid_device
         self.inside = _inside(channels, mask)
         self.channels = [told_apart(c, self.inside) for c in channels] if scales is None else list(channels)
         self.scales = scales_of(self.channels, self.inside, settings) if scales is None else scales
