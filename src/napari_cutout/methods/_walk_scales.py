@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, dtype_name, to_numpy
 from .._monitor import note
 
-__all__ = ["APART", "Beta", "Scales", "WalkSettings", "scales_of", "told_apart", "unit_of"]
+__all__ = ["APART", "Beta", "Facts", "Scales", "WalkSettings", "scales_from", "scales_of", "told_apart", "unit_of"]
 
 Beta = float | Literal["auto"]
 """How much differences of grey level count; ``"auto"`` takes it from the noise."""
@@ -59,6 +59,25 @@ class WalkSettings:
     unit: float = 1.0
 
 
+class Facts(NamedTuple):
+    """What the weights need to know of a channel inside.
+
+    Parameters
+    ----------
+    middle, spread : float
+        Mean and standard deviation.
+    half : float
+        Half of the largest difference of grey levels.
+    noise : float
+        The standard deviation of the noise; only read where it sets beta.
+    """
+
+    middle: float
+    spread: float
+    half: float
+    noise: float
+
+
 def unit_of(image: Array) -> float:
     """Return what grey levels are multiplied by, so that a dtype's range is 1, as in ``skimage.img_as_float``."""
     dtype = np.dtype(dtype_name(image))
@@ -99,17 +118,32 @@ def scales_of(channels: Sequence[Array], inside: Array | None, settings: WalkSet
     """
     if _is_empty(inside):
         raise ValueError("no finite voxel to count inside mask; check the image, or widen the mask")
-    middles, spreads = zip(*(_spread(channel, inside) for channel in channels), strict=True)
-    halves = [_half_span(channel, inside) for channel in channels]
+    noisy = settings.beta == "auto"
+    facts = [
+        Facts(*_spread(channel, inside), _half_span(channel, inside), _noise(channel, inside) if noisy else 0.0)
+        for channel in channels
+    ]
+    return scales_from(facts, settings)
+
+
+def scales_from(facts: Sequence[Facts], settings: WalkSettings) -> Scales:
+    """Return what each channel is multiplied by, after what is taken from it, from what is known of the channels.
+
+    Raises
+    ------
+    ValueError
+        If grey levels differ by so little that only distances would count.
+    """
+    middles, halves = [f.middle for f in facts], [f.half for f in facts]
     if settings.beta == "auto":
-        scales = _scales_of_noise(channels, inside, settings.unit, list(zip(spreads, halves, strict=True)))
+        scales = _scales_of_noise(facts, settings.unit)
     else:
-        scales = _scales(float(settings.beta), settings.unit, middles, spreads)
+        scales = _scales(float(settings.beta), settings.unit, middles, [f.spread for f in facts])
     scales = [
         min(scale, APART / half / 2, 1e300) if half else scale for scale, half in zip(scales, halves, strict=True)
     ]
     _check_that_it_counts(settings.beta, scales, halves)
-    return scales, list(middles)
+    return scales, middles
 
 
 def _scales(beta: float, unit: float, middles: Sequence[float], spreads: Sequence[float]) -> list[float]:
@@ -133,19 +167,15 @@ def _spread(channel: Array, inside: Array | None) -> tuple[float, float]:
     return float(xp.mean(values)) * size, float(xp.std(values)) * size
 
 
-def _scales_of_noise(
-    channels: Sequence[Array], inside: Array | None, unit: float, spreads: Sequence[tuple[float, float]]
-) -> list[float]:
+def _scales_of_noise(facts: Sequence[Facts], unit: float) -> list[float]:
     """Return the scales at which a difference that is noise has an exponent of 1 on average, over all channels.
 
     The standard deviation of noise is 1.4826 times the median of the absolute differences between neighbours, over the
-    square root of 2; edges of objects are too few to change a median. `spreads` has the standard deviation of each
-    channel and half of its span.
+    square root of 2; edges of objects are too few to change a median.
     """
-    n = len(channels)
+    n = len(facts)
     scales, betas = [], []
-    for channel, (spread, half) in zip(channels, spreads, strict=True):
-        noise = _noise(channel, inside)
+    for _, spread, half, noise in facts:
         if noise > 0:
             scales.append(1 / (math.sqrt(2 * n) * noise))
         elif half > 0:
