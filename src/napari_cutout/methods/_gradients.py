@@ -38,7 +38,7 @@ class Reached(NamedTuple):
     errors: NDArray[np.float64]
 
 
-def solve(grid: Any, x: Array, tolerance: float, most: int = MOST) -> Reached:
+def solve(grid: Any, x: Array, tolerance: float) -> Reached:
     """Solve for the values of free voxels, from those that are fixed.
 
     Parameters
@@ -49,13 +49,11 @@ def solve(grid: Any, x: Array, tolerance: float, most: int = MOST) -> Reached:
         Vectors of `grid`: values of fixed voxels, and a guess at the others. They become the solution.
     tolerance : float
         The largest error at which to stop.
-    most : int
-        Iterations after which to stop all the same.
 
     Returns
     -------
     Reached
-        How far it came; an error above `tolerance` says that it stopped before.
+        How far it came; an error above `tolerance` says that it stopped after `MOST` iterations.
 
     Notes
     -----
@@ -67,9 +65,9 @@ def solve(grid: Any, x: Array, tolerance: float, most: int = MOST) -> Reached:
     run = _Iteration(grid, x, tolerance)
     for _ in range(RESTARTS):
         run.begin()
-        while run.n < most and run.active.any():
+        while run.n < MOST and run.active.any():
             run.step()
-        if run.n >= most or not run.begin_again():
+        if run.n >= MOST or not run.begin_again():
             break
     return Reached(run.n, run.errors)
 
