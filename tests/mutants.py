@@ -17,6 +17,7 @@ class Mutant(NamedTuple):
 PROCESSING = "tests/test_processing.py"
 FEATURES = "tests/test_features.py"
 MEANS = "tests/test_weighted_means.py"
+SESSION = "tests/test_walk_session.py"
 THRESHOLD = "tests/test_threshold.py"
 HISTOGRAM = "tests/test_histogram.py"
 LOCAL = "tests/test_local_threshold.py"
@@ -461,4 +462,27 @@ MUTANTS = [
     Mutant("widgets/_compare_table.py", "(*index, 0, 0)", "(*(0 for _ in index), 0, 0)", f"{COMPARE}::test_a_volume_shows_the_plane_and_applies_to_all_of_it"),
     Mutant("widgets/_compare_apply.py", "steps = [_with_spacing(step, whole.spacing) for step in row.recipe.steps]", "steps = list(row.recipe.steps)", f"{COMPARE}::test_a_volume_shows_the_plane_and_applies_to_all_of_it"),
     Mutant("widgets/_request.py", "return Chain(self.recipe, sources, {})", "pass", f"{COMPARE}::test_a_recipe_of_two_steps_is_applied_and_can_be_saved"),
+    Mutant(
+        "methods/_walk_session.py",
+        "region = self._region(change, planted != state.planted)",
+        "region = self._region(change, planted > 10**9)",
+        SESSION,
+    ),
+    Mutant("methods/_walk_session.py", "        part[k][at] = marked[at] == label", "        pass", SESSION),
+    Mutant(
+        "methods/_walk_session.py",
+        "missed = state.missed + self._coarse.largest_beyond(size, region)",
+        "missed = 0.0",
+        SESSION,
+    ),
+    Mutant(
+        "methods/_walk_session.py",
+        "self._state = _State(planted, labels, values, coarse, math.inf)  # until all is done",
+        "self._state = _State(planted, labels, values, coarse, 0.0)",
+        SESSION,
+    ),
+    Mutant("methods/_walk_levels.py", "rank = np.lexsort((-labels, counts, place))", "rank = np.lexsort((labels, counts, place))", SESSION),
+    Mutant("methods/_walk_levels.py", "if others[holder] > 1:", "if True:", SESSION),
+    Mutant("methods/_walk_levels.py", "(np.arange(part.start, part.stop) + 0.5) / block - 0.5", "np.arange(part.start, part.stop) / block", SESSION),
+    Mutant("methods/_walk.py", "        if part.start > 0:\n            face[0] = False", "        pass", SESSION),
 ]  # fmt: skip

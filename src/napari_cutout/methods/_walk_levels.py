@@ -65,7 +65,10 @@ def block_means(
 
 
 def coarse_strokes(markers: NDArray[Any], blocks: Sequence[int]) -> NDArray[np.int32]:
-    """Return the label that most marked voxels of each block have, the smallest of several; no label gets lost."""
+    """Return the label that most marked voxels of each block have, the smallest of several.
+
+    A label that would have no block gets one from a label that has several, if they share one.
+    """
     coarse_shape = _n_blocks(markers.shape, blocks)
     at = np.nonzero(markers > 0)
     coarse = np.zeros(coarse_shape, np.int32)
@@ -81,9 +84,22 @@ def coarse_strokes(markers: NDArray[Any], blocks: Sequence[int]) -> NDArray[np.i
     rank = np.lexsort((-labels, counts, place))  # the last of a place counts
     flat = coarse.reshape(-1)
     flat[place[rank]] = labels[rank]
-    for label in np.setdiff1d(labels, flat[place]):
-        flat[place[labels == label][0]] = label
+    _restore_lost(flat, place, labels)
     return coarse
+
+
+def _restore_lost(blocks: NDArray[np.int32], place: NDArray[np.intp], labels: NDArray[Any]) -> None:
+    """Give labels that have no block the first of theirs whose label has others, too."""
+    held, counts = np.unique(blocks[np.unique(place)], return_counts=True)
+    others = dict(zip(held.tolist(), counts.tolist(), strict=True))
+    for label in np.setdiff1d(labels, held).tolist():
+        for at in place[labels == label].tolist():
+            holder = int(blocks[at])
+            if others[holder] > 1:
+                others[holder] -= 1
+                blocks[at] = label
+                others[label] = 1
+                break
 
 
 def interpolated(coarse: NDArray[np.float32], blocks: Sequence[int], region: Sequence[slice]) -> NDArray[np.float32]:

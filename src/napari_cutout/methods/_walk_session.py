@@ -1,8 +1,8 @@
 """An image that is walked on again and again while strokes are painted.
 
-The first answer comes from a coarse copy of the image, and is then made exact. After another stroke only the region that
-it can change is solved again: the coarse copy, which is solved at once, says where that is, and gives the values to begin
-with. What the coarse copy says to change by less than the tolerance is left alone; if more would be left alone, the whole
+The first answer comes from a coarse copy of the image, and is then made exact. After another stroke only the region
+that it can change is solved again: the coarse copy, which is solved at once, says where that is, and gives the values
+to begin with. What it says to change by less than the tolerance is left alone; if more would be left alone, the whole
 is solved at the end.
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, is_host
 from .._method import Mask
-from .._monitor import quiet, stage
+from .._monitor import quiet
 from ._walk import Walk, WalkSettings
 from ._walk_levels import block_means, block_shape, coarse_strokes, interpolated
 
@@ -134,7 +134,7 @@ class Session:
         everywhere, coarse, start = _everywhere(self.walk.shape), None, None
         self._state = None
         if self._coarse is not None and len(labels) > 1:
-            coarse = self._coarse.solve(planted, inside, None)
+            coarse = self._coarse.solve(planted, labels, None)
             reached = self.walk.reached(inside, planted)
             start = self._coarse.fine(coarse, everywhere)
             yield Update(_likeliest(labels, start, planted, reached), everywhere, False, math.nan)
@@ -150,7 +150,9 @@ class Session:
     ) -> Update:
         """Solve the whole, and keep what was found."""
         answer = self.walk.solve(markers, keep=True, start=start)
-        values = np.nan_to_num(answer.probabilities, copy=False) if self._coarse else answer.probabilities
+        values: Array = answer.probabilities
+        if self._coarse is not None:
+            np.nan_to_num(values, copy=False)
         self._state = _State(planted, labels, values, coarse, 0.0)
         return Update(answer.best, _everywhere(self.walk.shape), True, answer.error)
 
@@ -161,7 +163,7 @@ class Session:
         values, before = _with_labels(state.values, state.labels, labels), state.coarse
         old = None if before is None else _with_labels(before, state.labels, labels)
         with quiet():
-            coarse = self._coarse.solve(planted, inside, old)
+            coarse = self._coarse.solve(planted, labels, old)
         change = coarse - (old if old is not None else 0)
         region = self._region(change, planted != state.planted)
         size = np.abs(change).max(axis=0)
@@ -174,7 +176,9 @@ class Session:
         _fix(values, labels, planted, region)
         yield Update(_likeliest(labels, values, planted, reached, region), region, False, math.nan)
         if not whole:
+            guessed = values[(slice(None), *region)].copy()
             error = self.walk.solve_within(region, inside, planted, reached, values)
+            missed += _change_beyond(values[(slice(None), *region)] - guessed, region, planted.shape)
             final = missed <= self.walk.settings.tolerance
             if final:
                 self._state.missed = missed
@@ -207,13 +211,19 @@ class _Coarse:
         inside = means[0][1]
         lengths = settings.spacing or (1.0,) * len(walk.shape)
         spacing = tuple(length * block for length, block in zip(lengths, self.blocks, strict=True))
-        coarse = WalkSettings(settings.beta, 10 * settings.tolerance, spacing, settings.unit)
+        coarse = WalkSettings(settings.beta, settings.tolerance / 4, spacing, settings.unit)
         self.walk = Walk([mean for mean, _ in means], None if inside.all() else inside, coarse, walk.scales)
 
-    def solve(self, planted: Array, inside: Array, start: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        """Return the probabilities in the blocks."""
-        found = self.walk.solve(coarse_strokes(planted, self.blocks), keep=True, start=start).probabilities
-        return np.nan_to_num(found, copy=False)
+    def solve(
+        self, planted: Array, labels: NDArray[np.int64], start: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return the probabilities in the blocks; a label without a block has none."""
+        strokes = coarse_strokes(planted, self.blocks)
+        held = np.searchsorted(labels, np.unique(strokes[strokes > 0]))
+        found = np.zeros((len(labels), *strokes.shape), np.float32)
+        kept: Array = self.walk.solve(strokes, keep=True, start=None if start is None else start[held]).probabilities
+        found[held] = np.nan_to_num(kept)
+        return found
 
     def fine(self, coarse: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
         """Return values between the middles of blocks at the voxels of a region."""
@@ -232,7 +242,9 @@ class _Coarse:
     def largest_beyond(self, size: NDArray[np.float32], region: Region) -> float:
         """Return the largest value outside the blocks that lie in a region."""
         outside = np.ones(size.shape, bool)
-        outside[tuple(slice(-(-part.start // b), part.stop // b) for part, b in zip(region, self.blocks, strict=True))] = False
+        outside[
+            tuple(slice(-(-part.start // b), part.stop // b) for part, b in zip(region, self.blocks, strict=True))
+        ] = False
         return float(size[outside].max(initial=0.0))
 
 
@@ -252,9 +264,7 @@ def _box(chosen: NDArray[np.bool_]) -> Region | None:
     return tuple(region)
 
 
-def _with_labels(
-    values: NDArray[np.float32], old: NDArray[np.int64], labels: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _with_labels(values: NDArray[np.float32], old: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return probabilities with those of new labels, which begin at 0."""
     if len(old) == len(labels):
         return values
@@ -263,14 +273,30 @@ def _with_labels(
     return more
 
 
+def _change_beyond(change: NDArray[np.float32], region: Region, shape: Sequence[int]) -> float:
+    """Return what a region would like to change beyond its faces, where the coarse copy did not foresee it.
+
+    Next to a face, whose values are kept, a change is about what it would be at the face, divided by how far it is to
+    where it comes from: a margin or more.
+    """
+    largest = 0.0
+    for axis, (part, n) in enumerate(zip(region, shape, strict=True)):
+        layers = np.moveaxis(change, axis + 1, 0)
+        if part.start > 0:
+            largest = max(largest, float(np.abs(layers[:2]).max()))
+        if part.stop < n:
+            largest = max(largest, float(np.abs(layers[-2:]).max()))
+    return largest * MARGIN
+
+
 def _fix(values: NDArray[np.float32], labels: NDArray[np.int64], planted: NDArray[np.int32], region: Region) -> None:
     """Set the probabilities of marked voxels, and keep the others between 0 and 1."""
     marked = planted[region]
     at = np.nonzero(marked)
     part = values[(slice(None), *region)]
     np.clip(part, 0, 1, out=part)
-    part[(slice(None), *at)] = 0
-    part[(np.searchsorted(labels, marked[at]), *at)] = 1
+    for k, label in enumerate(labels):
+        part[k][at] = marked[at] == label
 
 
 def _likeliest(
