@@ -30,7 +30,7 @@ from .recipe import Recipe, as_dict, one_channel_only, output_number
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
 
-__all__ = ["Result", "execute"]
+__all__ = ["Result", "Steps", "execute", "provenance_of"]
 
 OnProgress = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
@@ -124,7 +124,7 @@ def execute(
         _device.release()
         labels, steps = run_here.on("cpu")
     seconds = time.perf_counter() - start
-    return Result(labels, _provenance(recipe, inputs, steps, choice, seconds))
+    return Result(labels, provenance_of(recipe, inputs, steps, choice, seconds))
 
 
 def _check_inputs(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
@@ -383,13 +383,28 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=_json))
 
 
-def _provenance(
+def provenance_of(
     recipe: Recipe,
     inputs: Mapping[str, Array],
-    steps: list[dict[str, Any]],
+    steps: Steps,
     choice: _device.Choice,
     seconds: float,
 ) -> dict[str, Any]:
+    """Return how a result came about, as plain JSON.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What ran.
+    inputs : mapping of str to array
+        On what.
+    steps : list of dict
+        What each step did: ``method``, ``settings`` and ``facts``.
+    choice : Choice
+        On which device, and why.
+    seconds : float
+        How long it took.
+    """
     tiling = "blocks" if any(is_lazy(a) for a in inputs.values()) else "whole"
     if recipe.selection is not None and recipe.selection.each:
         tiling = f"one index of {recipe.selection.each!r} at a time"

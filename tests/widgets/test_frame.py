@@ -156,7 +156,7 @@ def test_every_method_runs_through_its_widget(method, viewer, dock, press, blobs
     arrays = {p.name: strokes for p in method.arrays if p.role.name in ("markers", "labels")}
     source = {} if method.source.role.name == "labels" else {method.source.name: blobs}
     expected = method(**source, **arrays, **given(method))
-    result = viewer.layers[-1]
+    result = widget.results.last
     on = "strokes" if method.source.role.name == "labels" else "blobs"
     assert result.name == f"{on} {method.name.replace('_', ' ')}"
     np.testing.assert_array_equal(result.data, expected)

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, Unpack
 
 from .._array import Array
 from .._method import Image, Labels, Markers, Mask, Range, Seldom, Typical, method, with_settings_of
+from .._monitor import stage
 from ..processing.features import channels_of
 from ..processing.segment import RegionOptions, prepare, tidy_regions
 from ._walk import AT_ONCE, Walk, WalkSettings, unit_of
+from ._walk_session import Session
 
 __all__ = ["random_walker", "random_walker_probabilities"]
 
@@ -17,7 +19,7 @@ OF_THE_LATTICE, OF_A_LABEL = 48.0, 20.0
 """Bytes per voxel at most: of weights and levels, and of each label that is solved at the same time."""
 
 
-@method("Random walker", extras=("probabilities",), memory=OF_THE_LATTICE + AT_ONCE * OF_A_LABEL)
+@method("Random walker", extras=("updates", "probabilities"), memory=OF_THE_LATTICE + AT_ONCE * OF_A_LABEL)
 def random_walker(
     image: Image,
     markers: Markers,
@@ -102,8 +104,8 @@ def random_walker(
     >>> random_walker(image, markers).tolist()
     [[1, 1, 1, 2, 2, 2], [1, 1, 1, 2, 2, 2], [1, 1, 1, 2, 2, 2]]
     """
-    walk = _walk_on(image, mask, channel_axis, beta, tolerance, options)
-    return tidy_regions(walk.solve(markers).best, options)
+    settings = {**options, "channel_axis": channel_axis, "beta": beta, "tolerance": tolerance}
+    return tidy_regions(Walk(*_ready(image, mask, settings)).solve(markers).best, options)
 
 
 @with_settings_of(random_walker, shows="probabilities")
@@ -146,18 +148,39 @@ def random_walker_probabilities(image: Image, markers: Markers, mask: Mask | Non
     >>> nc.random_walker_probabilities(image, markers)[0].round(2)[1].tolist()
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    walk = _walk_on(image, mask, settings["channel_axis"], settings["beta"], settings["tolerance"], settings)
-    return walk.solve(markers, keep=True).probabilities
+    return Walk(*_ready(image, mask, settings)).solve(markers, keep=True).probabilities
 
 
-def _walk_on(
-    image: Image,
-    mask: Mask | None,
-    channel_axis: int | None,
-    beta: float | Literal["auto"],
-    tolerance: float,
-    options: Mapping[str, Any],
-) -> Walk:
-    """Return the image ready to be walked on, after the steps before."""
-    channels = [prepare(channel, "bright", options) for channel in channels_of(image, channel_axis)]
-    return Walk(channels, mask, WalkSettings(beta, tolerance, options["spacing"], unit_of(image)))
+def session_on(image: Image, mask: Mask | None, settings: Mapping[str, Any]) -> Session:
+    """Return an image that is walked on again and again, while strokes are painted.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        As in `random_walker`.
+    mask : array of the shape of a channel, optional
+        Where to walk.
+    settings : mapping
+        All settings of `random_walker`; steps after the cut are left out.
+
+    Returns
+    -------
+    Session
+        What answers for any strokes.
+
+    Raises
+    ------
+    ValueError
+        As `random_walker`.
+    """
+    return Session(*_ready(image, mask, settings))
+
+
+def _ready(
+    image: Image, mask: Mask | None, settings: Mapping[str, Any]
+) -> tuple[list[Array], Mask | None, WalkSettings]:
+    """Return what is walked on, after the steps before."""
+    stage("looking at grey levels")
+    channels = [prepare(channel, "bright", settings) for channel in channels_of(image, settings["channel_axis"])]
+    lattice = WalkSettings(settings["beta"], settings["tolerance"], settings["spacing"], unit_of(image))
+    return channels, mask, lattice

@@ -17,6 +17,7 @@ from ._feature_row import FeatureRow
 from ._histogram_extra import HistogramExtra
 from ._histogram_levels import stroke_histograms
 from ._histogram_plot import preload
+from ._live_row import LiveRow
 from ._points import copy_of_labels
 from ._probability_row import ProbabilityRow
 from ._request import Form
@@ -236,6 +237,7 @@ EXTRAS: dict[str, type[Any]] = {
     "histogram": HistogramRow,
     "features": FeatureRow,
     "probabilities": ProbabilityRow,
+    "updates": LiveRow,
 }
 """What a method may declare."""
 

@@ -12,7 +12,12 @@ from ..recipe import Step
 
 __all__ = ["counted", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
 
-_NOUNS = {"n_minima": ("minimum", "minima"), "n_objects": ("object", "objects"), "n_markers": ("marker", "markers")}
+_NOUNS = {
+    "n_minima": ("minimum", "minima"),
+    "n_objects": ("object", "objects"),
+    "n_markers": ("marker", "markers"),
+    "n_labels": ("label", "labels"),
+}
 """What methods count; the first that is there says most."""
 
 
@@ -39,6 +44,7 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
             _levels(provenance),
             _came_out(labels, step, provenance),
             tried(provenance["facts"]),
+            walked(provenance["facts"]),
             *_warnings(provenance),
             _ran_on(provenance),
         )
@@ -65,10 +71,27 @@ def tried(facts: Mapping[str, Any]) -> str:
     return f"chosen from {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else ""
 
 
+def walked(facts: Mapping[str, Any]) -> str:
+    """Say how far the probabilities of labels are off, and after how many iterations; empty for other methods."""
+    if "estimated_error" not in facts:
+        return ""
+    n, error = facts.get("n_iterations", 0), f"error about {facts['estimated_error']:.1g}"
+    return f"{n:,} iteration{'s' * (n != 1)}, {error}" if n else error
+
+
+def is_doubtful(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a method stopped before its result was as good as it was asked to be."""
+    return "estimated_error" in facts and not facts.get("converged", True)
+
+
 def warnings_of(facts: Mapping[str, Any]) -> list[str]:
     """Say what a user should know of a fit: that it did not converge, and which columns were left out."""
     left_out = ", ".join(facts.get("left_out", ()))
-    return [words for words in (facts.get("warning", ""), left_out and f"left out: {left_out}") if words]
+    missed = "the tolerance was missed: lower beta, or smooth the image" if is_doubtful(facts) else ""
+    unreached = facts.get("n_unreached", 0)
+    beyond = f"no stroke leads to {unreached:,} voxel{'s' * (unreached != 1)}" if unreached else ""
+    found = (facts.get("warning", ""), left_out and f"left out: {left_out}", missed, beyond)
+    return [words for words in found if words]
 
 
 def _listed(levels: Sequence[float]) -> str:
@@ -147,6 +170,8 @@ def _came_out(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -
 def _numbered(labels: NDArray[Any], ran: Mapping[str, Any]) -> str:
     """Say how many objects there are and what they were grown from; of marks that are no objects yet, how many."""
     n, facts = n_labels(labels), {**ran.get("by_part", {}), **ran["facts"]}
+    if "n_labels" in facts:
+        return _number(n, "n_labels")
     if "n_markers" not in facts:
         return _number(n, "n_minima" if "n_minima" in facts else "n_objects")
     name = "n_minima" if "n_minima" in facts else "n_markers"

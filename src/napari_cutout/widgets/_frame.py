@@ -23,7 +23,7 @@ from ._editors import Editor, applies, caption, value_text
 from ._extent import extent_of
 from ._extras import Extra, make_extra
 from ._fold import Fold
-from ._found import levels_found, tried, warnings_of
+from ._found import is_doubtful, levels_found, tried, warnings_of
 from ._image_list import ImageList
 from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
@@ -33,6 +33,7 @@ from ._request import (
     Form,
     Outcome,
     Problem,
+    Request,
     estimate,
     named_fields,
     preview_inputs,
@@ -466,24 +467,38 @@ class MethodFrame(Dock):
 
     def start(self) -> None:
         """Read the layers and start the run, or show what is wrong."""
+        if (asked := self.ask()) is None:
+            return
+        form, request = asked
+        updates = self.result_bar.updates
+        work = None
+        if "updates" in self.method.extras:
+            live: Any = self.extras["updates"]
+            work = live.work(form, request, update=updates)
+        self.bar.start(work or self.results.work(request, form.layers, form.source, update=updates))
+
+    def ask(self) -> tuple[Form, Request] | None:
+        """Read the layers for a run, and return what the form says and what is to run; None if something is wrong."""
         self.refresh()
-        source = self.source
         try:
-            request = resolve(self.says())
+            form = self.says()
+            request = resolve(form)
         except (ValueError, TypeError) as error:
             if self.bar.ready:  # else the form shows why
                 self.bar.say(str(error), problem=True)
-            return
+            return None
         self._asked = self._facts_of = self._question(*self._read)
-        self.bar.start(self.results.work(request, self.layers, source, update=self.result_bar.updates))
+        return form, request
 
     def show_result(self, result: Finished) -> None:
         """Show the labels, as a layer of their own or in that of the run before."""
         outcome: Outcome = result.outcome
         self.preview.clear()
         self._late.stop()
-        layer = self.results.put(result)
-        self.bar.say(outcome.summary)
+        if (layer := self.results.put(result)) is None:
+            self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
+            return
+        self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts))
         self._told = self._facts_of
         if self._asked == self._question(*self._checked()):
             self.facts, self._facts_of = outcome.facts, self._asked

@@ -24,6 +24,7 @@ __all__ = [
     "name_of_result",
     "on_change",
     "preferences",
+    "remember",
     "template_problem",
 ]
 
@@ -64,6 +65,8 @@ class Preferences:
         How long a preview waits for the next change of a slider, in milliseconds.
     preview_on_opening : bool
         Whether new widgets show a preview without being asked.
+    update_after_stroke : bool
+        Whether results follow the strokes that are painted, where a method can do that.
     result_name : str
         What new layers are called, as `name_of_result` takes it.
     """
@@ -98,6 +101,13 @@ class Preferences:
             "New widgets show at once what a run would do with the part in view.",
         ),
     ] = False
+    update_after_stroke: Annotated[
+        bool,
+        _Shown(
+            "Update after each stroke",
+            "Results of the random walker follow the strokes that are painted.",
+        ),
+    ] = True
     result_name: Annotated[
         str,
         _Shown(
@@ -176,6 +186,13 @@ def preferences() -> Preferences:
     if stored is None:
         return Preferences()
     return checked({entry.name: getattr(stored, entry.name, None) for entry in _ENTRIES})
+
+
+def remember(**values: Any) -> None:
+    """Keep what the user has chosen in a widget as a preference; nothing is kept where napari keeps none."""
+    if (stored := _stored()) is not None:
+        for name, value in values.items():
+            setattr(stored, name, value)
 
 
 def on_change(callback: Callable[[Preferences], None]) -> Callable[[], None]:

@@ -35,7 +35,7 @@ IsCancelled = Callable[[], bool]
 CONNECTING = frozenset({"filling holes", "numbering objects", "connecting voxels"})
 """Stages that look as far as an object reaches, so that a part of an image may give other labels than the whole."""
 
-FLOODING = frozenset({"ordering grey levels", "looking for minima", "measuring distances"})
+FLOODING = frozenset({"ordering grey levels", "looking for minima", "measuring distances", "looking at grey levels"})
 """Stages that look as far as there is anything, so that a part of an image gives other labels than the whole."""
 
 FLOODED_VOXELS = 1 << 21

@@ -15,7 +15,7 @@ from .._array import is_lazy, to_numpy
 from .._chain import Chain, Made, chained
 from .._checks import check_image, check_labels, check_source_labels
 from .._device import Asked, gpu_known, gpu_status, size
-from .._execute import execute
+from .._execute import Result, execute
 from .._footprint import footprint
 from .._method import Method, Param
 from .._sources import Source, fingerprint
@@ -256,8 +256,25 @@ class Request:
             on_progress=on_progress,
             is_cancelled=is_cancelled,
         )
-        labels = self.target.as_layer(np.asarray(result.labels))
         on_progress("remembering what was run on", 1.0)
+        return self.outcome(inputs, result)
+
+    def outcome(self, inputs: Mapping[str, Any], result: Result) -> Outcome:
+        """Return what a layer needs to show a result and to say how it came about; call it in a thread.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array
+            What was run on, readable.
+        result : Result
+            What came out.
+
+        Returns
+        -------
+        Outcome
+            With the labels themselves, not a copy.
+        """
+        labels = self.target.as_layer(np.asarray(result.labels))
         roles, first = self.recipe.roles, self.recipe.source
         # What is not in memory and run on in part is not read whole to know it again.
         whole = self.recipe.selection is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ._layers import ours
 from ._request import Outcome, Request
 from ._sources import PAINTED
 
-__all__ = ["Finished", "Results", "ours"]
+__all__ = ["Finished", "Given", "Results", "Slot", "checksum", "copy_of_state", "ours"]
 
 Layer = Any
 """A napari layer."""
@@ -76,6 +76,25 @@ class Given:
         self.data, self.check, self.painted = self.layer.data, state.check, False
 
 
+@dataclass(slots=True, eq=False)
+class Slot:
+    """Stands for a layer that may still have to be made.
+
+    Parameters
+    ----------
+    given : Given, optional
+        The layer, once there is one.
+    data : array, optional
+        The array that it holds, into which labels are written.
+    before : State, optional
+        What it held before the run, if that can be had back.
+    """
+
+    given: Given | None = None
+    data: Any = None
+    before: State | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
     """What a run gave, and which layer it may update.
@@ -94,6 +113,10 @@ class Finished:
         Which part of the source it ran on.
     request : Request, optional
         What ran.
+    slot : Slot, optional
+        The layer that holds the labels already, instead of `given`.
+    adds : bool
+        Whether to add a layer if that which it may update has been edited meanwhile.
     """
 
     outcome: Outcome
@@ -102,6 +125,8 @@ class Finished:
     given: Given | None = None
     selection: Selection | None = None
     request: Request | None = None
+    slot: Slot | None = None
+    adds: bool = True
 
 
 class Results:
@@ -129,7 +154,13 @@ class Results:
         return self.last is not None and self._given[-1].before is not None
 
     def work(
-        self, request: Request, layers: Mapping[str, Layer | None], source: Layer, *, update: bool = True
+        self,
+        request: Request,
+        layers: Mapping[str, Layer | None],
+        source: Layer,
+        *,
+        update: bool = True,
+        adds: bool = True,
     ) -> Callable[[Callable[[str, float], None], Callable[[], bool]], Finished]:
         """Return what a worker is to do for a request.
 
@@ -145,6 +176,8 @@ class Results:
             Whether the layer of an earlier run of this widget may be updated: one that was made by the same method
             from the same part of the same layer, that this run does not read, and that nobody has renamed or edited
             since.
+        adds : bool
+            Whether to add a layer if there is none to update when it has ended.
 
         Returns
         -------
@@ -152,18 +185,35 @@ class Results:
             Takes on_progress and is_cancelled, returns a `Finished`.
         """
         selection = request.recipe.selection
-        given = self._candidate(request.name, source, selection) if update else None
-        if given is not None and any(layer is given.layer for layer in layers.values()):
-            given = None
+        given = self.candidate(request, layers, source) if update else None
 
         def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Finished:
             outcome = request.run(on_progress, is_cancelled)
             free = given if given is not None and given.untouched() else None  # now: somebody may have painted
-            return Finished(outcome, source, checksum(outcome.labels), free, selection, request)
+            return Finished(outcome, source, checksum(outcome.labels), free, selection, request, adds=adds)
 
         return work
 
-    def put(self, finished: Finished) -> Layer:
+    def candidate(self, request: Request, layers: Mapping[str, Layer | None], source: Layer) -> Given | None:
+        """Return the layer of an earlier run that this run may update, as far as that can be told at once.
+
+        Parameters
+        ----------
+        request, layers, source
+            As for `work`.
+
+        Returns
+        -------
+        Given or None
+            The newest; None if there is none, or the run reads it.
+        """
+        for given in reversed(self._given):
+            same = given.source is source and given.selection == request.recipe.selection
+            if same and _stem(given.name) == request.name and self.is_free(given):
+                return given if all(layer is not given.layer for layer in layers.values()) else None
+        return None
+
+    def put(self, finished: Finished) -> Layer | None:
         """Show the labels of a run.
 
         Parameters
@@ -173,19 +223,28 @@ class Results:
 
         Returns
         -------
-        napari Labels layer
-            The layer that holds the labels now.
+        napari Labels layer or None
+            The layer that holds the labels now; None if there is none to update and none may be added.
         """
-        outcome, given = finished.outcome, finished.given
-        if given is None or not self._is_free(given) or given.layer.ndim != np.ndim(outcome.labels):
-            layer = self._viewer.add_labels(outcome.labels, **outcome.options)
+        outcome, slot = finished.outcome, finished.slot
+        given = finished.given if slot is None else slot.given
+        if given is None or not self.is_free(given) or given.layer.ndim != np.ndim(outcome.labels):
+            if not finished.adds:
+                return None
+            labels = outcome.labels if slot is None else np.array(outcome.labels)  # they go on to change
+            layer = self._viewer.add_labels(labels, **outcome.options)
             given = Given(layer, layer.name, finished.source, layer.data, finished.check, finished.selection)
             PAINTED[layer] = dict(outcome.painted)
             layer.events.paint.connect(given.hear)
         else:
             self._given.remove(given)
             place = {name: outcome.options[name] for name in _PLACE if name in outcome.options}
-            given.fill(State(outcome.labels, outcome.options["metadata"], place, finished.check, outcome.painted))
+            if slot is not None:
+                given.check, given.layer.metadata = finished.check, dict(outcome.options["metadata"])
+                given.before, slot.before = slot.before or given.before, None
+                PAINTED[given.layer] = dict(outcome.painted)
+            else:
+                given.fill(State(outcome.labels, outcome.options["metadata"], place, finished.check, outcome.painted))
         self._given = [kept for kept in self._given if kept.layer in self._viewer.layers]
         self._given.append(given)
         return given.layer
@@ -197,15 +256,18 @@ class Results:
             assert given.before is not None
             given.fill(given.before)
 
-    def _candidate(self, name: str, source: Layer, selection: Selection | None) -> Given | None:
-        """Return the layer of an earlier run that a run of this name on this part of this layer may update."""
-        for given in reversed(self._given):
-            same = given.source is source and given.selection == selection
-            if same and _stem(given.name) == name and self._is_free(given):
-                return given
-        return None
+    def given_of(self, layer: Layer | None) -> Given | None:
+        """Return what is known of a layer that a run of this widget has filled."""
+        return next((given for given in self._given if given.layer is layer), None)
 
-    def _is_free(self, given: Given) -> bool:
+    def drop(self, given: Given) -> None:
+        """Take a layer away, unless somebody has edited or renamed it."""
+        if self.is_free(given):
+            self._given.remove(given)
+            self._viewer.layers.remove(given.layer)
+
+    def is_free(self, given: Given) -> bool:
+        """Tell whether nobody has edited or renamed a layer, as far as that can be told at once."""
         there = given.layer in self._viewer.layers and given.layer.name == given.name
         return there and bool(ours(given.layer)) and not given.painted and given.layer.data is given.data
 
@@ -221,6 +283,12 @@ def state_of(layer: Layer, check: int) -> State:
     """Return what a layer holds, whose checksum is known."""
     place = {**_layers.placement(layer), "axis_labels": layer.axis_labels}
     return State(layer.data, dict(layer.metadata), place, check, PAINTED.get(layer, {}))
+
+
+def copy_of_state(given: Given) -> State:
+    """Return what a layer holds, with labels of its own: those of the layer will change."""
+    state = state_of(given.layer, given.check)
+    return replace(state, data=np.array(state.data))
 
 
 def fill(layer: Layer, state: State) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -24,7 +24,7 @@ from superqt.utils import WorkerBase
 from .._monitor import Cancelled
 from ._text_window import TextWindow
 
-__all__ = ["ALERT", "RunBar", "Work", "WorkerSlot", "mark"]
+__all__ = ["ALERT", "DOUBT", "RunBar", "Work", "WorkerSlot", "mark"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,12 @@ _RED = "QComboBox, QAbstractSpinBox, QCheckBox, NumbersBox { border: 1px solid #
 
 ALERT = "color: white; background: #a4262c; border-radius: 3px; padding: 3px"
 """Style of a line that says what is wrong; readable on dark themes and on light ones."""
+
+DOUBT = "color: black; background: #ffb224; border-radius: 3px; padding: 3px"
+"""Style of a line that says what a result should not be trusted in; readable on both, too."""
+
+_PATIENCE = 300
+"""Milliseconds after which a run that nobody started by hand shows how far it is."""
 
 
 def mark(field: QWidget, problem: bool) -> None:
@@ -161,13 +167,17 @@ class RunBar(QWidget):  # type: ignore[misc]
         self._text = text
         self.slot = WorkerSlot()
         self.ready = True
-        self._alarmed = False
+        self._alarmed = self._quiet = self._superseded = False
         self.button = QPushButton(text)
         self.button.clicked.connect(self._press)
         self.progress = QProgressBar()
         self.progress.setRange(0, 100)
         self.progress.setTextVisible(True)
         self.progress.setVisible(False)
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(_PATIENCE)
+        self._late.timeout.connect(lambda: self.progress.setVisible(True))
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -201,24 +211,27 @@ class RunBar(QWidget):  # type: ignore[misc]
         if not self.running:
             self.button.setEnabled(ready)
 
-    def start(self, work: Work) -> None:
-        """Start work; one run at a time."""
+    def start(self, work: Work, *, quiet: bool = False) -> None:
+        """Start work, one run at a time; a quiet one shows its progress if it takes long, and errors here alone."""
         if self.running:
             raise RuntimeError("a run is under way; cancel it first")
         self.slot.worker = worker = _Worker(work)
         worker.signals.progressed.connect(self._show_progress)
         worker.signals.returned.connect(self._show_result)
         worker.signals.errored.connect(self._show_error)
-        worker.signals.cancelled.connect(self.say)
+        worker.signals.cancelled.connect(self._show_cancelled)
         worker.signals.finished.connect(self._end)
         self.button.setText("Cancel")
         self.button.setEnabled(True)
         self.progress.setValue(0)
         self.progress.setFormat("starting")
-        self.progress.setVisible(True)
-        self._error = None
+        self._quiet, self._superseded, self._error = quiet, False, None
         self.details_button.setVisible(False)
-        self.say("")
+        if quiet:
+            self._late.start()
+        else:
+            self.progress.setVisible(True)
+            self.say("")
         worker.start()
 
     def cancel(self) -> None:
@@ -228,15 +241,20 @@ class RunBar(QWidget):  # type: ignore[misc]
             self.button.setText("Stopping…")
             self.button.setEnabled(False)
 
+    def supersede(self) -> None:
+        """Ask the work to stop because other work takes its place, of which nothing need be said."""
+        self._superseded = True
+        self.slot.quit()
+
     def show_plan(self, sentence: str) -> None:
         """Say in a line above the button where a run would be and what it would take."""
         self.plan.setText(sentence)
         self.plan.setVisible(bool(sentence))
 
-    def say(self, sentence: str, *, problem: bool = False) -> None:
-        """Show one line under the button."""
+    def say(self, sentence: str, *, problem: bool = False, doubt: bool = False) -> None:
+        """Show one line under the button: plainly, as what is wrong, or as what should not be trusted."""
         self._alarmed = problem
-        restyle(self.status, ALERT if problem else "")
+        restyle(self.status, ALERT if problem else DOUBT if doubt else "")
         self.status.setText(sentence)
 
     def calm(self) -> None:
@@ -254,6 +272,10 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.progress.setValue(int(100 * fraction))
         self.progress.setFormat(f"{stage} %p%")
 
+    def _show_cancelled(self, sentence: str) -> None:
+        if not self._superseded:
+            self.say(sentence)
+
     def _show_result(self, result: Any) -> None:
         self.returned.emit(result)
 
@@ -266,7 +288,8 @@ class RunBar(QWidget):  # type: ignore[misc]
         self._error = error
         self.details_button.setVisible(True)
         self.say(sentence, problem=True)
-        show_error(sentence)
+        if not self._quiet:
+            show_error(sentence)
         self.failed.emit(sentence)
 
     def _show_details(self) -> None:
@@ -276,6 +299,7 @@ class RunBar(QWidget):  # type: ignore[misc]
 
     def _end(self) -> None:
         self.slot.worker = None
+        self._late.stop()
         self.progress.setVisible(False)
         self.button.setText(self._text)
         self.button.setEnabled(self.ready)
