@@ -125,6 +125,8 @@ class _Iteration:
     def _tick(self) -> None:
         """Report progress: the error falls by about the same factor in every iteration."""
         error = float(self.errors.max(initial=0.0))
+        if math.isnan(error):
+            return
         if not math.isfinite(self.first):
             self.first = max(error, self.tolerance)
         whole = math.log(self.first / self.tolerance) + 1e-9

@@ -117,7 +117,7 @@ class Walk:
             x = grid.vectors([_beginning(planted, int(labels[k]), start, k) for k in some])
             reached_error = solve(grid, x, self.settings.tolerance)
             n_iterations = max(n_iterations, reached_error.n_iterations)
-            error = max(error, float(reached_error.errors.max()))
+            error = float(np.maximum(error, reached_error.errors.max()))  # one that is no number stays one
             for k, values in zip(some, grid.values(x), strict=True):
                 tally.add(k, int(labels[k]), xp.reshape(values, self.shape))
         tally.add_rest(solved, int(labels[-1]))
@@ -328,4 +328,4 @@ def _no_strokes(painted: bool) -> ValueError:
             "markers lie outside mask, or where image is not finite, with every voxel; paint at least one inside, or "
             "widen the mask"
         )
-    return ValueError("markers have no painted voxel, all are 0; paint at least one stroke of every label")
+    return ValueError("markers have no painted voxel, none is above 0; paint at least one stroke of every label")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import float_info
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +14,18 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, dtype_name, to_numpy
 from .._monitor import note
 
-__all__ = ["APART", "Beta", "Facts", "Scales", "WalkSettings", "scales_from", "scales_of", "told_apart", "unit_of"]
+__all__ = [
+    "APART",
+    "Beta",
+    "Facts",
+    "Scales",
+    "WalkSettings",
+    "scales_from",
+    "scales_of",
+    "told_apart",
+    "unit_of",
+    "unlike",
+]
 
 Beta = float | Literal["auto"]
 """How much differences of grey level count; ``"auto"`` takes it from the noise."""
@@ -140,7 +152,8 @@ def scales_from(facts: Sequence[Facts], settings: WalkSettings) -> Scales:
     else:
         scales = _scales(float(settings.beta), settings.unit, middles, [f.spread for f in facts])
     scales = [
-        min(scale, APART / half / 2, 1e300) if half else scale for scale, half in zip(scales, halves, strict=True)
+        min(scale, APART / half / 2, float_info.max) if half else scale
+        for scale, half in zip(scales, halves, strict=True)
     ]
     _check_that_it_counts(settings.beta, scales, halves)
     return scales, middles
@@ -152,7 +165,7 @@ def _scales(beta: float, unit: float, middles: Sequence[float], spreads: Sequenc
     middle = math.fsum(m / n for m in middles)
     between = math.hypot(*(m - middle for m in middles)) / math.sqrt(n)
     spread = math.hypot(between, math.hypot(*spreads) / math.sqrt(n))
-    scale = math.sqrt(unit) * math.sqrt(beta / (10 * math.sqrt(n) * spread)) if spread > 0 else 0.0
+    scale = math.sqrt(unit) * math.sqrt(beta / 10 / math.sqrt(n)) / math.sqrt(spread) if spread > 0 else 0.0
     return [scale] * n
 
 
@@ -192,12 +205,12 @@ def _noise(channel: Array, inside: Array | None) -> float:
     found = []
     for axis in range(channel.ndim):
         if channel.shape[axis] > 1:
-            found.append(_differences(channel, inside, axis))
+            found.append(unlike(channel, inside, axis))
     values = np.concatenate(found) if found else np.zeros(1)
     return float(np.median(values)) * 1.4826 / math.sqrt(2) if len(values) else 0.0
 
 
-def _differences(channel: Array, inside: Array | None, axis: int) -> NDArray[np.float64]:
+def unlike(channel: Array, inside: Array | None, axis: int) -> NDArray[np.float64]:
     """Return absolute differences between neighbours inside, of rows that are spread over the image."""
     others = [n for k, n in enumerate(channel.shape) if k != axis]
     step = max(math.ceil((math.prod(channel.shape) / SAMPLE) ** (1 / max(len(others), 1))), 1)
@@ -216,7 +229,7 @@ def _differences(channel: Array, inside: Array | None, axis: int) -> NDArray[np.
 
 def _check_that_it_counts(beta: Beta, scales: Sequence[float], halves: Sequence[float]) -> None:
     """Raise if grey levels differ, and yet by so little that every edge has about the same weight."""
-    largest = math.hypot(*(2 * half * scale for half, scale in zip(halves, scales, strict=True)))
+    largest = 2 * math.hypot(*(half * scale for half, scale in zip(halves, scales, strict=True)))
     if beta == 0 or not any(halves) or largest >= math.sqrt(FAINT):
         return
     way_out = "multiply it by a constant" if beta == "auto" else "pass beta='auto', or beta=0 if that is meant"
