@@ -6,24 +6,25 @@
 //
 // Paper: L. Grady, Random walks for image segmentation, IEEE Trans. Pattern Anal. Mach. Intell. 28, 2006, for the
 // weights. DOI:10.1109/TPAMI.2006.233
-// A. Napov, Y. Notay, An algebraic multigrid method with guaranteed convergence rate, SIAM J. Sci. Comput. 34, 2012, for
-// merging pairs of pairs. DOI:10.1137/100818509
+// A. Napov, Y. Notay, An algebraic multigrid method with guaranteed convergence rate, SIAM J. Sci. Comput. 34, 2012,
+// for merging pairs of pairs. DOI:10.1137/100818509
 // M. Luby, A simple parallel algorithm for the maximal independent set problem, SIAM J. Comput. 15, 1986, for proposals
 // that are ranked by chance. DOI:10.1137/0215074
 //
 // Departures:
 // 1. Pairs are those who propose to each other, in rounds, so no order of threads can show. Edges are ranked by the
 //    exponent of their weight, then by whether they lie inside a block of the image, then by a hash of both ends.
-// 2. No quality of an aggregate is tested: an edge is taken if it weighs half of the strongest of either end, and who is
-//    left alone joins the pair that its strongest edge leads to.
+// 2. No quality of an aggregate is tested: an edge is taken if it weighs a quarter of the strongest of either end, and who
+//    is left alone joins the pair that its strongest edge leads to.
 // 3. One damped Jacobi step before and after, fused with the residual and with the sums of the iteration; what a
 //    neighbour's step is worth is computed again and not stored.
 // 4. Sums over voxels are in double. Thread t adds up the voxels t, t + n_threads..., so the sum depends on n_threads
 //    and not on blocks; no float atomics.
 //
-// Work: O(n) a launch. Memory: per voxel 16 bytes of weights, and 4 * 4 for each label (x, r, p and q); 8 bytes for
-// each thread of a sum.
+// Work: O(n) a launch. Memory: 16 bytes a voxel of weights, and 16 for each label (x, r, p and q); while pairs are
+// found 12, for the strongest edge, the mate and the proposal; 12 bytes for each thread of a sum.
 //
+// -D INDEX   int (default) or long long: the type of a cell's place, and of where a row of the graph begins
 // -D LABELS  1 (default) or 2: the labels whose vectors a thread goes through together, so that weights are read once.
 #include "pairs.cuh"
 
@@ -101,7 +102,7 @@ extern "C" __global__ void degrees_invert(float* inverse, const float* wz, const
 
 // ---- pairs ---------------------------------------------------------------------------------------------------------
 
-// The bits of the strongest edge of every free voxel, also to fixed ones; 0 where none leads to another free voxel.
+// The bits of the strongest edge of every free voxel, also to fixed ones; 0 where none leads to another free one.
 extern "C" __global__ void voxel_strongest(int* strongest, const float* wz, const float* wy, const float* wx,
                                            const float* inverse, INDEX n, INDEX row, INDEX plane) {
     if (thread_index() >= n) return;
@@ -110,8 +111,9 @@ extern "C" __global__ void voxel_strongest(int* strongest, const float* wz, cons
     int most = 0;
     bool is_alone = true;
     for (int k = 0; k < SIDES && inverse[i] > 0.0f; ++k) {
-        most = max(most, bits_of(lattice.weight(i, k)));
-        is_alone = is_alone && !(inverse[i + lattice.step(k)] > 0.0f);
+        const int bits = bits_of(lattice.weight(i, k));
+        most = max(most, bits);
+        is_alone = is_alone && !(bits > 0 && inverse[i + lattice.step(k)] > 0.0f);
     }
     strongest[v] = is_alone ? 0 : most;
 }

@@ -14,7 +14,7 @@
 // Bits of a float below its exponent. Of positive numbers the bits, as an integer, rise with the number.
 #define EXPONENT 23
 
-// An edge is strong if its bits are no more than this below those of the strongest: half of its weight.
+// An edge is strong if its bits are no more than this below those of the strongest: a quarter of its weight.
 #define STRONG (2 << EXPONENT)
 
 // Labels that are solved are left alone: bit k of `on` says whether label k is not.

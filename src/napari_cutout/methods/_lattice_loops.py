@@ -358,7 +358,7 @@ def strongest_edges(
             alone = True
             for k in range(6):
                 strongest[v] = max(strongest[v], bits[k])
-                alone = alone and not inverse[i + steps[k]] > 0
+                alone = alone and not (bits[k] > 0 and inverse[i + steps[k]] > 0)  # no edge leads around a border
             if alone:
                 strongest[v] = 0
 
