@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
+from _harness import WARM_UP_SIDE
 from napari_cutout import samples
 
 BRIGHTEST = 1200
@@ -36,10 +37,15 @@ def array(name: str, side: int) -> np.ndarray:
     Returns
     -------
     array of shape (side, side, side)
-        In C order; half the edge where the name says so. ``"channels, half"`` has three channels in front.
+        In C order; half the edge where the name says so, 96 of 256 of ``"blobs:96"``. ``"channels, half"`` has three
+        channels in front.
     """
-    image, objects = nuclei(side)
     kind, _, dtype = name.partition(":")
+    if kind in ("blobs", "strokes"):
+        edge, _, n_labels = dtype.partition(":")
+        image = blobs(side * int(edge) // 256)
+        return image if kind == "blobs" else single_voxels(image, int(n_labels))
+    image, objects = nuclei(side)
     match kind:
         case "nuclei":
             return image
@@ -117,6 +123,32 @@ def stains(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
     marker = rng.poisson(np.where(objects % 2 == 1, 0.8 * image, background))
     cells = rng.poisson(ndimage.gaussian_filter(image.astype(np.float32), 3.0))
     return np.stack([image, marker.astype(np.uint16), cells.astype(np.uint16)])
+
+
+@cache
+def blobs(side: int, noise: float = 0.15) -> np.ndarray:
+    """Return blobs that are 1 brighter than the rest, with noise of a standard deviation, stretched to 0 to 1."""
+    rng = np.random.default_rng(0)
+    shape = (side,) * 3
+    image = (ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), side / 16) > 0).astype(np.float32)
+    image += noise * rng.standard_normal(shape, np.float32)
+    return (image - image.min()) / np.ptp(image)
+
+
+def single_voxels(image: np.ndarray, n_labels: int, n: int = 400) -> np.ndarray:
+    """Return strokes of one voxel each, labelled by grey level, so that each label has as many.
+
+    The first of each label lie where the sample that warms up finds them.
+    """
+    rng = np.random.default_rng(1)
+    places = rng.choice(image.size, n, replace=False)
+    step = -(-image.shape[-1] // WARM_UP_SIDE)
+    places[:n_labels] = np.arange(n_labels) * step
+    strokes = np.zeros(image.shape, np.int32)
+    grey = image.ravel()[places]
+    strokes.ravel()[places] = 1 + np.argsort(np.argsort(grey)) * n_labels // n
+    strokes.ravel()[places[:n_labels]] = np.arange(1, n_labels + 1)
+    return strokes
 
 
 def full_range(image: np.ndarray) -> np.ndarray:

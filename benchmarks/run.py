@@ -18,6 +18,7 @@ import evaluation
 import event_loop
 import filters
 import overlap
+import random_walker
 import thresholds
 import watershed
 import watershed_gpu
@@ -28,7 +29,10 @@ SIDE, QUICK_SIDE = 256, 32
 EVENT_LOOP = "event loop"
 """What `--only` calls what is measured in napari."""
 
-MODULES = (thresholds, overlap, evaluation, boundaries, filters, distance, watershed, clustering)
+OTHERS = (EVENT_LOOP, watershed_gpu.NAME, random_walker.NAME)
+"""What is measured beside the cases."""
+
+MODULES = (thresholds, overlap, evaluation, boundaries, filters, distance, watershed, clustering, random_walker)
 
 CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 
@@ -46,19 +50,25 @@ def main(arguments: list[str] | None = None) -> None:
         print(peak_here(getattr(next(case for case in CASES if case.name == name), side), paths))
         return
     chosen = [case for case in CASES if options.only in case.name]
-    looped, on_gpu = (options.only in name for name in (EVENT_LOOP, watershed_gpu.NAME))
-    if not (chosen or looped or on_gpu):
-        names = [*(case.name for case in CASES), EVENT_LOOP, watershed_gpu.NAME]
+    looped, on_gpu, walked = (options.only in name for name in OTHERS)
+    if not (chosen or looped or on_gpu or walked):
+        names = [*(case.name for case in CASES), *OTHERS]
         parser.error(f"no case holds {options.only!r}; there are: {'; '.join(names)}")
-    report = run(chosen, quick=options.quick, looped=looped, on_gpu=on_gpu)
+    report = run(chosen, quick=options.quick, looped=looped, on_gpu=on_gpu, walked=walked)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n")
-        ends = event_loop.markdown(report["event_loop"]), watershed_gpu.markdown(report["gpu"])
+        ends = (
+            event_loop.markdown(report["event_loop"]),
+            watershed_gpu.markdown(report["gpu"]),
+            random_walker.markdown(report["random_walker"]),
+        )
         options.out.with_suffix(".md").write_text("".join([markdown(report), *ends]))
 
 
-def run(cases: list[Case], *, quick: bool, looped: bool = False, on_gpu: bool = False) -> dict[str, Any]:
+def run(
+    cases: list[Case], *, quick: bool, looped: bool = False, on_gpu: bool = False, walked: bool = False
+) -> dict[str, Any]:
     """Measure cases one after another and print their rows as they come.
 
     Parameters
@@ -71,12 +81,14 @@ def run(cases: list[Case], *, quick: bool, looped: bool = False, on_gpu: bool = 
         Whether the event loop is measured as well.
     on_gpu : bool
         Whether the watershed is measured on a GPU as well, if there is one.
+    walked : bool
+        Whether the errors and the growth of the random walker are measured as well.
 
     Returns
     -------
     dict
         The machine, the shape of the arrays, one row per case, the cases that were left out and why, the rows of the
-        event loop, and what `watershed_gpu.measured` returned.
+        event loop, and what `watershed_gpu.measured` and `random_walker.measured` returned.
     """
     side = QUICK_SIDE if quick else SIDE
     left_out = {case.name: reason for case in cases if (reason := case.why_not())}
@@ -102,6 +114,9 @@ def run(cases: list[Case], *, quick: bool, looped: bool = False, on_gpu: bool = 
     report["gpu"] = watershed_gpu.measured(quick=quick) if on_gpu else {}
     if on_gpu:
         print(watershed_gpu.report_text(report["gpu"]))
+    report["random_walker"] = random_walker.measured(quick=quick) if walked else []
+    if walked:
+        print(random_walker.report_text(report["random_walker"]))
     return report
 
 
