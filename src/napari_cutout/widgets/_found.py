@@ -54,6 +54,8 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
 
 def levels_found(facts: Mapping[str, Any]) -> str:
     """Name the grey levels that a method chose, such as ``"thresholds 10, 180"``; empty if there are none."""
+    if "beta" in facts:
+        return f"beta {facts['beta']:.3g}"
     if "depth" in facts:
         return f"depth {facts['depth']:.4g}"
     if facts.get("columns") == ["intensity"] and "means" in facts:

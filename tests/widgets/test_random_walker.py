@@ -1,0 +1,719 @@
+"""The widget Random walker: strokes, results that follow them, what is shown on the way, and probabilities."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import napari_cutout as nc
+from napari_cutout import catalog
+from napari_cutout._monitor import tick
+from napari_cutout.cli import main
+from napari_cutout.methods import _walk_session
+from napari_cutout.methods._walk_session import Session
+from napari_cutout.widgets import _live
+
+pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
+
+LONG = 60_000
+"""Milliseconds after which a test gives up; the first run of a machine compiles."""
+
+
+@pytest.fixture
+def disc():
+    """A bright disc in noise, float32, 2-D."""
+    y, x = np.mgrid[:40, :60]
+    noise = np.random.default_rng(0).normal(0, 10, (40, 60))
+    return (20 + 100 * ((y - 20) ** 2 + (x - 30) ** 2 < 150) + noise).astype(np.float32)
+
+
+@pytest.fixture
+def painted():
+    """Label 1 around the disc and label 2 on it."""
+    strokes = np.zeros((40, 60), np.uint8)
+    strokes[3, 5:50], strokes[20, 25:35] = 1, 2
+    return strokes
+
+
+@pytest.fixture
+def walking(viewer, dock, disc, painted):
+    """The widget with the disc and two strokes."""
+    viewer.add_image(disc, name="disc")
+    strokes = viewer.add_labels(painted.copy(), name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(strokes)
+    return widget
+
+
+@pytest.fixture
+def updated(qtbot):
+    """Do something to the strokes, and wait until the result has followed."""
+
+    def follow(widget, change):
+        with qtbot.waitSignal(widget.ran, timeout=LONG):
+            change()
+        return widget.results.last
+
+    return follow
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Hold every session after its first answer, of which it makes two, until it is let go or cancelled."""
+    gate = Held()
+    real = Session.updates
+
+    def updates(self, markers):
+        found = list(real(self, markers))
+        yield found[0]._replace(final=False, error=float("nan"))
+        gate.reached.set()
+        while not gate.opened.wait(0.01):
+            tick(1, 2)
+        yield found[-1]
+
+    monkeypatch.setattr(Session, "updates", updates)
+    yield gate
+    gate.opened.set()
+
+
+class Held:
+    """Two events: the first answer was taken, and the last may come."""
+
+    def __init__(self):
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+
+def state_of(viewer):
+    """Return what all layers hold."""
+    return [(layer.name, np.array(layer.data)) for layer in viewer.layers]
+
+
+def assert_same(before, after):
+    assert [name for name, _ in before] == [name for name, _ in after]
+    for (_, one), (_, other) in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# A run
+
+
+def test_run_gives_the_labels_of_the_function(viewer, walking, press, disc, painted):
+    assert not walking.extras["updates"].box.isVisibleTo(walking)
+    press(walking)
+    result = viewer.layers["disc random walker"]
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, painted))
+    assert set(np.unique(result.data)) == {1, 2}
+    words = walking.bar.status.text().split(" · ")
+    assert words[0] == "2 labels"
+    facts = result.metadata["napari_cutout"]["provenance"]["facts"]
+    assert words[1] == f"{facts['n_iterations']} iterations, error about {facts['estimated_error']:.1g}"
+    assert facts["converged"]
+    assert walking.bar.status.styleSheet() == ""
+    assert walking.extras["updates"].box.isVisibleTo(walking)
+
+
+def test_the_strokes_stay_what_is_painted_on(viewer, walking, press):
+    strokes = viewer.layers["strokes"]
+    viewer.layers.selection.active = strokes
+    press(walking)
+    assert viewer.layers.selection.active.name == "strokes"
+    assert [layer.name for layer in viewer.layers] == ["disc", "disc random walker", "strokes"]
+
+
+def test_one_label_is_everywhere(viewer, walking, press, disc):
+    strokes = viewer.layers["strokes"]
+    strokes.data = np.where(strokes.data == 2, 0, strokes.data)
+    press(walking)
+    assert (walking.results.last.data == 1).all()
+    assert walking.bar.status.text().startswith("1 label · ")
+
+
+def test_an_anisotropic_volume_within_a_mask(viewer, dock, press, volume):
+    viewer.add_image(volume, name="volume", scale=(3, 0.5, 0.5), units=("um",) * 3)
+    strokes, mask = np.zeros(volume.shape, np.uint8), np.ones(volume.shape, np.uint8)
+    strokes[2, 5, 5:8], strokes[3, 14, 14:18], strokes[5, 0] = 1, 4, 2
+    mask[:, :, 22:] = 0
+    place = {"scale": (3, 0.5, 0.5), "units": ("um",) * 3}
+    markers, inside = viewer.add_labels(strokes, name="strokes", **place), viewer.add_labels(mask, name="in", **place)
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(markers)
+    widget.boxes["mask"].choose(inside)
+    press(widget)
+    result = widget.results.last
+    np.testing.assert_array_equal(result.data, nc.random_walker(volume, strokes, mask, spacing=(3, 0.5, 0.5)))
+    assert not np.array_equal(result.data, nc.random_walker(volume, strokes, mask))
+    np.testing.assert_array_equal(result.scale, (3, 0.5, 0.5))
+
+
+def test_automatic_beta_is_said_and_kept(viewer, walking, press, disc, painted):
+    walking.editors["beta"].automatic.click()
+    assert walking.settings["beta"] == "auto"
+    press(walking)
+    result = walking.results.last
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, painted, beta="auto"))
+    provenance = result.metadata["napari_cutout"]["provenance"]
+    assert provenance["steps"][0]["settings"]["beta"] == "auto"
+    assert f"beta {provenance['facts']['beta']:.3g}" in walking.bar.status.text()
+
+
+def test_tooltips_are_those_of_the_function(walking):
+    entry = catalog.find("random_walker")
+    for name in ("beta", "tolerance"):
+        assert walking.editors[name].toolTip() == entry.describe(name)
+
+
+@pytest.mark.filterwarnings("ignore:the random walker stopped:RuntimeWarning")
+def test_what_missed_the_tolerance_is_said_in_orange(viewer, walking, press, monkeypatch):
+    from napari_cutout.methods import _gradients
+
+    monkeypatch.setattr(_gradients, "MOST", 1)
+    walking.set(tolerance=1e-5)
+    press(walking)
+    assert "the tolerance was missed: lower beta, or smooth the image" in walking.bar.status.text()
+    assert "background: #ffb224" in walking.bar.status.styleSheet()
+    facts = walking.results.last.metadata["napari_cutout"]["provenance"]["facts"]
+    assert not facts["converged"]
+    assert facts["estimated_error"] > 1e-5
+
+
+def test_channels_are_walked_on_together(viewer, dock, press, disc, painted):
+    two = np.stack([disc, disc[::-1]])
+    viewer.add_image(two, name="two")
+    strokes = viewer.add_labels(painted, name="strokes")
+    widget = dock("Random walker")
+    widget.target_rows.choose(letters="cyx")
+    widget.boxes["markers"].choose(strokes)
+    press(widget)
+    np.testing.assert_array_equal(widget.results.last.data, nc.random_walker(two, painted, channel_axis=0))
+
+
+def test_a_channel_axis_between_others_is_kept_in_the_labels(viewer, dock, press, updated):
+    image = np.random.default_rng(0).random((4, 2, 12, 14)).astype(np.float32)
+    image[:, :, :, 7:] += 3
+    viewer.add_image(image, name="image")
+    widget = dock("Random walker")
+    widget.target_rows.choose(letters="zcyx")
+    widget.add_layer("markers")
+    strokes = widget.boxes["markers"].layer
+    assert strokes.data.shape == (4, 1, 12, 14)
+    strokes.data[1, 0, 4, 2], strokes.data[1, 0, 4, 12] = 1, 2
+    strokes.refresh()
+    press(widget)
+    expected = nc.random_walker(image, strokes.data[:, 0], channel_axis=1)
+    np.testing.assert_array_equal(widget.results.last.data[:, 0], expected)
+    result = updated(widget, lambda: strokes.data_setitem(tuple(np.array([[3], [0], [0], [0]])), 3))
+    np.testing.assert_array_equal(
+        result.data[:, 0], nc.random_walker(image, np.array(strokes.data[:, 0]), channel_axis=1)
+    )
+
+
+def test_each_slice_is_walked_on_by_itself(viewer, dock, press, updated, disc, painted):
+    frames = np.stack([disc, disc[:, ::-1]])
+    viewer.add_image(frames, name="frames")
+    strokes = viewer.add_labels(np.stack([painted, painted[:, ::-1]]), name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(strokes)
+    widget.target_rows.choose(depth="each")
+    press(widget)
+    first = widget.results.last
+    result = updated(widget, lambda: strokes.data_setitem((np.array([1]), np.array([36]), np.array([50])), 3))
+    assert result is first
+    expected = [nc.random_walker(*one) for one in zip(frames, strokes.data, strict=True)]
+    np.testing.assert_array_equal(result.data, expected)
+
+
+def test_what_is_removed_and_where_it_runs_are_as_in_a_run(viewer, walking, press, updated, disc):
+    walking.set(min_size=300)
+    strokes = viewer.layers["strokes"]
+    strokes.data_setitem((np.array([36]), np.array([50])), 3)
+    press(walking)
+    result = updated(walking, lambda: strokes.data_setitem((np.array([36, 37]), np.array([49, 49])), 3))
+    expected = nc.random_walker(disc, np.array(strokes.data), min_size=300)
+    np.testing.assert_array_equal(result.data, expected)
+    assert 0 in expected
+
+
+# Following the strokes
+
+
+def test_the_result_follows_a_stroke_and_its_undo(viewer, walking, press, updated, disc, painted):
+    press(walking)
+    strokes, result = viewer.layers["strokes"], viewer.layers["disc random walker"]
+    held = result.data
+    assert updated(walking, lambda: strokes.paint((36.0, 50.0), 3)).name == result.name
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data)))
+    assert set(np.unique(result.data)) == {1, 2, 3}
+    assert walking.bar.status.text().startswith("3 labels · ")
+    updated(walking, strokes.undo)
+    np.testing.assert_array_equal(strokes.data, painted)
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, painted))
+    updated(walking, strokes.redo)
+    assert (strokes.data == 3).any()
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data)))
+    assert result.data is held, "the layer keeps its array"
+    assert len(viewer.layers) == 3
+
+
+def test_what_is_kept_with_the_result_is_that_of_the_last_stroke(viewer, walking, press, updated):
+    from napari_cutout._sources import fingerprint
+
+    press(walking)
+    strokes = viewer.layers["strokes"]
+    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    kept = result.metadata["napari_cutout"]["provenance"]
+    assert kept["sha256"] == fingerprint(result.data)
+    assert kept["sources"]["markers"]["sha256"] == fingerprint(np.array(strokes.data))
+    assert kept["facts"]["n_labels"] == 3
+
+
+def test_only_the_region_that_changed_is_written(viewer, dock, press, updated, monkeypatch):
+    monkeypatch.setattr(_walk_session, "LARGE", 1000)
+    image = np.zeros((16, 64, 64), np.float32)
+    image[:, :, 32:] = 100
+    image += np.random.default_rng(0).normal(0, 3, image.shape)
+    viewer.add_image(image.astype(np.float32), name="image")
+    strokes = np.zeros(image.shape, np.uint8)
+    strokes[8, ::8, 4::8] = 1
+    strokes[8, ::8, 36::8] = 2
+    layer = viewer.add_labels(strokes, name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(layer)
+    seen = []
+    widget.extras["updates"].shown.connect(seen.append)
+    press(widget)
+    assert [shown.final for shown in seen] == [False, True], "a coarse answer first"
+    seen.clear()
+    result = updated(widget, lambda: layer.data_setitem((np.array([2]), np.array([60]), np.array([60])), 3))
+    assert seen[0].labels.size < image.size / 2
+    expected = nc.random_walker(image.astype(np.float32), np.array(layer.data))
+    assert np.mean(result.data != expected) < 1e-3
+
+
+def test_nothing_runs_while_a_stroke_is_being_painted(viewer, walking, press, updated, qtbot):
+    press(walking)
+    strokes, row = viewer.layers["strokes"], walking.extras["updates"]
+    with qtbot.waitSignal(walking.ran, timeout=LONG):
+        with strokes.block_history():  # as between the press of the mouse and its release
+            strokes.paint((36.0, 50.0), 3)
+            strokes.refresh()
+            with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+                pass
+            assert not walking.bar.running
+            strokes.paint((36.0, 54.0), 3)
+        assert not walking.bar.running
+
+
+def test_moving_through_a_volume_runs_nothing(viewer, dock, press, qtbot, volume):
+    viewer.add_image(volume, name="volume")
+    strokes = np.zeros(volume.shape, np.uint8)
+    strokes[2, 5, 5:8], strokes[5, 0] = 1, 2
+    layer = viewer.add_labels(strokes, name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(layer)
+    press(widget)
+    row = widget.extras["updates"]
+    with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+        viewer.dims.set_current_step(0, 4)
+    assert not widget.bar.running
+
+
+def test_points_are_followed_too(viewer, walking, press, updated, disc):
+    points = viewer.add_points([(20, 30), (3, 5)], name="points")
+    walking.boxes["markers"].choose(points)
+    press(walking)
+    result = updated(walking, lambda: points.add([(36, 50)]))
+    marked = np.zeros(disc.shape, np.uint8)
+    marked[20, 30], marked[3, 5], marked[36, 50] = 1, 2, 3
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, marked))
+
+
+def test_it_can_be_switched_off_and_that_is_remembered(viewer, walking, press, updated, dock, qtbot, disc):
+    from napari_cutout.widgets._preferences import preferences, remember
+
+    press(walking)
+    row, strokes = walking.extras["updates"], viewer.layers["strokes"]
+    assert row.box.isChecked()
+    assert row.live.n_bytes > 0
+    try:
+        row.box.click()
+        assert not preferences().update_after_stroke
+        assert row.live.n_bytes == 0, "the memory is free"
+        strokes.paint((36.0, 50.0), 3)
+        assert not row._settled.isActive()
+        updated(walking, row.box.click)
+        np.testing.assert_array_equal(walking.results.last.data, nc.random_walker(disc, np.array(strokes.data)))
+    finally:
+        remember(update_after_stroke=True)
+
+
+def test_other_settings_are_used_from_the_next_stroke_on(viewer, walking, press, updated, disc):
+    press(walking)
+    walking.set(beta=5.0)
+    assert not walking.extras["updates"].live.ready, "another image is walked on"
+    strokes = viewer.layers["strokes"]
+    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data), beta=5.0))
+
+
+def test_another_image_is_noticed(viewer, walking, press, updated, disc):
+    press(walking)
+    viewer.layers["disc"].data = disc[::-1].copy()
+    assert not walking.extras["updates"].live.ready
+    strokes = viewer.layers["strokes"]
+    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc[::-1].copy(), np.array(strokes.data)))
+
+
+def test_a_mask_that_is_painted_on_is_noticed(viewer, walking, press, updated, disc):
+    mask = np.ones(disc.shape, np.uint8)
+    inside = viewer.add_labels(mask, name="inside")
+    walking.boxes["mask"].choose(inside)
+    press(walking)
+    inside.data_setitem(tuple(np.indices((40, 10)).reshape(2, -1)), 0)
+    strokes = viewer.layers["strokes"]
+    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    expected = nc.random_walker(disc, np.array(strokes.data), np.array(inside.data))
+    np.testing.assert_array_equal(result.data, expected)
+    assert not expected[:, :10].any()
+
+
+# What is never overwritten
+
+
+def test_a_result_that_was_edited_is_kept(viewer, walking, press, qtbot, disc):
+    press(walking)
+    result, strokes = walking.results.last, viewer.layers["strokes"]
+    result.paint((30.0, 5.0), 2)
+    edited = result.data.copy()
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+        strokes.paint((36.0, 50.0), 3)
+    assert "edited or is gone, so it is not updated; press Run for a new layer" in walking.bar.status.text()
+    np.testing.assert_array_equal(result.data, edited)
+    assert len(viewer.layers) == 3
+    press(walking)
+    np.testing.assert_array_equal(result.data, edited)
+    again = walking.results.last
+    assert again is not result
+    np.testing.assert_array_equal(again.data, nc.random_walker(disc, np.array(strokes.data)))
+
+
+def test_an_edit_that_nobody_tells_of_is_kept(viewer, walking, press, qtbot, updated):
+    press(walking)
+    result, strokes = walking.results.last, viewer.layers["strokes"]
+    updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    result.data[0, 0] = 7  # as from the console
+    edited = result.data.copy()
+    with qtbot.waitSignal(walking.bar.failed, timeout=LONG) as failed:
+        strokes.paint((10.0, 50.0), 3)
+    assert "was edited, so it is not updated" in failed.args[0]
+    np.testing.assert_array_equal(result.data, edited)
+
+
+def test_an_edit_while_it_sharpens_is_kept(viewer, walking, press, qtbot, held):
+    held.opened.set()
+    press(walking)
+    held.opened.clear()
+    held.reached.clear()
+    result, strokes = walking.results.last, viewer.layers["strokes"]
+    row = walking.extras["updates"]
+    with qtbot.waitSignal(row.shown, timeout=LONG):
+        strokes.paint((36.0, 50.0), 3)
+    result.paint((30.0, 5.0), 2)
+    edited = result.data.copy()
+    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+        held.opened.set()
+    np.testing.assert_array_equal(result.data, edited)
+    assert "edited meanwhile" in walking.bar.status.text()
+    assert len(viewer.layers) == 3
+
+
+def test_a_layer_that_is_removed_is_not_made_again_by_a_stroke(viewer, walking, press, qtbot):
+    press(walking)
+    viewer.layers.remove(walking.results.last)
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+        viewer.layers["strokes"].paint((36.0, 50.0), 3)
+    assert not walking.bar.running
+    assert [layer.name for layer in viewer.layers] == ["disc", "strokes"]
+
+
+def test_a_result_can_be_had_back(viewer, walking, press, disc, painted, updated):
+    press(walking)
+    before = walking.results.last.data.copy()
+    walking.set(beta=3.0)
+    press(walking)
+    assert not np.array_equal(walking.results.last.data, before)
+    walking.result_bar.restore()
+    np.testing.assert_array_equal(walking.results.last.data, before)
+    strokes = viewer.layers["strokes"]
+    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data), beta=3.0))
+    assert len(viewer.layers) == 3
+
+
+# While it runs
+
+
+def start(widget, qtbot):
+    """Press Run and wait for the first answer."""
+    with qtbot.waitSignal(widget.extras["updates"].shown, timeout=LONG) as told:
+        widget.bar.button.click()
+    return told.args[0]
+
+
+def test_a_first_answer_is_shown_and_sharpened(viewer, walking, qtbot, held, disc, painted):
+    shown = start(walking, qtbot)
+    assert not shown.final
+    assert walking.bar.status.text() == "coarse, sharpening…"
+    layer = viewer.layers["disc random walker"]
+    with qtbot.waitSignal(walking.ran, timeout=LONG):
+        held.opened.set()
+    assert len(viewer.layers) == 3
+    np.testing.assert_array_equal(layer.data, nc.random_walker(disc, painted))
+    assert walking.bar.status.text().startswith("2 labels")
+
+
+def test_a_run_that_is_cancelled_leaves_no_layer(viewer, walking, qtbot, held):
+    before = state_of(viewer)
+    start(walking, qtbot)
+    assert len(viewer.layers) == 3
+    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+        walking.bar.button.click()
+    assert walking.bar.status.text().startswith("cancelled")
+    assert_same(before, state_of(viewer))
+    assert not walking.extras["updates"].box.isVisibleTo(walking)
+
+
+def test_an_update_that_is_cancelled_leaves_the_result(viewer, walking, press, qtbot, held, updated, disc):
+    held.opened.set()
+    press(walking)
+    held.opened.clear()
+    strokes, row = viewer.layers["strokes"], walking.extras["updates"]
+    before = walking.results.last.data.copy()
+    with qtbot.waitSignal(row.shown, timeout=LONG):
+        strokes.paint((36.0, 50.0), 3)
+    assert (walking.results.last.data == 3).any(), "it is shown already"
+    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+        walking.bar.button.click()
+    np.testing.assert_array_equal(walking.results.last.data, before)
+    held.opened.set()
+    result = updated(walking, lambda: strokes.paint((10.0, 50.0), 3))
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data)))
+
+
+def test_the_newest_strokes_win(viewer, walking, press, qtbot, held, disc):
+    held.opened.set()
+    press(walking)
+    held.opened.clear()
+    strokes, row = viewer.layers["strokes"], walking.extras["updates"]
+    said = []
+    for at in ((36.0, 50.0), (10.0, 50.0)):
+        with qtbot.waitSignal(row.shown, timeout=LONG):
+            strokes.paint(at, 3)
+        said.append(walking.bar.status.text())
+    with qtbot.waitSignal(walking.ran, timeout=LONG):
+        held.opened.set()
+    np.testing.assert_array_equal(walking.results.last.data, nc.random_walker(disc, np.array(strokes.data)))
+    assert not any("cancelled" in words for words in said)
+    assert len(viewer.layers) == 3
+
+
+def test_a_stroke_during_the_first_run_wins_as_well(viewer, walking, qtbot, held, disc):
+    start(walking, qtbot)
+    strokes, row = viewer.layers["strokes"], walking.extras["updates"]
+    with qtbot.waitSignal(row.shown, timeout=LONG):
+        strokes.paint((36.0, 50.0), 3)
+    with qtbot.waitSignal(walking.ran, timeout=LONG):
+        held.opened.set()
+    np.testing.assert_array_equal(walking.results.last.data, nc.random_walker(disc, np.array(strokes.data)))
+    assert len(viewer.layers) == 3
+
+
+@pytest.mark.parametrize("gone", ["strokes", "disc"])
+def test_a_layer_may_be_removed_while_it_runs(viewer, walking, qtbot, held, disc, painted, gone):
+    start(walking, qtbot)
+    viewer.layers.remove(gone)
+    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+        held.opened.set()
+    np.testing.assert_array_equal(viewer.layers["disc random walker"].data, nc.random_walker(disc, painted))
+
+
+def test_closing_the_widget_stops_it_and_frees_the_memory(viewer, walking, qtbot, held):
+    start(walking, qtbot)
+    row = walking.extras["updates"]
+    live = row.live
+    viewer.window.remove_dock_widget(walking)
+    assert row.live is not live
+    assert row._strokes is None
+    viewer.layers["strokes"].paint((36.0, 50.0), 3)
+    assert not row._settled.isActive()
+
+
+def test_without_a_stroke_the_result_stays(viewer, walking, press, qtbot):
+    press(walking)
+    before = walking.results.last.data.copy()
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+        viewer.layers["strokes"].data = np.zeros(before.shape, np.uint8)
+    assert walking.bar.status.text() == "no stroke is left; the result stays as it was"
+    np.testing.assert_array_equal(walking.results.last.data, before)
+
+
+def test_where_memory_is_short_it_is_run_anew(viewer, walking, press, updated, disc, monkeypatch):
+    monkeypatch.setattr(_live.Live, "suits", lambda *_: False)
+    press(walking)
+    strokes = viewer.layers["strokes"]
+    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data)))
+    assert len(viewer.layers) == 3
+
+
+def test_memory_to_keep_the_image_is_counted(viewer, walking, disc):
+    _, request = walking.ask()
+    per_voxel = catalog.find("random_walker").bytes_per_voxel({}, disc.size)
+    need = int((per_voxel + 12 + 2 * 4) * disc.size)  # labels as found, as shown and in the layer; 2 probabilities
+    live = walking.extras["updates"].live
+    assert live.suits(request, need)
+    assert not live.suits(request, need - 1)
+
+
+# Probabilities
+
+
+def add(row, qtbot):
+    with qtbot.waitSignal(row.bars["probabilities"].ended, timeout=LONG):
+        row.bars["probabilities"].button.click()
+
+
+def test_probabilities_of_each_label_have_its_colour(viewer, walking, press, qtbot, disc):
+    strokes = viewer.layers["strokes"]
+    strokes.data[36, 50] = 7
+    strokes.refresh()
+    press(walking)
+    row = walking.extras["probabilities"]
+    assert list(row.bars) == ["probabilities"]
+    assert [row.label_box.itemText(at) for at in range(row.label_box.count())] == [
+        "of each label",
+        "of label 1",
+        "of label 2",
+        "of label 7",
+    ]
+    add(row, qtbot)
+    expected = nc.random_walker_probabilities(disc, np.array(strokes.data))
+    for label, values in zip((1, 2, 7), expected, strict=True):
+        layer = viewer.layers[f"disc random walker probability of {label}"]
+        np.testing.assert_array_equal(layer.data, values)
+        assert tuple(layer.contrast_limits) == (0, 1)
+        np.testing.assert_allclose(layer.colormap.colors[-1][:3], walking.results.last.get_color(label)[:3])
+        np.testing.assert_array_equal(layer.scale, walking.results.last.scale)
+        assert layer.metadata["napari_cutout"]["shows"] == "probabilities"
+
+
+def test_one_label_can_be_chosen(viewer, walking, press, qtbot, disc, painted, updated):
+    press(walking)
+    row = walking.extras["probabilities"]
+    row.label_box.setCurrentIndex(2)
+    updated(walking, lambda: viewer.layers["strokes"].paint((36.0, 50.0), 3))
+    assert row.label_box.currentText() == "of label 2", "it stays chosen"
+    add(row, qtbot)
+    expected = nc.random_walker_probabilities(disc, np.array(viewer.layers["strokes"].data))
+    np.testing.assert_array_equal(viewer.layers[-1].data, expected[1])
+    assert viewer.layers[-1].name == "disc random walker probability of 2"
+    assert len(viewer.layers) == 4
+
+
+def test_slices_may_have_other_labels(viewer, dock, press, qtbot, disc, painted):
+    frames, strokes = np.stack([disc, disc]), np.stack([painted, np.where(painted == 2, 5, painted)])
+    viewer.add_image(frames, name="frames")
+    layer = viewer.add_labels(strokes, name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(layer)
+    widget.target_rows.choose(depth="each")
+    press(widget)
+    add(widget.extras["probabilities"], qtbot)
+    expected = nc.random_walker_probabilities(disc, painted)
+    of = {label: viewer.layers[f"frames random walker probability of {label}"].data for label in (1, 2, 5)}
+    np.testing.assert_array_equal(of[1], [expected[0], expected[0]])
+    np.testing.assert_array_equal(of[2], [expected[1], np.zeros_like(disc)])
+    np.testing.assert_array_equal(of[5], [np.zeros_like(disc), expected[1]])
+
+
+# How it is made again
+
+
+@pytest.fixture
+def copied(qtbot):
+    def copy(widget, form):
+        with qtbot.waitSignal(widget.result_bar.copied, timeout=LONG) as told:
+            widget.result_bar.copy(form)
+        return told.args[0]
+
+    return copy
+
+
+@pytest.mark.parametrize("follows", [False, True], ids=["run", "stroke"])
+def test_the_copied_code_and_the_recipe_give_the_same_labels(
+    viewer, dock, press, updated, copied, disc, painted, tmp_path, monkeypatch, follows
+):
+    monkeypatch.chdir(tmp_path)
+    nc.write("disc.ome.tif", nc.Volume(disc, "yx", (0.5, 0.25), "micrometer"), kind="image")
+    viewer.open("disc.ome.tif", plugin="napari-cutout")
+    widget = dock("Random walker")
+    widget.add_layer("markers")
+    strokes = widget.boxes["markers"].layer
+    strokes.data = painted
+    widget.set(beta="auto", sigma=0.5)
+    press(widget)
+    if follows:
+        updated(widget, lambda: strokes.data_setitem((np.array([36]), np.array([50])), 3))
+    expected = widget.results.last.data.copy()
+    marked = np.array(strokes.data)
+    np.testing.assert_array_equal(expected, nc.random_walker(disc, marked, beta="auto", sigma=0.5, spacing=(0.5, 0.25)))
+    names = {"viewer": viewer}
+    exec(compile(copied(widget, "python"), "copied.py", "exec"), names)
+    np.testing.assert_array_equal(names["labels"], expected)
+    command = copied(widget, "command")
+    nc.write("markers.tif", nc.Volume(marked, "yx"))
+    assert main([*command.splitlines()[-1].split()[1:], "--overwrite"]) == 0
+    np.testing.assert_array_equal(nc.read("labels.tif").data, expected)
+    widget.result_bar.save("recipe.json")
+    assert main(["run", "recipe.json", "disc.ome.tif", "again.tif"]) == 0
+    np.testing.assert_array_equal(nc.read("again.tif").data, expected)
+    assert "random walk" in copied(widget, "methods").lower()
+
+
+def test_the_command_line_writes_probabilities_of_labels(tmp_path, monkeypatch, disc, painted, capsys):
+    monkeypatch.chdir(tmp_path)
+    nc.write("disc.tif", nc.Volume(disc, "yx"), kind="image")
+    nc.write("strokes.tif", nc.Volume(painted, "yx"))
+    assert main(["random-walker", "disc.tif", "o.tif", "--markers", "strokes.tif", "--probabilities", "p.npy"]) == 0
+    np.testing.assert_array_equal(np.load("p.npy"), nc.random_walker_probabilities(disc, painted))
+    capsys.readouterr()
+    main(["random-walker", "--help"])
+    said = capsys.readouterr().out
+    assert "--probabilities" in said
+    assert "--uncertainty" not in said
+
+
+# Previews
+
+
+def test_a_slice_of_a_large_volume_is_walked_on_by_itself_and_says_so(viewer, dock, qtbot, monkeypatch):
+    from napari_cutout.widgets import _preview_job
+
+    monkeypatch.setattr(_preview_job, "FLOODED_VOXELS", 1000)
+    volume = ndimage.gaussian_filter(np.random.default_rng(1).random((6, 30, 32)), 1.5).astype(np.float32)
+    viewer.add_image(volume, name="volume")
+    strokes = np.zeros(volume.shape, np.uint8)
+    strokes[2, 4:9, 5], strokes[2, 20, 20:25] = 1, 2
+    layer = viewer.add_labels(strokes, name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(layer)
+    viewer.dims.set_current_step(0, 2)
+    widget.preview_box.setChecked(True)
+    qtbot.waitUntil(lambda: "approximate" in widget.bar.status.text(), timeout=LONG)
+    np.testing.assert_array_equal(viewer.layers["preview"].data[0], nc.random_walker(volume[2], strokes[2]))
+    assert widget.bar.status.text() == "preview · 2 labels in this slice · approximate: this slice by itself"
+    viewer.dims.set_current_step(0, 4)
+    qtbot.waitUntil(lambda: "no markers in this slice" in widget.bar.status.text(), timeout=LONG)
