@@ -21,9 +21,11 @@ LABEL_METHODS = [entry for entry in METHODS if entry.source.name == "labels"]
 CUTS = [entry for entry in IMAGE_METHODS if any(p.name == "one_per_object" for p in entry.settings)]
 """The methods that give a class to every voxel by its grey level, and may number objects afterwards."""
 
-FLOODS = [entry for entry in IMAGE_METHODS if entry not in CUTS]
-"""The methods that number regions by the order of the grey levels."""
+WALKS = [entry for entry in IMAGE_METHODS if entry.agreement != "exact"]
+"""The methods that solve an equation to within a tolerance: labels may differ where two are about as likely."""
 
+FLOODS = [entry for entry in IMAGE_METHODS if entry not in [*CUTS, *WALKS]]
+"""The methods that number regions by the order of the grey levels."""
 
 TOGETHER = [entry for entry in CUTS if any(p.name == "channel_axis" for p in entry.params)]
 """The methods that see all channels of an image together."""

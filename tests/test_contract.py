@@ -21,6 +21,7 @@ from .cases import (
     LABEL_METHODS,
     METHODS,
     TOGETHER,
+    WALKS,
     arrays_of,
     blobs,
     same_partition,
@@ -43,10 +44,13 @@ REGION_OPTIONS: dict[str, dict[str, Any]] = {
     "inside": {"clear_border": True},
 }
 
+WALKERS = [entry.name for entry in WALKS]
+
 every_method = pytest.mark.parametrize("entry", METHODS, ids=lambda m: m.name)
 every_image_method = pytest.mark.parametrize("entry", IMAGE_METHODS, ids=lambda m: m.name)
 every_cut = pytest.mark.parametrize("entry", CUTS, ids=lambda m: m.name)
 every_flood = pytest.mark.parametrize("entry", FLOODS, ids=lambda m: m.name)
+every_walk = pytest.mark.parametrize("entry", WALKS, ids=lambda m: m.name)
 every_label_method = pytest.mark.parametrize("entry", LABEL_METHODS, ids=lambda m: m.name)
 all_options = pytest.mark.parametrize(
     ("entry", "options"),
@@ -93,7 +97,7 @@ def test_any_real_dtype_gives_the_labels_of_the_widest(entry: Method, dtype: str
 
 def _fixed_scale(entry: Method) -> dict[str, Any]:
     """Return the settings whose defaults follow the dtype."""
-    return {"r": 60.0} if entry.name == "sauvola" else {}
+    return {"sauvola": {"r": 60.0}, "random_walker": {"beta": "auto"}}.get(entry.name, {})
 
 
 @every_image_method
@@ -324,8 +328,8 @@ def test_constant_images_are_refused(entry: Method, dtype: str) -> None:
 def test_integers_that_floats_cannot_tell_apart_are_refused(entry: Method) -> None:
     image = 2**60 + np.arange(100).reshape(10, 10)
     arrays = {"image": image} | ({"markers": np.eye(10, dtype=int)} if entry.needs == "strokes" else {})
-    if entry.name in ("threshold_at", "classes_at", "sauvola", "niblack", "local_mean", "watershed"):
-        entry(**arrays, **settings_of(entry))
+    if entry.name in ("threshold_at", "classes_at", "sauvola", "niblack", "local_mean", "watershed", *WALKERS):
+        entry(**arrays, **settings_of(entry), **_fixed_scale(entry))
         return
     with pytest.raises(ValueError, match=rf"integers {2**60} to {2**60 + 99}, which float64 cannot tell apart"):
         entry(**arrays, **settings_of(entry))
@@ -376,6 +380,126 @@ def test_gpu_gives_the_labels_of_the_host(entry: Method, options: dict[str, Any]
     labels = entry(**{n: to_gpu(a) for n, a in arrays.items()}, **settings_of(entry), **options)
     expected = entry(**arrays, **settings_of(entry), **options)
     np.testing.assert_array_equal(_array.to_numpy(labels), expected)
+
+
+# Methods that solve an equation to within a tolerance ------------------------------------------------------
+
+WITHIN = 1e-2
+"""What probabilities may differ by between devices and tilings."""
+
+
+def walk_case(shape: tuple[int, ...], dtype: str = "float32") -> dict[str, np.ndarray]:
+    """Return an image in noise and a few strokes of three labels."""
+    image = two_humps(shape, seed=4, dtype=dtype)
+    markers = np.random.default_rng(1).integers(1, 4, shape) * (np.random.default_rng(2).random(shape) < 0.03)
+    markers.ravel()[:3] = 1, 2, 3
+    return {"image": image, "markers": markers.astype(np.int32)}
+
+
+def likelihood(entry: Method, arrays: dict[str, Any], **more: Any) -> np.ndarray:
+    """Return the probabilities that the labels of a walk come from."""
+    return _array.to_numpy(getattr(nc, f"{entry.name}_probabilities")(**arrays, **more))
+
+
+def assert_about_the_same(labels: np.ndarray, expected: np.ndarray, shares: np.ndarray) -> None:
+    """Compare labels, except where the two most likely ones are about as likely."""
+    np.testing.assert_array_equal(labels == 0, np.isnan(shares[0]))
+    high = np.sort(np.nan_to_num(shares), axis=0)
+    clear = high[-1] - high[-2] > 2 * WITHIN
+    assert clear.mean() > 0.7
+    np.testing.assert_array_equal(labels[clear], expected[clear])
+
+
+@every_walk
+@pytest.mark.parametrize("beta", [0.0, 130.0, 2000.0, "auto"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_library_walks_about_the_same_and_keeps_its_inputs(
+    entry: Method, shape: tuple[int, ...], beta: Any, to_library: Any
+) -> None:
+    arrays = walk_case(shape, "uint8")
+    arrays["mask"] = np.ones(shape, bool)
+    arrays["mask"][..., 4:7, -1] = False
+    given = {name: to_library(array) for name, array in arrays.items()}
+    labels = entry(**given, beta=beta)
+    assert type(labels) is type(given["image"])
+    assert labels.device == given["image"].device
+    assert tuple(labels.shape) == shape
+    assert _array.dtype_name(labels) == "int32"
+    shares = likelihood(entry, arrays, beta=beta)
+    np.testing.assert_allclose(likelihood(entry, given, beta=beta), shares, rtol=0, atol=WITHIN)
+    assert_about_the_same(_array.to_numpy(labels), entry(**arrays, beta=beta), shares)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(_array.to_numpy(given[name]), array)
+
+
+@every_walk
+@pytest.mark.parametrize("options", [REGION_OPTIONS["all"], {"min_size": 90}], ids=["all", "large"])
+def test_every_library_tidies_a_walk_about_the_same(entry: Method, options: dict[str, Any], to_library: Any) -> None:
+    arrays = walk_case((6, 17, 19))
+    labels = entry(**{name: to_library(array) for name, array in arrays.items()}, beta="auto", **options)
+    expected = entry(**arrays, beta="auto", **options)
+    assert len(np.unique(expected)) > 2
+    assert (_array.to_numpy(labels) != expected).mean() < 2e-3
+
+
+@every_walk
+def test_every_library_walks_on_channels_about_the_same(entry: Method, to_library: Any) -> None:
+    arrays = walk_case((6, 17, 19))
+    arrays["image"] = np.stack([arrays["image"], two_humps((6, 17, 19), seed=8, dtype="float32")], axis=-1)
+    more = {"channel_axis": -1, "beta": "auto", "spacing": (2.0, 1.0, 1.0)}
+    shares = likelihood(entry, arrays, **more)
+    given = {name: to_library(array) for name, array in arrays.items()}
+    np.testing.assert_allclose(likelihood(entry, given, **more), shares, rtol=0, atol=WITHIN)
+
+
+@every_walk
+@pytest.mark.parametrize("move", [lambda a: a[::-1], lambda a: a[..., ::-1], np.transpose], ids=["z", "x", "T"])
+@pytest.mark.parametrize("beta", [130.0, "auto"])
+def test_flips_and_transposition_move_a_walk(entry: Method, move: Any, beta: Any) -> None:
+    arrays = walk_case((12, 15, 14), "uint8")
+    moved = {name: np.ascontiguousarray(move(array)) for name, array in arrays.items()}
+    shares = likelihood(entry, arrays, beta=beta)
+    of_moved = likelihood(entry, moved, beta=beta)
+    for before, after in zip(shares, of_moved, strict=True):
+        np.testing.assert_allclose(after, move(before), rtol=0, atol=WITHIN)
+    assert_about_the_same(entry(**moved, beta=beta), move(entry(**arrays, beta=beta)), of_moved)
+
+
+@every_walk
+@pytest.mark.parametrize("chunks", [(5, 17, 19), (4, 6, 7), 40], ids=str)
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_dask_walks_about_as_on_the_whole(entry: Method, chunks: Any, dtype: str) -> None:
+    arrays = walk_case((11, 17, 19), dtype)
+    lazy = {name: da.from_array(array, chunks) for name, array in arrays.items()}
+    labels = entry(**lazy, beta="auto")
+    assert isinstance(labels, da.Array)
+    expected = entry(**arrays, beta="auto")
+    assert (labels.shape, labels.dtype) == (expected.shape, expected.dtype)
+    shares = likelihood(entry, arrays, beta="auto")
+    assert_about_the_same(labels.compute(scheduler="sync"), expected, shares)
+
+
+@every_walk
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+@pytest.mark.parametrize("beta", [130.0, "auto"])
+def test_on_a_constant_image_distances_alone_count(entry: Method, dtype: str, beta: Any) -> None:
+    image, markers = np.full((5, 9), 7, dtype), np.zeros((5, 9), int)
+    markers[:, 0], markers[:, 8] = 3, 1
+    np.testing.assert_array_equal(np.delete(entry(image, markers, beta=beta), 4, axis=1), [[3] * 4 + [1] * 4] * 5)
+
+
+@pytest.mark.gpu
+@every_walk
+@pytest.mark.parametrize("beta", [130.0, 2000.0, "auto"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64", "int32"])
+def test_gpu_walks_about_as_the_host(entry: Method, dtype: str, beta: Any, to_gpu: Any) -> None:
+    arrays = walk_case((24, 40, 33), dtype)
+    if dtype == "int32" and beta != "auto":
+        arrays["image"] = arrays["image"].astype(dtype) << 16  # a range that counts
+    shares = likelihood(entry, arrays, beta=beta)
+    given = {name: to_gpu(array) for name, array in arrays.items()}
+    np.testing.assert_allclose(likelihood(entry, given, beta=beta), shares, rtol=0, atol=WITHIN)
+    assert_about_the_same(_array.to_numpy(entry(**given, beta=beta)), entry(**arrays, beta=beta), shares)
 
 
 # Methods that see all channels together ------------------------------------------------------------------

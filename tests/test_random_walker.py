@@ -266,28 +266,26 @@ def test_beyond_an_edge_everything_is_what_leads_there() -> None:
     np.testing.assert_allclose(found[0], [[1, 1, 1, 1, 1, 1, 0, 0]], atol=1e-3)
 
 
-def test_auto_takes_beta_from_the_noise() -> None:
-    rng = np.random.default_rng(0)
-    image = rng.normal(0, 2.0, (200, 200))
-    image[:, 100:] += 60
-    markers = np.zeros(image.shape, int)
-    markers[100, 3], markers[100, 190] = 1, 2
+def test_auto_gives_a_difference_of_average_size_an_exponent_of_1() -> None:
+    image = np.array([[0.0, 4, 2], [0, 1, 10]])  # differences 4, 2, 1, 9 along x and 0, 3, 8 along y: 27 / 7 on average
+    markers = np.array([[1, 0, 0], [0, 0, 2]])
     _, facts = walked(image, markers, beta="auto")
-    # Differences of noise have the variance 2 * 2.0^2 = 8, and beta * 8 / (10 s) is to be 1.
-    assert facts["beta"] == pytest.approx(10 * image.std() / 8, rel=0.03)
-    expected = nc.random_walker_probabilities(image, markers, beta=facts["beta"])
+    assert facts["beta"] == pytest.approx(10 * image.std() / (27 / 7) ** 2)
+    expected = exact(image, markers, facts["beta"])
     assert_same(nc.random_walker_probabilities(image, markers, beta="auto"), expected)
 
 
-def test_auto_without_noise_counts_as_from_0_to_1() -> None:
+def test_auto_needs_no_noise_and_no_scale() -> None:
     image = np.zeros((20, 20))
     image[5:12, 4:9] = 0.3
     image[14, 14] = 1
     markers = scattered((20, 20), 4, seed=0)
+    # Around the box are 2 * 7 + 2 * 5 differences of 0.3, around the voxel 4 of 1, among 2 * 20 * 19
+    beta = 10 * image.std() / ((24 * 0.3 + 4) / 760) ** 2
     for scale in (1.0, 1e-6, 1e9):
         _, facts = walked(image * scale, markers, beta="auto")
-        assert facts["beta"] * scale == pytest.approx(130)
-        assert_same(nc.random_walker_probabilities(image * scale, markers, beta="auto"), exact(image, markers, 130.0))
+        assert facts["beta"] * scale == pytest.approx(beta)
+        assert_same(nc.random_walker_probabilities(image * scale, markers, beta="auto"), exact(image, markers, beta))
 
 
 # What holds for any image -------------------------------------------------------------------------------

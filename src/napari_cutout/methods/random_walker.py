@@ -19,7 +19,12 @@ OF_THE_LATTICE, OF_A_LABEL = 48.0, 20.0
 """Bytes per voxel at most: of weights and levels, and of each label that is solved at the same time."""
 
 
-@method("Random walker", extras=("updates", "probabilities"), memory=OF_THE_LATTICE + AT_ONCE * OF_A_LABEL)
+@method(
+    "Random walker",
+    agreement="tolerance(1e-2)",
+    extras=("updates", "probabilities"),
+    memory=OF_THE_LATTICE + AT_ONCE * OF_A_LABEL,
+)
 def random_walker(
     image: Image,
     markers: Markers,
@@ -30,7 +35,7 @@ def random_walker(
     channel_axis: int | None = None,
     **options: Unpack[RegionOptions],
 ) -> Labels:
-    """Give every voxel the stroke that a random walk from it most likely reaches first.
+    """Give every voxel the stroke that a random walk meets first.
 
     Paint a few strokes of two or more labels, on the objects and on what is around them. A walker steps from voxel to
     voxel, rarely across an edge of the image; every voxel gets the label that it most likely meets first. Regions end
@@ -46,7 +51,8 @@ def random_walker(
         Where to walk; voxels outside become 0, and markers outside are left out.
     beta : float or "auto"
         How rarely the walker steps across a difference of grey level: the larger, the fainter the edges that count; 0
-        counts distances only. ``"auto"`` takes it from the noise of the image.
+        counts distances only, as a constant image does. ``"auto"`` takes it from the noise of the image, so that
+        neither the scale of the grey levels nor their dtype shows.
     tolerance : float
         The estimated largest error of a probability at which to stop.
     channel_axis : int, optional
@@ -75,15 +81,16 @@ def random_walker(
 
     Notes
     -----
-    Tolerance: on every device the same to within `tolerance` of a probability; labels differ where two are as likely.
-    The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s d^2)) + 1e-10``, as in scikit-image:
-    a and b are grey levels, integers divided by the range of their dtype, s is the standard deviation inside, d the
-    distance in edges of the smallest voxel; of n channels the squares are summed and divided by the square root of n.
-    For ``"auto"`` beta is such that differences which are noise have an exponent of 1 on average. The probabilities
-    solve Laplace's equation between strokes. It is solved without a matrix, by conjugate gradients with a multigrid
-    whose levels merge only voxels that hold together, and stops on an estimate of the largest error. Memory: at most 48
-    bytes per voxel and 20 more for each of two labels that are solved at the same time; as many labels as there are
-    take turns.
+    Tolerance: on every device and in every tiling probabilities are within 1e-2 of each other and of a direct solution,
+    by default mostly within 3e-3, for `tolerance` is the limit of an estimate; labels differ where two are about as
+    likely. The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s d^2)) + 1e-10``, as in
+    scikit-image: a and b are grey levels, integers divided by the range of their dtype, s is the standard deviation
+    inside, d the distance in edges of the smallest voxel; of n channels the squares are summed and divided by the
+    square root of n. For ``"auto"`` beta is such that differences which are noise have an exponent of 1 on average;
+    without noise it is 130 for grey levels from 0 to 1. The probabilities solve Laplace's equation between strokes. It
+    is solved without a matrix, by conjugate gradients with a multigrid whose levels merge only voxels that hold
+    together, and stops on an estimate of the largest error. Memory: at most 48 bytes per voxel and 20 more for each of
+    two labels that are solved at the same time; as many labels as there are take turns.
 
     References
     ----------
