@@ -28,16 +28,13 @@ __all__ = [
 ]
 
 Beta = float | Literal["auto"]
-"""How much differences of grey level count; ``"auto"`` takes it from the noise."""
+"""How much differences of grey level count; ``"auto"`` takes it from how much neighbours differ."""
 
 Scales = tuple[list[float], list[float]]
 """What each channel is multiplied by, after what is taken from it."""
 
 SAMPLE = 1 << 20
-"""About how many differences along each axis the noise is estimated from."""
-
-WITHOUT_NOISE = 130.0
-"""The beta of ``"auto"`` for an image in which most neighbours are equal, as if it went from 0 to 1."""
+"""About how many differences along each axis the mean difference is taken of."""
 
 FAINT = 0.01
 """An exponent below which no edge of an image counts."""
@@ -80,14 +77,14 @@ class Facts(NamedTuple):
         Mean and standard deviation.
     half : float
         Half of the largest difference of grey levels.
-    noise : float
-        The standard deviation of the noise; only read where it sets beta.
+    half_step : float
+        Half of the mean absolute difference between neighbours; only read where it sets beta.
     """
 
     middle: float
     spread: float
     half: float
-    noise: float
+    half_step: float
 
 
 def unit_of(image: Array) -> float:
@@ -130,9 +127,9 @@ def scales_of(channels: Sequence[Array], inside: Array | None, settings: WalkSet
     """
     if _is_empty(inside):
         raise ValueError("no finite voxel to count inside mask; check the image, or widen the mask")
-    noisy = settings.beta == "auto"
+    auto = settings.beta == "auto"
     facts = [
-        Facts(*_spread(channel, inside), _half_span(channel, inside), _noise(channel, inside) if noisy else 0.0)
+        Facts(*_spread(channel, inside), _half_span(channel, inside), _half_step(channel, inside) if auto else 0.0)
         for channel in channels
     ]
     return scales_from(facts, settings)
@@ -148,7 +145,7 @@ def scales_from(facts: Sequence[Facts], settings: WalkSettings) -> Scales:
     """
     middles, halves = [f.middle for f in facts], [f.half for f in facts]
     if settings.beta == "auto":
-        scales = _scales_of_noise(facts, settings.unit)
+        scales = _scales_of_steps(facts, settings.unit)
     else:
         scales = _scales(float(settings.beta), settings.unit, middles, [f.spread for f in facts])
     scales = [
@@ -180,43 +177,42 @@ def _spread(channel: Array, inside: Array | None) -> tuple[float, float]:
     return float(xp.mean(values)) * size, float(xp.std(values)) * size
 
 
-def _scales_of_noise(facts: Sequence[Facts], unit: float) -> list[float]:
-    """Return the scales at which a difference that is noise has an exponent of 1 on average, over all channels.
+def _scales_of_steps(facts: Sequence[Facts], unit: float) -> list[float]:
+    """Return the scales at which a difference of average size has an exponent of 1, over all channels.
 
-    The standard deviation of noise is 1.4826 times the median of the absolute differences between neighbours, over the
-    square root of 2; edges of objects are too few to change a median.
+    The mean is taken of absolute differences, those that are noise and those of edges, wherever they are. The noise of
+    the background alone, as a median sees it, is less than that of bright objects, and would fill these with barriers.
     """
     n = len(facts)
-    scales, betas = [], []
-    for _, spread, half, noise in facts:
-        if noise > 0:
-            scales.append(1 / (math.sqrt(2 * n) * noise))
-        elif half > 0:
-            scales.append(math.sqrt(WITHOUT_NOISE / 20 / n) / math.sqrt(spread) / math.sqrt(half))
-        else:
-            scales.append(0.0)
-        betas.append(10 * math.sqrt(n) * spread * scales[-1] * scales[-1] / unit)
+    scales = [0.5 / (math.sqrt(n) * f.half_step) if f.half_step > 0 else 0.0 for f in facts]
+    betas = [10 * math.sqrt(n) * f.spread * scale * scale / unit for f, scale in zip(facts, scales, strict=True)]
     note(beta=float(np.mean(betas)))
     return scales
 
 
-def _noise(channel: Array, inside: Array | None) -> float:
-    """Return the standard deviation of the noise."""
-    found = []
-    for axis in range(channel.ndim):
-        if channel.shape[axis] > 1:
-            found.append(unlike(channel, inside, axis))
-    values = np.concatenate(found) if found else np.zeros(1)
-    return float(np.median(values)) * 1.4826 / math.sqrt(2) if len(values) else 0.0
+def _half_step(channel: Array, inside: Array | None) -> float:
+    """Return half of the mean absolute difference between neighbours: of rows spread over it, or of all."""
+    for most in (SAMPLE, math.prod(channel.shape)):
+        step = mean_of([unlike(channel, inside, axis, most) for axis, n in enumerate(channel.shape) if n > 1])
+        if step > 0:
+            return step
+    return 0.0
 
 
-def unlike(channel: Array, inside: Array | None, axis: int) -> NDArray[np.float64]:
-    """Return absolute differences between neighbours inside, of rows that are spread over the image."""
+def mean_of(differences: Sequence[NDArray[np.float64]]) -> float:
+    """Return the mean of all values, without an overflow on the way."""
+    values = np.concatenate([np.zeros(0), *differences])
+    size = float(values.max(initial=0.0))
+    return float(np.mean(values / size)) * size if size > 0 else 0.0
+
+
+def unlike(channel: Array, inside: Array | None, axis: int, most: int = SAMPLE) -> NDArray[np.float64]:
+    """Return half of the absolute differences between neighbours inside, of rows that are spread over the image."""
     others = [n for k, n in enumerate(channel.shape) if k != axis]
-    step = max(math.ceil((math.prod(channel.shape) / SAMPLE) ** (1 / max(len(others), 1))), 1)
+    step = max(math.ceil((math.prod(channel.shape) / most) ** (1 / max(len(others), 1))), 1)
     chosen = tuple(slice(None) if k == axis else slice(None, None, step) for k in range(channel.ndim))
-    values = to_numpy(channel[chosen]).astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):  # of voxels that are not finite, or at both ends of the range
+    values = to_numpy(channel[chosen]).astype(np.float64) * 0.5
+    with np.errstate(invalid="ignore"):  # of voxels that are not finite
         differences = np.abs(np.diff(values, axis=axis)).ravel()
     if inside is not None:
         here = to_numpy(inside[chosen])
