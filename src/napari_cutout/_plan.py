@@ -2,8 +2,9 @@
 
 A plan never touches an array by itself. `PerVoxel` and `Halo` map blocks to blocks, `Reduce` first
 gathers statistics of the whole in one or more passes, decides once on the host, and then maps; `Stitch` lets
-tiles agree on what crosses their borders. The engine here walks an array in memory block by block, so that temporaries
-stay small whatever the size of the array; `napari_cutout.blockwise` runs the same plans on dask arrays.
+tiles agree on what crosses their borders; `Pyramid` gives tiles what was found on a coarser copy of the whole. The
+engine here walks an array in memory block by block, so that temporaries stay small whatever the size of the array;
+`napari_cutout.blockwise` runs the same plans on dask arrays.
 """
 
 from __future__ import annotations
@@ -267,7 +268,43 @@ class Stitch:
     fits: Callable[[tuple[int, ...]], bool] = _always
 
 
-Plan = PerVoxel | Halo | Reduce | Stitch
+Sweep = Callable[[str, Callable[..., Any]], list[Any]]
+"""``sweep(name, look) -> summaries``: what ``look(tile, *blocks)`` returns of every tile; the user reads the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pyramid:
+    """What is done whole where it fits into memory, and else coarsely first, and then tile by tile.
+
+    Parameters
+    ----------
+    whole : callable
+        ``whole(*arrays) -> array`` for arrays in memory.
+    n_bytes : float
+        Memory that it takes, beyond its inputs and its result.
+    solve : callable
+        ``solve(sweep, tiles, budget) -> known``, run once: what each tile needs to know of the coarse solution, which
+        may take `budget` bytes.
+    apply : callable
+        ``apply(tile, known, *blocks) -> block`` of the tile's own voxels; the blocks reach `width` voxels farther.
+    width : int
+        Voxels around a tile that are read with it.
+    dtype : str
+        The dtype of the result.
+    n : int, optional
+        Length of an axis that the result has before those of the image.
+    """
+
+    whole: Callable[..., Array]
+    n_bytes: float
+    solve: Callable[[Sweep, Sequence[Tile], float], Sequence[Any]]
+    apply: Callable[..., Array]
+    width: int
+    dtype: str
+    n: int | None = None
+
+
+Plan = PerVoxel | Halo | Reduce | Stitch | Pyramid
 
 
 def run_plan(plan: Plan, *arrays: Array | None) -> Array:
@@ -275,7 +312,7 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
 
     Parameters
     ----------
-    plan : PerVoxel, Halo, Reduce or Stitch
+    plan : PerVoxel, Halo, Reduce, Stitch or Pyramid
         What to do.
     *arrays : arrays of one shape, or None
         The image first; None stands for an optional input that was not given.
@@ -308,6 +345,8 @@ def run_plan(plan: Plan, *arrays: Array | None) -> Array:
             return map_blocks(lambda *blocks: apply(model, *blocks), arrays, dtype=dtype, width=width, n=n)
         case Stitch():
             return _run_whole(plan, arrays)
+        case Pyramid():
+            return _run_if_it_fits(plan, arrays)
 
 
 def _run_whole(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
@@ -316,6 +355,15 @@ def _run_whole(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
         from .blockwise import run_in_tiles
 
         return run_in_tiles(plan, arrays)
+    return plan.whole(*arrays)
+
+
+def _run_if_it_fits(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
+    if is_host(arrays[0]):
+        from .blockwise import fits, run_in_tiles
+
+        if not fits(plan, arrays):
+            return run_in_tiles(plan, arrays)
     return plan.whole(*arrays)
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
 from ._plans import compute, decided, lazy_map_many, run_in_tiles, run_lazy, watched
+from ._pyramid import fits, memory
 
 __all__ = [
     "compute",
     "decided",
+    "fits",
     "lazy_components",
     "lazy_fill_holes",
     "lazy_map_many",
     "lazy_squared_distance",
+    "memory",
     "run_in_tiles",
     "run_lazy",
     "watched",

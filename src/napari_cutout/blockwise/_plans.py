@@ -13,8 +13,9 @@ import numpy as np
 
 from .._array import Array, array_namespace
 from .._monitor import resumed, stage, ticket
-from .._plan import Halo, Pass, PerVoxel, Plan, Reduce, Slices, Stitch, derive
+from .._plan import Halo, Pass, PerVoxel, Plan, Pyramid, Reduce, Slices, Stitch, derive
 from .._statistics import swept
+from ._pyramid import run_pyramid
 from ._stitch import answers, computed, run_stitched, tick_tasks
 
 
@@ -23,7 +24,7 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
 
     Parameters
     ----------
-    plan : PerVoxel, Halo, Reduce or Stitch
+    plan : PerVoxel, Halo, Reduce, Stitch or Pyramid
         What to do.
     *arrays : dask arrays of one shape, or None
         The image first; the others are given its chunks.
@@ -44,14 +45,16 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
             return map_blocks(apply, arrays, dtype, model, width=width)
         case Stitch():
             return run_stitched(plan, arrays)
+        case Pyramid():
+            return run_pyramid(plan, arrays)
 
 
-def run_in_tiles(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
+def run_in_tiles(plan: Stitch | Pyramid, arrays: Sequence[Array | None]) -> Array:
     """Run a plan in tiles on host arrays that are too large to be done whole.
 
     Parameters
     ----------
-    plan : Stitch
+    plan : Stitch or Pyramid
         What to do.
     arrays : sequence of host array or None
         Of one shape.

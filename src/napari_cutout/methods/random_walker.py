@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Unpack
 
-from .._array import Array
+from .._array import Array, is_host, is_lazy
 from .._method import Image, Labels, Markers, Mask, Range, Seldom, Typical, method, with_settings_of
 from .._monitor import stage
+from .._plan import run_plan
 from ..processing.features import channels_of
 from ..processing.segment import RegionOptions, prepare, tidy_regions
-from ._walk import AT_ONCE, Walk, WalkSettings, unit_of
+from ._walk import WalkSettings, unit_of
+from ._walk_blocks import bytes_needed, labels_inside, pyramid
 from ._walk_session import Session
 
 __all__ = ["random_walker", "random_walker_probabilities"]
 
-OF_THE_LATTICE, OF_A_LABEL = 48.0, 20.0
-"""Bytes per voxel at most: of weights and levels, and of each label that is solved at the same time."""
 
-
-@method(
-    "Random walker",
-    agreement="tolerance(1e-2)",
-    extras=("updates", "probabilities"),
-    memory=OF_THE_LATTICE + AT_ONCE * OF_A_LABEL,
-)
+@method("Random walker", agreement="tolerance(1e-2)", extras=("updates", "probabilities"), memory=bytes_needed)
 def random_walker(
     image: Image,
     markers: Markers,
@@ -112,7 +107,9 @@ def random_walker(
     [[1, 1, 1, 2, 2, 2], [1, 1, 1, 2, 2, 2], [1, 1, 1, 2, 2, 2]]
     """
     settings = {**options, "channel_axis": channel_axis, "beta": beta, "tolerance": tolerance}
-    return tidy_regions(Walk(*_ready(image, mask, settings)).solve(markers).best, options)
+    channels, lattice = _ready(image, settings)
+    plan = pyramid(len(channels), lattice, math.prod(markers.shape))
+    return tidy_regions(run_plan(plan, *channels, mask, markers), options)
 
 
 @with_settings_of(random_walker, shows="probabilities")
@@ -155,7 +152,10 @@ def random_walker_probabilities(image: Image, markers: Markers, mask: Mask | Non
     >>> nc.random_walker_probabilities(image, markers)[0].round(2)[1].tolist()
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    return Walk(*_ready(image, mask, settings)).solve(markers, keep=True).probabilities
+    channels, lattice = _ready(image, settings)
+    labels = labels_inside(channels, mask, markers) if is_lazy(markers) or is_host(markers) else None
+    plan = pyramid(len(channels), lattice, math.prod(markers.shape), keep=True, labels=labels)
+    return run_plan(plan, *channels, mask, markers)
 
 
 def session_on(image: Image, mask: Mask | None, settings: Mapping[str, Any]) -> Session:
@@ -180,14 +180,13 @@ def session_on(image: Image, mask: Mask | None, settings: Mapping[str, Any]) -> 
     ValueError
         As `random_walker`.
     """
-    return Session(*_ready(image, mask, settings))
+    channels, lattice = _ready(image, settings)
+    return Session(channels, mask, lattice)
 
 
-def _ready(
-    image: Image, mask: Mask | None, settings: Mapping[str, Any]
-) -> tuple[list[Array], Mask | None, WalkSettings]:
+def _ready(image: Image, settings: Mapping[str, Any]) -> tuple[list[Array], WalkSettings]:
     """Return what is walked on, after the steps before."""
     stage("looking at grey levels")
     channels = [prepare(channel, "bright", settings) for channel in channels_of(image, settings["channel_axis"])]
     lattice = WalkSettings(settings["beta"], settings["tolerance"], settings["spacing"], unit_of(image))
-    return channels, mask, lattice
+    return channels, lattice

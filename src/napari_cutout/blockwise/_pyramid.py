@@ -1,0 +1,185 @@
+"""Plans that are done whole where that fits into memory, and else coarsely first and then in tiles, as dask graphs.
+
+The coarse solution is found by one task, the driver, which runs graphs of its own over the tiles, as `_stitch` does,
+and keeps what the tiles tell and none of their voxels. Tiles come from the shape of the image, so that chunks do not
+show in the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _device
+from .._array import Array, dtype_name, from_numpy, is_lazy
+from .._monitor import note, quiet, resumed, stage, ticket
+from .._plan import Pyramid, Slices, Tile
+from ._stitch import answers, computed
+
+__all__ = ["fits", "run_pyramid"]
+
+TILE_VOXELS = 1 << 21
+"""Voxels of a tile at most, without those around it: edges are powers of two."""
+
+
+def fits(plan: Pyramid, arrays: Sequence[Array | None]) -> bool:
+    """Tell whether arrays can be done whole.
+
+    Parameters
+    ----------
+    plan : Pyramid
+        What to do.
+    arrays : sequence of array or None
+        Host arrays, which are in memory already, or dask arrays, which are not.
+    """
+    return _n_bytes(plan, arrays) <= memory()
+
+
+def memory() -> int:
+    """Return how many bytes of host memory a run may plan with."""
+    return _device.free_host_memory()
+
+
+def _n_bytes(plan: Pyramid, arrays: Sequence[Array | None]) -> float:
+    """Return how much memory it takes to do arrays whole."""
+    first: Array = arrays[0]
+    result = math.prod(first.shape) * np.dtype(plan.dtype).itemsize * (plan.n or 1)
+    return float(plan.n_bytes + result + sum(_size(a) for a in arrays if a is not None and is_lazy(a)))
+
+
+def _size(array: Array) -> int:
+    return int(math.prod(array.shape) * np.dtype(dtype_name(array)).itemsize)
+
+
+def run_pyramid(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
+    """Run a plan on dask arrays.
+
+    Parameters
+    ----------
+    plan : Pyramid
+        What to do.
+    arrays : sequence of dask array or None
+        Of one shape.
+
+    Returns
+    -------
+    dask array
+        With the chunks of the first. Free memory is looked at now: it decides whether all of it becomes one task.
+    """
+    image: Array = arrays[0]
+    found = _whole(plan, arrays) if fits(plan, arrays) else _in_tiles(plan, arrays)
+    chunks = image.chunks if plan.n is None else ((plan.n,), *image.chunks)
+    return found.rechunk(chunks, method="tasks")
+
+
+def _whole(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
+    """Gather all blocks in one task."""
+    import dask
+
+    task = dask.delayed(_done_whole, pure=False)(plan, ticket(), *arrays)
+    return _from_delayed(plan, task, arrays[0].shape)  # type: ignore[union-attr]
+
+
+def _done_whole(plan: Pyramid, watcher: int | None, *arrays: Array | None) -> Array:
+    with resumed(watcher):
+        return plan.whole(*arrays)
+
+
+def _from_delayed(plan: Pyramid, task: Any, shape: Sequence[int]) -> Array:
+    import dask.array as da
+
+    shape = tuple(shape) if plan.n is None else (plan.n, *shape)
+    return da.from_delayed(task, shape, meta=np.empty((0,) * len(shape), plan.dtype))
+
+
+def _in_tiles(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
+    """Solve coarsely in one task, and then each tile in one of its own."""
+    import dask
+    import dask.array as da
+
+    image: Array = arrays[0]
+    tiles, grid = _tiles(tuple(map(int, image.shape)), plan.width)
+    blocks = _Blocks(tiles, arrays)
+    known = dask.delayed(_solved, nout=len(tiles), pure=False)(plan, blocks, memory(), ticket())
+    parts = np.empty(len(tiles), object)
+    for tile in tiles:
+        part = dask.delayed(_applied)(plan.apply, tile, known[tile.number], ticket(), *blocks.of(tile))
+        parts[tile.number] = _from_delayed(plan, part, [s.stop - s.start for s in tile.own])
+    return da.block(parts.reshape(grid).tolist())
+
+
+def _tiles(shape: tuple[int, ...], width: int) -> tuple[list[Tile], tuple[int, ...]]:
+    """Return the tiles of an image, and how many there are along each axis."""
+    edges = _edges(shape)
+    along = [[(i, min(i + e, n)) for i in range(0, n, e)] for n, e in zip(shape, edges, strict=True)]
+    tiles = []
+    for number, own in enumerate(itertools.product(*along)):
+        low = tuple(max(a - width, 0) for a, _ in own)
+        high = tuple(min(b + width, n) for (_, b), n in zip(own, shape, strict=True))
+        tiles.append(
+            Tile(
+                number,
+                low,
+                tuple(h - o for h, o in zip(high, low, strict=True)),
+                tuple(slice(a - o, b - o) for (a, b), o in zip(own, low, strict=True)),
+                shape,
+            )
+        )
+    return tiles, tuple(map(len, along))
+
+
+def _edges(shape: Sequence[int]) -> list[int]:
+    """Return the edges of tiles: the shortest is doubled, as long as it is shorter than the image."""
+    edges = [1] * len(shape)
+    while True:
+        short = [axis for axis, (e, n) in enumerate(zip(edges, shape, strict=True)) if e < n]
+        if not short or 2 * math.prod(edges) > TILE_VOXELS:
+            return edges
+        edges[min(short, key=lambda axis: edges[axis])] *= 2
+
+
+class _Blocks:
+    """The blocks of all tiles, not yet computed; dask does not look inside, so the driver's task waits for none."""
+
+    def __init__(self, tiles: list[Tile], arrays: Sequence[Array | None]) -> None:
+        self.tiles, self._arrays = tiles, list(arrays)
+        self.token = uuid.uuid4().hex
+
+    def of(self, tile: Tile) -> list[Array | None]:
+        """Return what a tile is given of each array."""
+        region: Slices = tuple(slice(o, o + n) for o, n in zip(tile.origin, tile.shape, strict=True))
+        return [None if a is None else a[region] for a in self._arrays]
+
+
+def _solved(plan: Pyramid, blocks: _Blocks, budget: int, watcher: int | None) -> list[Any]:
+    """Return what each tile needs to know."""
+
+    def sweep(name: str, look: Callable[..., Any]) -> list[Any]:
+        import dask
+
+        stage(name)
+        task = dask.delayed(_looked, pure=False)
+        return computed([task(look, tile, *blocks.of(tile)) for tile in blocks.tiles])
+
+    def found() -> list[Any]:
+        with resumed(watcher):
+            note(budget=budget)
+            return list(plan.solve(sweep, blocks.tiles, budget))
+
+    return answers.get(blocks.token, found)  # type: ignore[no-any-return]
+
+
+def _looked(look: Callable[..., Any], tile: Tile, *blocks: Array | None) -> Any:
+    with quiet():  # its own progress is not that of the whole
+        return look(tile, *blocks)
+
+
+def _applied(apply: Callable[..., Array], tile: Tile, known: Any, watcher: int | None, *blocks: Array | None) -> Array:
+    """Return the result of a tile in the library of its blocks."""
+    with resumed(watcher), quiet():
+        return from_numpy(apply(tile, known, *blocks), like=blocks[0])
