@@ -576,6 +576,54 @@ def watershed_gradient(viewer: Any) -> None:
     show_all(viewer)
 
 
+def random_walker(viewer: Any) -> None:
+    """Paint a stroke on each of a few coins and some around them; the result follows one more stroke."""
+    import numpy as np
+
+    viewer.open_sample("napari-cutout", "coins")
+    viewer.layers["coins_truth"].visible = False
+    widget = open_widget(viewer, "Random walker")
+    widget.add_layer("markers")
+    strokes = viewer.layers["markers"]
+    strokes.brush_size = 5
+    first, second = _coin_strokes(viewer.layers["coins_truth"].data)
+    for label, ends in first:
+        draw(strokes, label, *ends)
+    strokes.selected_label = 2
+    press(widget)
+    widget.results.last.opacity = 0.5
+    ran = []
+    widget.ran.connect(lambda *_: ran.append(True))
+    for label, ends in second:
+        draw(strokes, label, *ends)
+    settle(lambda: bool(ran) and not widget.bar.running)
+    assert set(np.unique(widget.results.last.data)) == {label for label, _ in (*first, *second)}
+    show_all(viewer)
+
+
+def draw(strokes: Any, label: int, start: Any, stop: Any) -> None:
+    """Paint one stroke, as a mouse does."""
+    import numpy as np
+
+    with strokes.block_history():
+        for at in np.linspace(start, stop, int(np.hypot(*np.subtract(stop, start)) / 2) + 2):
+            strokes.paint(tuple(at), label)
+
+
+def _coin_strokes(truth: Any) -> tuple[list[Any], list[Any]]:
+    """Return strokes on the coins of the upper rows and around all, and one on another coin."""
+    import numpy as np
+    from scipy.ndimage import center_of_mass, label
+
+    coins, n = label(truth > 0)
+    middles = sorted(center_of_mass(coins > 0, coins, range(1, n + 1)), key=lambda at: round(at[0] / 60) * 1000 + at[1])
+    high, wide = truth.shape
+    around = [((high - 6, 8), (high - 6, wide - 8)), ((6, 8), (6, wide - 8)), ((8, wide - 5), (high - 8, wide - 5))]
+    between = [((88, 8), (88, wide - 12)), ((160, 8), (160, wide - 12)), ((230, 8), (230, wide - 12))]
+    on = [(2 + k, (np.add(at, (-5, -9)), np.add(at, (4, 9)))) for k, at in enumerate(middles[:13])]
+    return [*((1, ends) for ends in (*around, *between)), *on[:-1]], on[-1:]
+
+
 def kmeans(viewer: Any) -> None:
     """Stain and tissue of a histological section, told apart by their colours."""
     viewer.open_sample("napari-cutout", "immunohistochemistry")
@@ -680,6 +728,7 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "watershed-3d": watershed_3d,
     "watershed-minima": watershed_minima,
     "watershed-gradient": watershed_gradient,
+    "random-walker": random_walker,
     "kmeans": kmeans,
     "gaussian-mixture": gaussian_mixture,
     "uncertainty": uncertainty,

@@ -77,7 +77,7 @@ def walked(facts: Mapping[str, Any]) -> str:
     """Say how far the probabilities of labels are off, and after how many iterations; empty for other methods."""
     if "estimated_error" not in facts:
         return ""
-    n, error = facts.get("n_iterations", 0), f"error about {facts['estimated_error']:.1g}"
+    n, error = facts.get("n_iterations", 0), f"error about {min(facts['estimated_error'], 1):.1g}"
     return f"{n:,} iteration{'s' * (n != 1)}, {error}" if n else error
 
 
@@ -89,10 +89,10 @@ def is_doubtful(facts: Mapping[str, Any]) -> bool:
 def warnings_of(facts: Mapping[str, Any]) -> list[str]:
     """Say what a user should know of a fit: that it did not converge, and which columns were left out."""
     left_out = ", ".join(facts.get("left_out", ()))
-    missed = "the tolerance was missed: lower beta, or smooth the image" if is_doubtful(facts) else ""
+    doubt = is_doubtful(facts) and "the tolerance was missed: lower beta, or smooth the image"
     unreached = facts.get("n_unreached", 0)
     beyond = f"no stroke leads to {unreached:,} voxel{'s' * (unreached != 1)}" if unreached else ""
-    found = (facts.get("warning", ""), left_out and f"left out: {left_out}", missed, beyond)
+    found = (facts.get("warning", "") or doubt, left_out and f"left out: {left_out}", beyond)
     return [words for words in found if words]
 
 

@@ -16,7 +16,7 @@ from .. import catalog
 from .._array import is_lazy, to_numpy
 from .._device import Choice, gpu_known, gpu_status
 from .._execute import OnProgress, Result, Steps, channel_axis_of, of_parts, provenance_of
-from .._monitor import watch
+from .._monitor import Cancelled, watch
 from ..methods.random_walker import session_on
 from ..processing.segment import tidy_regions
 from ._class_maps import labels_of_run
@@ -237,6 +237,8 @@ class LiveRun:
         else:
             shape = tuple(request.target.array.shape)
             ((_, (labels, steps)),) = of_parts(run, inputs, request.recipe.selection, shape, "cpu", on_progress)
+        if is_cancelled():  # by another stroke
+            raise Cancelled("cancelled; nothing was changed")
         choice = Choice(request.device, "cpu", "it keeps the image ready for the next stroke")
         seconds = time.perf_counter() - start
         result = Result(labels, provenance_of(request.recipe, inputs, steps, choice, seconds))

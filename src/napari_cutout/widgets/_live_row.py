@@ -200,10 +200,10 @@ class LiveRow(QWidget):  # type: ignore[misc]
         elif self._frame.results.is_free(given):
             self._before.append((given, shown.region, given.data[shown.region].copy()))
             given.data[shown.region] = shown.labels
-            given.layer.refresh(extent=False)
+            given.layer.refresh(extent=False, thumbnail=shown.final)
         self.box.setVisible(True)
         if not shown.final:
-            rough = "coarse" if math.isnan(shown.error) else f"error about {shown.error:.1g}"
+            rough = "coarse" if math.isnan(shown.error) else f"error about {min(shown.error, 1):.1g}"
             self._frame.bar.say(f"{rough}, sharpening…")
         self.shown.emit(shown)
 
