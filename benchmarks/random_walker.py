@@ -251,7 +251,7 @@ def measured(*, quick: bool = False, say: Callable[[str], None] = lambda text: N
     """
     parts = (
         more_labels(16 if quick else 96, 1 if quick else 3),
-        accuracy(10 if quick else 30, (10.0, 130.0, 600.0, 2000.0)),
+        accuracy(10 if quick else 28, (10.0, 130.0, 600.0, 2000.0)),
         steep(16 if quick else 96),
         growth((12, 16) if quick else (64, 96, 128, 192, 256)),
         one_more_stroke(24 if quick else 256),

@@ -125,6 +125,56 @@ def test_memory_is_the_peak_beyond_input_and_output(tmp_path: Path) -> None:
     assert math.isclose(float(done.stdout), 4, abs_tol=0.2)
 
 
+# The random walker -------------------------------------------------------------------------------------
+
+
+def test_the_direct_solver_solves_the_equations_of_the_definition(harness: ModuleType) -> None:
+    walker = __import__("random_walker")
+    strokes = np.array([[[1, 0, 0, 0, 2]]])
+    flat = walker.exact(np.full((1, 1, 5), 0.5) + 1e-9 * np.arange(5), strokes, 0.0)
+    np.testing.assert_allclose(flat, [[[1, 0.75, 0.5, 0.25, 0]]], atol=1e-9)
+    image = np.array([[[0, 0, 1.0, 1.0, 1.0]]])
+    # Deviation 0.49; the edge in the middle weighs exp(-10 / 4.9) = 0.1299, a resistance of 7.70 beside three of 1.
+    weight = np.exp(-10 / (10 * np.sqrt(0.24)))
+    steps = np.array([0, 1, 1 / weight, 1, 1]).cumsum() / (3 + 1 / weight)
+    np.testing.assert_allclose(walker.exact(image, strokes, 10.0), 1 - steps.reshape(1, 1, 5), atol=1e-7)
+
+
+def test_single_voxels_are_found_where_a_run_warms_up(harness: ModuleType) -> None:
+    data = __import__("data")
+    image = data.blobs(48)
+    strokes = data.single_voxels(image, 10)
+    assert (strokes > 0).sum() == 400
+    counts = np.bincount(strokes.ravel())[1:]
+    assert len(counts) == 10
+    assert counts.min() > 30
+    (warm,) = harness.sample([strokes])
+    assert set(range(1, 11)) <= set(np.unique(warm))
+
+
+def test_sampled_strokes_stay_inside_what_they_mark(harness: ModuleType) -> None:
+    walker_strokes = __import__("walker_strokes")
+    truth = np.zeros((3, 40, 40), int)
+    truth[:, 5:30, 5:30], truth[:, 33:38, 33:38], truth[:, :, :3] = 7, 255, 9
+    strokes = walker_strokes.strokes_of(truth, 4, seed=0)
+    assert set(np.unique(strokes)) == {0, 7, 9, 255}
+    assert (strokes[strokes > 0] == truth[strokes > 0]).all()
+    assert 10 < (strokes == 7).sum() <= 40  # four strokes of ten voxels, which may cross
+    np.testing.assert_array_equal(strokes, walker_strokes.strokes_of(truth, 4, seed=0))
+    labels = np.where(truth == 7, 7, 255)
+    labels[0, 5:30, 5:30] = 9
+    # Of label 7 two planes of three are found and nothing else; label 9 shares nothing with what was called so.
+    assert walker_strokes.scores(labels, truth) == pytest.approx(((2 / 3 + 0) / 2, (4 / 5 + 0) / 2))
+
+
+def test_the_report_of_the_walker_judges_what_has_a_limit(harness: ModuleType) -> None:
+    walker = __import__("random_walker")
+    rows = [walker.Row("one", "1 s", "< 2 s", True), walker.Row("two", "3 s", "< 2 s", False), walker.Row("three", "4")]
+    assert [line.split()[-1] for line in walker.report_text(rows).splitlines()] == ["met", "yes", "NO", "-"]
+    assert "| two | 3 s | < 2 s | NO |" in walker.markdown(rows)
+    assert walker.markdown([]) == ""
+
+
 # The watershed on a GPU --------------------------------------------------------------------------------
 
 
