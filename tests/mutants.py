@@ -18,6 +18,7 @@ PROCESSING = "tests/test_processing.py"
 FEATURES = "tests/test_features.py"
 MEANS = "tests/test_weighted_means.py"
 SESSION = "tests/test_walk_session.py"
+WALKER = "tests/test_random_walker.py"
 THRESHOLD = "tests/test_threshold.py"
 HISTOGRAM = "tests/test_histogram.py"
 LOCAL = "tests/test_local_threshold.py"
@@ -485,4 +486,14 @@ MUTANTS = [
     Mutant("methods/_walk_levels.py", "if others[holder] > 1:", "if True:", SESSION),
     Mutant("methods/_walk_levels.py", "(np.arange(part.start, part.stop) + 0.5) / block - 0.5", "np.arange(part.start, part.stop) / block", SESSION),
     Mutant("methods/_walk.py", "        if part.start > 0:\n            face[0] = False", "        pass", SESSION),
+    Mutant("methods/_gradients.py", "            return UNSEEN\n", "            return math.inf\n", f"{WALKER}::test_a_row_is_a_chain_of_resistances"),
+    Mutant("methods/_gradients.py", "float(largest[k]) / self.lanczos[k].smallest()", "float(largest[k]) * 1e-3", f"{WALKER}::test_a_smaller_tolerance_is_a_smaller_error"),
+    Mutant("methods/_multigrid.py", "while level.n > COARSEST or not self.graphs:", "while level.n > COARSEST:", f"{WALKER}::test_images_of_a_row_or_of_a_voxel"),
+    Mutant("methods/_lattice_loops.py", "                strongest[v] = max(strongest[v], bits[k])\n                alone", "                if inverse[i + steps[k]] > 0:\n                    strongest[v] = max(strongest[v], bits[k])\n                alone", f"{WALKER}::test_probabilities_are_right_for_any_image"),
+    Mutant("methods/_walk.py", "float(np.maximum(error, reached_error.errors.max()))", "max(error, float(reached_error.errors.max()))", f"{WALKER}::test_an_error_that_is_no_number_is_no_success"),
+    Mutant("methods/_walk.py", "        note(warning=text)\n", "", f"{WALKER}::test_the_command_and_a_recipe_say_that_the_tolerance_is_not_met"),
+    Mutant("methods/_walk.py", "inside = (markers != -1) if inside is None", "inside = None if inside is None", f"{WALKER}::test_more_markers_and_inactive_voxels_are_those_of_scikit_image"),
+    Mutant("methods/_walk.py", "1 / length**2 for length, n", "1 / length for length, n", f"{WALKER}::test_every_option_is_that_of_a_direct_solution"),
+    Mutant("methods/_walk_scales.py", "min(scale, APART / half / 2, float_info.max)", "min(scale, float_info.max)", f"{WALKER}::test_grey_levels_of_any_size_are_walked_on"),
+    Mutant("methods/_walk_scales.py", "return channel - low if max(-low, high) >= EXACT > high - low else channel", "return channel", f"{WALKER}::test_integers_of_64_bits_are_walked_on"),
 ]  # fmt: skip

@@ -573,3 +573,42 @@ def test_an_error_that_is_no_number_is_no_success(monkeypatch: pytest.MonkeyPatc
     with nc.watch() as watched, pytest.warns(RuntimeWarning, match="estimated error of nan"):
         nc.random_walker(PLAIN, CORNERS)
     assert watched.facts["converged"] is False
+
+
+# The command line, and comparisons -----------------------------------------------------------------------
+
+
+def test_the_command_writes_labels_and_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image, markers = PLAIN.astype(np.float32), CORNERS.copy()
+    markers[:, 7], markers[0, 7] = -1, 0  # a voxel of the wall is not excluded
+    markers[0, 6], markers[0, 8], markers[11, 0], markers[10, 0], markers[11, 1] = -1, -1, 0, -1, -1
+    tifffile.imwrite("image.tif", image)
+    tifffile.imwrite("strokes.tif", markers.astype(np.int32))
+    words = ["image.tif", "labels.tif", "--markers", "strokes.tif", "--beta", "auto", "--probabilities", "shares.tif"]
+    assert main(["random-walker", *words]) == 0
+    assert "2 voxels have no path to a marker" in capsys.readouterr().out
+    np.testing.assert_array_equal(tifffile.imread("labels.tif"), nc.random_walker(image, markers, beta="auto"))
+    shares = nc.random_walker_probabilities(image, markers, beta="auto")
+    np.testing.assert_array_equal(tifffile.imread("shares.tif"), shares)
+
+
+def test_it_takes_part_in_comparisons_on_strokes() -> None:
+    truth = np.zeros((48, 48), np.uint8)
+    truth[8:40, 10:22], truth[8:40, 28:40] = 1, 1
+    strokes = np.zeros_like(truth)
+    for row in (12, 20, 28, 36):
+        strokes[row, 12:20], strokes[row, 30:38] = 2, 2
+        strokes[row, 2:7], strokes[row, 42:46] = 1, 1
+    images = [(truth + np.random.default_rng(k).normal(0, 0.2, truth.shape)).astype(np.float32) for k in range(2)]
+    found = nc.compare(images, [strokes] * 2, methods=["random_walker"], ignore=0, budget=6)
+    assert [one.row.error for one in found.standings] == [""]
+    assert found.winner.dice > 0.95
+
+
+def test_trying_all_methods_leaves_out_those_that_need_strokes() -> None:
+    names = [trial.name for trial in nc.try_all(PLAIN.astype(np.float32))]
+    assert names
+    assert not any("random_walker" in name for name in names)

@@ -108,8 +108,9 @@ def _what_was_noted(facts: dict[str, Any]) -> str:
     means = facts.get("means", []) if "variances" in facts else []  # of several columns they are no grey levels
     at = [f" ({words} {', '.join(f'{x:g}' for x in of)})" for words, of in (("cut at", cuts), ("means", means)) if of]
     left_out = [f"; left out: {', '.join(facts['left_out'])}"] if "left_out" in facts else []
+    unreached = [f"; {facts['n_unreached']:,} voxels have no path to a marker"] if "n_unreached" in facts else []
     warned = [f"; {facts['warning']}"] if "warning" in facts else []
-    return "".join([*at, *left_out, *warned])
+    return "".join([*at, *left_out, *unreached, *warned])
 
 
 def report_many(name: str, batch: Batch) -> int:
