@@ -22,6 +22,7 @@ LIBRARIES = {"thread": "libtsan.so", "address,undefined": "libasan.so"}
 OPTIONS = {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66", "ASAN_OPTIONS": "detect_leaks=0"}  # Python leaks by design
 BODIES = {
     "watershed": ("test_watershed_kernels.py", "racing"),
+    "walk": ("test_walk_kernels.py", "racing"),
     "distance": ("test_distance_kernel.py", "kernel_and_host_find_the_same and not anything"),
     "shim": ("test_shim.py", "threads_of_a_block or many_blocks or many-blocks"),
 }

@@ -1,32 +1,35 @@
 // The coarse levels of a lattice: graphs in rows of neighbours, how their nodes are merged, and a cycle through them.
 //
-// The neighbours of node i stand from start[i] to stop[i] in `to` and `weight`; `sink` is what leaks to voxels whose
-// value is fixed. A vector of n nodes has one more item, which is 0: nodes that are merged with none belong to it.
-// Definitions and departures of the pairs stand in lattice.cu.
+// The neighbours of node i stand from start[i] to start[i + 1] in `to` and `weight`; `sink` is what leaks to voxels
+// whose value is fixed. A vector of n nodes has one more item, which is 0: nodes that are merged with none belong to
+// it. Definitions and departures of the pairs stand in lattice.cu.
 //
 // Paper: Y. Notay, An aggregation-based algebraic multigrid method, Electron. Trans. Numer. Anal. 37, 2010, for cycles
-// over aggregates (http://etna.mcs.kent.edu/vol.37.2010/pp123-146.dir/pp123-146.pdf).
+// over aggregates.
 // N. Bell, S. Dalton, L. N. Olson, Exposing fine-grained parallelism in algebraic multigrid methods, SIAM J. Sci.
 // Comput. 34, 2012, for pairs, sums and cycles on a GPU. DOI:10.1137/110838844
 //
 // Departures:
-// 1. Contraction is not a product of sparse matrices: one thread writes the row of an aggregate, going through its
-//    members in their order and looking for each neighbour in what it has written. Rows are short, sums have one order.
-// 2. Members are counted and placed by integer atomics, and then each thread sorts those of an aggregate; who came first
-//    cannot show.
+// 1. Contraction is not a product of sparse matrices: one thread counts and then writes the row of an aggregate, going
+//    through its members in their order and looking for each neighbour in what came before. Rows are short, sums have
+//    one order.
+// 2. Members are counted and placed by integer atomics, and then each thread sorts those of an aggregate; who came
+//    first cannot show.
 // 3. A sum over members is gathered by the aggregate, so there are no float atomics; on the way down it is fused with
 //    the first Jacobi step and the residual, which are never stored.
 // 4. Aggregates are plain, without a smoothed prolongation, under a W-cycle and a direct solution at the end, so the
 //    preconditioner stays symmetric and the same in every iteration.
 //
-// Work: O(edges) a launch, contraction O(edges x length of a row). Memory: 8 bytes an edge, 12 or 20 a node, 8 for the
-// members of a level; 12 a node for each label.
+// Work: O(edges) a launch, contraction O(edges x length of a row), twice. Memory: 8 bytes an edge and 12 a node of a
+// graph, 8 for each node that is merged, and 12 a node for each label; the first graph, of pairs, and the second are
+// held together for a while, about 60 bytes a voxel.
 //
+// -D INDEX   int (default) or long long: the type of the place where a row begins, and of a cell's in member_sum
 // -D LABELS  1 (default) or 2: the labels whose vectors a thread goes through together, so that weights are read once.
 #include "pairs.cuh"
 
 struct Graph {
-    const INDEX *start, *stop;
+    const INDEX* start;
     const int* to;
     const float *weight, *sink, *inverse;
 };
@@ -34,24 +37,23 @@ struct Graph {
 // ---- pairs ---------------------------------------------------------------------------------------------------------
 
 // The bits of the strongest edge, 0 where there is none; what leaks counts as one.
-extern "C" __global__ void node_strongest(int* strongest, const INDEX* start, const INDEX* stop, const float* weight,
-                                          const float* sink, int n) {
+extern "C" __global__ void node_strongest(int* strongest, const INDEX* start, const float* weight, const float* sink,
+                                          int n) {
     if (thread_index() >= n) return;
     const int i = static_cast<int>(thread_index());
-    int most = stop[i] > start[i] ? bits_of(sink[i]) : 0;
-    for (INDEX e = start[i]; e < stop[i]; ++e) most = max(most, bits_of(weight[e]));
+    int most = start[i + 1] > start[i] ? bits_of(sink[i]) : 0;
+    for (INDEX e = start[i]; e < start[i + 1]; ++e) most = max(most, bits_of(weight[e]));
     strongest[i] = most;
 }
 
 // Every node without a mate proposes to the best of its strong neighbours that has none.
 extern "C" __global__ void node_propose(int* proposed, const int* mate, const int* strongest, const int* block,
-                                        const INDEX* start, const INDEX* stop, const int* to, const float* weight,
-                                        int n) {
+                                        const INDEX* start, const int* to, const float* weight, int n) {
     if (thread_index() >= n) return;
     const int i = static_cast<int>(thread_index());
     Choice choice;
     const bool is_asked = strongest[i] != 0 && mate[i] < 0;
-    for (INDEX e = start[i]; e < stop[i] && is_asked; ++e) {
+    for (INDEX e = start[i]; e < start[i + 1] && is_asked; ++e) {
         const int j = to[e], bits = bits_of(weight[e]);
         const int rank = (bits >> EXPONENT) << 1 | static_cast<int>(block[i] == block[j]);
         if (rank < choice.rank || mate[j] >= 0) continue;
@@ -71,13 +73,13 @@ extern "C" __global__ void pair_accept(int* mate, const int* proposed, int n) {
 
 // The first of every pair; who is left alone joins the pair that its strongest edge leads to, and -1 has no edge.
 extern "C" __global__ void node_join(int* root, const int* mate, const int* strongest, const INDEX* start,
-                                     const INDEX* stop, const int* to, const float* weight, int n) {
+                                     const int* to, const float* weight, int n) {
     if (thread_index() >= n) return;
     const int i = static_cast<int>(thread_index());
     int found = strongest[i] == 0 ? -1 : mate[i] < 0 ? i : min(i, mate[i]);
     int least = max(strongest[i] - STRONG, 1);
     const bool is_alone = strongest[i] != 0 && mate[i] < 0;
-    for (INDEX e = start[i]; e < stop[i] && is_alone; ++e) {
+    for (INDEX e = start[i]; e < start[i + 1] && is_alone; ++e) {
         const int j = to[e], bits = bits_of(weight[e]);
         if (mate[j] < 0 || bits < least) continue;
         least = bits + 1;
@@ -153,20 +155,40 @@ extern "C" __global__ void member_largest(int* largest, const int* values, const
     largest[thread_index()] = most;
 }
 
-// How long the row of each aggregate is at most: the rows of its members, less the edges that join them.
-extern "C" __global__ void node_room(INDEX* room, const int*, const int* begins, const int* members,
-                                     const INDEX* start, const INDEX* stop, int n_graph) {
+// Tell whether no edge of an aggregate before that one, which is edge `at` of member m, leads to the same aggregate.
+__device__ __forceinline__ bool is_first(const INDEX* start, const int* to, const int* number,
+                                         const int* members, int m, INDEX at) {
+    const int other = number[to[at]];
+    for (int earlier = 0; earlier <= m; ++earlier) {
+        const INDEX end = earlier == m ? at : start[members[earlier] + 1];
+        for (INDEX e = start[members[earlier]]; e < end; ++e) {
+            if (number[to[e]] == other) return false;
+        }
+    }
+    return true;
+}
+
+// How many aggregates each one leads to: the length of its row.
+extern "C" __global__ void node_room(INDEX* room, const int* number, const int* begins, const int* members,
+                                     const INDEX* start, const int* to, int n_graph) {
     if (thread_index() >= n_graph) return;
-    const int begin = begins[thread_index()], end = begins[thread_index() + 1];
-    INDEX found = -2 * static_cast<INDEX>(end - begin - 1);
-    for (int m = begin; m < end; ++m) found += stop[members[m]] - start[members[m]];
-    room[thread_index()] = found;
+    const int own = static_cast<int>(thread_index()), n_members = begins[own + 1] - begins[own];
+    const int* of_own = members + begins[own];
+    INDEX found = 0;
+    for (int m = 0; m < n_members; ++m) {
+        for (INDEX e = start[of_own[m]]; e < start[of_own[m] + 1]; ++e) {
+            const int other = number[to[e]];
+            if (other == own || other == n_graph) continue;
+            found += is_first(start, to, number, of_own, m, e);
+        }
+    }
+    room[own] = found;
 }
 
 // Sum up the edges between aggregates, in the order of their nodes.
-extern "C" __global__ void node_contract(const INDEX* start, INDEX* stop, int* to, float* weight, float* sink,
+extern "C" __global__ void node_contract(const INDEX* start, int* to, float* weight, float* sink,
                                          float* inverse, const int* number, const int* begins, const int* members,
-                                         const INDEX* fine_start, const INDEX* fine_stop, const int* fine_to,
+                                         const INDEX* fine_start, const int* fine_to,
                                          const float* fine_weight, const float* fine_sink, int n_graph) {
     if (thread_index() >= n_graph) return;
     const int own = static_cast<int>(thread_index());
@@ -175,13 +197,12 @@ extern "C" __global__ void node_contract(const INDEX* start, INDEX* stop, int* t
     for (int m = begins[own]; m < begins[own + 1]; ++m) {
         const int i = members[m];
         leak += fine_sink[i];
-        for (INDEX e = fine_start[i]; e < fine_stop[i]; ++e) {
+        for (INDEX e = fine_start[i]; e < fine_start[i + 1]; ++e) {
             const int other = number[fine_to[e]];
             if (other == n_graph) leak += fine_weight[e];
             else if (other != own) edges.add(other, fine_weight[e]);
         }
     }
-    stop[own] = edges.end;
     sink[own] = leak;
     inverse[own] = inverse_of(edges.degree(leak));
 }
@@ -191,7 +212,7 @@ extern "C" __global__ void node_contract(const INDEX* start, INDEX* stop, int* t
 // What flows out of a node, also to fixed voxels; `value(j)` is the value of node j.
 template <class Value> __device__ __forceinline__ float flow_from(const Graph& graph, int i, Value value) {
     const float h = value(i);
-    const INDEX begin = graph.start[i], end = graph.stop[i];
+    const INDEX begin = graph.start[i], end = graph.start[i + 1];
     float flow = graph.sink[i] * h, other = 0.0f;
     for (INDEX e = begin; e < end; ++e) {  // two sums, in the order of the host
         const float more = graph.weight[e] * (h - value(graph.to[e]));
@@ -216,12 +237,12 @@ extern "C" __global__ void member_sum(float* sums, const float* values, const in
 }
 
 // The same for what is left of r after one Jacobi step from zero.
-extern "C" __global__ void cycle_descend(float* sums, const float* r, const INDEX* start, const INDEX* stop,
+extern "C" __global__ void cycle_descend(float* sums, const float* r, const INDEX* start,
                                          const int* to, const float* weight, const float* sink, const float* inverse,
                                          const int* begins, const int* members, int on, int n, int n_graph) {
     if (thread_index() >= n_graph) return;
     const long long own = thread_index();
-    const Graph graph = {start, stop, to, weight, sink, inverse};
+    const Graph graph = {start, to, weight, sink, inverse};
     FOR_LABELS(k, on) {
         const float* given = r + 1LL * k * (n + 1);
         const auto stepped = [=](int j) { return STEP * (given[j] * inverse[j]); };
@@ -245,12 +266,12 @@ extern "C" __global__ void cycle_ascend(float* y, const float* r, const float* i
 }
 
 // One Jacobi step from y, to which what is in x before is added where `adds` is not 0.
-extern "C" __global__ void cycle_step(float* x, const float* y, const float* r, const INDEX* start, const INDEX* stop,
+extern "C" __global__ void cycle_step(float* x, const float* y, const float* r, const INDEX* start,
                                       const int* to, const float* weight, const float* sink, const float* inverse,
                                       int adds, int on, int n) {
     if (thread_index() >= n) return;
     const int i = static_cast<int>(thread_index());
-    const Graph graph = {start, stop, to, weight, sink, inverse};
+    const Graph graph = {start, to, weight, sink, inverse};
     FOR_LABELS(k, on) {
         const float* given = y + 1LL * k * (n + 1);
         float* const found = x + 1LL * k * (n + 1) + i;
@@ -261,11 +282,11 @@ extern "C" __global__ void cycle_step(float* x, const float* y, const float* r, 
 }
 
 // Take the Laplacian of x from r.
-extern "C" __global__ void cycle_leave(float* r, const float* x, const INDEX* start, const INDEX* stop, const int* to,
+extern "C" __global__ void cycle_leave(float* r, const float* x, const INDEX* start, const int* to,
                                        const float* weight, const float* sink, int on, int n) {
     if (thread_index() >= n) return;
     const int i = static_cast<int>(thread_index());
-    const Graph graph = {start, stop, to, weight, sink, nullptr};
+    const Graph graph = {start, to, weight, sink, nullptr};
     FOR_LABELS(k, on) {
         const float* given = x + 1LL * k * (n + 1);
         r[1LL * k * (n + 1) + i] -= flow_from(graph, i, [=](int j) { return given[j]; });

@@ -14,8 +14,8 @@
 // Departures:
 // 1. Pairs are those who propose to each other, in rounds, so no order of threads can show. Edges are ranked by the
 //    exponent of their weight, then by whether they lie inside a block of the image, then by a hash of both ends.
-// 2. No quality of an aggregate is tested: an edge is taken if it weighs a quarter of the strongest of either end, and who
-//    is left alone joins the pair that its strongest edge leads to.
+// 2. No quality of an aggregate is tested: an edge is taken if it weighs a quarter of the strongest of either end, and
+//    who is left alone joins the pair that its strongest edge leads to.
 // 3. One damped Jacobi step before and after, fused with the residual and with the sums of the iteration; what a
 //    neighbour's step is worth is computed again and not stored.
 // 4. Sums over voxels are in double. Thread t adds up the voxels t, t + n_threads..., so the sum depends on n_threads
@@ -199,7 +199,7 @@ extern "C" __global__ void voxel_room(INDEX* room, const int* number, const int*
 }
 
 // Sum up the edges between aggregates, in the order of their voxels; what ends at a voxel that is not free leaks.
-extern "C" __global__ void voxel_contract(const INDEX* start, INDEX* stop, int* to, float* weight, float* sink,
+extern "C" __global__ void voxel_contract(const INDEX* start, int* to, float* weight, float* sink,
                                           float* inverse, const int* number, const int* begins, const int* members,
                                           const float* wz, const float* wy, const float* wx, const float* free,
                                           int n_graph, INDEX row, INDEX plane) {
@@ -216,7 +216,6 @@ extern "C" __global__ void voxel_contract(const INDEX* start, INDEX* stop, int* 
             else if (other >= 0 && other != own) edges.add(other, more);
         }
     }
-    stop[own] = edges.end;
     sink[own] = leak;
     inverse[own] = inverse_of(edges.degree(leak));
 }

@@ -1,7 +1,7 @@
 """How a weighted lattice comes about on a device, and how its nodes are merged: launch code of kernels.
 
-The twin on the host stands in `_multigrid`; both merge the same voxels. Definitions, departures and papers stand at the
-top of the kernels: ``lattice.cu`` and ``graph.cu``.
+The twin on the host stands in `_multigrid`; weights are the same there, and voxels are merged by much the same rules.
+Definitions, departures and papers stand at the top of the kernels: ``lattice.cu`` and ``graph.cu``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,25 @@ import numpy as np
 
 from .._array import Array, array_namespace, contiguous, dtype_name, empty
 from ..kernels import Index, Module, index_of, launch, load
-from ._multigrid import PASSES, ROUNDS
 
-__all__ = ["Aggregation", "Graph", "Lattice", "coarser", "graph_kernels", "lattice_kernels", "lattice_of", "zeros"]
+__all__ = [
+    "PASSES",
+    "Aggregation",
+    "Graph",
+    "Lattice",
+    "coarser",
+    "graph_kernels",
+    "lattice_kernels",
+    "lattice_of",
+    "zeros",
+]
+
+
+ROUNDS = 3
+"""How often nodes propose to each other in one pass."""
+
+PASSES = 3
+"""How often nodes are paired on the way from one level to the next."""
 
 
 class Lattice(NamedTuple):
@@ -54,7 +70,6 @@ class Graph(NamedTuple):
     """Nodes, their neighbours in rows, and what leaks from each to voxels of fixed value."""
 
     start: Array
-    stop: Array
     to: Array
     weight: Array
     sink: Array
@@ -163,7 +178,7 @@ def _strongest(level: Lattice | Graph) -> Array:
         sizes = (level.integer.scalar(level.n), *level.steps)
         launch(lattice_kernels(level), "voxel_strongest", level.n, strongest, *level.cells, *sizes)
     else:
-        rows = (level.start, level.stop, level.weight, level.sink)
+        rows = (level.start, level.weight, level.sink)
         launch(graph_kernels(strongest, level.integer), "node_strongest", level.n, strongest, *rows, np.int32(level.n))
     return strongest
 
@@ -202,7 +217,7 @@ def _roots(level: Lattice | Graph, strength: Array, blocks: Array | None) -> Arr
         edges: tuple[Any, ...] = (*level.weights, level.integer.scalar(n), *level.steps)
     else:
         kind, module, of_places = "node", graph_kernels(strength, level.integer), (blocks,)
-        edges = (level.start, level.stop, level.to, level.weight, np.int32(n))
+        edges = (level.start, level.to, level.weight, np.int32(n))
     for _ in range(ROUNDS):
         launch(module, f"{kind}_propose", n, other, mate, strength, *of_places, *edges)
         launch(graph_kernels(strength), "pair_accept", n, mate, other, np.int32(n))
@@ -247,7 +262,7 @@ def _with_members(number: Array, n: int) -> Aggregation:
 
 
 def _contracted(level: Lattice | Graph, merged: Aggregation) -> Graph:
-    """Return the graph of the aggregates; at the end of a row there may be room."""
+    """Return the graph of the aggregates."""
     lists = (merged.number, merged.begins, merged.members)
     if isinstance(level, Lattice):
         index = index_of(max(5 * level.n, level.n + 2 * level.plane))  # a pair has at most 10 neighbours
@@ -256,8 +271,8 @@ def _contracted(level: Lattice | Graph, merged: Aggregation) -> Graph:
         dtype, for_room = index.dtype, given
     else:
         kind, module, dtype = "node", graph_kernels(level.start, level.integer), dtype_name(level.start)
-        for_room = (level.start, level.stop, np.int32(merged.n))
-        given = (*level[:5], np.int32(merged.n))
+        for_room = (*level[:2], np.int32(merged.n))
+        given = (*level[:4], np.int32(merged.n))
     room = empty((merged.n,), dtype, level.inverse)
     launch(module, f"{kind}_room", merged.n, room, *lists, *for_room)
     graph = _with_room(room)
@@ -266,12 +281,12 @@ def _contracted(level: Lattice | Graph, merged: Aggregation) -> Graph:
 
 
 def _with_room(room: Array) -> Graph:
-    """Return a graph that is not written yet, with so much room for each row; `room` becomes where rows end."""
+    """Return a graph that is not written yet, with so much room for each row."""
     xp, n = array_namespace(room), room.shape[0]
     start = xp.cumulative_sum(room, dtype=room.dtype, include_initial=True)
     total = (int(start[-1]),)
     to, weight, sink, inverse = empty(total, "int32", room), *(empty(m, "float32", room) for m in (total, (n,), (n,)))
-    return Graph(start[:-1], room, to, weight, sink, inverse)
+    return Graph(start, to, weight, sink, inverse)
 
 
 def zeros(shape: tuple[int, ...], dtype: str, like: Array) -> Array:

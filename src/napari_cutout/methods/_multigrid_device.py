@@ -6,6 +6,7 @@ The twin on the host stands in `_multigrid`; departures and papers stand at the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,13 +15,26 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, from_numpy, to_numpy
 from ..kernels import Module, launch
-from ._aggregates_device import Aggregation, Graph, Lattice, coarser, graph_kernels, lattice_kernels, lattice_of, zeros
-from ._multigrid import COARSEST, LAST_SWEEPS, LEAST_SHRINKAGE, PASSES
+from ._aggregates_device import (
+    PASSES,
+    Aggregation,
+    Graph,
+    Lattice,
+    coarser,
+    graph_kernels,
+    lattice_kernels,
+    lattice_of,
+    zeros,
+)
+from ._multigrid import COARSEST, LAST_SWEEPS, LEAST_SHRINKAGE
 
 __all__ = ["Multigrid", "lattice_of"]
 
 SUMMANDS = 1 << 18
-"""Threads that sum up over voxels, as many as a large GPU runs at the same time."""
+"""Threads at most that sum up over voxels, as many as a large GPU runs at the same time."""
+
+VOXELS_EACH = 16
+"""Voxels at least that a thread sums up."""
 
 TOGETHER = 2
 """Labels whose vectors a thread goes through together."""
@@ -78,7 +92,7 @@ class Multigrid:
             self.merged.append(merged)
             level = graph
         self.direct = _direct_inverse(level) if isinstance(level, Graph) and level.n <= COARSEST else None
-        self._n_threads = min(SUMMANDS, lattice.n)
+        self._n_threads = min(SUMMANDS, -(-lattice.n // VOXELS_EACH))
         self._kernels: dict[int, tuple[Module, list[Module], Module]] = {}
 
     def vectors(self, values: Sequence[Array]) -> Array:
@@ -205,7 +219,7 @@ class _Cycle:
     def _leave(self, k: int) -> None:
         graph, space = self.grid.graphs[k], self.spaces[k]
         sizes = (self.turn.on, np.int32(graph.n))
-        launch(self.turn.nodes[k], "cycle_leave", graph.n, space.r, space.x, *graph[:5], *sizes)
+        launch(self.turn.nodes[k], "cycle_leave", graph.n, space.r, space.x, *graph[:4], *sizes)
 
     def _step(self, k: int, x: Array, y: Array, adds: bool = False) -> None:
         graph, r = self.grid.graphs[k], self.spaces[k].r
@@ -235,9 +249,9 @@ def _pair(values: NDArray[np.float32]) -> tuple[Any, Any]:
 
 def _direct_inverse(graph: Graph) -> Array:
     """Return the inverse of the Laplacian of a small graph."""
-    start, stop, to, weight, sink, _ = (to_numpy(part) for part in graph)
+    start, to, weight, sink, _ = (to_numpy(part) for part in graph)
     laplacian = np.diag(sink.astype(np.float64))
-    for i, (begin, end) in enumerate(zip(start, stop, strict=True)):
+    for i, (begin, end) in enumerate(itertools.pairwise(start)):
         laplacian[i, to[begin:end]] -= weight[begin:end]
         laplacian[i, i] += weight[begin:end].sum(dtype=np.float64)
     return from_numpy(np.linalg.inv(laplacian), like=graph.inverse)
