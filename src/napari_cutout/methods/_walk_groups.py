@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from .._plan import Slices, Tile
 from ..processing.filters import edges as edges_of
-from . import _graph_loops as graph_loops
 from . import _multigrid as multigrid
+from ._graph_pairs import invert_node_degrees
 from ._multigrid import Floats, Graph, Ints
 from ._walk import Walk, lattice_shape
 from ._walk_graph import Edges, Resistances, resistances, summed
@@ -91,7 +91,7 @@ def groups_of(tile: Tile, *blocks: NDArray[Any] | None, setting: Setting, n_leve
     walk = own.walk(setting)
     free = own.inside & (own.planted == 0)
     lattice = multigrid.lattice_of(walk._exponents(), lattice_shape(walk.shape), walk._shares(), ~own.inside, free)
-    levels, found = _merged(lattice, n_levels)
+    levels, found = _merged(lattice, free, n_levels)
     maps = _maps(levels, free.shape)
     last = levels[-1]
     around, middle = _with_one_more(tile)
@@ -116,14 +116,14 @@ class _Level(NamedTuple):
     resistance: Resistances
 
 
-def _merged(lattice: multigrid.Lattice, n_levels: int) -> tuple[list[_Level], Edges]:
+def _merged(lattice: multigrid.Lattice, free: NDArray[np.bool_], n_levels: int) -> tuple[list[_Level], Edges]:
     """Return the levels of groups, and the edges of the last."""
-    number, graph, places = _next(lattice, None, lattice.shape, 0)
+    number, graph, places = _next(lattice, None, lattice.shape, 0, free.ravel())
     levels = [_Level(number, graph.n, places, resistances(_weights_inside(lattice, number, graph.n)))]
     for k in range(1, n_levels):
         edges = _edges_of(graph, levels[-1].resistance)
         graph = _with_weights(graph, edges)
-        number, graph, places = _next(graph, places, lattice.shape, multigrid.PASSES * k)
+        number, graph, places = _next(graph, places, lattice.shape, multigrid.PASSES * k, np.ones(graph.n, bool))
         same = number[edges.one] == number[edges.two]
         inner = np.bincount(number[edges.one[same]], edges.weight[same], graph.n) / 2
         levels.append(_Level(number, graph.n, places, resistances(inner)))
@@ -133,10 +133,32 @@ def _merged(lattice: multigrid.Lattice, n_levels: int) -> tuple[list[_Level], Ed
 
 
 def _next(
-    level: multigrid.Lattice | Graph, places: Ints | None, shape: tuple[int, int, int], done: int
+    level: multigrid.Lattice | Graph,
+    places: Ints | None,
+    shape: tuple[int, int, int],
+    done: int,
+    kept: NDArray[np.bool_],
 ) -> tuple[Ints, Graph, Ints]:
+    """Return the group of each node, and the graph of the groups; one that is merged with none is a group by itself.
+
+    Such a node may have neighbours in the next tile. The multigrid leaves it out.
+    """
     merged, graph, begins = multigrid.coarser(level, places, shape, done)
-    return merged.number, graph, begins
+    number = np.where(merged.number < graph.n, merged.number, np.int32(NONE))
+    alone = np.flatnonzero(kept & (number == NONE))
+    number[alone] = np.arange(graph.n, graph.n + len(alone), dtype=np.int32)
+    places = np.append(begins, alone if places is None else places[alone]).astype(np.int32)
+    none = np.zeros(len(alone), np.float32)
+    rows = np.zeros(len(alone), graph.start.dtype)
+    grown = Graph(
+        np.append(graph.start, rows),
+        np.append(graph.stop, rows),
+        graph.to,
+        graph.weight,
+        np.append(graph.sink, none),
+        np.append(graph.inverse, none),
+    )
+    return number, grown, places
 
 
 def _edges_of(graph: Graph, resistance: Resistances) -> Edges:
@@ -154,7 +176,7 @@ def _with_weights(graph: Graph, edges: Edges) -> Graph:
     start = np.concatenate([[0], counts[:-1]]).astype(np.int32) if graph.n else counts
     inverse = np.empty(graph.n, np.float32)
     found = Graph(start, counts, edges.two.astype(np.int32), edges.weight, graph.sink, inverse)
-    graph_loops.invert_node_degrees(start, counts, found.weight, graph.sink, inverse, 0, graph.n)
+    invert_node_degrees(start, counts, found.weight, graph.sink, inverse, 0, graph.n)
     return found
 
 
@@ -166,7 +188,7 @@ def _weights_inside(lattice: multigrid.Lattice, number: Ints, n: int) -> NDArray
         weight = padded[lattice.plane : -lattice.plane].reshape(lattice.shape)
         here, there = ends(axis)
         one = groups[here]
-        same = (one == groups[there]) & (one < n)
+        same = (one == groups[there]) & (one >= 0)
         inner += np.bincount(one[same], weight[here][same], n)
     return inner
 
@@ -182,7 +204,7 @@ def _maps(levels: Sequence[_Level], shape: tuple[int, ...]) -> list[Ints]:
     maps: list[Ints] = []
     for level in levels:
         number = level.number if not maps else np.append(level.number, np.int32(NONE))[maps[-1]]
-        maps.append(np.where((number < level.n) & (number >= 0), number, NONE).astype(np.int32).reshape(shape))
+        maps.append(number.reshape(shape))
     return maps
 
 

@@ -80,7 +80,9 @@ class Seen(NamedTuple):
     n : int
         Voxels that are finite and inside the mask.
     means, squares : float64 array of shape (channels,)
-        Mean, and sum of squared differences from it.
+        Mean, counted from `base`, and sum of squared differences from it.
+    base : list of int
+        The smallest grey level of channels of large integers, which floats do not hold; 0 of others.
     low, high : list
         The smallest and the largest grey level of each channel.
     noise : list of float32 array
@@ -94,6 +96,7 @@ class Seen(NamedTuple):
     n: int
     means: NDArray[np.float64]
     squares: NDArray[np.float64]
+    base: list[int]
     low: list[float]
     high: list[float]
     noise: list[NDArray[np.float32]]
@@ -125,16 +128,23 @@ def seen_in(tile: Tile, *blocks: NDArray[Any] | None, noisy: bool) -> Seen:
     shown = [c[counted] for c in scene.channels]
     if not len(shown[0]):
         empty = np.zeros(len(shown))
-        return Seen(0, empty, empty, [], [], [np.zeros(0, np.float32)] * len(shown), np.zeros(0, np.int64), high > 0)
-    values = [c.astype(np.float64) for c in shown]
+        return Seen(
+            0, empty, empty, [], [], [], [np.zeros(0, np.float32)] * len(shown), np.zeros(0, np.int64), high > 0
+        )
+    base = [int(c.min()) if c.dtype.itemsize == 8 and c.dtype.kind in "iu" else 0 for c in shown]
+    values = [(c - c.dtype.type(b) if b else c).astype(np.float64) for c, b in zip(shown, base, strict=True)]
     means = np.array([v.mean() for v in values])
     return Seen(
         len(shown[0]),
         means,
         np.array([np.square(v - m).sum() for v, m in zip(values, means, strict=True)]),
+        base,
         [c.min().item() for c in shown],
         [c.max().item() for c in shown],
-        [_sample(c, counted, share) if noisy else np.zeros(0, np.float32) for c in scene.channels],
+        [
+            _sample(c - c.dtype.type(b) if b else c, counted, share) if noisy else np.zeros(0, np.float32)
+            for c, b in zip(scene.channels, base, strict=True)
+        ],
         labels[labels > 0].astype(np.int64),
         high > 0,
     )
@@ -160,13 +170,12 @@ def facts_from(seen: Sequence[Seen]) -> tuple[list[Facts], list[int]]:
     n = np.array([s.n for s in held], np.float64)
     facts, lows = [], []
     for k in range(len(held[0].means)):
-        means = np.array([s.means[k] for s in held])
+        low, high = min(s.low[k] for s in held), max(s.high[k] for s in held)
+        taken = int(low) if isinstance(low, int) and told_apart(np.array([low, high]), None)[0] != low else 0
+        means = np.array([s.base[k] - taken + s.means[k] for s in held])
         middle = float((n * means).sum() / n.sum())
         squares = sum(s.squares[k] for s in held) + float((n * np.square(means - middle)).sum())
-        low, high = min(s.low[k] for s in held), max(s.high[k] for s in held)
-        apart = told_apart(np.array([low, high]), None)
-        taken = int(low) if isinstance(low, int) and int(apart[0]) != low else 0
-        spread = mean_of([s.noise[k] for s in held])
-        facts.append(Facts(middle - taken, math.sqrt(squares / n.sum()), high / 2 - low / 2, spread))
+        spread = mean_of([s.noise[k].astype(np.float64) for s in held])
+        facts.append(Facts(middle, math.sqrt(squares / n.sum()), high / 2 - low / 2, spread))
         lows.append(taken)
     return facts, lows
