@@ -19,6 +19,9 @@ MOST = 500
 UNSEEN = 0.1
 """What the smallest eigenvalue is taken for before the first step."""
 
+CAUTION = 0.75
+"""What an eigenvalue of Lanczos' matrix is taken for: in few iterations it has not come down all the way."""
+
 RESTARTS = 3
 """How often to begin from the solution found so far: rounding may have led away from it."""
 
@@ -159,4 +162,4 @@ class _Lanczos:
         if not self.diagonal:
             return UNSEEN
         found = eigvalsh_tridiagonal(self.diagonal, self.beside[:-1], select="i", select_range=(0, 0))
-        return float(min(max(found[0], 1e-6), 1.0))
+        return CAUTION * float(min(max(found[0], 1e-6), 1.0))

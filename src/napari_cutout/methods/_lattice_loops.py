@@ -23,11 +23,6 @@ __all__ = [
     "residual_after_smoothing",
     "restrict_range",
     "turn",
-    "strongest_edges",
-    "propose_in_lattice",
-    "join_in_lattice",
-    "accept",
-    "chance_of",
 ]
 
 Floats = NDArray[np.float32]
@@ -222,12 +217,12 @@ def correct(
     wx: Floats,
     inverse: Floats,
     r: Floats,
-    aggregate: NDArray[np.int32],
+    aggregate: NDArray[np.uint32],
     coarse: Floats,
     out: Floats,
     active: NDArray[np.uint8],
     partial: NDArray[np.float64],
-    largest: NDArray[np.float32],
+    largest: Bits,
     row: int,
     plane: int,
     low: int,
@@ -253,17 +248,17 @@ def correct(
 
 
 @compiled
-def _largest(values: Floats) -> np.float32:
-    """Return the largest magnitude."""
-    largest = np.float32(0)
-    for value in values:
-        largest = max(largest, abs(value))
+def _largest(values: Floats) -> np.int32:
+    """Return the bits of the largest magnitude: as integers they rise with it, and their maximum is soon found."""
+    largest = np.int32(0)
+    for bits in values.view(np.int32):
+        largest = max(largest, bits & np.int32(0x7FFFFFFF))
     return largest
 
 
 @compiled
 def _correction_into(
-    out: Floats, r: Floats, inverse: Floats, aggregate: NDArray[np.int32], coarse: Floats, at: int, plane: int
+    out: Floats, r: Floats, inverse: Floats, aggregate: NDArray[np.uint32], coarse: Floats, at: int, plane: int
 ) -> None:
     """Write one Jacobi step from zero and the coarse correction for a plane, counted with the one before the first."""
     b = at * plane
@@ -278,7 +273,7 @@ def _correction_into(
 @compiled
 def restrict_range(
     left: Floats,
-    aggregate: NDArray[np.int32],
+    aggregate: NDArray[np.uint32],
     coarse: Floats,
     active: NDArray[np.uint8],
     first: int,
@@ -330,118 +325,3 @@ def turn(p: Floats, z: Floats, shares: Floats, active: NDArray[np.uint8], plane:
             ps, zs, share = p[k, b:e], z[k, b:e], shares[k]
             for i in range(e - b):
                 ps[i] = zs[i] + share * ps[i]
-
-
-# Pairs --------------------------------------------------------------------------------------------------
-
-EXPONENT = 23
-"""Bits of a float32 below its exponent. Of positive numbers the bits, as an integer, rise with the number."""
-
-STRONG = 2 << EXPONENT
-"""An edge is strong if its bits are no more than this below those of the strongest: half of its weight."""
-
-
-@compiled
-def strongest_edges(
-    wz: Bits, wy: Bits, wx: Bits, inverse: Floats, strongest: Bits, row: int, plane: int, low: int, high: int
-) -> None:
-    """Write the bits of the strongest edge of every free voxel, 0 where none leads to another free voxel.
-
-    Edges to fixed voxels count, too: who holds to one of them does not hold to what lies beyond a weak edge.
-    """
-    steps = (plane, -plane, row, -row, 1, -1)
-    for v in range(low * plane, high * plane):
-        i = v + plane
-        strongest[v] = 0
-        if inverse[i] > 0:
-            bits = (wz[i], wz[i - plane], wy[i], wy[i - row], wx[i], wx[i - 1])
-            alone = True
-            for k in range(6):
-                strongest[v] = max(strongest[v], bits[k])
-                alone = alone and not (bits[k] > 0 and inverse[i + steps[k]] > 0)  # no edge leads around a border
-            if alone:
-                strongest[v] = 0
-
-
-@compiled
-def propose_in_lattice(
-    wz: Bits,
-    wy: Bits,
-    wx: Bits,
-    strongest: Bits,
-    mate: NDArray[np.int32],
-    proposed: NDArray[np.int32],
-    row: int,
-    plane: int,
-    low: int,
-    high: int,
-) -> None:
-    """Let every free voxel without a mate propose to the best of its strong neighbours that has none."""
-    steps = (plane, -plane, row, -row, 1, -1)
-    for v in range(low * plane, high * plane):
-        i = v + plane
-        proposed[v] = -1
-        if strongest[v] == 0 or mate[v] >= 0:
-            continue
-        bits = (wz[i], wz[i - plane], wy[i], wy[i - row], wx[i], wx[i - 1])
-        best, chance, even = -1, -1, v % row % 2 == 0
-        for k in range(6):
-            j = v + steps[k]
-            if bits[k] == 0 or j < 0 or j >= len(mate):
-                continue
-            rank = (bits[k] >> EXPONENT) << 1 | (even if k == 4 else k == 5 and not even)
-            if rank < best or mate[j] >= 0 or strongest[j] == 0:
-                continue
-            if bits[k] >= strongest[v] - STRONG or bits[k] >= strongest[j] - STRONG:
-                hashed = chance_of(v, j)
-                if rank > best or hashed > chance:
-                    best, chance = rank, hashed
-                    proposed[v] = j
-
-
-@compiled
-def chance_of(i: int, j: int) -> int:
-    """Return 30 bits that look like chance and are the same from both ends of an edge."""
-    h = np.uint64(min(i, j)) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(max(i, j)) * np.uint64(0xC2B2AE3D27D4EB4F)
-    h ^= h >> np.uint64(29)
-    h *= np.uint64(0xBF58476D1CE4E5B9)
-    return int(h >> np.uint64(34))
-
-
-@compiled
-def accept(mate: NDArray[np.int32], proposed: NDArray[np.int32], low: int, high: int) -> None:
-    """Join those who propose to each other."""
-    for v in range(low, high):
-        j = proposed[v]
-        if j >= 0 and proposed[j] == v:
-            mate[v] = j
-
-
-@compiled
-def join_in_lattice(
-    wz: Bits,
-    wy: Bits,
-    wx: Bits,
-    strongest: Bits,
-    mate: NDArray[np.int32],
-    root: NDArray[np.int32],
-    row: int,
-    plane: int,
-    low: int,
-    high: int,
-) -> None:
-    """Write the first of every pair; who is left alone joins the pair that its strongest edge leads to."""
-    steps = (plane, -plane, row, -row, 1, -1)
-    for v in range(low * plane, high * plane):
-        i = v + plane
-        root[v] = v if mate[v] < 0 else min(v, mate[v])
-        if strongest[v] == 0:
-            root[v] = -1
-        elif mate[v] < 0:
-            bits = (wz[i], wz[i - plane], wy[i], wy[i - row], wx[i], wx[i - 1])
-            best = max(strongest[v] - STRONG, 1)
-            for k in range(6):
-                j = v + steps[k]
-                if 0 <= j < len(mate) and mate[j] >= 0 and bits[k] >= best:
-                    best = bits[k] + 1
-                    root[v] = min(j, mate[j])

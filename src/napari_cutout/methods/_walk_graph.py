@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._monitor import note, stage
-from . import _graph_loops as graph_loops
 from . import _multigrid as multigrid
 from ._gradients import solve
-from ._multigrid import Floats, Graph, Ints, Spaces
+from ._graph_pairs import invert_node_degrees
+from ._levels import Levels, Spaces
+from ._multigrid import Floats, Graph, Ints
 
 __all__ = ["Edges", "Resistances", "graph_of", "probabilities", "summed"]
 
@@ -89,7 +90,7 @@ def graph_of(edges: Edges, sink: Floats) -> Graph:
         sink,
         np.empty(n, np.float32),
     )
-    graph_loops.invert_node_degrees(graph.start, graph.stop, graph.weight, sink, graph.inverse, 0, n)
+    invert_node_degrees(graph.start, graph.stop, graph.weight, sink, graph.inverse, 0, n)
     return graph
 
 
@@ -128,7 +129,7 @@ def probabilities(
         x = grid.begin([sinks[k] for k in some])
         reached = solve(grid, x, tolerance)
         n_iterations, error = max(n_iterations, reached.n_iterations), max(error, float(reached.errors.max()))
-        found[low : low + len(some)] = np.clip(x[:, : graph.n], 0, 1)
+        found[low : low + len(some)] = np.clip(x[:, grid.place], 0, 1)
     found[last] = np.clip(1 - found[:last].sum(axis=0), 0, 1)
     found[:, lost] = np.nan
     note(n_iterations=n_iterations, estimated_error=error, converged=error <= tolerance)
@@ -149,27 +150,33 @@ def _without_strokes(graph: Graph) -> NDArray[np.bool_]:
     return found
 
 
-class _GraphGrid(multigrid.Multigrid):
-    """The levels of a graph, with what `_gradients.solve` asks for on the graph itself."""
+class _GraphGrid:
+    """The levels of a graph, with what `_gradients.solve` asks for on the graph itself, whose nodes lie in slots."""
 
     def __init__(self, graph: Graph, places: Ints, shape: tuple[int, int, int]) -> None:
-        nowhere = multigrid.Aggregation(np.zeros(0, np.int32), graph.n, 1, np.zeros((0, 2), np.int64))
-        self.graphs, self.merged = [graph], [nowhere]
-        while self.graphs[-1].n > multigrid.COARSEST:
-            level = self.graphs[-1]
-            merged, graph, places = multigrid.coarser(level, places, shape, multigrid.PASSES * (len(self.graphs) - 1))
-            if graph.n >= multigrid.LEAST_SHRINKAGE * level.n:
+        self.levels = Levels()
+        self.levels.add(graph, multigrid.Aggregation(np.zeros(0, np.int32), graph.n))
+        while graph.n > multigrid.COARSEST:
+            n = graph.n
+            done = multigrid.PASSES * (len(self.levels.slots) - 1)
+            merged, graph, places = multigrid.coarser(graph, places, shape, done)
+            if graph.n >= multigrid.LEAST_SHRINKAGE * n:
                 break
-            self.graphs.append(graph)
-            self.merged.append(merged)
-        last = self.graphs[-1]
-        self._direct = multigrid._direct_inverse(last) if last.n <= multigrid.COARSEST else None
+            self.levels.add(graph, merged)
+        self.place = self.levels.places[0]
         self.right: Floats = np.zeros((0, 0), np.float32)
 
     def begin(self, right: list[Floats]) -> Floats:
         """Take the right sides, and return vectors of zeros to begin with."""
-        self.right = np.stack([np.append(values, np.float32(0)) for values in right])
+        self.right = np.zeros((len(right), 2 * self.levels.slots[0].n + 1), np.float32)
+        self.right[:, self.place] = np.stack(right)
         return np.zeros_like(self.right)
+
+    def like(self, vectors: Floats) -> Floats:
+        return np.zeros_like(vectors)
+
+    def spaces(self, n_labels: int) -> list[Spaces]:
+        return self.levels.spaces(n_labels)
 
     def residual(self, x: Floats, r: Floats, active: NDArray[np.uint8]) -> None:
         self._leave(x, self.right, r, active)
@@ -177,11 +184,11 @@ class _GraphGrid(multigrid.Multigrid):
     def apply(self, p: Floats, q: Floats, active: NDArray[np.uint8]) -> NDArray[np.float64]:
         self._leave(p, np.zeros_like(p), q, active)
         np.negative(q, out=q)
-        return _products(p, q)
+        return _products(p[:, : self.levels.slots[0].n], q[:, : self.levels.slots[0].n])
 
     def _leave(self, x: Floats, r: Floats, left: Floats, active: NDArray[np.uint8]) -> None:
-        graph = self.graphs[0]
-        multigrid.over(graph.n, graph_loops.leave_nodes, *graph[:5], x, r, left, active)
+        left[active > 0] = r[active > 0]
+        self.levels.subtract(0, x, left, active)
 
     def advance(self, x: Floats, p: Floats, r: Floats, q: Floats, steps: Floats, active: NDArray[np.uint8]) -> None:
         for k in np.flatnonzero(active):
@@ -196,10 +203,11 @@ class _GraphGrid(multigrid.Multigrid):
     def precondition(
         self, r: Floats, out: Floats, spaces: list[Spaces], active: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float64], Floats]:
-        spaces[0].r[:] = r
-        self._cycle(0, spaces, active)
+        n = self.levels.slots[0].n
+        spaces[0].r[:] = r[:, :n]
+        self.levels.cycle(0, spaces, active)
         out[:] = spaces[0].x
-        return _products(r, out), np.abs(out).max(axis=1)
+        return _products(r[:, :n], out[:, :n]), np.abs(out[:, :n]).max(axis=1)
 
 
 def _products(a: Floats, b: Floats) -> NDArray[np.float64]:
