@@ -74,6 +74,9 @@ COMPARE = "tests/widgets/test_compare.py"
 OBJECT_ERRORS = "tests/test_object_errors.py"
 DISTANCE = "tests/test_distance.py"
 DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
+WALK_KERNELS = "tests/kernels/test_walk_kernels.py::test_levels_follow_the_definition"
+WALK_WEIGHTS = "tests/kernels/test_walk_kernels.py::test_weights_follow_the_definition"
+WALK_STEPS = "tests/kernels/test_walk_kernels.py::test_steps_of_an_iteration_follow_the_definition"
 SHIM = "tests/kernels/test_shim.py"
 COMPILERS = "tests/kernels/test_compile.py"
 FLOOD_KERNELS = "tests/kernels/test_watershed_kernels.py"
@@ -179,6 +182,14 @@ MUTANTS = [
     Mutant("kernels/zones.cu", "level[q] < level[source] ||", "level[q] <= level[source] ||", FLOOD_KERNELS),
     Mutant("kernels/zones.cu", "distance[q] < distance[source]);", "distance[q] <= distance[source]);", FLOOD_KERNELS),
     Mutant("kernels/zones.cu", "pointer[p] < 0 ? 0 : markers[pointer[p]];", "markers[pointer[p]];", ADDRESS_SANITIZER),
+    Mutant("kernels/lattice.cu", "v % row == row - 1}", "v % row == row}", WALK_WEIGHTS),
+    Mutant("kernels/lattice.cu", "!(bits > 0 && inverse[i + lattice.step(k)] > 0.0f)", "!(inverse[i + lattice.step(k)] > 0.0f)", WALK_KERNELS),
+    Mutant("kernels/lattice.cu", "const float found = stepped(i) + STEP", "const float found = stepped(i) + 0.5f", WALK_STEPS),
+    Mutant("kernels/pairs.cuh", "if (offered == rank && hashed <= chance) return;", "if (offered == rank) return;", WALK_KERNELS),
+    Mutant("kernels/graph.cu", "least = bits + 1;", "least = bits;", WALK_KERNELS),
+    Mutant("kernels/graph.cu", "own < n_graph) members[atomicAdd(&cursor[own], 1)]", "own < n_graph) members[cursor[own]++]", "tests/kernels/test_sanitizers.py::test_kernels_are_clean[walk-thread]"),
+    Mutant("kernels/graph.cu", "*found = adds != 0 ? stepped + *found : stepped;", "*found = stepped;", WALK_STEPS),
+    Mutant("methods/_multigrid_device.py", "            self._leave(k + 1)\n", "", WALK_STEPS),
     Mutant("methods/_basins.py", "first, end = end, _count(queued)", "first, end = end, end", FLOOD_KERNELS),
     Mutant("methods/_basins.py", "        _jump(component, volume)\n", "", FLOOD_KERNELS),
     # dask
@@ -488,8 +499,7 @@ MUTANTS = [
     Mutant("methods/_walk.py", "        if part.start > 0:\n            face[0] = False", "        pass", SESSION),
     Mutant("methods/_gradients.py", "            return UNSEEN\n", "            return math.inf\n", f"{WALKER}::test_a_row_is_a_chain_of_resistances"),
     Mutant("methods/_gradients.py", "float(largest[k]) / self.lanczos[k].smallest()", "float(largest[k]) * 1e-3", f"{WALKER}::test_a_smaller_tolerance_is_a_smaller_error"),
-    Mutant("methods/_multigrid.py", "while level.n > COARSEST or not self.graphs:", "while level.n > COARSEST:", f"{WALKER}::test_images_of_a_row_or_of_a_voxel"),
-    Mutant("methods/_lattice_loops.py", "                strongest[v] = max(strongest[v], bits[k])\n                alone", "                if inverse[i + steps[k]] > 0:\n                    strongest[v] = max(strongest[v], bits[k])\n                alone", f"{WALKER}::test_probabilities_are_right_for_any_image"),
+    Mutant("methods/_multigrid.py", "level.n > COARSEST or not ", "level.n > COARSEST and not not ", f"{WALKER}::test_images_of_a_row_or_of_a_voxel"),
     Mutant("methods/_walk.py", "float(np.maximum(error, reached_error.errors.max()))", "max(error, float(reached_error.errors.max()))", f"{WALKER}::test_an_error_that_is_no_number_is_no_success"),
     Mutant("methods/_walk.py", "        note(warning=text)\n", "", f"{WALKER}::test_the_command_and_a_recipe_say_that_the_tolerance_is_not_met"),
     Mutant("methods/_walk.py", "inside = (markers != -1) if inside is None", "inside = None if inside is None", f"{WALKER}::test_more_markers_and_inactive_voxels_are_those_of_scikit_image"),
