@@ -19,6 +19,7 @@ VALUES = {
     "memory_limit_gib": 4.5,
     "preview_delay_ms": 120,
     "preview_on_opening": True,
+    "update_after_stroke": False,
     "result_name": "{method} of {image}",
 }
 
@@ -54,6 +55,7 @@ def test_the_manifest_says_of_every_preference_what_the_class_says():
         "memory_limit_gib": "number",
         "preview_delay_ms": "integer",
         "preview_on_opening": "boolean",
+        "update_after_stroke": "boolean",
         "result_name": "string",
     }
     assert found.properties["device"].enum == ["auto", "cpu", "gpu"]
@@ -71,9 +73,10 @@ def test_the_page_of_the_manual_lists_the_same():
     manual = (Path(__file__).parents[2] / "docs" / "preferences.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in manual.splitlines() if line.startswith("|")][2:]
     shown = {"auto": "auto", 0.0: "0", 30: "30", "{image} {method}": "`{image} {method}`"}
+    switches = {True: "on", False: "off"}
     found = _preferences.configurations()[_preferences.CATEGORY]["properties"].values()
     assert [row[:2] for row in rows] == [
-        [entry["title"].partition(" (")[0], "off" if entry["default"] is False else shown[entry["default"]]]
+        [entry["title"].partition(" (")[0], (switches if entry["type"] == "boolean" else shown)[entry["default"]]]
         for entry in found
     ]
 
@@ -100,6 +103,7 @@ def test_good_values_are_taken(caplog):
         ("preview_delay_ms", 2.5, "a whole number"),
         ("preview_delay_ms", False, "a whole number"),
         ("preview_on_opening", 1, "true or false"),
+        ("update_after_stroke", "yes", "true or false"),
         ("result_name", 7, "text"),
         ("result_name", None, "text"),
     ],
@@ -128,6 +132,8 @@ def test_values_are_read_from_napari(stored, tmp_path):
     for name, value in VALUES.items():
         setattr(stored.cutout, name, value)
     assert preferences() == Preferences(**VALUES)
+    _preferences.remember(update_after_stroke=True)
+    assert preferences() == Preferences(**VALUES | {"update_after_stroke": True})
     assert "preview_delay_ms: 120" in (tmp_path / "napari-cutout.yaml").read_text(encoding="utf-8")
 
 
