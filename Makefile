@@ -36,6 +36,7 @@ pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real pro
 	$(BIN)/python docs/make_screenshots.py docs/pictures
 	$(BIN)/python docs/make_method_pictures.py
 	$(BIN)/python docs/make_clustering_pictures.py
+	$(BIN)/python docs/make_walker_pictures.py
 	$(BIN)/python docs/make_evaluation_pictures.py
 
 clean:

@@ -34,6 +34,12 @@ def clustering(pictures: ModuleType) -> ModuleType:
     return __import__("make_clustering_pictures")
 
 
+@pytest.fixture
+def walker(pictures: ModuleType) -> ModuleType:
+    """The script that draws what the random walker does, writing elsewhere."""
+    return __import__("make_walker_pictures")
+
+
 @pytest.mark.parametrize("path", MANUAL, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     links = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
@@ -64,13 +70,14 @@ def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed
     np.testing.assert_array_equal(pictures.by_the_rule(level, steps, markers), nc.watershed(image, markers))
 
 
-def test_the_walk_through_clustering_does_what_it_says() -> None:
-    page = (ROOT / "docs" / "clustering.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["clustering.md", "random-walker.md"])
+def test_the_walk_through_a_guide_does_what_it_says(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    lines = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "clustering.md", None, None)
+    lines = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, name, None, None)
     said: list[str] = []
     results = doctest.DocTestRunner().run(lines, out=said.append)
-    assert results.attempted > 15
+    assert results.attempted > 12
     assert results.failed == 0, "".join(said)
 
 
@@ -81,13 +88,20 @@ def test_the_pages_of_clustering_show_it_and_lead_to_the_walk() -> None:
         assert "](../clustering.md)" in page
 
 
+def test_the_pages_of_the_random_walker_show_it_and_lead_to_the_walk() -> None:
+    page = (ROOT / "docs" / "methods" / "random_walker.md").read_text(encoding="utf-8")
+    assert "](../pictures/methods/random_walker.png)" in page
+    assert "](../random-walker.md)" in page
+
+
 def test_the_pictures_are_those_that_the_script_draws(
-    pictures: ModuleType, clustering: ModuleType, tmp_path: Path
+    pictures: ModuleType, clustering: ModuleType, walker: ModuleType, tmp_path: Path
 ) -> None:
     pictures.draw_definition()
     pictures.draw_ties()
     pictures.draw_methods()
     clustering.draw()
+    walker.draw()
     kept = ROOT / "docs" / "pictures" / "methods"
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in kept.iterdir()}
     for path in tmp_path.iterdir():
