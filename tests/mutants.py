@@ -18,6 +18,7 @@ PROCESSING = "tests/test_processing.py"
 FEATURES = "tests/test_features.py"
 MEANS = "tests/test_weighted_means.py"
 SESSION = "tests/test_walk_session.py"
+BLOCKS = "tests/test_walk_blocks.py"
 WALKER = "tests/test_random_walker.py"
 THRESHOLD = "tests/test_threshold.py"
 HISTOGRAM = "tests/test_histogram.py"
@@ -506,4 +507,11 @@ MUTANTS = [
     Mutant("methods/_walk.py", "1 / length**2 for length, n", "1 / length for length, n", f"{WALKER}::test_every_option_is_that_of_a_direct_solution"),
     Mutant("methods/_walk_scales.py", "min(scale, APART / half / 2, float_info.max)", "min(scale, float_info.max)", f"{WALKER}::test_grey_levels_of_any_size_are_walked_on"),
     Mutant("methods/_walk_scales.py", "return channel - low if max(-low, high) >= EXACT > high - low else channel", "return channel", f"{WALKER}::test_integers_of_64_bits_are_walked_on"),
+    # walks on what does not fit into memory
+    Mutant("methods/_walk_groups.py", "    alone = np.flatnonzero(kept & (number == NONE))", "    alone = np.flatnonzero(kept & (number > 10**9))", f"{BLOCKS}::test_what_no_walk_reaches_is_that_of_the_whole"),
+    Mutant("methods/_walk_groups.py", "meet = (one.groups[0] >= 0) & (two.groups[0] >= 0) & (one.weight > 0)", "meet = (one.groups[0] >= 0) & (two.groups[0] >= 0) & (one.weight < 0)", f"{BLOCKS}::test_what_no_walk_reaches_is_that_of_the_whole"),
+    Mutant("methods/_walk_graph.py", "    graph.sink[lost] = 1", "    graph.sink[lost] = 0", f"{BLOCKS}::test_probabilities_on_a_graph_are_those_of_a_direct_solve"),
+    Mutant("methods/_walk_blocks.py", "        values[k][scene.planted > 0] = (scene.planted == label)[scene.planted > 0]", "        pass", f"{BLOCKS}::test_strokes_keep_their_labels_and_none_gets_lost"),
+    Mutant("methods/_walk_scene.py", "s.base[k] - taken + s.means[k]", "s.means[k]", f"{BLOCKS}::test_weights_are_those_of_the_whole"),
+    Mutant("blockwise/_pyramid.py", "short, key=lambda axis: edges[axis]", "short, key=lambda axis: -edges[axis]", f"{BLOCKS}::test_tiles_come_from_the_shape_and_make_up_the_whole"),
 ]  # fmt: skip

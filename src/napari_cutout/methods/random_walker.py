@@ -76,16 +76,22 @@ def random_walker(
 
     Notes
     -----
-    Tolerance: on every device and in every tiling probabilities are within 1e-2 of each other and of a direct solution,
-    by default mostly within 3e-3, for `tolerance` is the limit of an estimate; labels differ where two are about as
-    likely. The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s d^2)) + 1e-10``, as in
-    scikit-image: a and b are grey levels, integers divided by the range of their dtype, s is the standard deviation
-    inside, d the distance in edges of the smallest voxel; of n channels the squares are summed and divided by the
-    square root of n. For ``"auto"`` beta is such that differences which are noise have an exponent of 1 on average;
-    without noise it is 130 for grey levels from 0 to 1. The probabilities solve Laplace's equation between strokes. It
-    is solved without a matrix, by conjugate gradients with a multigrid whose levels merge only voxels that hold
-    together, and stops on an estimate of the largest error. Memory: at most 48 bytes per voxel and 20 more for each of
-    two labels that are solved at the same time; as many labels as there are take turns.
+    Tolerance: on every device, and in any chunks that fit into memory together, probabilities are within 1e-2 of each
+    other and of a direct solution, by default mostly within 3e-3, for `tolerance` is the limit of an estimate; labels
+    differ where two are about as likely. The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s
+    d^2)) + 1e-10``, as in scikit-image: a and b are grey levels, integers divided by the range of their dtype, s is the
+    standard deviation inside, d the distance in edges of the smallest voxel; of n channels the squares are summed and
+    divided by the square root of n. For ``"auto"`` beta is such that differences which are noise have an exponent of 1
+    on average; without noise it is 130 for grey levels from 0 to 1. The probabilities solve Laplace's equation between
+    strokes. It is solved without a matrix, by conjugate gradients with a multigrid whose levels merge only voxels that
+    hold together, and stops on an estimate of the largest error. Memory: at most 48 bytes per voxel and 20 more for
+    each of two labels that are solved at the same time; as many labels as there are take turns.
+    What does not fit into memory as a whole is solved on groups of about 8, 64... voxels that hold together, and then
+    in tiles, voxel by voxel within 4 voxels of boundaries and strokes, and where labels are about as likely; the
+    provenance says so. Measured at 96^3 voxels: on an embryo of 8 cells 0.3 % of the labels differ from those of the
+    whole; in blobs with noise 0 to 0.6 % on groups of 8 and 0 to 2.8 % on groups of 64, most of them where labels are
+    about as likely; probabilities differ by 0.01 on average, at a beta of 2000 by 0.05. Dask arrays give lazy ones, in
+    which their chunks do not show.
 
     References
     ----------
