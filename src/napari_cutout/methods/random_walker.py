@@ -89,9 +89,8 @@ def random_walker(
     What does not fit into memory as a whole is solved on groups of about 8, 64... voxels that hold together, and then
     in tiles, voxel by voxel within 4 voxels of boundaries and strokes, and where labels are about as likely; the
     provenance says so. Measured at 96^3 voxels: on an embryo of 8 cells 0.3 % of the labels differ from those of the
-    whole; in blobs with noise 0 to 0.6 % on groups of 8 and 0 to 2.8 % on groups of 64, most of them where labels are
-    about as likely; probabilities differ by 0.01 on average, at a beta of 2000 by 0.05. Dask arrays give lazy ones, in
-    which their chunks do not show.
+    whole, in blobs with noise 0 to 0.6 % on groups of 8 and 0 to 2.8 % on groups of 64; probabilities differ by 0 to
+    0.024 on average, at a beta of 2000 by 0.05. Dask arrays give lazy ones, in which their chunks do not show.
 
     References
     ----------
