@@ -20,6 +20,7 @@ MEANS = "tests/test_weighted_means.py"
 SESSION = "tests/test_walk_session.py"
 BLOCKS = "tests/test_walk_blocks.py"
 WALKER = "tests/test_random_walker.py"
+MULTIGRID = "tests/test_multigrid.py"
 THRESHOLD = "tests/test_threshold.py"
 HISTOGRAM = "tests/test_histogram.py"
 LOCAL = "tests/test_local_threshold.py"
@@ -70,13 +71,13 @@ FOOTPRINT = "tests/test_footprint.py"
 JOB = "tests/widgets/test_preview_job.py"
 TARGET = "tests/widgets/test_target.py"
 AGREEMENT = "tests/widgets/test_agreement.py"
+LIVE = "tests/widgets/test_random_walker.py"
 TRY_ALL = "tests/test_try_all.py"
 COMPARE = "tests/widgets/test_compare.py"
 OBJECT_ERRORS = "tests/test_object_errors.py"
 DISTANCE = "tests/test_distance.py"
 DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
 WALK_KERNELS = "tests/kernels/test_walk_kernels.py::test_levels_follow_the_definition"
-WALK_WEIGHTS = "tests/kernels/test_walk_kernels.py::test_weights_follow_the_definition"
 WALK_STEPS = "tests/kernels/test_walk_kernels.py::test_steps_of_an_iteration_follow_the_definition"
 SHIM = "tests/kernels/test_shim.py"
 COMPILERS = "tests/kernels/test_compile.py"
@@ -183,13 +184,9 @@ MUTANTS = [
     Mutant("kernels/zones.cu", "level[q] < level[source] ||", "level[q] <= level[source] ||", FLOOD_KERNELS),
     Mutant("kernels/zones.cu", "distance[q] < distance[source]);", "distance[q] <= distance[source]);", FLOOD_KERNELS),
     Mutant("kernels/zones.cu", "pointer[p] < 0 ? 0 : markers[pointer[p]];", "markers[pointer[p]];", ADDRESS_SANITIZER),
-    Mutant("kernels/lattice.cu", "v % row == row - 1}", "v % row == row}", WALK_WEIGHTS),
-    Mutant("kernels/lattice.cu", "!(bits > 0 && inverse[i + lattice.step(k)] > 0.0f)", "!(inverse[i + lattice.step(k)] > 0.0f)", WALK_KERNELS),
     Mutant("kernels/lattice.cu", "const float found = stepped(i) + STEP", "const float found = stepped(i) + 0.5f", WALK_STEPS),
     Mutant("kernels/pairs.cuh", "if (offered == rank && hashed <= chance) return;", "if (offered == rank) return;", WALK_KERNELS),
     Mutant("kernels/graph.cu", "least = bits + 1;", "least = bits;", WALK_KERNELS),
-    Mutant("kernels/graph.cu", "own < n_graph) members[atomicAdd(&cursor[own], 1)]", "own < n_graph) members[cursor[own]++]", "tests/kernels/test_sanitizers.py::test_kernels_are_clean[walk-thread]"),
-    Mutant("kernels/graph.cu", "*found = adds != 0 ? stepped + *found : stepped;", "*found = stepped;", WALK_STEPS),
     Mutant("methods/_multigrid_device.py", "            self._leave(k + 1)\n", "", WALK_STEPS),
     Mutant("methods/_basins.py", "first, end = end, _count(queued)", "first, end = end, end", FLOOD_KERNELS),
     Mutant("methods/_basins.py", "        _jump(component, volume)\n", "", FLOOD_KERNELS),
@@ -435,6 +432,13 @@ MUTANTS = [
     Mutant("evaluation/_object_errors.py", "ours if rank[ours] > rank[theirs] else theirs", "ours if rank[ours] >= rank[theirs] else theirs", OBJECT_ERRORS),
     Mutant("evaluation/_object_errors.py", "xp.where(xp.take(names, at) == flat, xp.take(found, at), xp.zeros_like(flat))", "xp.take(found, at)", OBJECT_ERRORS),
     Mutant("evaluation/_object_errors.py", 'ours = dict.fromkeys(overlaps.predicted.tolist(), OBJECT_KINDS["matched"].label)', "ours = {}", OBJECT_ERRORS),
+    Mutant("widgets/_live.py", "or self._slot is not slot", "", f"{LIVE}::test_a_result_can_be_had_back"),
+    Mutant("widgets/_live.py", "key = (token, None if mask is None else checksum(mask))", "key = (1, None)", f"{LIVE}::test_other_settings_are_used_from_the_next_stroke_on"),
+    Mutant("widgets/_live.py", " and np.array_equal(held.reshape(self._shown.shape), self._shown)", "", f"{LIVE}::test_an_edit_that_nobody_tells_of_is_kept"),
+    Mutant("widgets/_live_row.py", "if _is_being_painted(self._strokes):", "if False:", f"{LIVE}::test_nothing_runs_while_a_stroke_is_being_painted"),
+    Mutant("widgets/_live_row.py", "                if results.is_free(given):\n                    given.data[region] = labels", "                pass", f"{LIVE}::test_an_update_that_is_cancelled_leaves_the_result"),
+    Mutant("widgets/_live_row.py", "elif self._frame.results.is_free(given):", "else:", f"{LIVE}::test_an_edit_while_it_sharpens_is_kept"),
+    Mutant("widgets/_class_maps.py", "maps[(labels.index(label), *place)] = image", "maps[(some.index(label), *place)] = image", f"{LIVE}::test_slices_may_have_other_labels"),
     Mutant("widgets/_agreement.py", "for other in others if other.mark == mark]", "for other in others]", AGREEMENT),
     Mutant("widgets/_agreement.py", "if other.items.get(kind, {}).keys() == scores.keys()]", "if kind in other.items]", AGREEMENT),
     Mutant("widgets/_agreement.py", "in reversed(all_of_them):", "in all_of_them:", AGREEMENT),
@@ -507,6 +511,14 @@ MUTANTS = [
     Mutant("methods/_walk.py", "1 / length**2 for length, n", "1 / length for length, n", f"{WALKER}::test_every_option_is_that_of_a_direct_solution"),
     Mutant("methods/_walk_scales.py", "min(scale, APART / half / 2, float_info.max)", "min(scale, float_info.max)", f"{WALKER}::test_grey_levels_of_any_size_are_walked_on"),
     Mutant("methods/_walk_scales.py", "return channel - low if max(-low, high) >= EXACT > high - low else channel", "return channel", f"{WALKER}::test_integers_of_64_bits_are_walked_on"),
+    # levels of a lattice
+    Mutant("methods/_lattice_pairs.py", "if best[end] >> (CHANCE + 1) >= (strongest[i] - STRONG) >> EXPONENT:", "if best[end] > 0:", f"{MULTIGRID}::test_what_is_merged_holds_together"),
+    Mutant("methods/_lattice_pairs.py", "        if j and chosen[j] == i:", "        if j:", f"{MULTIGRID}::test_what_is_merged_holds_together"),
+    Mutant("methods/_graph_pairs.py", "            leak += fine_sink[i]\n", "", f"{MULTIGRID}::test_a_level_is_galerkins_product"),
+    Mutant("methods/_graph_loops.py", "near = slot // CHUNK == t // CHUNK", "near = True", f"{MULTIGRID}::test_the_number_of_threads_changes_no_bit"),
+    Mutant("methods/_graph_loops.py", "for t in range(last - 1, first - 1, -1):", "for t in range(first, last):", f"{MULTIGRID}::test_the_preconditioner_is_symmetric_and_near_the_inverse"),
+    Mutant("methods/_levels.py", "        np.add(space.x, space.sum, out=space.x)", "        pass", f"{MULTIGRID}::test_the_preconditioner_is_symmetric_and_near_the_inverse"),
+    Mutant("methods/_levels.py", "            space.sum[:] += space.x\n", "", f"{MULTIGRID}::test_a_last_level_that_is_too_large_is_swept"),
     # walks on what does not fit into memory
     Mutant("methods/_walk_groups.py", "    alone = np.flatnonzero(kept & (number == NONE))", "    alone = np.flatnonzero(kept & (number > 10**9))", f"{BLOCKS}::test_what_no_walk_reaches_is_that_of_the_whole"),
     Mutant("methods/_walk_groups.py", "meet = (one.groups[0] >= 0) & (two.groups[0] >= 0) & (one.weight > 0)", "meet = (one.groups[0] >= 0) & (two.groups[0] >= 0) & (one.weight < 0)", f"{BLOCKS}::test_what_no_walk_reaches_is_that_of_the_whole"),
