@@ -290,6 +290,10 @@ def test_only_the_region_that_changed_is_written(viewer, dock, press, updated, m
     assert seen[0].labels.size < image.size / 2
     expected = nc.random_walker(image.astype(np.float32), np.array(layer.data))
     assert np.mean(result.data != expected) < 1e-3
+    result.paint((8, 30, 30), 2)
+    press(widget)  # a layer of its own, of which nothing is missing though the image is known
+    assert len(viewer.layers) == 4
+    assert np.mean(widget.results.last.data != expected) < 1e-3
 
 
 def test_nothing_runs_while_a_stroke_is_being_painted(viewer, walking, press, updated, qtbot):
