@@ -132,6 +132,10 @@ def test_the_preconditioner_is_symmetric_and_near_the_inverse(name: str, monkeyp
     exact = laplacian_of(own)[free][:, free]
     energy = float(bx[0, own.plane : -own.plane][free] @ (exact @ bx[0, own.plane : -own.plane][free]))
     assert 0 < energy < 2.5 * xbx  # no eigenvalue of the product is far above 1
+    flat = exact @ np.ones(np.count_nonzero(free))  # what leaves the same error everywhere
+    x[0, own.plane : -own.plane][free] = flat
+    (xbx,), _ = grid.precondition(x, bx, spaces, ONE)
+    assert xbx > 0.8 * flat.sum()  # most of which goes
 
 
 def solved(own: Lattice, values: np.ndarray, tolerance: float = 1e-3) -> tuple[np.ndarray, Any]:
@@ -241,5 +245,5 @@ def test_a_last_level_that_is_too_large_is_swept(monkeypatch: pytest.MonkeyPatch
     assert len(levels.places[0]) > 20
     values = np.random.default_rng(5).random(own.n) * (own.inverse[own.plane : -own.plane] == 0)
     found, reached = solved(own, values.astype(np.float32))
-    assert reached.n_iterations < 40
+    assert reached.n_iterations < 20
     np.testing.assert_allclose(found, exact_values(own, values), atol=1.5e-3)

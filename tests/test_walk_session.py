@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_cutout._monitor import watch
 from napari_cutout.methods import _walk_session
 from napari_cutout.methods._walk import Walk, WalkSettings
 from napari_cutout.methods._walk_levels import block_means, block_shape, coarse_strokes, interpolated
@@ -224,6 +225,48 @@ def test_markers_of_minus_one_and_anisotropic_voxels() -> None:
     expect_fresh(session, image, markers, labels)
 
 
+def test_markers_of_minus_one_that_are_erased_leave_nothing_behind() -> None:
+    image, markers = scene((10, 14, 16)), np.zeros((10, 14, 16), np.int32)
+    markers[5, 3, 3:6], markers[5, 11, 9:13] = 1, 2
+    walled = markers.copy()
+    walled[:, 7] = -1
+    session = Session([image], None, settings())
+    labels, _ = shown(session, walled, None)
+    assert not labels[:, 7].any()
+    labels, _ = shown(session, markers, labels)
+    expect_fresh(session, image, markers, labels)
+    labels, _ = shown(session, walled, labels)
+    fresh = Walk([image], None, settings()).solve(walled).best
+    assert (fresh != labels).mean() < 0.01
+
+
+def test_the_first_answer_after_the_second_label_is_of_both() -> None:
+    image, markers = scene((12, 14, 16)), np.zeros((12, 14, 16), np.int32)
+    markers[6, 3, 3:6] = 1
+    session = Session([image], None, settings())
+    labels, _ = shown(session, markers, None)
+    assert (labels == 1).all()
+    markers = markers.copy()
+    markers[6, 11, 9:13] = 2
+    first = next(session.updates(markers))
+    assert (first.labels == 2).mean() > 0.1
+    labels, _ = shown(session, markers, labels)
+    expect_fresh(session, image, markers, labels)
+
+
+def test_facts_are_those_of_the_image_and_not_of_its_copy() -> None:
+    image, markers = scene((12, 14, 16)), dots((12, 14, 16), 12, 4)
+    session = Session([image], None, settings())
+    shown(session, markers, None)
+    markers = markers.copy()
+    markers[5, 5, 5:8] = 3
+    with watch() as seen:
+        _, updates = shown(session, markers, None)
+    assert seen.facts["n_labels"] == 4
+    assert seen.facts["estimated_error"] == updates[-1].error
+    assert seen.facts["converged"]
+
+
 def test_a_small_image_is_solved_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_walk_session, "LARGE", 1 << 20)
     image, markers = scene((10, 12, 14)), dots((10, 12, 14), 8, 2)
@@ -232,6 +275,10 @@ def test_a_small_image_is_solved_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert update.final
     np.testing.assert_array_equal(update.labels, Walk([image], None, settings()).solve(markers).best)
     assert math.isfinite(update.error)
+    markers = markers.copy()
+    markers[4, 5, 6:9] = 3
+    (update,) = session.updates(markers)  # begins with the last solution
+    expect_fresh(session, image, markers, update.labels)
 
 
 # Levels -------------------------------------------------------------------------------------------------

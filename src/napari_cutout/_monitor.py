@@ -103,6 +103,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def aside() -> Iterator[None]:
+    """Report neither progress nor facts of what runs inside; it can still be cancelled."""
+    monitor = _current.get()
+    with _told(monitor and replace(monitor, on_progress=None, facts={})):
+        yield
+
+
 def note(**facts: Any) -> None:
     """Keep facts about this run for its provenance, such as ``threshold=117.0``."""
     if (monitor := _current.get()) is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array
-from .._monitor import tick
+from .._array import Array, array_namespace
+from .._monitor import stage, tick
 
-__all__ = ["MOST", "Reached", "solve"]
+__all__ = ["AT_ONCE", "MOST", "NOWHERE", "Reached", "completed", "in_turns", "solve"]
 
 MOST = 500
 """Iterations after which to stop."""
@@ -21,6 +22,9 @@ UNSEEN = 0.1
 
 CAUTION = 0.75
 """What an eigenvalue of Lanczos' matrix is taken for: in few iterations it has not come down all the way."""
+
+AT_ONCE = 2
+"""Labels that are solved at the same time: each costs 20 bytes per voxel, and the weights are read once for all."""
 
 RESTARTS = 3
 """How often to begin from the solution found so far: rounding may have led away from it."""
@@ -39,6 +43,61 @@ class Reached(NamedTuple):
 
     n_iterations: int
     errors: NDArray[np.float64]
+
+    @property
+    def error(self) -> float:
+        """The largest error, or NaN if one is no number."""
+        return float(self.errors.max(initial=0.0))
+
+    def farther(self, other: Reached) -> Reached:
+        """Return the more iterations, and all errors."""
+        return Reached(max(self.n_iterations, other.n_iterations), np.concatenate([self.errors, other.errors]))
+
+
+NOWHERE = Reached(0, np.zeros(0))
+"""Where nothing was to be solved."""
+
+
+def in_turns(
+    grid: Any, n: int, begin: Callable[[range], Array], tolerance: float, of: str = ""
+) -> Iterator[tuple[range, Array, Reached]]:
+    """Solve for all of `n` labels but the last, a few at once; the last has what the others leave, see `completed`.
+
+    Parameters
+    ----------
+    grid : Multigrid
+        The Laplacian and what is near its inverse.
+    n : int
+        Labels.
+    begin : callable
+        From the numbers of labels to vectors of `grid` to begin with.
+    tolerance : float
+        The largest error at which to stop, of the last label, too: errors of the others add up in it, like those of
+        chance, so each gets its share.
+    of : str
+        What is said of them while they are solved.
+
+    Yields
+    ------
+    range, float32 array, Reached
+        The numbers of labels, their vectors, and how far they came, in shares of the tolerance of all.
+    """
+    share = 1 / math.sqrt(max(n - 1, 1))
+    for low in range(0, n - 1, AT_ONCE):
+        some = range(low, min(low + AT_ONCE, n - 1))
+        stage(f"solving labels {low + 1} to {some[-1] + 1} of {n - 1}{of}" if n - 1 > AT_ONCE else f"solving{of}")
+        x = begin(some)
+        reached = solve(grid, x, tolerance * share)
+        yield some, x, Reached(reached.n_iterations, reached.errors / share)
+
+
+def completed(values: Array) -> Array:
+    """Return probabilities of shape (n, ...) whose last is what the others leave, and that sum up to 1."""
+    xp = array_namespace(values)
+    others = xp.clip(values[:-1, ...], 0.0, 1.0)
+    total = xp.sum(others, axis=0, dtype=xp.float32)
+    whole = xp.clip(total, 1.0, None)
+    return xp.concat([others / whole, xp.clip(1 - total, 0.0, None)[None, ...]])
 
 
 def solve(grid: Any, x: Array, tolerance: float) -> Reached:
@@ -84,6 +143,7 @@ class _Iteration:
         self.spaces = grid.spaces(x.shape[0])
         self.active = np.ones(x.shape[0], np.uint8)
         self.errors = np.full(x.shape[0], np.inf)
+        self.lanczos = [_Lanczos() for _ in self.active]
         self.first = math.inf
         self.n = 0
 
@@ -93,7 +153,8 @@ class _Iteration:
         grid.residual(self.x, self.r, active)
         self.product, largest = grid.precondition(self.r, self.q, self.spaces, active)
         grid.turn(self.p, self.q, np.zeros(len(active), np.float32), active)
-        self.lanczos = [_Lanczos() for _ in active]
+        for matrix in self.lanczos:
+            matrix.restart()
         self._judge(largest)
 
     def begin_again(self) -> bool:
@@ -146,6 +207,11 @@ class _Lanczos:
     """The tridiagonal matrix of an iteration, for its smallest eigenvalue."""
 
     def __init__(self) -> None:
+        self.least = math.inf
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new matrix; the eigenvalue of the one before is not forgotten."""
         self.diagonal: list[float] = []
         self.beside: list[float] = []
         self.carried = 0.0
@@ -159,7 +225,7 @@ class _Lanczos:
     def smallest(self) -> float:
         from scipy.linalg import eigvalsh_tridiagonal
 
-        if not self.diagonal:
-            return UNSEEN
-        found = eigvalsh_tridiagonal(self.diagonal, self.beside[:-1], select="i", select_range=(0, 0))
-        return CAUTION * float(min(max(found[0], 1e-6), 1.0))
+        if self.diagonal:
+            found = eigvalsh_tridiagonal(self.diagonal, self.beside[:-1], select="i", select_range=(0, 0))
+            self.least = min(self.least, max(float(found[0]), 1e-6), 1.0)
+        return CAUTION * self.least if math.isfinite(self.least) else UNSEEN

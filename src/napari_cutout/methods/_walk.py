@@ -20,13 +20,10 @@ from .._monitor import note, stage
 from ..processing.filters import edges as edges_of
 from . import _multigrid, _multigrid_device
 from ._flooding import connected_parts
-from ._gradients import solve
+from ._gradients import NOWHERE, Reached, completed, in_turns
 from ._walk_scales import APART, Beta, Scales, WalkSettings, scales_of, told_apart, unit_of
 
 __all__ = ["Answer", "Beta", "Walk", "WalkSettings", "lattice_shape", "unit_of"]
-
-AT_ONCE = 2
-"""Labels that are solved at the same time: each costs 20 bytes per voxel, and the weights are read once for all."""
 
 MAX_VOXELS = 2**30
 """Voxels of the largest image that is solved as one."""
@@ -86,7 +83,7 @@ class Walk:
         self.scales = scales_of(self.channels, self.inside, settings) if scales is None else scales
         self._parts: Array | None = None
 
-    def solve(self, markers: Array, *, keep: bool = False, start: Array | None = None) -> Answer:
+    def solve(self, markers: Array, *, keep: bool = False, start: Array | None = None, told: bool = True) -> Answer:
         """Return the most likely label of every voxel.
 
         Parameters
@@ -96,7 +93,9 @@ class Walk:
         keep : bool
             Whether to return all probabilities.
         start : float32 array of shape (n, ...), optional
-            Probabilities to begin with, of the same labels.
+            Probabilities to begin with, of the same labels; none is NaN.
+        told : bool
+            Whether to say how far it came, and to warn where that is not far enough.
 
         Raises
         ------
@@ -108,21 +107,20 @@ class Walk:
         reached = self.reached(inside, planted)
         if len(labels) == 1:
             return _only(labels, reached, keep)
-        grid = self._grid(inside, reached & (planted == 0))
-        tally = _Tally(xp, reached, len(labels), keep)
-        solved, n_iterations, error = len(labels) - 1, 0, 0.0
-        for low in range(0, solved, AT_ONCE):
-            some = range(low, min(low + AT_ONCE, solved))
-            stage(f"solving labels {low + 1} to {some[-1] + 1} of {solved}" if solved > AT_ONCE else "solving")
-            x = grid.vectors([_beginning(planted, int(labels[k]), start, k) for k in some])
-            reached_error = solve(grid, x, self.settings.tolerance)
-            n_iterations = max(n_iterations, reached_error.n_iterations)
-            error = float(np.maximum(error, reached_error.errors.max()))  # one that is no number stays one
+        grid = self.grid(inside, reached & (planted == 0))
+        tally, far = _Tally(xp, reached, len(labels), keep), NOWHERE
+
+        def begin(some: range) -> Array:
+            return grid.vectors([_beginning(planted, int(labels[k]), start, k) for k in some])
+
+        for some, x, came in in_turns(grid, len(labels), begin, self.settings.tolerance):
+            far = far.farther(came)
             for k, values in zip(some, grid.values(x), strict=True):
                 tally.add(k, int(labels[k]), xp.reshape(values, self.shape))
-        tally.add_rest(solved, int(labels[-1]))
-        _note_reached(n_iterations, error, self.settings.tolerance)
-        return Answer(labels, tally.best, tally.kept, n_iterations, error)
+        tally.add_rest(len(labels) - 1, int(labels[-1]))
+        if told:
+            note_reached(far, self.settings.tolerance)
+        return Answer(labels, tally.best, tally.kept, far.n_iterations, far.error)
 
     def planted(self, markers: Array) -> tuple[Array, Array, NDArray[np.int64]]:
         """Return where to walk, the markers there, and their labels, or raise if there are none."""
@@ -131,10 +129,7 @@ class Walk:
             markers = xp.astype(markers, xp.uint8)
         low, high = int(xp.min(markers)), int(xp.max(markers))
         if low < -1 or high > MAX_LABEL:
-            raise ValueError(
-                f"markers must be labels from 1 to {MAX_LABEL}, 0 for not marked or -1 for outside, got "
-                f"{low if low < -1 else high}; renumber them"
-            )
+            raise bad_markers(low if low < -1 else high)
         inside = self.inside
         if low == -1:
             inside = (markers != -1) if inside is None else inside & (markers != -1)
@@ -143,7 +138,7 @@ class Walk:
             planted = xp.where(inside, planted, xp.zeros_like(planted))
         labels = np.sort(to_numpy(xp.unique_values(planted[planted > 0])).astype(np.int64))
         if not len(labels):
-            raise _no_strokes(high > 0)
+            raise no_strokes(high > 0)
         note(n_labels=len(labels))
         if inside is None:
             inside = xp.ones_like(planted, dtype=xp.bool)
@@ -162,8 +157,8 @@ class Walk:
 
     def solve_within(
         self, region: tuple[slice, ...], inside: Array, planted: Array, reached: Array, values: Array
-    ) -> float:
-        """Solve for the values in a region from those around it, and return the estimated error.
+    ) -> Reached:
+        """Solve for the values in a region from those around it, and return how far it came.
 
         Parameters
         ----------
@@ -175,29 +170,31 @@ class Walk:
             Probabilities of the whole image; those of the region become the solution.
         """
         xp = array_namespace(planted)
-        free = reached[region] & (planted[region] == 0) & xp.asarray(_not_on_faces(region, self.shape))
+        free = reached[region] & (planted[region] == 0) & xp.asarray(not_on_faces(region, self.shape))
         part = Walk([c[region] for c in self.channels], inside[region], self.settings, self.scales)
-        grid = part._grid(inside[region], free)
-        error, n = 0.0, len(values)
-        for low in range(0, n - 1, AT_ONCE):
-            some = range(low, min(low + AT_ONCE, n - 1))
-            x = grid.vectors([values[(k, *region)] for k in some])
-            error = max(error, float(solve(grid, x, self.settings.tolerance).errors.max()))
-            for k, found in zip(some, grid.values(x), strict=True):
-                values[(k, *region)] = xp.reshape(found, part.shape)
-        rest = 1 - xp.sum(values[(slice(0, n - 1), *region)], axis=0)
-        values[(n - 1, *region)] = xp.where(reached[region], rest, xp.zeros_like(rest))
-        return error
+        grid = part.grid(inside[region], free)
+        far, held = NOWHERE, values[(slice(None), *region)]
 
-    def _grid(self, inside: Array, free: Array) -> Any:
+        def begin(some: range) -> Array:
+            return grid.vectors([held[k, ...] for k in some])
+
+        for some, x, came in in_turns(grid, values.shape[0], begin, self.settings.tolerance):
+            far = far.farther(came)
+            for k, found in zip(some, grid.values(x), strict=True):
+                held[k, ...] = xp.reshape(found, part.shape)
+        held = completed(held)
+        values[(slice(None), *region)] = xp.where(reached[region], held, xp.zeros_like(held))
+        return far
+
+    def grid(self, inside: Array, free: Array) -> Any:
         """Return the levels of the lattice."""
         stage("weighing edges")
         shape = lattice_shape(self.shape)
-        lattice = self.engine.lattice_of(self._exponents(), shape, self._shares(), ~inside, free)
+        lattice = self.engine.lattice_of(self.exponents(), shape, self.shares(), ~inside, free)
         stage("merging voxels")
         return self.engine.Multigrid(lattice)
 
-    def _exponents(self) -> Iterator[Array]:
+    def exponents(self) -> Iterator[Array]:
         """Yield channels as float32, scaled so that squared differences are exponents."""
         for channel, scale, middle in zip(self.channels, *self.scales, strict=True):
             xp = array_namespace(channel)
@@ -205,7 +202,7 @@ class Walk:
             values = xp.where(xp.isfinite(values), values, xp.full_like(values, middle)) * scale - middle * scale
             yield xp.astype(xp.clip(values, -APART, APART), xp.float32)  # voxels outside may lie far off
 
-    def _shares(self) -> tuple[float, float, float]:
+    def shares(self) -> tuple[float, float, float]:
         """Return what squared differences along each axis of the lattice are multiplied by."""
         lengths = [edge / 1024 for edge in edges_of(self.settings.spacing, len(self.shape))]
         shares = [1 / length**2 for length, n in zip(lengths, self.shape, strict=True) if n > 1]
@@ -252,7 +249,7 @@ def _connected(parts: Array, inside: Array, planted: Array) -> Array:
     return reached
 
 
-def _not_on_faces(region: Sequence[slice], shape: Sequence[int]) -> NDArray[np.bool_]:
+def not_on_faces(region: Sequence[slice], shape: Sequence[int]) -> NDArray[np.bool_]:
     """Return which voxels of a region are not on those of its faces that lie within the image."""
     inner = np.ones([part.stop - part.start for part in region], bool)
     for axis, (part, n) in enumerate(zip(region, shape, strict=True)):
@@ -275,7 +272,7 @@ def _only(labels: NDArray[np.int64], reached: Array, keep: bool) -> Answer:
     """Return the answer for one label: it is everywhere that a walk leads."""
     xp = array_namespace(reached)
     best = xp.astype(reached, xp.int32) * int(labels[0])
-    _note_reached(0, 0.0, 1.0)
+    note_reached(NOWHERE, 1.0)
     kept = xp.where(reached, xp.ones_like(best, dtype=xp.float32), xp.full_like(best, xp.nan, dtype=xp.float32))
     return Answer(labels, best, kept[None, ...] if keep else None, 0, 0.0)
 
@@ -297,8 +294,13 @@ class _Tally:
         self._place(k, label, values)
 
     def add_rest(self, k: int, label: int) -> None:
-        """Count the last label, whose probability is what the others leave."""
-        self._place(k, label, self.xp.clip(self.rest, 0.0, 1.0))
+        """Count the last label: it has what the others leave, and if that is less than nothing, all shrink."""
+        xp = self.xp
+        self._place(k, label, xp.clip(self.rest, 0.0, 1.0))
+        if self.kept is not None:
+            whole = xp.clip(1.0 - self.rest, 1.0, None)
+            for j in range(self.kept.shape[0]):
+                self.kept[j, ...] = self.kept[j, ...] / whole
 
     def _place(self, k: int, label: int, values: Array) -> None:
         xp = self.xp
@@ -309,20 +311,28 @@ class _Tally:
             self.kept[k, ...] = xp.where(self.reached, values, xp.full_like(values, xp.nan))
 
 
-def _note_reached(n_iterations: int, error: float, tolerance: float) -> None:
+def note_reached(far: Reached, tolerance: float) -> None:
     """Keep how far it came, and say so where that is not far enough."""
-    note(n_iterations=n_iterations, estimated_error=error, converged=error <= tolerance)
+    error = far.error
+    note(n_iterations=far.n_iterations, estimated_error=error, converged=error <= tolerance)
     if not error <= tolerance:
         text = (
-            f"the random walker stopped after {n_iterations} iterations with an estimated error of {error:.2g}, above "
-            f"tolerance={tolerance:.2g}; labels may differ where two are about as likely: lower beta, or smooth the "
-            "image"
+            f"the random walker stopped after {far.n_iterations} iterations with an estimated error of {error:.2g}, "
+            f"above tolerance={tolerance:.2g}; labels may differ where two are about as likely: lower beta, or smooth "
+            "the image"
         )
         note(warning=text)
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-def _no_strokes(painted: bool) -> ValueError:
+def bad_markers(value: int) -> ValueError:
+    """Return the error that says which markers there may be."""
+    return ValueError(
+        f"markers must be labels from 1 to {MAX_LABEL}, 0 for not marked or -1 for outside, got {value}; renumber them"
+    )
+
+
+def no_strokes(painted: bool) -> ValueError:
     if painted:
         return ValueError(
             "markers lie outside mask, or where image is not finite, with every voxel; paint at least one inside, or "

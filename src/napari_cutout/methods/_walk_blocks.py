@@ -22,8 +22,8 @@ from .._array import Array, is_lazy, to_numpy
 from .._compiled import n_threads
 from .._monitor import note, stage
 from .._plan import Pyramid, Slices, Sweep, Tile
-from ._gradients import solve
-from ._walk import AT_ONCE, MAX_VOXELS, Walk, _no_strokes, _not_on_faces, _note_reached
+from ._gradients import AT_ONCE, NOWHERE, completed, in_turns
+from ._walk import MAX_VOXELS, Walk, no_strokes, not_on_faces, note_reached
 from ._walk_graph import Edges, graph_of, probabilities
 from ._walk_groups import Groups, ends, groups_of, linked, unpacked
 from ._walk_scales import WalkSettings, scales_from
@@ -119,7 +119,7 @@ def labels_inside(channels: Sequence[Array], mask: Array | None, markers: Array)
         labels = np.unique(markers[marked])
     labels = labels[labels > 0].astype(np.int64)
     if not len(labels):
-        raise _no_strokes(bool(to_numpy((markers > 0).any())))
+        raise no_strokes(bool(to_numpy((markers > 0).any())))
     return labels
 
 
@@ -201,7 +201,7 @@ def _setting(seen: list[Seen], settings: WalkSettings) -> Setting:
     facts, lows = facts_from(seen)
     labels = np.unique(np.concatenate([s.labels for s in seen]))
     if not len(labels):
-        raise _no_strokes(any(s.painted for s in seen))
+        raise no_strokes(any(s.painted for s in seen))
     return Setting(settings, scales_from(facts, settings), lows, labels)
 
 
@@ -353,7 +353,7 @@ def _band(tile: Tile, scene: Scene, values: NDArray[np.float32]) -> NDArray[np.b
         near[there] |= differ
     wide = maximum_filter(near, 2 * BAND + 1)
     region = tuple(slice(o, o + n) for o, n in zip(tile.origin, tile.shape, strict=True))
-    found: NDArray[np.bool_] = wide & scene.inside & _not_on_faces(region, tile.whole)
+    found: NDArray[np.bool_] = wide & scene.inside & not_on_faces(region, tile.whole)
     return found
 
 
@@ -369,15 +369,15 @@ def _box_around(free: NDArray[np.bool_]) -> Slices:
 def _solve_free(walk: Walk, free: NDArray[np.bool_], values: NDArray[np.float32]) -> None:
     """Solve for the values of free voxels from those around them."""
     inside = walk.inside if walk.inside is not None else np.ones(free.shape, bool)
-    grid = walk._grid(inside, free)
-    last, worst = len(values) - 1, 0.0
-    for low in range(0, last, AT_ONCE):
-        some = range(low, min(low + AT_ONCE, last))
-        x = grid.vectors([np.nan_to_num(values[k]) for k in some])
-        reached = solve(grid, x, walk.settings.tolerance)
-        worst = max(worst, float(reached.errors.max()))
+    grid, far = walk.grid(inside, free), NOWHERE
+
+    def begin(some: range) -> Array:
+        return grid.vectors([np.nan_to_num(values[k]) for k in some])
+
+    for some, x, came in in_turns(grid, len(values), begin, walk.settings.tolerance):
+        far = far.farther(came)
         for k, found in zip(some, grid.values(x), strict=True):
-            values[k][free] = np.clip(found.reshape(free.shape)[free], 0, 1)
-    values[last][free] = np.clip(1 - values[:last].sum(axis=0)[free], 0, 1)
-    if not worst <= walk.settings.tolerance:
-        _note_reached(reached.n_iterations, worst, walk.settings.tolerance)
+            values[k][free] = found.reshape(free.shape)[free]
+    values[:, free] = completed(values[:, free])
+    if not far.error <= walk.settings.tolerance:
+        note_reached(far, walk.settings.tolerance)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._monitor import note, stage
 from . import _multigrid as multigrid
-from ._gradients import solve
+from ._gradients import NOWHERE, completed, in_turns
 from ._graph_pairs import invert_node_degrees
 from ._levels import Levels, Spaces
 from ._multigrid import Floats, Graph, Ints
+from ._walk import note_reached
 
 __all__ = ["Edges", "Resistances", "graph_of", "probabilities", "summed"]
 
@@ -25,9 +25,6 @@ WITHIN = 3.0
 
 Of a block of 2 x 2 x 2 voxels whose edges weigh the same it is 1.5; that groups are no blocks, and that weights differ,
 doubles it (measured)."""
-
-AT_ONCE = 2
-"""Labels that are solved at the same time."""
 
 
 class Edges(NamedTuple):
@@ -120,19 +117,17 @@ def probabilities(
     lost = _without_strokes(graph)
     graph.sink[lost] = 1  # so that their equations have a solution
     grid = _GraphGrid(graph, places, shape)
-    found = np.empty((len(sinks), graph.n), np.float32)
-    last = len(sinks) - 1
-    n_iterations, error = 0, 0.0
-    for low in range(0, last, AT_ONCE):
-        some = range(low, min(low + AT_ONCE, last))
-        stage(f"solving labels {low + 1} to {some[-1] + 1} of {last} on groups of voxels")
-        x = grid.begin([sinks[k] for k in some])
-        reached = solve(grid, x, tolerance)
-        n_iterations, error = max(n_iterations, reached.n_iterations), max(error, float(reached.errors.max()))
-        found[low : low + len(some)] = np.clip(x[:, grid.place], 0, 1)
-    found[last] = np.clip(1 - found[:last].sum(axis=0), 0, 1)
+    found, far = np.zeros((len(sinks), graph.n), np.float32), NOWHERE
+
+    def begin(some: range) -> Floats:
+        return grid.begin([sinks[k] for k in some])
+
+    for some, x, came in in_turns(grid, len(sinks), begin, tolerance, " on groups of voxels"):
+        far = far.farther(came)
+        found[some.start : some.stop] = x[:, grid.place]
+    found[:] = completed(found)
     found[:, lost] = np.nan
-    note(n_iterations=n_iterations, estimated_error=error, converged=error <= tolerance)
+    note_reached(far, tolerance)
     return found
 
 

@@ -90,7 +90,7 @@ def groups_of(tile: Tile, *blocks: NDArray[Any] | None, setting: Setting, n_leve
     own = scene.part(tile.own)
     walk = own.walk(setting)
     free = own.inside & (own.planted == 0)
-    lattice = multigrid.lattice_of(walk._exponents(), lattice_shape(walk.shape), walk._shares(), ~own.inside, free)
+    lattice = multigrid.lattice_of(walk.exponents(), lattice_shape(walk.shape), walk.shares(), ~own.inside, free)
     levels, found = _merged(lattice, free, n_levels)
     maps = _maps(levels, free.shape)
     last = levels[-1]
@@ -229,7 +229,7 @@ def _with_one_more(tile: Tile) -> tuple[Slices, Slices]:
 
 def _edge_weights(walk: Walk, inside: NDArray[np.bool_]) -> list[Floats]:
     """Return the weights of the edges along each axis, 0 where an end is outside."""
-    values = list(walk._exponents())
+    values = list(walk.exponents())
     weights = []
     for axis, edge in enumerate(edges_of(walk.settings.spacing, len(walk.shape))):
         here, there = ends(axis)

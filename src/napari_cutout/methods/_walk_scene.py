@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._checks import MAX_LABEL
 from .._plan import Slices, Tile
-from ._walk import Walk, WalkSettings
+from ._walk import Walk, WalkSettings, bad_markers
 from ._walk_scales import SAMPLE, Facts, Scales, mean_of, told_apart, unlike
 
 __all__ = ["Scene", "Seen", "Setting", "facts_from", "seen_in", "tile_scene"]
@@ -117,10 +117,7 @@ def seen_in(tile: Tile, *blocks: NDArray[Any] | None, noisy: bool) -> Seen:
     assert markers is not None
     low, high = int(markers.min()), int(markers.max())
     if low < -1 or high > MAX_LABEL:
-        raise ValueError(
-            f"markers must be labels from 1 to {MAX_LABEL}, 0 for not marked or -1 for outside, got "
-            f"{low if low < -1 else high}; renumber them"
-        )
+        raise bad_markers(low if low < -1 else high)
     scene = tile_scene(own)
     counted = tile_scene([*own[:-1], np.zeros(markers.shape, np.uint8)]).inside  # -1 does not change the statistics
     labels = np.unique(scene.planted)

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, is_host
+from .._array import Array, array_namespace, empty, is_host
 from .._method import Mask
-from .._monitor import quiet
-from ._walk import Walk, WalkSettings
+from .._monitor import aside
+from ._gradients import Reached
+from ._walk import Walk, WalkSettings, note_reached
 from ._walk_levels import block_means, block_shape, coarse_strokes, interpolated
 
 __all__ = ["Session", "Update"]
@@ -54,7 +55,8 @@ class Update(NamedTuple):
     final : bool
         True of the last one.
     error : float
-        The estimated largest error of a probability; of a coarse answer NaN, nobody knows.
+        The estimated largest error of a probability, with what was left alone outside `region` since the whole was
+        solved, which is infinite after updates that nobody waited for; of a coarse answer NaN, nobody knows.
     """
 
     labels: Array
@@ -74,7 +76,7 @@ class _State:
     labels : int64 array
         Their labels.
     values, coarse : float32 array of shape (n, ...)
-        Probabilities on the voxels, and on the coarse copy.
+        Probabilities on the voxels, and on the coarse copy if there is one.
     missed : float
         The largest change of a probability that was left alone since the whole was solved.
     """
@@ -115,7 +117,8 @@ class Session:
         Yields
         ------
         Update
-            The first at once; the last, which is `final`, is that of `Walk.solve` to within the tolerance.
+            The first at once; after the last, which is `final`, all probabilities are right to within the tolerance,
+            if its `error` is below it.
 
         Raises
         ------
@@ -124,20 +127,33 @@ class Session:
         """
         inside, planted, labels = self.walk.planted(markers)
         state = self._state
-        if state is None or self._coarse is None or int(markers.min()) < 0 or not set(state.labels) <= set(labels):
-            yield from self._afresh(markers, inside, planted, labels)
-        else:
+        known = state is not None and len(state.labels) > 1 and set(state.labels) <= set(labels)
+        everywhere = int(markers.min()) >= 0  # the coarse copy knows nothing of voxels that markers of -1 exclude
+        if known and everywhere and state is not None and state.coarse is not None:
             yield from self._changed(state, inside, planted, labels)
+            return
+        start = _with_labels(state.values, state.labels, labels) if known and state is not None else None
+        yield from self._afresh(markers, inside, planted, labels, start, everywhere)
 
-    def _afresh(self, markers: Array, inside: Array, planted: Array, labels: NDArray[np.int64]) -> Iterator[Update]:
+    def _afresh(
+        self,
+        markers: Array,
+        inside: Array,
+        planted: Array,
+        labels: NDArray[np.int64],
+        start: Array | None,
+        everywhere: bool,
+    ) -> Iterator[Update]:
         """Begin with the coarse copy, then solve the whole."""
-        everywhere, coarse, start = _everywhere(self.walk.shape), None, None
-        self._state = None
-        if self._coarse is not None and len(labels) > 1:
+        coarse, self._state = None, None
+        if self._coarse is not None and len(labels) > 1 and everywhere:
             coarse = self._coarse.solve(planted, labels, None)
-            reached = self.walk.reached(inside, planted)
-            start = self._coarse.fine(coarse, everywhere)
-            yield Update(_likeliest(labels, start, planted, reached), everywhere, False, math.nan)
+            region = _everywhere(self.walk.shape)
+            guess = self._coarse.fine(coarse, region)
+            yield Update(
+                _likeliest(labels, guess, planted, self.walk.reached(inside, planted)), region, False, math.nan
+            )
+            start = guess if start is None else start
         yield self._whole(markers, planted, labels, coarse, start)
 
     def _whole(
@@ -151,8 +167,8 @@ class Session:
         """Solve the whole, and keep what was found."""
         answer = self.walk.solve(markers, keep=True, start=start)
         values: Array = answer.probabilities
-        if self._coarse is not None:
-            np.nan_to_num(values, copy=False)
+        xp = array_namespace(values)
+        values = xp.where(xp.isnan(values), xp.zeros_like(values), values)
         self._state = _State(planted, labels, values, coarse, 0.0)
         return Update(answer.best, _everywhere(self.walk.shape), True, answer.error)
 
@@ -160,11 +176,11 @@ class Session:
         """Solve the region that the new strokes can change, and the whole if that is not all."""
         assert self._coarse is not None
         reached = self.walk.reached(inside, planted)
-        values, before = _with_labels(state.values, state.labels, labels), state.coarse
-        old = None if before is None else _with_labels(before, state.labels, labels)
-        with quiet():
-            coarse = self._coarse.solve(planted, labels, old)
-        change = coarse - (old if old is not None else 0)
+        assert state.coarse is not None
+        values = _with_labels(state.values, state.labels, labels)
+        old = _with_labels(state.coarse, state.labels, labels)
+        coarse = self._coarse.solve(planted, labels, old)
+        change = coarse - old
         region = self._region(change, planted != state.planted)
         size = np.abs(change).max(axis=0)
         missed = state.missed + self._coarse.largest_beyond(size, region)
@@ -177,12 +193,13 @@ class Session:
         yield Update(_likeliest(labels, values, planted, reached, region), region, False, math.nan)
         if not whole:
             guessed = values[(slice(None), *region)].copy()
-            error = self.walk.solve_within(region, inside, planted, reached, values)
+            far = self.walk.solve_within(region, inside, planted, reached, values)
             missed += _change_beyond(values[(slice(None), *region)] - guessed, region, planted.shape)
-            final = missed <= self.walk.settings.tolerance
-            if final:
+            error = max(far.error, missed)
+            if final := error <= self.walk.settings.tolerance:
                 self._state.missed = missed
-            yield Update(_likeliest(labels, values, planted, reached, region), region, final, max(error, missed))
+                note_reached(Reached(far.n_iterations, np.array([error])), self.walk.settings.tolerance)
+            yield Update(_likeliest(labels, values, planted, reached, region), region, final, error)
             if final:
                 return
         yield self._whole(planted, planted, labels, coarse, values)
@@ -221,7 +238,9 @@ class _Coarse:
         strokes = coarse_strokes(planted, self.blocks)
         held = np.searchsorted(labels, np.unique(strokes[strokes > 0]))
         found = np.zeros((len(labels), *strokes.shape), np.float32)
-        kept: Array = self.walk.solve(strokes, keep=True, start=None if start is None else start[held]).probabilities
+        with aside():  # what is known of the copy is nothing that a user should read as facts of the image
+            answer = self.walk.solve(strokes, keep=True, start=None if start is None else start[held], told=False)
+        kept: Array = answer.probabilities
         found[held] = np.nan_to_num(kept)
         return found
 
@@ -264,12 +283,14 @@ def _box(chosen: NDArray[np.bool_]) -> Region | None:
     return tuple(region)
 
 
-def _with_labels(values: NDArray[np.float32], old: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+def _with_labels(values: Array, old: NDArray[np.int64], labels: NDArray[np.int64]) -> Array:
     """Return probabilities with those of new labels, which begin at 0."""
     if len(old) == len(labels):
         return values
-    more = np.zeros((len(labels), *values.shape[1:]), np.float32)
-    more[np.searchsorted(labels, old)] = values
+    more = empty((len(labels), *values.shape[1:]), "float32", like=values)
+    for k, label in enumerate(labels):
+        at = np.flatnonzero(old == label)
+        more[k, ...] = values[int(at[0]), ...] if len(at) else 0.0
     return more
 
 
