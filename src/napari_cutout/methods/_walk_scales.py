@@ -186,7 +186,7 @@ def _scales_of_steps(facts: Sequence[Facts], unit: float) -> list[float]:
     n = len(facts)
     scales = [0.5 / (math.sqrt(n) * f.half_step) if f.half_step > 0 else 0.0 for f in facts]
     betas = [10 * math.sqrt(n) * f.spread * scale * scale / unit for f, scale in zip(facts, scales, strict=True)]
-    note(beta=float(np.mean(betas)))
+    note(beta=betas[0] if n == 1 else betas)  # what gives the same weights; of several channels each its own
     return scales
 
 

@@ -146,7 +146,8 @@ def random_walker_probabilities(image: Image, markers: Markers, mask: Mask | Non
 
     Notes
     -----
-    Memory: 4 bytes per voxel and label beyond that of `random_walker`.
+    Memory: 4 bytes per voxel and label beyond that of `random_walker`. Dask arrays are read once when it is called, to
+    know the labels that lie inside; the probabilities are lazy.
 
     Examples
     --------
