@@ -278,7 +278,7 @@ def _noisy(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return (smooth / smooth.std() + 0.3 * rng.standard_normal(shape)).astype(np.float32)
 
 
-TOLERANCE = 4e-6
+TOLERANCE = 2e-5
 CASES = ["2-D", "3-D", "flat", "mask", "outside", "labels", "channels", "steep", "one of two"]
 
 

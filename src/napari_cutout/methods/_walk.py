@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, dtype_name, from_numpy, is_host, to_numpy
+from .._array import Array, array_namespace, dtype_name, empty, from_numpy, is_host, to_numpy
 from .._checks import MAX_LABEL
 from .._method import Mask
 from .._monitor import note, stage
@@ -108,7 +108,7 @@ class Walk:
         if len(labels) == 1:
             return _only(labels, reached, keep)
         grid = self.grid(inside, reached & (planted == 0))
-        tally, far = _Tally(xp, reached, len(labels), keep), NOWHERE
+        tally, far = _Tally(reached, len(labels), keep), NOWHERE
 
         def begin(some: range) -> Array:
             return grid.vectors([_beginning(planted, int(labels[k]), start, k) for k in some])
@@ -116,14 +116,18 @@ class Walk:
         for some, x, came in in_turns(grid, len(labels), begin, self.settings.tolerance):
             far = far.farther(came)
             for k, values in zip(some, grid.values(x), strict=True):
-                tally.add(k, int(labels[k]), xp.reshape(values, self.shape))
-        tally.add_rest(len(labels) - 1, int(labels[-1]))
+                tally.add(k, xp.reshape(values, self.shape))
+            del x, values  # before the next take their place
+        tally.add_rest()
         if told:
             note_reached(far, self.settings.tolerance)
-        return Answer(labels, tally.best, tally.kept, far.n_iterations, far.error)
+        return Answer(labels, tally.best(labels), tally.kept, far.n_iterations, far.error)
 
     def planted(self, markers: Array) -> tuple[Array, Array, NDArray[np.int64]]:
-        """Return where to walk, the markers there, and their labels, or raise if there are none."""
+        """Return where to walk, the markers there, and their labels, or raise if there are none.
+
+        If the walk is everywhere, the markers are not copied.
+        """
         xp = array_namespace(markers)
         if dtype_name(markers) == "bool":
             markers = xp.astype(markers, xp.uint8)
@@ -133,7 +137,7 @@ class Walk:
         inside = self.inside
         if low == -1:
             inside = (markers != -1) if inside is None else inside & (markers != -1)
-        planted = xp.astype(xp.clip(markers, 0, None), xp.int32)
+        planted = markers
         if inside is not None:
             planted = xp.where(inside, planted, xp.zeros_like(planted))
         labels = np.sort(to_numpy(xp.unique_values(planted[planted > 0])).astype(np.int64))
@@ -278,34 +282,53 @@ def _only(labels: NDArray[np.int64], reached: Array, keep: bool) -> Answer:
 
 
 class _Tally:
-    """The most likely label so far, label by label; of labels that are as likely the first wins."""
+    """The most likely label so far, label by label; of labels that are as likely the first wins.
 
-    def __init__(self, xp: Any, reached: Array, n_labels: int, keep: bool) -> None:
-        self.xp, self.reached = xp, reached
-        self.best = xp.zeros_like(reached, dtype=xp.int32)
-        self.highest = xp.full_like(reached, -1.0, dtype=xp.float32)
-        self.rest = xp.ones_like(reached, dtype=xp.float32)
-        self.kept = xp.empty_like(xp.stack([self.highest] * n_labels)) if keep else None
+    It begins to take memory when the first labels are solved; where there are few, their vectors are gone by then.
+    """
 
-    def add(self, k: int, label: int, values: Array) -> None:
+    def __init__(self, reached: Array, n_labels: int, keep: bool) -> None:
+        self.xp, self.reached = array_namespace(reached), reached
+        self.n, self.keep = n_labels, keep
+        self.kept: Array | None = None
+
+    def add(self, k: int, values: Array) -> None:
+        """Count label `k`, the first first."""
         xp = self.xp
+        if k == 0:
+            self._begin()
         values = xp.clip(values, 0.0, 1.0)
-        self.rest = self.rest - values
-        self._place(k, label, values)
+        self.rest -= values
+        self._place(k, values)
 
-    def add_rest(self, k: int, label: int) -> None:
+    def add_rest(self) -> None:
         """Count the last label: it has what the others leave, and if that is less than nothing, all shrink."""
         xp = self.xp
-        self._place(k, label, xp.clip(self.rest, 0.0, 1.0))
+        self._place(self.n - 1, xp.clip(self.rest, 0.0, 1.0))
         if self.kept is not None:
             whole = xp.clip(1.0 - self.rest, 1.0, None)
-            for j in range(self.kept.shape[0]):
-                self.kept[j, ...] = self.kept[j, ...] / whole
+            for k in range(self.n):
+                self.kept[k, ...] = self.kept[k, ...] / whole
 
-    def _place(self, k: int, label: int, values: Array) -> None:
+    def best(self, labels: NDArray[np.int64]) -> Array:
+        """Return the label that is the most likely, 0 where no walk leads."""
         xp = self.xp
-        wins = (values > self.highest) & self.reached
-        self.best = xp.where(wins, xp.full_like(self.best, label), self.best)
+        table = from_numpy(np.append(labels, 0).astype(np.int32), like=self.reached)
+        at = xp.where(self.reached, xp.astype(self.first, xp.int32), xp.full_like(self.first, self.n, dtype=xp.int32))
+        return xp.reshape(xp.take(table, xp.reshape(at, (-1,))), at.shape)
+
+    def _begin(self) -> None:
+        xp, like = self.xp, self.reached
+        self.first = xp.zeros_like(like, dtype=xp.uint8 if self.n <= 255 else xp.int32)
+        self.highest = xp.full_like(like, -1.0, dtype=xp.float32)
+        self.rest = xp.ones_like(like, dtype=xp.float32)
+        if self.keep:
+            self.kept = empty((self.n, *like.shape), "float32", like=like)
+
+    def _place(self, k: int, values: Array) -> None:
+        xp = self.xp
+        wins = values > self.highest
+        self.first = xp.where(wins, xp.full_like(self.first, k), self.first)
         self.highest = xp.where(wins, values, self.highest)
         if self.kept is not None:
             self.kept[k, ...] = xp.where(self.reached, values, xp.full_like(values, xp.nan))

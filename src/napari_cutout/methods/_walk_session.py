@@ -126,6 +126,8 @@ class Session:
             If no voxel is marked inside, or a marker is below -1 or above 2147483647.
         """
         inside, planted, labels = self.walk.planted(markers)
+        if planted is markers:  # which a user goes on to paint
+            planted = array_namespace(markers).asarray(markers, copy=True)
         state = self._state
         known = state is not None and len(state.labels) > 1 and set(state.labels) <= set(labels)
         everywhere = int(markers.min()) >= 0  # the coarse copy knows nothing of voxels that markers of -1 exclude
