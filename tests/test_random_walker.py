@@ -275,6 +275,17 @@ def test_auto_gives_a_difference_of_average_size_an_exponent_of_1() -> None:
     assert_same(nc.random_walker_probabilities(image, markers, beta="auto"), expected)
 
 
+def test_a_beta_that_walls_in_every_voxel_is_remarked_on() -> None:
+    image = np.random.default_rng(0).normal(100, 15, (20, 20))
+    markers = scattered((20, 20), 4, seed=0)
+    # Neighbours differ by 17 on average: 130 * 17^2 / (10 * 15) is 250, and exp(-23) is 1e-10
+    _, facts = walked(image, markers)
+    assert "beta=130.0 even an average difference of neighbours is a wall" in facts["warning"]
+    for settings in ({"beta": "auto"}, {"beta": 10.0}):
+        assert "warning" not in walked(image, markers, **settings)[1]
+    assert "warning" not in walked(image / 255, markers)[1]
+
+
 def test_auto_needs_no_noise_and_no_scale() -> None:
     image = np.zeros((20, 20))
     image[5:12, 4:9] = 0.3

@@ -36,6 +36,12 @@ Scales = tuple[list[float], list[float]]
 SAMPLE = 1 << 20
 """About how many differences along each axis the mean difference is taken of."""
 
+FEW = 1 << 14
+"""As many are enough to see whether beta is far off."""
+
+WALL = 23.0
+"""An exponent from which on the weight of an edge is hardly more than the least."""
+
 FAINT = 0.01
 """An exponent below which no edge of an image counts."""
 
@@ -78,7 +84,7 @@ class Facts(NamedTuple):
     half : float
         Half of the largest difference of grey levels.
     half_step : float
-        Half of the mean absolute difference between neighbours; only read where it sets beta.
+        Half of the mean absolute difference between neighbours, roughly unless it sets beta.
     """
 
     middle: float
@@ -127,9 +133,9 @@ def scales_of(channels: Sequence[Array], inside: Array | None, settings: WalkSet
     """
     if _is_empty(inside):
         raise ValueError("no finite voxel to count inside mask; check the image, or widen the mask")
-    auto = settings.beta == "auto"
+    most = SAMPLE if settings.beta == "auto" else FEW
     facts = [
-        Facts(*_spread(channel, inside), _half_span(channel, inside), _half_step(channel, inside) if auto else 0.0)
+        Facts(*_spread(channel, inside), _half_span(channel, inside), _half_step(channel, inside, most))
         for channel in channels
     ]
     return scales_from(facts, settings)
@@ -153,6 +159,7 @@ def scales_from(facts: Sequence[Facts], settings: WalkSettings) -> Scales:
         for scale, half in zip(scales, halves, strict=True)
     ]
     _check_that_it_counts(settings.beta, scales, halves)
+    _note_walls(settings.beta, scales, facts)
     return scales, middles
 
 
@@ -190,10 +197,10 @@ def _scales_of_steps(facts: Sequence[Facts], unit: float) -> list[float]:
     return scales
 
 
-def _half_step(channel: Array, inside: Array | None) -> float:
+def _half_step(channel: Array, inside: Array | None, most: int) -> float:
     """Return half of the mean absolute difference between neighbours: of rows spread over it, or of all."""
-    for most in (SAMPLE, math.prod(channel.shape)):
-        step = mean_of([unlike(channel, inside, axis, most) for axis, n in enumerate(channel.shape) if n > 1])
+    for enough in (most, math.prod(channel.shape)) if most == SAMPLE else (most,):
+        step = mean_of([unlike(channel, inside, axis, enough) for axis, n in enumerate(channel.shape) if n > 1])
         if step > 0:
             return step
     return 0.0
@@ -233,6 +240,17 @@ def _check_that_it_counts(beta: Beta, scales: Sequence[float], halves: Sequence[
         f"image spans {2 * max(halves):.3g} grey levels, so with beta={beta!r} no edge weighs less than "
         f"{math.exp(-(largest**2)):.6g} and only distances would count; {way_out}"
     )
+
+
+def _note_walls(beta: Beta, scales: Sequence[float], facts: Sequence[Facts]) -> None:
+    """Say so where even an average difference is a wall: then every voxel is a room of its own."""
+    average = 2 * math.hypot(*(f.half_step * scale for f, scale in zip(facts, scales, strict=True)))
+    if beta != "auto" and average * average > WALL:
+        span = 2 * max(f.half for f in facts)
+        note(
+            warning=f"with beta={beta} even an average difference of neighbours is a wall, as grey levels span "
+            f"{span:.3g} and are not divided by it; beta='auto' or a smaller one may be meant"
+        )
 
 
 def _half_span(channel: Array, inside: Array | None) -> float:
