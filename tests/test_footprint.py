@@ -15,10 +15,12 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import _plan
 from napari_cutout._footprint import footprint
+from napari_cutout.catalog import find
 
 from .toys import channel_methods
 
@@ -65,6 +67,26 @@ def test_the_footprint_is_what_a_run_takes(case: str, dtype: str, small_blocks: 
     recipe = nc.Recipe([nc.Step(method, settings)])
     said = footprint(recipe, SHAPE, image.itemsize)
     assert 0.75 <= said / measured(recipe, image) <= 1.6
+
+
+@pytest.mark.parametrize("n_labels", [2, 3, 10])
+def test_the_walker_takes_what_it_says(n_labels: int) -> None:
+    rng = np.random.default_rng(0)
+    shape = (40, 80, 80)
+    image = ndimage.gaussian_filter(rng.standard_normal(shape), 3) * 3 + rng.normal(0, 0.15, shape)
+    markers = np.where(rng.random(shape) < 0.001, rng.integers(1, n_labels + 1, shape), 0).astype(np.int32)
+    said = find("random_walker").memory
+    assert isinstance(said, float) or callable(said)
+    needed = said if isinstance(said, float) else said({}, image.size, 1)
+    nc.random_walker(image, markers)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        nc.random_walker(image, markers)
+        taken = tracemalloc.get_traced_memory()[1] / image.size
+    finally:
+        tracemalloc.stop()
+    assert 0.75 <= needed / taken <= 1.35
 
 
 def test_frame_by_frame_needs_one_frame_and_the_labels() -> None:

@@ -406,6 +406,8 @@ def provenance_of(
         How long it took.
     """
     tiling = "blocks" if any(is_lazy(a) for a in inputs.values()) else "whole"
+    if any("approximate" in step["facts"] for step in steps):
+        tiling = "tiles, as the whole does not fit into memory"
     if recipe.selection is not None and recipe.selection.each:
         tiling = f"one index of {recipe.selection.each!r} at a time"
     provenance = {

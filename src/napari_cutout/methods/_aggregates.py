@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._compiled import n_threads
+from .._monitor import tick
 from . import _graph_pairs as graph_pairs
 from . import _lattice_pairs as lattice_pairs
 from ._levels import MANY, Aggregation, Floats, Graph, Ints, over
@@ -76,6 +77,7 @@ def coarser(level: Lattice | Graph, places: Ints | None, shape: tuple[int, int, 
     number: Ints | None = None
     strength = _strongest(level)
     for k in range(1 if isinstance(level, Lattice) else 0, PASSES):
+        tick(k, PASSES)
         if isinstance(level, Lattice):  # which does two passes
             root = _first_voxels(level, strength)
             strength = strength[level.plane : -level.plane]
@@ -121,6 +123,7 @@ def _first_voxels(lattice: Lattice, strongest: Ints) -> Ints:
         over_planes(lattice_pairs.voxel_keys, bits, strongest, keys[axis], axis, row)
     mates = np.zeros(size, np.uint8)
     for _ in range(ROUNDS):
+        tick(0, 1)
         over_planes(lattice_pairs.best_edges, *keys, mates, mates, best, row)
         over_planes(lattice_pairs.join_voxels, best, mates, row)
     steps, of_pairs, blocks = np.array([0, plane, -plane, row, -row, 1, -1]), np.zeros_like(best), np.zeros_like(best)
@@ -131,6 +134,7 @@ def _first_voxels(lattice: Lattice, strongest: Ints) -> Ints:
         over_planes(lattice_pairs.pair_keys, floats, weights, of_pairs, mates, steps, blocks, keys[axis], axis)
     taken, joined, chosen = np.zeros_like(mates), np.zeros_like(best), blocks
     for _ in range(ROUNDS):
+        tick(0, 1)
         over_planes(lattice_pairs.best_edges, *keys, taken, taken, best, row)
         over_planes(lattice_pairs.choose_pairs, best, mates, steps, chosen)
         over_planes(lattice_pairs.join_pairs, chosen, mates, steps, joined, taken)

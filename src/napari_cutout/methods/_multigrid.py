@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arithmetic import POWERS
+from .._monitor import tick
 from . import _lattice_loops as loops
 from ._aggregates import LEAST_SHRINKAGE, PASSES, ROUNDS, Lattice, coarser
 from ._levels import COARSEST, LAST_SWEEPS, Aggregation, Floats, Graph, Ints, Levels, Spaces, over
@@ -61,11 +62,13 @@ def lattice_of(
     size = math.prod(shape) + 2 * plane
     steps, edges = (plane, row, 1), (np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, np.float32))
     for values in channels:
+        tick(0, 1)  # a run that is cancelled need not wait for the solution
         padded = _padded(values, plane)
         for edge, step, share in zip(edges, steps, shares, strict=True):
             over(shape[0], loops.add_squares, padded, edge, step, np.float32(share), plane, weight=plane)
     outside = _padded(blocked, plane).view(np.uint8)
     for axis, edge in enumerate(edges):
+        tick(axis, len(edges))
         over(shape[0], loops.exponential_weights, edge, outside, axis, *shape[1:], POWERS, shape[0], weight=plane)
     inverse = np.zeros_like(edges[0])
     unknown = _padded(free, plane).view(np.uint8)

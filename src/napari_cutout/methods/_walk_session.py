@@ -125,9 +125,8 @@ class Session:
         ValueError
             If no voxel is marked inside, or a marker is below -1 or above 2147483647.
         """
+        markers = array_namespace(markers).asarray(markers, copy=True)  # a user goes on to paint on them
         inside, planted, labels = self.walk.planted(markers)
-        if planted is markers:  # which a user goes on to paint
-            planted = array_namespace(markers).asarray(markers, copy=True)
         state = self._state
         known = state is not None and len(state.labels) > 1 and set(state.labels) <= set(labels)
         everywhere = int(markers.min()) >= 0  # the coarse copy knows nothing of voxels that markers of -1 exclude
@@ -169,8 +168,8 @@ class Session:
         """Solve the whole, and keep what was found."""
         answer = self.walk.solve(markers, keep=True, start=start)
         values: Array = answer.probabilities
-        xp = array_namespace(values)
-        values = xp.where(xp.isnan(values), xp.zeros_like(values), values)
+        for value in values:  # one by one: there may be many
+            value[value != value] = 0.0
         self._state = _State(planted, labels, values, coarse, 0.0)
         return Update(answer.best, _everywhere(self.walk.shape), True, answer.error)
 
@@ -248,7 +247,11 @@ class _Coarse:
 
     def fine(self, coarse: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
         """Return values between the middles of blocks at the voxels of a region."""
-        return np.stack([interpolated(values, self.blocks, region) for values in coarse])
+        shape = [part.stop - part.start for part in region]
+        found = np.empty((len(coarse), *shape), np.float32)
+        for k, values in enumerate(coarse):
+            found[k] = interpolated(values, self.blocks, region)
+        return found
 
     def box(self, chosen: NDArray[np.bool_]) -> Region | None:
         """Return the box of voxels around blocks that are chosen; half a block more, as values are interpolated."""
