@@ -21,7 +21,9 @@ from napari_cutout._batch import run
 from napari_cutout._code import as_command
 from napari_cutout._execute import Result
 from napari_cutout._sources import Source
+from napari_cutout.blockwise import _pyramid
 from napari_cutout.cli import main
+from napari_cutout.cli._said import what_was_found
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
 
@@ -351,6 +353,21 @@ def test_what_is_to_be_known_of_a_fit_is_said(stains: np.ndarray, capsys: pytest
     main(["gaussian-mixture", "stains.tif", "c.tif", "--channel", "0", "--n-components", "2"])
     means = nc.fit_gaussian_mixture(stains[0], n_components=2).means.ravel()
     assert f"% (means {means[0]:g}, {means[1]:g}); on the " in capsys.readouterr().out
+
+
+def test_what_is_approximate_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pyramid, "memory", lambda: 1000)
+    io.write("marks.tif", Volume(np.where(np.arange(24 * 30).reshape(24, 30) % 97 == 35, 1, 0).astype(np.uint8), "yx"))
+    assert main(["random-walker", "image.tif", "a.tif", "--markers", "marks.tif"]) == 0
+    assert "; approximate: the whole did not fit into memory: solved on " in capsys.readouterr().out
+
+
+def test_of_parts_that_are_approximate_one_is_said(image: np.ndarray) -> None:
+    step = {"settings": {}, "facts": {}, "by_part": {"approximate": [None, "on 9 groups", "on 8 groups"]}}
+    result = Result((image > 50).astype(np.uint8), {"steps": [step]})
+    assert what_was_found(result).endswith("%; approximate in 2 of 3 parts, such as: on 9 groups")
 
 
 # Folders -----------------------------------------------------------------------------------------------

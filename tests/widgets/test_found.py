@@ -67,3 +67,29 @@ def test_a_run_says_how_many_objects_came_from_what(method, facts, by_part, text
     provenance = {"facts": facts, "steps": [step], "device": device, "seconds": 0.5}
     line = summary(np.array([[0, 4, 9]], np.int32), Step(method), provenance)
     assert line == f"{text} · CPU because it was asked for · 0.5 s"
+
+
+def test_the_beta_of_each_channel_is_named():
+    assert levels_found({"beta": 130.0}) == "beta 130"
+    assert levels_found({"beta": [12.346, 7.0]}) == "beta 12.3, 7"
+
+
+NEARLY = {"approximate": "solved on 9 groups", "estimated_error": 1e-3, "converged": True, "n_iterations": 4}
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        ({"facts": NEARLY}, "approximate: solved on 9 groups"),
+        (
+            {"facts": {}, "by_part": {"approximate": [None, "solved on 9 groups", "solved on 8 groups"]}},
+            "approximate in 2 of 3 parts, such as: solved on 9 groups",
+        ),
+    ],
+    ids=["whole", "parts"],
+)
+def test_what_is_approximate_is_said_without_the_error_of_a_part_of_it(step, text):
+    device = {"used": "cpu", "reason": "it was asked for"}
+    provenance = {"facts": step["facts"], "steps": [step], "device": device, "seconds": 0.5}
+    line = summary(np.array([[1, 2]], np.int32), Step("random_walker"), provenance)
+    assert line == f"2 objects · {text} · CPU because it was asked for · 0.5 s"

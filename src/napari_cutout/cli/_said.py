@@ -99,7 +99,7 @@ def what_was_found(result: Result) -> str:
         labels, counts = np.unique(result.labels, return_counts=True)
         shares = [f"class {k} {c / result.labels.size:.1%}" for k, c in zip(labels, counts, strict=True) if k]
         found = ", ".join(shares) or "nothing"
-    return found + _what_was_noted(last["facts"])
+    return found + _what_was_noted(last["facts"]) + _how_nearly(last)
 
 
 def _what_was_noted(facts: dict[str, Any]) -> str:
@@ -111,6 +111,15 @@ def _what_was_noted(facts: dict[str, Any]) -> str:
     unreached = [f"; {facts['n_unreached']:,} voxels have no path to a marker"] if "n_unreached" in facts else []
     warned = [f"; {facts['warning']}"] if "warning" in facts else []
     return "".join([*at, *left_out, *unreached, *warned])
+
+
+def _how_nearly(last: dict[str, Any]) -> str:
+    """Return how a result is approximate, in all of it or in the first of its parts that is; empty if it is not."""
+    by_part = last.get("by_part", {}).get("approximate", [])
+    if found := [how for how in (last["facts"].get("approximate"), *by_part) if how]:
+        where = f" in {len(found)} of {len(by_part)} parts, such as" if by_part else ""
+        return f"; approximate{where}: {found[0]}"
+    return ""
 
 
 def report_many(name: str, batch: Batch) -> int:
@@ -154,6 +163,8 @@ def _line(row: Row) -> str:
     parts = [row.source]
     if row.provenance:
         parts.append(f"{row.provenance['device']['used'].upper()} {row.provenance['seconds']:.2f} s")
+        if _how_nearly(row.provenance["steps"][-1]):
+            parts.append("approximate")
     if row.target is not None:
         parts.append(f"written to {row.target}")
     if row.evaluation is not None:

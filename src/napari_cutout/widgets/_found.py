@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..recipe import Step
 
-__all__ = ["counted", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
+__all__ = ["approximated", "counted", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
 
 _NOUNS = {
     "n_minima": ("minimum", "minima"),
@@ -45,6 +45,7 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
             _came_out(labels, step, provenance),
             tried(provenance["facts"]),
             walked(provenance["facts"]),
+            approximated(provenance["steps"][-1]),
             *_warnings(provenance),
             _ran_on(provenance),
         )
@@ -55,7 +56,8 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
 def levels_found(facts: Mapping[str, Any]) -> str:
     """Name the grey levels that a method chose, such as ``"thresholds 10, 180"``; empty if there are none."""
     if "beta" in facts:
-        return f"beta {facts['beta']:.3g}"
+        betas = np.atleast_1d(facts["beta"]).tolist()  # one for each channel
+        return f"beta {_listed(betas, 3)}"
     if "depth" in facts:
         return f"depth {facts['depth']:.4g}"
     if facts.get("columns") == ["intensity"] and "means" in facts:
@@ -74,11 +76,26 @@ def tried(facts: Mapping[str, Any]) -> str:
 
 
 def walked(facts: Mapping[str, Any]) -> str:
-    """Say how far the probabilities of labels are off, and after how many iterations; empty for other methods."""
-    if "estimated_error" not in facts:
+    """Say how far the probabilities of labels are off, and after how many iterations; empty where nobody knows."""
+    if "estimated_error" not in facts or "approximate" in facts:  # then it is that of a part of the answer
         return ""
     n, error = facts.get("n_iterations", 0), f"error about {min(facts['estimated_error'], 1):.1g}"
     return f"{n:,} iteration{'s' * (n != 1)}, {error}" if n else error
+
+
+def approximated(ran: Mapping[str, Any]) -> str:
+    """Say that and how a result is approximate; empty if it is not.
+
+    Parameters
+    ----------
+    ran : mapping
+        What a step did, as it stands in a provenance.
+    """
+    if how := ran["facts"].get("approximate"):
+        return f"approximate: {how}"
+    by_part = ran.get("by_part", {}).get("approximate", ())
+    some = [how for how in by_part if how]
+    return f"approximate in {len(some)} of {len(by_part)} parts, such as: {some[0]}" if some else ""
 
 
 def is_doubtful(facts: Mapping[str, Any]) -> bool:
@@ -96,8 +113,8 @@ def warnings_of(facts: Mapping[str, Any]) -> list[str]:
     return [words for words in found if words]
 
 
-def _listed(levels: Sequence[float]) -> str:
-    return ", ".join(f"{level:.5g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
+def _listed(levels: Sequence[float], digits: int = 5) -> str:
+    return ", ".join(f"{level:.{digits}g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
 
 
 def _warnings(provenance: Mapping[str, Any]) -> list[str]:
