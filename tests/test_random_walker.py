@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 import skimage.segmentation
@@ -111,7 +112,7 @@ def test_every_option_is_that_of_a_direct_solution(shape: tuple[int, ...], optio
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-5])
 def test_a_smaller_tolerance_is_a_smaller_error(tolerance: float) -> None:
     image, markers = noisy_blobs((40, 40), seed=5), strokes_of((40, 40), 8, 2, seed=5)
-    found = nc.random_walker_probabilities(image, markers, tolerance=tolerance)
+    found = nc.random_walker_probabilities(image, markers, tolerance=tolerance, beta=130.0)
     assert_same(found, exact(image, markers), within=5 * tolerance)
 
 
@@ -175,10 +176,10 @@ def test_more_markers_and_inactive_voxels_are_those_of_scikit_image() -> None:
     image, markers = box_with_a_gap((70, 100), seed=2)
     markers[35:37, 60:62], markers[5, 80:90], markers[60:64, :30] = 5, 9, -1
     labels, probabilities = peer(image, markers)
-    found = nc.random_walker(image, markers)
+    found = nc.random_walker(image, markers, beta=130.0)
     np.testing.assert_array_equal(labels == -1, found == 0)  # scikit-image keeps -1, ours is 0 outside
     assert (np.array([0, 1, 2, 5, 9])[np.maximum(labels, 0)] != found).mean() < 1e-3  # and it numbers labels anew
-    shares = nc.random_walker_probabilities(image, markers)
+    shares = nc.random_walker_probabilities(image, markers, beta=130.0)
     assert np.isnan(shares[:, markers < 0]).all()
     np.testing.assert_allclose(np.nan_to_num(shares), probabilities * (markers >= 0), rtol=0, atol=CLOSE)
 
@@ -187,7 +188,7 @@ def test_channels_are_those_of_scikit_image() -> None:
     image, markers = box_with_a_gap((50, 60), seed=3)
     both = np.stack([image, np.random.default_rng(1).normal(0, 0.1, image.shape) + 0.5 * image], axis=-1)
     _, probabilities = peer(both, markers, channel_axis=-1)
-    assert_same(nc.random_walker_probabilities(both, markers, channel_axis=-1), probabilities)
+    assert_same(nc.random_walker_probabilities(both, markers, channel_axis=-1, beta=130.0), probabilities)
 
 
 def test_equal_channels_count_as_their_definition_says() -> None:
@@ -205,7 +206,7 @@ def test_integers_are_scaled_by_their_range_as_scikit_image_does(dtype: str) -> 
     image = np.clip(image, 0, 1)
     given = image.astype(dtype) if dtype == "float32" else (image * np.iinfo(dtype).max).astype(dtype)
     _, probabilities = peer(given, markers)
-    assert_same(nc.random_walker_probabilities(given, markers), probabilities)
+    assert_same(nc.random_walker_probabilities(given, markers, beta=130.0), probabilities)
 
 
 def test_isolated_markers_keep_their_label_and_isolated_voxels_have_none() -> None:
@@ -214,12 +215,12 @@ def test_isolated_markers_keep_their_label_and_isolated_voxels_have_none() -> No
     markers[3:, 3:] = 0
     markers[4, 4], markers[6, 6] = 2, 1
     markers[1, 1], markers[1, 5] = 0, 3  # a voxel and a marker on their own
-    labels, facts = walked(image, markers)
+    labels, facts = walked(image, markers, beta=130.0)
     assert facts["n_unreached"] == 1
     assert labels[1, 1] == 0
     assert labels[1, 5] == 3
     assert_most_likely(labels, exact(image, markers), np.array([1, 2, 3]))
-    assert_same(nc.random_walker_probabilities(image, markers), exact(image, markers))
+    assert_same(nc.random_walker_probabilities(image, markers, beta=130.0), exact(image, markers))
 
 
 # By hand ------------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ def test_without_differences_only_distances_count() -> None:
         found = nc.random_walker_probabilities(image, markers, beta=beta, tolerance=1e-5)
         np.testing.assert_allclose(found, [[[1, 0.75, 0.5, 0.25, 0]], [[0, 0.25, 0.5, 0.75, 1]]], atol=1e-5)
     # The middle is as likely 1 as 2: the smaller label wins where the sums are equal to the last bit.
-    assert nc.random_walker(np.zeros((1, 3)), np.array([[2, 0, 5]])).tolist() == [[2, 2, 5]]
+    assert nc.random_walker(np.zeros((1, 3)), np.array([[2, 0, 5]]), beta=130.0).tolist() == [[2, 2, 5]]
 
 
 def test_a_row_is_a_chain_of_resistances() -> None:
@@ -253,7 +254,7 @@ def test_a_row_is_a_chain_of_resistances() -> None:
 def test_a_crossing_of_three_markers() -> None:
     # The free middle has four neighbours, three of label 1, 2 and 2 and one free dead end: 1/3 and 2/3.
     markers = np.array([[-1, 1, -1], [2, 0, 0], [-1, 2, -1]])
-    found = nc.random_walker_probabilities(np.zeros((3, 3)), markers, tolerance=1e-5)
+    found = nc.random_walker_probabilities(np.zeros((3, 3)), markers, tolerance=1e-5, beta=130.0)
     np.testing.assert_allclose(found[:, 1, 1], [1 / 3, 2 / 3], atol=1e-5)
     np.testing.assert_allclose(found[:, 1, 2], [1 / 3, 2 / 3], atol=1e-5)
     assert np.isnan(found[:, 0, 0]).all()
@@ -262,7 +263,7 @@ def test_a_crossing_of_three_markers() -> None:
 def test_beyond_an_edge_everything_is_what_leads_there() -> None:
     # Voxels that one marker alone reaches over an edge of weight 1e-10 are wholly its own, however weak the edge.
     image, markers = np.array([[0.0, 0, 0, 9, 9, 9, 0, 0]]), np.array([[0, 0, 0, 0, 1, 0, 0, 2]])
-    found = nc.random_walker_probabilities(image, markers)
+    found = nc.random_walker_probabilities(image, markers, beta=130.0)
     np.testing.assert_allclose(found[0], [[1, 1, 1, 1, 1, 1, 0, 0]], atol=1e-3)
 
 
@@ -279,11 +280,33 @@ def test_a_beta_that_walls_in_every_voxel_is_remarked_on() -> None:
     image = np.random.default_rng(0).normal(100, 15, (20, 20))
     markers = scattered((20, 20), 4, seed=0)
     # Neighbours differ by 17 on average: 130 * 17^2 / (10 * 15) is 250, and exp(-23) is 1e-10
-    _, facts = walked(image, markers)
+    _, facts = walked(image, markers, beta=130.0)
     assert "beta=130.0 even an average difference of neighbours is a wall" in facts["warning"]
     for settings in ({"beta": "auto"}, {"beta": 10.0}):
         assert "warning" not in walked(image, markers, **settings)[1]
-    assert "warning" not in walked(image / 255, markers)[1]
+    assert "warning" not in walked(image / 255, markers, beta=130.0)[1]
+
+
+def test_one_label_is_everywhere_and_that_is_remarked_on() -> None:
+    image, markers = np.random.default_rng(0).normal(size=(8, 9)), np.zeros((8, 9), int)
+    markers[2, 3], markers[5, 6] = 4, 7
+    mask = np.ones(image.shape, bool)
+    assert "warning" not in walked(image, markers, mask=mask)[1]
+    mask[5:] = False
+    _, facts = walked(image, markers, mask=mask)
+    assert "one label only, 4, so it is everywhere" in facts["warning"]
+
+
+@pytest.mark.parametrize("function", [nc.random_walker, nc.watershed])
+def test_the_label_of_what_is_around_becomes_0(function: Any) -> None:
+    image = np.array([[0.0, 0, 0, 9, 9, 9, 0, 0]] * 3)
+    markers = np.zeros(image.shape, int)
+    markers[1, 0], markers[1, 4], markers[0, 7] = 3, 1, 3
+    plain = function(image, markers)
+    assert set(np.unique(plain)) == {1, 3}
+    np.testing.assert_array_equal(function(image, markers, background=3), np.where(plain == 3, 0, plain))
+    lazy = function(da.from_array(image, (2, 3)), da.from_array(markers, (2, 3)), background=3)
+    np.testing.assert_array_equal(lazy.compute(), np.where(plain == 3, 0, plain))
 
 
 def test_auto_needs_no_noise_and_no_scale() -> None:
@@ -423,16 +446,16 @@ def test_what_cannot_be_walked_on_is_refused(markers: np.ndarray, settings: dict
 
 def test_markers_that_are_floats_are_refused() -> None:
     with pytest.raises(TypeError, match="markers must hold integers, got dtype float64; convert it"):
-        nc.random_walker(PLAIN, CORNERS.astype(float))
+        nc.random_walker(PLAIN, CORNERS.astype(float), beta=130.0)
 
 
 def test_one_label_alone_is_everywhere_that_leads_to_it() -> None:
     mask = np.ones(PLAIN.shape, bool)
     mask[6] = False
-    labels, facts = walked(PLAIN, np.where(CORNERS == 2, 0, CORNERS), mask)
+    labels, facts = walked(PLAIN, np.where(CORNERS == 2, 0, CORNERS), mask, beta=130.0)
     np.testing.assert_array_equal(labels, np.where(np.arange(12)[:, None] < 6, 1, 0) * np.ones(14, int))
     assert (facts["converged"], facts["n_unreached"]) == (True, 5 * 14)
-    shares = nc.random_walker_probabilities(PLAIN, np.where(CORNERS == 2, 0, CORNERS), mask)
+    shares = nc.random_walker_probabilities(PLAIN, np.where(CORNERS == 2, 0, CORNERS), mask, beta=130.0)
     np.testing.assert_array_equal(shares, np.where(labels == 1, 1, np.nan)[None])
 
 
@@ -445,12 +468,12 @@ def test_a_label_without_a_path_to_a_free_voxel_keeps_its_own(lonely: int) -> No
     markers[1, 10] = 3
     markers[markers == lonely] = 0
     markers[6, 6:8] = lonely
-    labels, facts = walked(PLAIN, markers, mask)
+    labels, facts = walked(PLAIN, markers, mask, beta=130.0)
     assert facts["converged"] is True
     assert "n_unreached" not in facts
     np.testing.assert_array_equal(labels == lonely, markers == lonely)
     np.testing.assert_array_equal(labels == 0, ~mask)
-    shares = nc.random_walker_probabilities(PLAIN, markers, mask)
+    shares = nc.random_walker_probabilities(PLAIN, markers, mask, beta=130.0)
     np.testing.assert_array_equal(np.isnan(shares), np.broadcast_to(~mask, shares.shape))
     assert (shares[lonely - 1] > 0.5).sum() == 2
 
@@ -475,10 +498,10 @@ def test_grey_levels_of_any_size_are_walked_on(factor: float) -> None:
     assert_same(nc.random_walker_probabilities(image, CORNERS, beta="auto"), expected)
     if factor < 1:
         with pytest.raises(ValueError, match=f"spans {np.ptp(image):.3g} grey levels, so with beta=130.0 no edge"):
-            nc.random_walker(image, CORNERS)
+            nc.random_walker(image, CORNERS, beta=130.0)
     else:  # every difference is an edge of 1e-10, so distances alone are left
         flat = nc.random_walker_probabilities(image, CORNERS, beta=0.0)
-        assert_same(nc.random_walker_probabilities(image, CORNERS), flat)
+        assert_same(nc.random_walker_probabilities(image, CORNERS, beta=130.0), flat)
 
 
 def test_grey_levels_at_the_end_of_floats_are_refused_in_words() -> None:
@@ -488,7 +511,7 @@ def test_grey_levels_at_the_end_of_floats_are_refused_in_words() -> None:
 
 def test_uint16_at_full_scale_is_walked_on() -> None:
     image = np.where(PLAIN > 0.5, 65535, 0).astype(np.uint16)
-    assert_same(nc.random_walker_probabilities(image, CORNERS), exact(image / 65535, CORNERS))
+    assert_same(nc.random_walker_probabilities(image, CORNERS, beta=130.0), exact(image / 65535, CORNERS))
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
@@ -496,7 +519,7 @@ def test_integers_of_64_bits_are_walked_on(dtype: str) -> None:
     info = np.iinfo(dtype)
     both_ends = np.where(PLAIN > 0.5, info.max, info.min).astype(dtype)
     unit = 2.0 if dtype == "int64" else 1.0  # scaled to -1..1 or 0..1
-    assert_same(nc.random_walker_probabilities(both_ends, CORNERS), exact(unit * (PLAIN > 0.5), CORNERS))
+    assert_same(nc.random_walker_probabilities(both_ends, CORNERS, beta=130.0), exact(unit * (PLAIN > 0.5), CORNERS))
     levels = np.round(100 * (PLAIN - PLAIN.min())).astype(np.int64)
     expected = nc.random_walker_probabilities(levels.astype(float), CORNERS, beta="auto")
     for low in (info.min, info.max - 1000, 2**60):
@@ -514,25 +537,25 @@ def test_images_of_a_row_or_of_a_voxel(shape: tuple[int, ...]) -> None:
     image, markers = np.random.default_rng(1).random(shape), np.zeros(shape, int)
     markers.ravel()[-1] = 2
     markers.ravel()[0] = 1
-    labels, facts = walked(image, markers)
+    labels, facts = walked(image, markers, beta=130.0)
     assert facts["converged"] is True
     assert_most_likely(labels, exact(image, markers), np.unique(markers[markers > 0]))
-    assert_same(nc.random_walker_probabilities(image, markers), exact(image, markers))
+    assert_same(nc.random_walker_probabilities(image, markers, beta=130.0), exact(image, markers))
 
 
 @pytest.mark.parametrize("shape", [(30, 31), (20, 21, 22)])
 def test_where_every_voxel_is_marked_markers_are_the_labels(shape: tuple[int, ...]) -> None:
     image, markers = noisy_blobs(shape, seed=1), np.random.default_rng(0).integers(1, 5, shape)
-    labels, facts = walked(image, markers)
+    labels, facts = walked(image, markers, beta=130.0)
     np.testing.assert_array_equal(labels, markers)
     assert (facts["converged"], facts["n_iterations"]) == (True, 0)
     markers[tuple(n // 2 for n in shape)] = 0  # one voxel is free
-    assert_same(nc.random_walker_probabilities(image, markers), exact(image, markers))
+    assert_same(nc.random_walker_probabilities(image, markers, beta=130.0), exact(image, markers))
 
 
 def test_markers_that_touch_keep_their_labels() -> None:
     markers = np.array([[0, 1, 2, 0], [0, 2147483647, 1, 0]])
-    labels = nc.random_walker(np.random.default_rng(2).random((2, 4)), markers)
+    labels = nc.random_walker(np.random.default_rng(2).random((2, 4)), markers, beta=130.0)
     np.testing.assert_array_equal(labels[:, 1:3], markers[:, 1:3])
 
 
@@ -582,7 +605,7 @@ def test_the_command_and_a_recipe_say_that_the_tolerance_is_not_met(
 def test_an_error_that_is_no_number_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_gradients._Lanczos, "smallest", lambda self: math.nan)
     with nc.watch() as watched, pytest.warns(RuntimeWarning, match="estimated error of nan"):
-        nc.random_walker(PLAIN, CORNERS)
+        nc.random_walker(PLAIN, CORNERS, beta=130.0)
     assert watched.facts["converged"] is False
 
 

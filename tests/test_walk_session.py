@@ -256,13 +256,14 @@ def test_the_first_answer_after_the_second_label_is_of_both() -> None:
 
 def test_facts_are_those_of_the_image_and_not_of_its_copy() -> None:
     image, markers = scene((12, 14, 16)), dots((12, 14, 16), 12, 4)
-    session = Session([image], None, settings())
+    session = Session([image], None, WalkSettings("auto", TOLERANCE, None))
     shown(session, markers, None)
     markers = markers.copy()
     markers[5, 5, 5:8] = 3
     with watch() as seen:
         _, updates = shown(session, markers, None)
     assert seen.facts["n_labels"] == 4
+    assert seen.facts["beta"] > 0
     assert seen.facts["estimated_error"] == updates[-1].error
     assert seen.facts["converged"]
 

@@ -482,7 +482,7 @@ def method(
     return decorate
 
 
-STEPS_AFTER = ("fill_holes", "clear_border", "min_size", "one_per_object", "connectivity")
+STEPS_AFTER = ("fill_holes", "clear_border", "min_size", "one_per_object", "connectivity", "background")
 """Options of a method that change its labels only; what else is made of the same settings does not take them."""
 
 

@@ -144,6 +144,8 @@ class Walk:
         if not len(labels):
             raise no_strokes(high > 0)
         note(n_labels=len(labels))
+        if len(labels) == 1:
+            note(warning=f"strokes inside have one label only, {labels[0]}, so it is everywhere; paint a second one")
         if inside is None:
             inside = xp.ones_like(planted, dtype=xp.bool)
         return inside, planted, labels

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, empty, is_host
 from .._method import Mask
-from .._monitor import aside
+from .._monitor import aside, note, watch
 from ._gradients import Reached
 from ._walk import Walk, WalkSettings, note_reached
 from ._walk_levels import block_means, block_shape, coarse_strokes, interpolated
@@ -102,9 +102,19 @@ class Session:
     """
 
     def __init__(self, channels: Sequence[Array], mask: Mask | None, settings: WalkSettings) -> None:
-        self.walk = Walk(channels, mask, settings)
+        with watch() as seen:  # what is found out once is a fact of every answer
+            self.walk = Walk(channels, mask, settings)
+        self._facts = seen.facts
         self._coarse = _Coarse(self.walk) if is_host(channels[0]) and math.prod(self.walk.shape) > LARGE else None
         self._state: _State | None = None
+
+    @property
+    def probabilities(self) -> tuple[NDArray[np.int64], Array] | None:
+        """The labels, and for each its float32 probabilities after the last update; None before. Not a copy.
+
+        Voxels that no marker leads to hold anything.
+        """
+        return None if self._state is None else (self._state.labels, self._state.values)
 
     def updates(self, markers: Array) -> Iterator[Update]:
         """Yield what is found for markers, and what is found after a closer look.
@@ -126,6 +136,7 @@ class Session:
             If no voxel is marked inside, or a marker is below -1 or above 2147483647.
         """
         markers = array_namespace(markers).asarray(markers, copy=True)  # a user goes on to paint on them
+        note(**self._facts)
         inside, planted, labels = self.walk.planted(markers)
         state = self._state
         known = state is not None and len(state.labels) > 1 and set(state.labels) <= set(labels)

@@ -11,7 +11,7 @@ from .._method import Image, Labels, Markers, Mask, Range, Seldom, Typical, meth
 from .._monitor import stage
 from .._plan import run_plan
 from ..processing.features import channels_of
-from ..processing.segment import RegionOptions, prepare, tidy_regions
+from ..processing.segment import Background, RegionOptions, prepare, tidy_regions
 from ._walk import WalkSettings, unit_of
 from ._walk_blocks import bytes_needed, labels_inside, pyramid
 from ._walk_session import Session
@@ -25,7 +25,8 @@ def random_walker(
     markers: Markers,
     mask: Mask | None = None,
     *,
-    beta: Annotated[float, Range(0, 1e9, 10.0), Typical(10, 3000)] | Literal["auto"] = 130.0,
+    beta: Annotated[float, Range(0, 1e9, 10.0), Typical(10, 3000)] | Literal["auto"] = "auto",
+    background: Background = 0,
     tolerance: Annotated[float, Range(1e-5, 0.1, 1e-4), Seldom()] = 1e-3,
     channel_axis: int | None = None,
     **options: Unpack[RegionOptions],
@@ -46,8 +47,10 @@ def random_walker(
         Where to walk; voxels outside become 0, and markers outside are left out.
     beta : float or "auto"
         How rarely the walker steps across a difference of grey level: the larger, the fainter the edges that count; 0
-        counts distances only, as a constant image does. ``"auto"`` takes it from the noise of the image, so that
-        neither the scale of the grey levels nor their dtype shows.
+        counts distances only, as a constant image does. ``"auto"`` takes it from how much neighbours differ on average,
+        so that neither the scale of the grey levels nor their dtype shows; scikit-image has 130.
+    background : int
+        The label of strokes on what is around the objects, which becomes 0; 0 is none.
     tolerance : float
         The estimated largest error of a probability at which to stop.
     channel_axis : int, optional
@@ -81,11 +84,11 @@ def random_walker(
     differ where two are about as likely. The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s
     d^2)) + 1e-10``, as in scikit-image: a and b are grey levels, integers divided by the range of their dtype, s is the
     standard deviation inside, d the distance in edges of the smallest voxel; of n channels the squares are summed and
-    divided by the square root of n. For ``"auto"`` beta is such that differences which are noise have an exponent of 1
-    on average; without noise it is 130 for grey levels from 0 to 1. The probabilities solve Laplace's equation between
-    strokes. It is solved without a matrix, by conjugate gradients with a multigrid whose levels merge only voxels that
-    hold together, and stops on an estimate of the largest error. Memory: at most 48 bytes per voxel and 20 more for
-    each of two labels that are solved at the same time; as many labels as there are take turns.
+    divided by the square root of n. For ``"auto"`` beta is such that a difference of average size has an exponent of 1.
+    The probabilities solve Laplace's equation between strokes. It is solved without a matrix, by conjugate gradients
+    with a multigrid whose levels merge only voxels that hold together, and stops on an estimate of the largest error.
+    Memory: about 48 bytes per voxel and 20 more for each of two labels that are solved at the same time; as many labels
+    as there are take turns.
     What does not fit into memory as a whole is solved on groups of about 8, 64... voxels that hold together, and then
     in tiles, voxel by voxel within 4 voxels of boundaries and strokes, and where labels are about as likely; the
     provenance says so. Measured at 96^3 voxels: on an embryo of 8 cells 0.3 % of the labels differ from those of the
@@ -114,7 +117,7 @@ def random_walker(
     settings = {**options, "channel_axis": channel_axis, "beta": beta, "tolerance": tolerance}
     channels, lattice = _ready(image, settings)
     plan = pyramid(len(channels), lattice, math.prod(markers.shape))
-    return tidy_regions(run_plan(plan, *channels, mask, markers), options)
+    return tidy_regions(run_plan(plan, *channels, mask, markers), {**options, "background": background})
 
 
 @with_settings_of(random_walker, shows="probabilities")

@@ -12,7 +12,7 @@ from .._plan import PerVoxel, run_plan
 from ..processing.distance import distance
 from ..processing.filters import gaussian, gradient_magnitude
 from ..processing.labels import Connectivity
-from ..processing.segment import RegionOptions, prepare, tidy_regions
+from ..processing.segment import Background, RegionOptions, prepare, tidy_regions
 from ._flooding import connected_parts, deep_minima, flooded, usual_depth
 from ._markers import note_minima, note_objects
 from ._separation import apart
@@ -36,6 +36,7 @@ def watershed(
     *,
     surface: Annotated[Relief, Typical()] = "intensity",
     connectivity: Connectivity = 1,
+    background: Background = 0,
     **options: Unpack[RegionOptions],
 ) -> Labels:
     """Flood the image from your markers; regions end where floods meet.
@@ -58,6 +59,8 @@ def watershed(
         cut where the mask is narrow, whatever the image, smoothed as the image would be.
     connectivity : int
         How many axes a step of the water may cross: 1 is faces only, the number of axes includes edges and corners.
+    background : int
+        The label of markers on what is around the objects, which becomes 0; 0 is none.
     **options : Options
         Steps before and after the flood.
 
@@ -103,7 +106,8 @@ def watershed(
     [[1, 1, 1, 2, 2], [1, 1, 2, 2, 2]]
     """
     relief = _relief_in(mask, options) if surface == "distance" else relief_of(image, surface, options)
-    return tidy_regions(flooded(relief, markers, _inside(mask), connectivity), options)
+    regions = flooded(relief, markers, _inside(mask), connectivity)
+    return tidy_regions(regions, {**options, "background": background})
 
 
 @method("Watershed", memory=24.0)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from typing_extensions import TypedDict  # that of Python 3.11 forgets what it was made from
 
 from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
-from .._method import Default, Image, Labels, Mask, Objects, Range, Typical
+from .._method import Default, Image, Labels, Mask, Objects, Range, Seldom, Typical
 from .._monitor import stage
-from .._plan import Pass, Plan, gathered, run_plan
+from .._plan import Pass, PerVoxel, Plan, gathered, run_plan
 from .filters import gaussian, median, subtract_background
 from .labels import fill_holes, select, select_regions
 
 __all__ = [
+    "Background",
     "Options",
     "RegionOptions",
     "bytes_per_voxel",
@@ -25,6 +27,10 @@ __all__ = [
     "tidy",
     "tidy_regions",
 ]
+
+
+Background = Annotated[int, Range(0, 2**31 - 1), Seldom()]
+"""A label that stands for what is around objects, and becomes 0."""
 
 
 class Smoothing(TypedDict, total=False):
@@ -238,18 +244,26 @@ def tidy_regions(regions: Labels, options: Mapping[str, Any]) -> Labels:
     regions : int32 array
         One label per region.
     options : RegionOptions
-        Those that are missing are off.
+        Those that are missing are off; ``background`` among them is a label that becomes 0.
 
     Returns
     -------
     int32 array
         The regions that are kept, and 0.
     """
+    if background := options.get("background", 0):
+        regions = run_plan(PerVoxel(partial(_without, label=background), "int32"), regions)
     min_size, inside = options.get("min_size", 0), options.get("clear_border", False)
     if min_size <= 1 and not inside:
         return regions
     stage("removing regions")
     return select_regions(regions, min_size=min_size, inside=inside)
+
+
+def _without(regions: Labels, *, label: int) -> Labels:
+    """Return a block in which one label is 0."""
+    xp = array_namespace(regions)
+    return xp.where(regions == label, xp.zeros_like(regions), regions)
 
 
 def segment(
