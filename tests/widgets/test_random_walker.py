@@ -598,11 +598,12 @@ def test_probabilities_of_each_label_have_its_colour(viewer, walking, press, qtb
     row = walking.extras["probabilities"]
     assert list(row.bars) == ["probabilities"]
     assert [row.label_box.itemText(at) for at in range(row.label_box.count())] == [
-        "of each label",
         "of label 1",
         "of label 2",
         "of label 7",
+        "of each label",
     ]
+    row.label_box.setCurrentIndex(3)
     add(row, qtbot)
     expected = nc.random_walker_probabilities(disc, np.array(strokes.data))
     for label, values in zip((1, 2, 7), expected, strict=True):
@@ -617,7 +618,8 @@ def test_probabilities_of_each_label_have_its_colour(viewer, walking, press, qtb
 def test_one_label_can_be_chosen(viewer, walking, press, qtbot, disc, painted, updated):
     press(walking)
     row = walking.extras["probabilities"]
-    row.label_box.setCurrentIndex(2)
+    assert row.label_box.currentText() == "of label 1", "one alone, so that doubt can be seen"
+    row.label_box.setCurrentIndex(1)
     updated(walking, lambda: viewer.layers["strokes"].paint((36.0, 50.0), 3))
     assert row.label_box.currentText() == "of label 2", "it stays chosen"
     add(row, qtbot)
@@ -625,6 +627,100 @@ def test_one_label_can_be_chosen(viewer, walking, press, qtbot, disc, painted, u
     np.testing.assert_array_equal(viewer.layers[-1].data, expected[1])
     assert viewer.layers[-1].name == "disc random walker probability of 2"
     assert len(viewer.layers) == 4
+
+
+OLDER = " (older than the labels)"
+
+
+def test_probabilities_follow_the_strokes(viewer, walking, press, qtbot, disc, updated):
+    press(walking)
+    row, strokes = walking.extras["probabilities"], viewer.layers["strokes"]
+    row.label_box.setCurrentIndex(2)
+    add(row, qtbot)
+    layers = [viewer.layers[f"disc random walker probability of {label}"] for label in (1, 2)]
+    held = [layer.data for layer in layers]
+    shown = []
+    layers[0].events.set_data.connect(shown.append)
+    updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    assert shown, "napari draws it again"
+    expected = nc.random_walker_probabilities(disc, np.array(strokes.data))
+    for layer, data, values in zip(layers, held, expected, strict=False):
+        assert layer.data is data
+        np.testing.assert_allclose(data, values, atol=3e-3)
+        assert layer.metadata["napari_cutout"]["provenance"]["facts"]["n_labels"] == 3
+        assert "sha256" not in layer.metadata["napari_cutout"]["provenance"]
+    assert expected[0].min() < 0.01 < expected[2].max(), "the stroke has changed something"
+    updated(walking, lambda: setattr(strokes, "data", np.where(strokes.data == 2, 0, strokes.data)))
+    assert (layers[1].data == 0).all(), "nobody meets a label that is gone"
+    assert len(viewer.layers) == 5
+
+
+def test_where_no_stroke_leads_there_is_no_probability(viewer, walking, press, qtbot, disc, updated):
+    mask = np.ones(disc.shape, np.uint8)
+    mask[:, 55] = 0  # what lies beyond has no stroke
+    walking.boxes["mask"].choose(viewer.add_labels(mask, name="in"))
+    press(walking)
+    add(walking.extras["probabilities"], qtbot)
+    layer = viewer.layers["disc random walker probability of 1"]
+    strokes = viewer.layers["strokes"]
+    updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    np.testing.assert_array_equal(np.isnan(layer.data), np.arange(60) >= 55 + np.zeros((40, 1)))
+
+
+@pytest.mark.parametrize("how", ["memory", "restored"])
+def test_probabilities_that_cannot_follow_say_so(viewer, walking, press, qtbot, monkeypatch, how):
+    strokes = viewer.layers["strokes"]
+    press(walking)
+    if how == "restored":
+        strokes.paint((36.0, 50.0), 3)
+        press(walking)
+    else:
+        monkeypatch.setattr(_live, "SESSIONS", {})
+    add(walking.extras["probabilities"], qtbot)
+    layer = viewer.layers["disc random walker probability of 1"]
+    before, opacity = layer.data.copy(), layer.opacity
+    for _ in range(2):
+        if how == "restored":
+            walking.results.restore()
+        else:
+            press(walking)
+    assert layer.name == f"disc random walker probability of 1{OLDER}", "said once"
+    assert layer.opacity == pytest.approx(0.4 * opacity)
+    np.testing.assert_array_equal(layer.data, before)
+    add(walking.extras["probabilities"], qtbot)
+    assert viewer.layers[-1].name == "disc random walker probability of 1"
+
+
+def test_a_probability_that_was_renamed_stays(viewer, walking, press, qtbot, updated):
+    press(walking)
+    add(walking.extras["probabilities"], qtbot)
+    layer = viewer.layers["disc random walker probability of 1"]
+    layer.name, before = "kept", layer.data.copy()
+    updated(walking, lambda: viewer.layers["strokes"].paint((36.0, 50.0), 3))
+    np.testing.assert_array_equal(layer.data, before)
+    assert layer.name == "kept"
+
+
+def test_a_stroke_while_probabilities_are_computed_is_in_them(
+    viewer, walking, press, qtbot, disc, updated, monkeypatch
+):
+    press(walking)
+    reached, opened = threading.Event(), threading.Event()
+
+    def held(*args, **settings):
+        reached.set()
+        assert opened.wait(LONG / 1000)
+        return nc.random_walker_probabilities(*args, **settings)
+
+    monkeypatch.setattr(catalog, "images_of", lambda name: {"probabilities": held})
+    row, strokes = walking.extras["probabilities"], viewer.layers["strokes"]
+    row.bars["probabilities"].button.click()
+    assert reached.wait(LONG / 1000)
+    updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    with qtbot.waitSignal(row.bars["probabilities"].ended, timeout=LONG):
+        opened.set()
+    expected = nc.random_walker_probabilities(disc, np.array(strokes.data))
+    np.testing.assert_allclose(viewer.layers[-1].data, expected[0], atol=3e-3)
 
 
 def test_slices_may_have_other_labels(viewer, dock, press, qtbot, disc, painted):
@@ -635,7 +731,9 @@ def test_slices_may_have_other_labels(viewer, dock, press, qtbot, disc, painted)
     widget.boxes["markers"].choose(layer)
     widget.target_rows.choose(depth="each")
     press(widget)
-    add(widget.extras["probabilities"], qtbot)
+    row = widget.extras["probabilities"]
+    row.label_box.setCurrentIndex(row.label_box.count() - 1)
+    add(row, qtbot)
     expected = nc.random_walker_probabilities(disc, painted)
     of = {label: viewer.layers[f"frames random walker probability of {label}"].data for label in (1, 2, 5)}
     np.testing.assert_array_equal(of[1], [expected[0], expected[0]])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from ..blockwise import compute
 from ._layers import with_first_axis
 from ._request import Request
 
-__all__ = ["ClassMap", "Colour", "Kind", "labels_of_run"]
+__all__ = ["ClassImage", "ClassMap", "Colour", "Kind", "labels_of_run"]
 
 _COLOURS: Mapping[Kind, str] = {"probabilities": "viridis", "uncertainty": "magma"}
 """Colormaps that nobody takes for the image itself."""
@@ -45,6 +45,24 @@ def _markers_of(request: Request) -> str:
     """Return the input whose labels the result has; empty if it has its own."""
     step = request.recipe.steps[-1]
     return step.inputs.get(catalog.find(step.method).labels_from, "")
+
+
+class ClassImage(NamedTuple):
+    """What a new layer shows.
+
+    Parameters
+    ----------
+    data : float32 array
+        With the axes of the layer, the classes first if it shows several.
+    options : dict
+        Its name, place, metadata and colours.
+    label : int, optional
+        Whose probability it is, if of one label alone.
+    """
+
+    data: NDArray[np.float32]
+    options: dict[str, Any]
+    label: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +114,14 @@ class ClassMap:
         asked = settings["n_components"]
         return int(settings["max_components"] if asked == "auto" else asked)
 
-    def run(
-        self, on_progress: OnProgress, is_cancelled: Callable[[], bool]
-    ) -> list[tuple[NDArray[np.float32], dict[str, Any]]]:
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a layer keeps of the run."""
+        # Without the fingerprint of labels, which this image is not: nothing takes it for what the recipe gives.
+        provenance = {name: value for name, value in self.ours["provenance"].items() if name != "sha256"}
+        return {"napari_cutout": {"shows": self.kind, "recipe": self.ours["recipe"], "provenance": provenance}}
+
+    def run(self, on_progress: OnProgress, is_cancelled: Callable[[], bool]) -> list[ClassImage]:
         """Compute it; call it in a thread of its own.
 
         Parameters
@@ -110,9 +133,8 @@ class ClassMap:
 
         Returns
         -------
-        list of (float32 array, dict)
-            For each new layer: an array with its axes, the classes first if it shows several, and its name, place,
-            metadata and colours.
+        list of ClassImage
+            One for each new layer.
 
         Raises
         ------
@@ -134,8 +156,8 @@ class ClassMap:
         data = maps if spread is None else np.expand_dims(maps, spread + 1)
         if self.colours:
             chosen = [label for label in labels if label in self.colours]
-            return [(data[labels.index(label)], self._options_of(label)) for label in chosen]
-        return [(data if self.kind == "probabilities" else data[0], self._options())]
+            return [ClassImage(data[labels.index(label)], self._options_of(label), label) for label in chosen]
+        return [ClassImage(data if self.kind == "probabilities" else data[0], self._options())]
 
     def _maps(
         self,
@@ -193,12 +215,9 @@ class ClassMap:
 
     def _options(self) -> dict[str, Any]:
         place = self.request.target.result_place
-        # Without the fingerprint of labels, which this image is not: nothing takes it for what the recipe gives.
-        provenance = {name: value for name, value in self.ours["provenance"].items() if name != "sha256"}
-        ours = {"shows": self.kind, "recipe": self.ours["recipe"], "provenance": provenance}
         return {
             "name": f"{self.request.name} {self.kind}",
-            "metadata": {"napari_cutout": ours},
+            "metadata": self.metadata,
             "contrast_limits": (0.0, 1.0),
             "colormap": _COLOURS[self.kind],
             "rgb": False,

@@ -127,6 +127,27 @@ class Live:
         of_run = catalog.find(step.method).bytes_per_voxel(step.complete_settings, n_voxels)
         return (of_run + kept) * n_voxels <= free + self.n_bytes
 
+    def probability_of(self, label: int) -> NDArray[np.float32] | None:
+        """Return how likely a label is, as the last run has found it; call it while none runs.
+
+        Parameters
+        ----------
+        label : int
+            A label; one that is no longer painted has the probability 0.
+
+        Returns
+        -------
+        float32 array or None
+            Of the part that was run on, NaN where no stroke leads; None if nothing is kept.
+        """
+        kept = None if self._session is None else self._session.probabilities
+        if kept is None:
+            return None
+        labels, values = kept
+        at = np.flatnonzero(labels == label)
+        found = values[at[0]] if len(at) else np.float32(0)
+        return np.where(self._found == 0, np.float32(np.nan), found)
+
     # In a thread
 
     def shown_by(
