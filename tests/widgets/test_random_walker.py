@@ -610,6 +610,8 @@ def test_probabilities_of_each_label_have_its_colour(viewer, walking, press, qtb
         layer = viewer.layers[f"disc random walker probability of {label}"]
         np.testing.assert_array_equal(layer.data, values)
         assert tuple(layer.contrast_limits) == (0, 1)
+        assert layer.opacity == 0.7
+        assert layer.blending == ("translucent" if label == 1 else "additive"), "several must not add up to white"
         np.testing.assert_allclose(layer.colormap.colors[-1][:3], walking.results.last.get_color(label)[:3])
         np.testing.assert_array_equal(layer.scale, walking.results.last.scale)
         assert layer.metadata["napari_cutout"]["shows"] == "probabilities"
@@ -626,6 +628,7 @@ def test_one_label_can_be_chosen(viewer, walking, press, qtbot, disc, painted, u
     expected = nc.random_walker_probabilities(disc, np.array(viewer.layers["strokes"].data))
     np.testing.assert_array_equal(viewer.layers[-1].data, expected[1])
     assert viewer.layers[-1].name == "disc random walker probability of 2"
+    assert (viewer.layers[-1].blending, viewer.layers[-1].opacity) == ("additive", 1)
     assert len(viewer.layers) == 4
 
 

@@ -28,6 +28,12 @@ __all__ = ["ClassImage", "ClassMap", "Colour", "Kind", "labels_of_run"]
 _COLOURS: Mapping[Kind, str] = {"probabilities": "viridis", "uncertainty": "magma"}
 """Colormaps that nobody takes for the image itself."""
 
+_OF_SEVERAL = 0.7
+"""The opacity of layers of several labels.
+
+The lowest of them covers as much of what is below, so that their colours, whose shares sum up to 1, stay below white.
+"""
+
 Colour = tuple[float, float, float]
 """Red, green and blue, 0 to 1."""
 
@@ -156,7 +162,10 @@ class ClassMap:
         data = maps if spread is None else np.expand_dims(maps, spread + 1)
         if self.colours:
             chosen = [label for label in labels if label in self.colours]
-            return [ClassImage(data[labels.index(label)], self._options_of(label), label) for label in chosen]
+            return [
+                ClassImage(data[labels.index(label)], self._options_of(label, lowest=label == chosen[0]), label)
+                for label in chosen
+            ]
         return [ClassImage(data if self.kind == "probabilities" else data[0], self._options())]
 
     def _maps(
@@ -201,15 +210,16 @@ class ClassMap:
         marked = to_numpy(held[markers])  # strokes that lie outside, where there is no probability, do not count
         return np.unique(marked[(marked > 0) & np.isfinite(maps[0])]).tolist(), maps
 
-    def _options_of(self, label: int) -> dict[str, Any]:
+    def _options_of(self, label: int, *, lowest: bool) -> dict[str, Any]:
         """Return what the layer of one label needs: it lies where the labels do, and has the colour of its label."""
         from napari.utils.colormaps import Colormap
 
-        colour = self.colours[label]
+        colour, several = self.colours[label], len(self.colours) > 1
         return self._options() | {
             "name": f"{self.request.name} probability of {label}",
             "colormap": Colormap([(0, 0, 0), colour], name=f"label {label}"),
-            "blending": "additive",
+            "blending": "translucent" if several and lowest else "additive",
+            "opacity": _OF_SEVERAL if several else 1.0,
             **self.request.target.result_place,
         }
 

@@ -183,7 +183,12 @@ class ProbabilityRow(QWidget):  # type: ignore[misc]
         if getattr(active, "mode", "pan_zoom") != "pan_zoom":  # whoever paints goes on with it
             viewer.layers.selection.active = active
         self.bars[kind].say("added to the layers")
-        if ran is not self._ran and result is self._layer:
+        if ran is self._ran or result is not self._layer:
+            return
+        if self._frame.bar.running:  # what it knows is about to change
+            for added in self._ours(result):
+                self._mark(added)
+        else:
             self._renew(result)
 
     def _renew(self, result: Any) -> None:
