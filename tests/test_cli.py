@@ -20,6 +20,7 @@ from napari_cutout import _device, catalog, cli, doctor, io
 from napari_cutout._batch import run
 from napari_cutout._code import as_command
 from napari_cutout._execute import Result
+from napari_cutout._monitor import watch
 from napari_cutout._sources import Source
 from napari_cutout.blockwise import _pyramid
 from napari_cutout.cli import main
@@ -353,6 +354,46 @@ def test_what_is_to_be_known_of_a_fit_is_said(stains: np.ndarray, capsys: pytest
     main(["gaussian-mixture", "stains.tif", "c.tif", "--channel", "0", "--n-components", "2"])
     means = nc.fit_gaussian_mixture(stains[0], n_components=2).means.ravel()
     assert f"% (means {means[0]:g}, {means[1]:g}); on the " in capsys.readouterr().out
+
+
+@pytest.fixture
+def walked(folder: Path, image: np.ndarray) -> list[str]:
+    """Words that walk on the image from two strokes."""
+    marks = np.zeros(image.shape, np.uint8)
+    marks[0], marks[12, 14:16] = 1, 2
+    io.write("marks.tif", Volume(marks, "yx"))
+    return ["random-walker", "image.tif", "labels.tif", "--overwrite", "--markers", "marks.tif"]
+
+
+def test_the_beta_that_was_taken_is_said(
+    walked: list[str], image: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marks = io.read("marks.tif").data
+    assert main([*walked, "--beta", "auto"]) == 0
+    with watch() as seen:
+        nc.random_walker(image, marks, beta="auto")
+    assert f"% (beta {seen.facts['beta']:g}); on the " in capsys.readouterr().out
+    two = np.stack([image, np.where(image % 7 == 0, image // 3, image)])
+    io.write("image.tif", Volume(two, "cyx"), kind="image", overwrite=True)
+    assert main([*walked, "--beta", "auto"]) == 0
+    with watch() as seen:
+        nc.random_walker(two, marks, beta="auto", channel_axis=0)
+    one, other = seen.facts["beta"]
+    assert one != other
+    assert f"% (beta {one:g}, {other:g}); on the " in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_said_once(
+    walked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_cutout.methods import _gradients
+
+    monkeypatch.setattr(_gradients, "MOST", 0)
+    assert main([*walked, "--beta", "1e5"]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("random walker stopped after") == 1
+    assert said.err == ""
 
 
 def test_what_is_approximate_is_said(

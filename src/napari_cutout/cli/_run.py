@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +32,7 @@ def run_and_report(
     from .. import _batch
     from .._execute import Result
 
-    with Progress() as show:
+    with Progress() as show, warnings.catch_warnings(record=True) as heard:
         result = _batch.run(
             recipe,
             image,
@@ -40,6 +41,10 @@ def run_and_report(
             on_progress=show,
             **options,
         )
+    said = result.provenance["facts"].get("warning") if isinstance(result, Result) else None
+    for warning in heard:
+        if str(warning.message) != said:  # `report` says it
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     if isinstance(result, Result):
         print(report(name, result))
         if also is not None:

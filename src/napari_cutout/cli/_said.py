@@ -103,10 +103,13 @@ def what_was_found(result: Result) -> str:
 
 
 def _what_was_noted(facts: dict[str, Any]) -> str:
-    """Return the thresholds or the means of classes, and what is to be known of them."""
+    """Return the thresholds, the means of classes or beta, and what is to be known of them."""
     cuts = [facts["threshold"]] if "threshold" in facts else facts.get("thresholds", [])
     means = facts.get("means", []) if "variances" in facts else []  # of several columns they are no grey levels
-    at = [f" ({words} {', '.join(f'{x:g}' for x in of)})" for words, of in (("cut at", cuts), ("means", means)) if of]
+    betas = facts.get("beta", [])
+    betas = betas if isinstance(betas, list) else [betas]  # one for each channel
+    known = (("cut at", cuts), ("means", means), ("beta", betas))
+    at = [f" ({words} {', '.join(f'{x:g}' for x in of)})" for words, of in known if of]
     left_out = [f"; left out: {', '.join(facts['left_out'])}"] if "left_out" in facts else []
     unreached = [f"; {facts['n_unreached']:,} voxels have no path to a marker"] if "n_unreached" in facts else []
     warned = [f"; {facts['warning']}"] if "warning" in facts else []
