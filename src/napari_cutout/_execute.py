@@ -30,7 +30,7 @@ from .recipe import Recipe, as_dict, one_channel_only, output_number
 if TYPE_CHECKING:
     from .evaluation.overlap import Evaluation
 
-__all__ = ["Result", "Steps", "execute", "provenance_of"]
+__all__ = ["Result", "Steps", "choice_for", "execute", "provenance_of"]
 
 OnProgress = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
@@ -111,7 +111,7 @@ def execute(
     """
     _check_inputs(recipe, inputs)
     _check_shapes(recipe, inputs)
-    choice = _choose(recipe, inputs, device)
+    choice = choice_for(recipe, inputs, device)
     start = time.perf_counter()
     run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled)
     try:
@@ -162,7 +162,23 @@ def _check_shapes(recipe: Recipe, inputs: Mapping[str, Array]) -> None:
             )
 
 
-def _choose(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Asked) -> _device.Choice:
+def choice_for(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Asked) -> _device.Choice:
+    """Choose the device that a run takes.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is to run.
+    inputs : mapping of str to array
+        On what; only shapes and dtypes are looked at.
+    device : {"auto", "cpu", "gpu"}
+        What was asked for.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        If a GPU was asked for and cannot be used.
+    """
     image = inputs[recipe.source]
     if any(is_lazy(a) for a in inputs.values()):
         if device == "gpu":

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 import napari_cutout as nc
-from napari_cutout import catalog
+from napari_cutout import _device, catalog
 from napari_cutout._monitor import tick
 from napari_cutout.cli import main
-from napari_cutout.methods import _walk_session
+from napari_cutout.methods import _walk_session, random_walker
 from napari_cutout.methods._walk_session import Session
-from napari_cutout.widgets import _live
+from napari_cutout.widgets import _live, _live_row
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
@@ -107,9 +110,11 @@ def test_run_gives_the_labels_of_the_function(viewer, walking, press, disc, pain
     np.testing.assert_array_equal(result.data, nc.random_walker(disc, painted))
     assert set(np.unique(result.data)) == {1, 2}
     words = walking.bar.status.text().split(" · ")
-    assert words[0] == "2 labels"
     facts = result.metadata["napari_cutout"]["provenance"]["facts"]
-    assert words[1] == f"{facts['n_iterations']} iterations, error about {facts['estimated_error']:.1g}"
+    assert (
+        words[words.index("2 labels") + 1]
+        == f"{facts['n_iterations']} iterations, error about {facts['estimated_error']:.1g}"
+    )
     assert facts["converged"]
     assert walking.bar.status.styleSheet() == ""
     assert walking.extras["updates"].box.isVisibleTo(walking)
@@ -128,7 +133,7 @@ def test_one_label_is_everywhere(viewer, walking, press, disc):
     strokes.data = np.where(strokes.data == 2, 0, strokes.data)
     press(walking)
     assert (walking.results.last.data == 1).all()
-    assert walking.bar.status.text().startswith("1 label · ")
+    assert "1 label" in walking.bar.status.text().split(" · ")
 
 
 def test_an_anisotropic_volume_within_a_mask(viewer, dock, press, volume):
@@ -141,15 +146,17 @@ def test_an_anisotropic_volume_within_a_mask(viewer, dock, press, volume):
     widget = dock("Random walker")
     widget.boxes["markers"].choose(markers)
     widget.boxes["mask"].choose(inside)
+    widget.set(beta=130.0)
     press(widget)
     result = widget.results.last
-    np.testing.assert_array_equal(result.data, nc.random_walker(volume, strokes, mask, spacing=(3, 0.5, 0.5)))
-    assert not np.array_equal(result.data, nc.random_walker(volume, strokes, mask))
+    expected = nc.random_walker(volume, strokes, mask, beta=130, spacing=(3, 0.5, 0.5))
+    np.testing.assert_array_equal(result.data, expected)
+    assert not np.array_equal(result.data, nc.random_walker(volume, strokes, mask, beta=130))
     np.testing.assert_array_equal(result.scale, (3, 0.5, 0.5))
 
 
 def test_automatic_beta_is_said_and_kept(viewer, walking, press, disc, painted):
-    walking.editors["beta"].automatic.click()
+    walking.set(beta="auto")
     assert walking.settings["beta"] == "auto"
     press(walking)
     result = walking.results.last
@@ -190,6 +197,21 @@ def test_channels_are_walked_on_together(viewer, dock, press, disc, painted):
     np.testing.assert_array_equal(widget.results.last.data, nc.random_walker(two, painted, channel_axis=0))
 
 
+def test_automatic_beta_of_channels_is_said_of_each(viewer, dock, press, disc, painted):
+    two = np.stack([disc, disc[::-1] ** 2])
+    viewer.add_image(two, name="two")
+    strokes = viewer.add_labels(painted, name="strokes")
+    widget = dock("Random walker")
+    widget.target_rows.choose(letters="cyx")
+    widget.boxes["markers"].choose(strokes)
+    widget.set(beta="auto")
+    press(widget)
+    result = widget.results.last
+    np.testing.assert_array_equal(result.data, nc.random_walker(two, painted, beta="auto", channel_axis=0))
+    one, other = result.metadata["napari_cutout"]["provenance"]["facts"]["beta"]
+    assert widget.bar.status.text().startswith(f"beta {one:.3g}, {other:.3g} · 2 labels · ")
+
+
 def test_a_channel_axis_between_others_is_kept_in_the_labels(viewer, dock, press, updated):
     image = np.random.default_rng(0).random((4, 2, 12, 14)).astype(np.float32)
     image[:, :, :, 7:] += 3
@@ -218,7 +240,10 @@ def test_each_slice_is_walked_on_by_itself(viewer, dock, press, updated, disc, p
     widget.boxes["markers"].choose(strokes)
     widget.target_rows.choose(depth="each")
     press(widget)
-    first = widget.results.last
+    first, box = widget.results.last, widget.extras["updates"].box
+    assert not box.isChecked(), "all slices are run anew"
+    assert "because each slice or frame is run by itself" in box.toolTip()
+    updated(widget, lambda: (box.click(), strokes.data_setitem((np.array([0]), np.array([36]), np.array([50])), 3)))
     result = updated(widget, lambda: strokes.data_setitem((np.array([1]), np.array([36]), np.array([50])), 3))
     assert result is first
     expected = [nc.random_walker(*one) for one in zip(frames, strokes.data, strict=True)]
@@ -226,12 +251,12 @@ def test_each_slice_is_walked_on_by_itself(viewer, dock, press, updated, disc, p
 
 
 def test_what_is_removed_and_where_it_runs_are_as_in_a_run(viewer, walking, press, updated, disc):
-    walking.set(min_size=300)
+    walking.set(min_size=300, beta=130.0)
     strokes = viewer.layers["strokes"]
     strokes.data_setitem((np.array([36]), np.array([50])), 3)
     press(walking)
     result = updated(walking, lambda: strokes.data_setitem((np.array([36, 37]), np.array([49, 49])), 3))
-    expected = nc.random_walker(disc, np.array(strokes.data), min_size=300)
+    expected = nc.random_walker(disc, np.array(strokes.data), beta=130, min_size=300)
     np.testing.assert_array_equal(result.data, expected)
     assert 0 in expected
 
@@ -246,7 +271,7 @@ def test_the_result_follows_a_stroke_and_its_undo(viewer, walking, press, update
     assert updated(walking, lambda: strokes.paint((36.0, 50.0), 3)).name == result.name
     np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data)))
     assert set(np.unique(result.data)) == {1, 2, 3}
-    assert walking.bar.status.text().startswith("3 labels · ")
+    assert "3 labels" in walking.bar.status.text().split(" · ")
     updated(walking, strokes.undo)
     np.testing.assert_array_equal(strokes.data, painted)
     np.testing.assert_array_equal(result.data, nc.random_walker(disc, painted))
@@ -384,6 +409,51 @@ def test_a_mask_that_is_painted_on_is_noticed(viewer, walking, press, updated, d
     assert not expected[:, :10].any()
 
 
+def test_a_slice_without_a_result_waits_for_run(viewer, dock, press, updated, qtbot, disc, painted):
+    frames = np.stack([disc, disc[:, ::-1]])
+    viewer.add_image(frames, name="frames")
+    strokes = viewer.add_labels(np.zeros(frames.shape, np.int8), name="strokes")
+    strokes.data[0], strokes.data[1] = painted, -1  # -1 is outside, and no stroke
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(strokes)
+    viewer.dims.set_current_step(0, 0)
+    widget.target_rows.choose(depth="this")
+    press(widget)
+    row = widget.extras["updates"]
+    result = updated(widget, lambda: strokes.data_setitem((np.array([0]), np.array([36]), np.array([50])), 3))
+    np.testing.assert_array_equal(result.data, [nc.random_walker(disc, strokes.data[0])])
+    with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+        strokes.data_setitem((np.full(2400, 0), *np.indices((40, 60)).reshape(2, -1)), 0)
+    assert widget.bar.status.text() == "no stroke is left at z=0; the result stays as it was"
+    viewer.dims.set_current_step(0, 1)
+    with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+        strokes.data_setitem((np.array([1]), np.array([36]), np.array([50])), 3)
+    assert widget.bar.status.text() == "there is no result for this slice yet; press Run"
+    assert not widget.bar.running
+    press(widget)
+    assert widget.results.last is not result
+
+
+def test_strokes_that_are_not_in_memory_are_not_computed_to_look_for_one(viewer, dock, press, disc, painted):
+    import dask.array as da
+
+    computed = []
+
+    def seen(block):
+        computed.append(threading.current_thread())
+        return block
+
+    viewer.add_image(disc, name="disc")
+    strokes = viewer.add_labels(da.from_array(painted).map_blocks(seen, dtype=np.uint8), name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(strokes)
+    press(widget)
+    _, request = widget.ask()
+    computed.clear()
+    assert _live_row._without_strokes(request) is None
+    assert not computed
+
+
 # What is never overwritten
 
 
@@ -444,6 +514,7 @@ def test_a_layer_that_is_removed_is_not_made_again_by_a_stroke(viewer, walking, 
 
 
 def test_a_result_can_be_had_back(viewer, walking, press, disc, painted, updated):
+    walking.set(beta=130.0)
     press(walking)
     before = walking.results.last.data.copy()
     walking.set(beta=3.0)
@@ -476,7 +547,7 @@ def test_a_first_answer_is_shown_and_sharpened(viewer, walking, qtbot, held, dis
         held.opened.set()
     assert len(viewer.layers) == 3
     np.testing.assert_array_equal(layer.data, nc.random_walker(disc, painted))
-    assert walking.bar.status.text().startswith("2 labels")
+    assert "2 labels" in walking.bar.status.text().split(" · ")
 
 
 def test_a_run_that_is_cancelled_leaves_no_layer(viewer, walking, qtbot, held):
@@ -535,6 +606,68 @@ def test_a_stroke_during_the_first_run_wins_as_well(viewer, walking, qtbot, held
     assert len(viewer.layers) == 3
 
 
+def test_cancel_forgets_strokes_that_wait(viewer, walking, press, qtbot, held, monkeypatch):
+    held.opened.set()
+    press(walking)
+    held.opened.clear()
+    strokes, row = viewer.layers["strokes"], walking.extras["updates"]
+    before = walking.results.last.data.copy()
+    with qtbot.waitSignal(row.shown, timeout=LONG):
+        strokes.paint((36.0, 50.0), 3)
+    strokes.paint((10.0, 50.0), 3)
+    row._update()  # as when nothing more was heard of it
+    assert row._pending
+    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+        walking.bar.button.click()
+    assert not walking.bar.running
+    assert walking.bar.status.text().startswith("cancelled")
+    np.testing.assert_array_equal(walking.results.last.data, before)
+    assert not row._settled.isActive()
+
+
+def test_one_copy_is_kept_however_many_strokes_supersede_others(viewer, walking, press, qtbot, held):
+    held.opened.set()
+    press(walking)
+    held.opened.clear()
+    strokes, row = viewer.layers["strokes"], walking.extras["updates"]
+    before = walking.results.last.data.copy()
+    for x in (50.0, 52.0, 54.0, 56.0):
+        with qtbot.waitSignal(row.shown, timeout=LONG):
+            strokes.paint((36.0, x), 3)
+    assert sum(kept.labels.size for kept in row._before.values()) <= before.size
+    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+        walking.bar.button.click()
+    np.testing.assert_array_equal(walking.results.last.data, before)
+
+
+def test_what_is_kept_of_two_regions_is_what_was_there_before_both():
+    data = np.arange(12, dtype=np.int32).reshape(3, 4)
+    kept = _live_row._Copy.of(data, (slice(1, 2), slice(0, 2)))
+    data[1, 0:2] = -1
+    kept = kept.with_more(data, (slice(0, 2), slice(1, 3)))
+    data[0:2, 1:3] = -2
+    assert kept.with_more(data, (slice(1, 2), slice(2, 3))) is kept
+    kept.put_back(data)
+    np.testing.assert_array_equal(data, np.arange(12).reshape(3, 4))
+
+
+def test_strokes_that_go_on_while_it_runs_are_no_part_of_it(viewer, walking, disc, painted):
+    from napari_cutout._sources import fingerprint
+
+    form, request = walking.ask()
+    alive = painted.copy()
+    request = replace(request, inputs={**request.inputs, "markers": alive})
+    work = walking.extras["updates"].work(form, request, update=False)
+
+    def paint_on(shown):
+        alive[30:, 50:] = 3
+
+    finished = replace(work, tell=paint_on)(lambda *_: None, lambda: False)
+    np.testing.assert_array_equal(finished.outcome.labels, nc.random_walker(disc, painted))
+    kept = finished.outcome.options["metadata"]["napari_cutout"]["provenance"]
+    assert kept["sources"]["markers"]["sha256"] == fingerprint(painted)
+
+
 @pytest.mark.parametrize("gone", ["strokes", "disc"])
 def test_a_layer_may_be_removed_while_it_runs(viewer, walking, qtbot, held, disc, painted, gone):
     start(walking, qtbot)
@@ -564,22 +697,102 @@ def test_without_a_stroke_the_result_stays(viewer, walking, press, qtbot):
     np.testing.assert_array_equal(walking.results.last.data, before)
 
 
-def test_where_memory_is_short_it_is_run_anew(viewer, walking, press, updated, disc, monkeypatch):
-    monkeypatch.setattr(_live.Live, "suits", lambda *_: False)
+def test_where_memory_is_short_it_is_run_anew_if_that_is_wanted(viewer, walking, press, updated, disc, monkeypatch):
+    from napari_cutout.widgets._preferences import preferences
+
+    row, strokes = walking.extras["updates"], viewer.layers["strokes"]
+    monkeypatch.setattr(_live, "whole_bytes", lambda n: 2.0**62)
     press(walking)
-    strokes = viewer.layers["strokes"]
-    result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
+    assert not row.box.isChecked()
+    assert "because to keep the image ready takes " in row.box.toolTip()
+    seconds = walking.results.last.metadata["napari_cutout"]["provenance"]["seconds"]
+    assert f"a run of its own, which took {seconds:.2g} s" in row.box.toolTip()
+    strokes.paint((36.0, 50.0), 3)
+    assert not row._settled.isActive()
+    result = updated(walking, row.box.click)
     np.testing.assert_array_equal(result.data, nc.random_walker(disc, np.array(strokes.data)))
     assert len(viewer.layers) == 3
+    assert preferences().update_after_stroke, "this is no wish for other images"
+    row.box.click()
+    monkeypatch.setattr(_live, "whole_bytes", lambda n: 88.0 * n)
+    press(walking)
+    assert row._obstacle == ""
+    assert row.box.isChecked()
+    assert "a run of its own" not in row.box.toolTip()
+
+
+def test_a_stroke_that_comes_to_be_slow_starts_nothing(viewer, walking, press, qtbot, monkeypatch):
+    press(walking)
+    before = walking.results.last.data.copy()
+    monkeypatch.setattr(_live, "whole_bytes", lambda n: 2.0**62)
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+        viewer.layers["strokes"].paint((36.0, 50.0), 3)
+    assert not walking.bar.running
+    assert walking.bar.status.text().startswith("not updated, because to keep the image ready takes ")
+    np.testing.assert_array_equal(walking.results.last.data, before)
+
+
+@pytest.mark.parametrize("device", ["auto", "gpu"])
+def test_only_what_would_run_on_the_gpu_is_left_to_it(viewer, walking, monkeypatch, device):
+    there = _device.GpuStatus(True, name="a GPU", free=2**40, total=2**40)
+    monkeypatch.setattr(_device, "gpu_status", lambda: there)
+    monkeypatch.setattr(_live, "gpu_known", lambda: True)
+    _, request = walking.ask()
+    request = replace(request, device=device)
+    live = walking.extras["updates"].live
+    assert live.obstacle(request, 2**40) == ("it runs on the GPU" if device == "gpu" else "")
+    monkeypatch.setattr(_device, "GPU_MIN_VOXELS", 40 * 60)
+    assert live.obstacle(request, 2**40) == "it runs on the GPU"
+    assert live.obstacle(replace(request, device="cpu"), 2**40) == ""
+
+
+def test_an_image_that_is_not_in_memory_is_not_run_after_each_stroke(viewer, dock, press, disc, painted):
+    import dask.array as da
+
+    viewer.add_image(da.from_array(disc, chunks=(20, 30)), name="disc")
+    strokes = viewer.add_labels(painted, name="strokes")
+    widget = dock("Random walker")
+    widget.boxes["markers"].choose(strokes)
+    press(widget)
+    box = widget.extras["updates"].box
+    assert not box.isChecked()
+    assert "because the image, the strokes or the mask are not in memory" in box.toolTip()
 
 
 def test_memory_to_keep_the_image_is_counted(viewer, walking, disc):
     _, request = walking.ask()
-    per_voxel = catalog.find("random_walker").bytes_per_voxel({}, disc.size)
-    need = int((per_voxel + 12 + 2 * 4) * disc.size)  # labels as found, as shown and in the layer; 2 probabilities
+    per_voxel = 88 + 12 + 16 + 2 * 13 + 1  # walker; labels found, shown and in the layer; copies; 2 labels; strokes
     live = walking.extras["updates"].live
-    assert live.suits(request, need)
-    assert not live.suits(request, need - 1)
+    assert live.obstacle(request, per_voxel * disc.size) == ""
+    assert live.obstacle(request, per_voxel * disc.size - 1).startswith("to keep the image ready takes ")
+
+
+def test_an_image_that_is_too_large_for_one_walk_is_run_in_tiles(walking, disc, monkeypatch):
+    monkeypatch.setattr(_live, "MAX_VOXELS", disc.size - 1)
+    assert walking.extras["updates"].live.obstacle(walking.ask()[1], 2**40).endswith("are run in tiles")
+
+
+@pytest.mark.parametrize("n_labels", [2, 10])
+def test_memory_at_the_peak_is_what_is_counted(monkeypatch, n_labels):
+    monkeypatch.setattr(_walk_session, "LARGE", 1000)
+    monkeypatch.setattr(_walk_session, "COARSE_VOXELS", 2**15)  # an eighth
+    rng, shape = np.random.default_rng(0), (40, 80, 80)
+    image = ndimage.gaussian_filter(rng.standard_normal(shape), 3) * 3 + rng.normal(0, 0.15, shape)
+    markers = np.where(rng.random(shape) < 0.001, rng.integers(1, n_labels + 1, shape), 0).astype(np.int32)
+    held = {p.name: p.default for p in catalog.find("random_walker").settings}
+    list(random_walker.session_on(image, None, held).updates(markers))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        session = random_walker.session_on(image, None, held)
+        list(session.updates(markers))
+        markers[20, 40, 40:50] = 1
+        list(session.updates(markers))
+        taken = tracemalloc.get_traced_memory()[1] / image.size
+    finally:
+        tracemalloc.stop()
+    planned = 88 + _live.OF_A_STROKE + _live.AT_PEAK * n_labels
+    assert 1 <= planned / taken <= 1.3
 
 
 # Probabilities
@@ -815,10 +1028,11 @@ def test_a_slice_of_a_large_volume_is_walked_on_by_itself_and_says_so(viewer, do
     layer = viewer.add_labels(strokes, name="strokes")
     widget = dock("Random walker")
     widget.boxes["markers"].choose(layer)
+    widget.set(beta=130.0)
     viewer.dims.set_current_step(0, 2)
     widget.preview_box.setChecked(True)
     qtbot.waitUntil(lambda: "approximate" in widget.bar.status.text(), timeout=LONG)
-    np.testing.assert_array_equal(viewer.layers["preview"].data[0], nc.random_walker(volume[2], strokes[2]))
+    np.testing.assert_array_equal(viewer.layers["preview"].data[0], nc.random_walker(volume[2], strokes[2], beta=130))
     assert widget.bar.status.text() == "preview · 2 labels in this slice · approximate: this slice by itself"
     viewer.dims.set_current_step(0, 4)
     qtbot.waitUntil(lambda: "no markers in this slice" in widget.bar.status.text(), timeout=LONG)

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import catalog
 from .._array import is_lazy, to_numpy
-from .._device import Choice, gpu_known, gpu_status
-from .._execute import OnProgress, Result, Steps, channel_axis_of, of_parts, provenance_of
+from .._device import Choice, gpu_known, size
+from .._execute import OnProgress, Result, Steps, channel_axis_of, choice_for, of_parts, provenance_of
 from .._monitor import Cancelled, watch
+from ..methods._walk import MAX_VOXELS
+from ..methods._walk_blocks import whole_bytes
 from ..methods.random_walker import session_on
 from ..processing.segment import tidy_regions
 from ._class_maps import labels_of_run
@@ -33,6 +34,14 @@ SESSIONS: Mapping[str, Callable[..., Any]] = {"random_walker": session_on}
 
 OF_A_LABEL, OF_RESULTS = 4.0, 12.0
 """Bytes per voxel that are kept between runs: the probability of each label; labels as found and as shown."""
+
+OF_A_STROKE, AT_PEAK = 16.0, 13.0
+"""Bytes per voxel while a stroke is followed, beyond those of a run: of markers, coarse copy and labels, and of each
+label, whose old probabilities are there beside the new ones.  Measured; a test holds them."""
+
+
+BY_ITSELF = "each slice or frame is run by itself"
+"""Why a run cannot be one of these if nothing else is in the way."""
 
 
 class Edited(ValueError):
@@ -106,8 +115,8 @@ class Live:
         same = self._slot.given is given and self._slot.data is given.data
         return self._slot if same else Slot(given, given.data)
 
-    def suits(self, request: Request, free: int) -> bool:
-        """Tell whether a run can be one of these: in memory, as a whole, on the CPU, with room for what is kept.
+    def obstacle(self, request: Request, free: int) -> str:
+        """Say why a run cannot be one of these: in memory, as a whole, on the CPU, with room for what is kept.
 
         Parameters
         ----------
@@ -115,17 +124,32 @@ class Live:
             The run.
         free : int
             Bytes that it may take.
+
+        Returns
+        -------
+        str
+            A clause that fits after "because"; empty if it can be one.
         """
-        step, selection = request.recipe.steps[-1], request.recipe.selection
-        on_gpu = request.device == "gpu" or (request.device == "auto" and gpu_known() and gpu_status().usable)
-        if step.method not in SESSIONS or on_gpu or (selection is not None and selection.each):
-            return False
+        recipe = request.recipe
+        if recipe.steps[-1].method not in SESSIONS:
+            return f"{recipe.steps[-1].method} keeps nothing of an image"
         if any(is_lazy(array) or hasattr(array, "chunks") for array in request.inputs.values()):
-            return False
+            return "the image, the strokes or the mask are not in memory"
+        if _goes_to_the_gpu(request):
+            return "it runs on the GPU"
+        if math.prod(request.target.result_shape) > MAX_VOXELS:
+            return f"images of more than {MAX_VOXELS:,} voxels are run in tiles"
+        need = self._need(request)
+        if need > free + self.n_bytes:
+            return f"to keep the image ready takes {size(need)} and {size(free + self.n_bytes)} are free"
+        return BY_ITSELF if recipe.selection is not None and recipe.selection.each else ""
+
+    def _need(self, request: Request) -> int:
+        """Return the bytes of a run at its peak with all that is kept."""
         n_voxels = math.prod(request.target.result_shape)
-        kept = OF_RESULTS + OF_A_LABEL * len(labels_of_run(request))
-        of_run = catalog.find(step.method).bytes_per_voxel(step.complete_settings, n_voxels)
-        return (of_run + kept) * n_voxels <= free + self.n_bytes
+        strokes = int(request.inputs["markers"].nbytes)  # a copy
+        kept = OF_RESULTS + OF_A_STROKE + AT_PEAK * len(labels_of_run(request))
+        return int(whole_bytes(n_voxels) + kept * n_voxels) + strokes
 
     def probability_of(self, label: int) -> NDArray[np.float32] | None:
         """Return how likely a label is, as the last run has found it; call it while none runs.
@@ -185,8 +209,10 @@ class Live:
             slot = Slot()
         settings = _settings(request, inputs)
         self._know(token, request.recipe.steps[-1].method, settings, inputs)
-        found = self._found
-        for update in self._session.updates(inputs["markers"]):
+        found, painted = self._found, inputs["markers"]
+        n_labels = len(np.unique(painted[painted > 0]))
+        self.n_bytes = int((OF_RESULTS + OF_A_LABEL * n_labels) * found.size)
+        for update in self._session.updates(painted):
             found[update.region] = update.labels
             tidied = tidy_regions(found, settings)
             everywhere = tidied is not found or self._slot is not slot
@@ -212,8 +238,6 @@ class Live:
         self.drop()
         self._session = SESSIONS[method](inputs["image"], mask, settings)
         self._found = np.zeros(inputs["markers"].shape, np.int32)
-        n_labels = len(np.unique(inputs["markers"]))
-        self.n_bytes = int((OF_RESULTS + OF_A_LABEL * n_labels) * self._found.size)
         self._key, self.token, self.ready = key, token, True
 
 
@@ -252,6 +276,8 @@ class LiveRun:
         request, start = self.request, time.perf_counter()
         on_progress("reading", 0.0)
         inputs = {name: request.readable(array) for name, array in request.inputs.items()}
+        painted = request.recipe.steps[-1].inputs["markers"]
+        inputs[painted] = np.array(inputs[painted])  # once: what is run on is also what is remembered
         run = partial(self._of_part, is_cancelled)
         if request.recipe.selection is None:
             labels, steps = run(inputs, on_progress)
@@ -291,6 +317,13 @@ def _settings(request: Request, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if selection is not None and (axis := channel_axis_of(selection, inputs["image"])) is not None:
         settings["channel_axis"] = axis
     return settings
+
+
+def _goes_to_the_gpu(request: Request) -> bool:
+    """Tell whether a run as any other would take the GPU, as far as it is known already whether there is one."""
+    if request.device != "auto":
+        return request.device == "gpu"
+    return gpu_known() and choice_for(request.recipe, request.inputs, "auto").used == "gpu"
 
 
 def _in_layer(region: tuple[slice, ...], request: Request) -> tuple[slice, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,9 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from .._method import STEPS_AFTER
+from .._selection import where
 from ._contents import CHANGES, token_of
-from ._live import Live, LiveRun, Shown
+from ._live import BY_ITSELF, Live, LiveRun, Shown
 from ._preferences import preferences, remember
 from ._request import Form, Outcome, Request
 from ._results import Finished, Given, Slot, copy_of_state
@@ -24,8 +26,48 @@ __all__ = ["LiveRow"]
 Layer = Any
 """A napari layer."""
 
+_FOLLOWS = "The result follows the strokes. A layer that was edited or renamed is never updated."
+
 _WHILE_PAINTING = "labels_update"
 """The event of a stroke that is not finished; the others come when it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What part of an array held before it was written to.
+
+    Parameters
+    ----------
+    region : tuple of slice
+        Which part.
+    labels : array
+        What it held.
+    """
+
+    region: tuple[slice, ...]
+    labels: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, data: NDArray[np.int32], region: tuple[slice, ...]) -> _Copy:
+        """Copy a part of an array."""
+        return cls(region, data[region].copy())
+
+    def with_more(self, data: NDArray[np.int32], region: tuple[slice, ...]) -> _Copy:
+        """Return what the smallest box around this part and another held, before this part was written to."""
+        box = tuple(
+            slice(min(one.start, more.start), max(one.stop, more.stop))
+            for one, more in zip(self.region, region, strict=True)
+        )
+        if box == self.region:
+            return self
+        grown = _Copy.of(data, box)
+        within = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(self.region, box, strict=True))
+        grown.labels[within] = self.labels
+        return grown
+
+    def put_back(self, data: NDArray[np.int32]) -> None:
+        """Write it to the array."""
+        data[self.region] = self.labels
 
 
 class LiveRow(QWidget):  # type: ignore[misc]
@@ -61,10 +103,11 @@ class LiveRow(QWidget):  # type: ignore[misc]
         self._strokes: Layer | None = None
         self._seen: Hashable = None
         self._pending = self._is_live = False
-        self._before: list[tuple[Given, tuple[slice, ...], NDArray[np.int32]]] = []
+        self._before: dict[Given, _Copy] = {}
+        self._obstacle, self._despite = "", False
         self._added: Slot | None = None
         self.box = QCheckBox("&update after each stroke")
-        self.box.setToolTip("The result follows the strokes. A layer that was edited or renamed is never updated.")
+        self.box.setToolTip(_FOLLOWS)
         self.box.setChecked(preferences().update_after_stroke)
         self.box.setVisible(False)
         self.box.toggled.connect(self._switch)
@@ -78,6 +121,7 @@ class LiveRow(QWidget):  # type: ignore[misc]
         self._told.connect(self._show)
         frame.ran.connect(self._show_run)
         frame.bar.ended.connect(self._run_ended)
+        frame.bar.stopping.connect(self._forget_pending)
 
     def refresh(self, form: Form | None, facts: Mapping[str, Any]) -> None:
         """Follow the strokes that are chosen now, and forget an image that is not."""
@@ -90,7 +134,7 @@ class LiveRow(QWidget):  # type: ignore[misc]
         """Follow nothing any more, and free the memory."""
         self._settled.stop()
         self._follow(None)
-        self._pending, self._before, self._added = False, [], None
+        self._pending, self._before, self._added = False, {}, None
         self.live = Live()  # what runs keeps the other until it has stopped
 
     def work(self, form: Form, request: Request, *, update: bool) -> LiveRun | None:
@@ -114,7 +158,9 @@ class LiveRow(QWidget):  # type: ignore[misc]
     def _run(self, form: Form, request: Request, given: Given | None, *, adds: bool) -> LiveRun | None:
         strokes = form.layers.get("markers")
         self._seen = None if strokes is None else token_of(strokes)
-        self._is_live = self.live.suits(request, self._frame.free_memory())
+        obstacle = self.live.obstacle(request, self._frame.free_memory())
+        self._is_live = not obstacle
+        self._show_obstacle("" if obstacle == BY_ITSELF and _is_one(request) else obstacle)
         if not self._is_live:
             self.live.drop()
             return None
@@ -168,25 +214,64 @@ class LiveRow(QWidget):  # type: ignore[misc]
             return False
         form, request = asked
         given = frame.results.candidate(request, form.layers, form.source)
-        if given is None or not np.any(request.inputs["markers"]):
+        work = None
+        if not (why := self._why_not(form, request, given)):
+            work = self._run(form, request, given, adds=False)
+            if not self.box.isChecked():  # any more
+                why = f"not updated, because {self._obstacle}; press Run, or tick the box to wait after each stroke"
+        if why:
             self._seen = token_of(self._strokes)
-            frame.bar.say(
-                "the result was edited or is gone, so it is not updated; press Run for a new layer"
-                if given is None
-                else "no stroke is left; the result stays as it was"
-            )
+            frame.bar.say(why)
             return False
-        work = self._run(form, request, given, adds=False)
         frame.bar.start(work or frame.results.work(request, form.layers, form.source, adds=False), quiet=True)
         return True
 
+    def _why_not(self, form: Form, request: Request, given: Given | None) -> str:
+        """Say why there is nothing to update, or nothing to update it with; empty if there is."""
+        if given is None and self._frame.results.lacks(request, form.source):
+            part = "slice" if form.choice.depth == "this" else "frame" if form.choice.time == "this" else "part"
+            return f"there is no result for this {part} yet; press Run"
+        if given is None:
+            return "the result was edited or is gone, so it is not updated; press Run for a new layer"
+        if (unpainted := _without_strokes(request)) is None:
+            return ""
+        return f"no stroke is left{unpainted}; the result stays as it was"
+
+    def _forget_pending(self) -> None:
+        """Start nothing when the run has stopped but for strokes that are painted from now on."""
+        self._settled.stop()
+        self._pending = False
+        if self._strokes is not None:
+            self._seen = token_of(self._strokes)
+
     def _switch(self, on: bool) -> None:
-        """Remember it, and forget the image if it is of no more use."""
-        remember(update_after_stroke=on)
+        """Remember it unless it is for want of better, and forget the image if it is of no more use."""
+        if self._obstacle:
+            self._despite = on
+        else:
+            remember(update_after_stroke=on)
         if on:
             self._settled.start()
         elif not self._frame.bar.running:
             self.live.drop()
+
+    def _show_obstacle(self, obstacle: str) -> None:
+        """Follow strokes as the user wishes, and where that would be slow only if the user ticks it then."""
+        if obstacle == self._obstacle:
+            return
+        self._obstacle, self._despite = obstacle, self._despite and bool(obstacle)
+        self.box.blockSignals(True)  # it is no wish of the user
+        self.box.setChecked(self._despite if obstacle else preferences().update_after_stroke)
+        self.box.blockSignals(False)
+        self._show_cost(math.nan)
+
+    def _show_cost(self, seconds: float) -> None:
+        """Say what an update costs."""
+        if not self._obstacle:
+            self.box.setToolTip(_FOLLOWS)
+            return
+        took = "" if math.isnan(seconds) else f", which took {seconds:.2g} s"
+        self.box.setToolTip(f"{_FOLLOWS} Each update is a run of its own{took}, because {self._obstacle}.")
 
     # Showing what is found
 
@@ -198,7 +283,7 @@ class LiveRow(QWidget):  # type: ignore[misc]
         if given is None:
             self._add(shown)
         elif self._frame.results.is_free(given):
-            self._before.append((given, shown.region, given.data[shown.region].copy()))
+            self._keep(given, shown.region)
             given.data[shown.region] = shown.labels
             given.layer.refresh(extent=False, thumbnail=shown.final)
         self.box.setVisible(True)
@@ -206,6 +291,12 @@ class LiveRow(QWidget):  # type: ignore[misc]
             rough = "coarse" if math.isnan(shown.error) else f"error about {min(shown.error, 1):.1g}"
             self._frame.bar.say(f"{rough}, sharpening…")
         self.shown.emit(shown)
+
+    def _keep(self, given: Given, region: tuple[slice, ...]) -> None:
+        """Keep what a layer held before the run, once, however many strokes have superseded others since."""
+        whole = tuple(slice(*part.indices(n)[:2]) for part, n in zip(region, given.data.shape, strict=True))
+        kept = self._before.get(given)
+        self._before[given] = _Copy.of(given.data, whole) if kept is None else kept.with_more(given.data, whole)
 
     def _add(self, shown: Shown) -> None:
         """Add a layer for the first answer, below the strokes, which stay what is painted on."""
@@ -223,7 +314,8 @@ class LiveRow(QWidget):  # type: ignore[misc]
 
     def _show_run(self, request: Request, layer: Layer) -> None:
         """Take note that the layer holds the result of a run."""
-        self._before, self._added = [], None
+        self._before, self._added = {}, None
+        self._show_cost(layer.metadata["napari_cutout"]["provenance"]["seconds"])
         self.box.setVisible(True)
 
     def _run_ended(self) -> None:
@@ -241,14 +333,13 @@ class LiveRow(QWidget):  # type: ignore[misc]
         if self._added is not None and self._added.given is not None:
             results.drop(self._added.given)
             self.box.setVisible(results.last is not None)
-        elif self._before:
-            for given, region, labels in reversed(self._before):
-                if results.is_free(given):
-                    given.data[region] = labels
-            self._before[0][0].layer.refresh(extent=False)
+        for given, kept in self._before.items():
+            if results.is_free(given):
+                kept.put_back(given.data)
+                given.layer.refresh(extent=False)
         if self._added is not None or self._before:
             self.live.forget_labels()
-        self._before, self._added = [], None
+        self._before, self._added = {}, None
 
 
 def _token(form: Form) -> Hashable:
@@ -268,6 +359,25 @@ def _fits(given: Given, request: Request) -> bool:
     held = given.data
     shape = request.target.as_layer(np.broadcast_to(np.int32(0), request.target.result_shape)).shape
     return isinstance(held, np.ndarray) and held.dtype == np.int32 and held.shape == shape
+
+
+def _is_one(request: Request) -> bool:
+    """Tell whether a run is that of one slice or frame, which takes no time worth asking for."""
+    selection = request.recipe.selection
+    return selection is None or len(selection.parts(tuple(request.target.array.shape))) == 1
+
+
+def _without_strokes(request: Request) -> str | None:
+    """Say where the first part of a run without a stroke lies; None if all have some, or are not in memory to look."""
+    markers, selection = request.inputs["markers"], request.recipe.selection
+    if not isinstance(markers, np.ndarray):
+        return None
+    if selection is None:
+        return None if (markers > 0).any() else ""
+    for part in selection.parts(tuple(request.target.array.shape)):
+        if not (selection.cut(markers, part) > 0).any():
+            return f" at {at}" if (at := where(part, selection.kept_axes)) else ""
+    return None
 
 
 def _is_being_painted(layer: Layer) -> bool:

@@ -213,6 +213,19 @@ class Results:
                 return given if all(layer is not given.layer for layer in layers.values()) else None
         return None
 
+    def lacks(self, request: Request, source: Layer) -> bool:
+        """Tell whether runs of this widget have cut other parts of a layer, but never what this one would.
+
+        Parameters
+        ----------
+        request : Request
+            What is to run.
+        source : napari layer
+            What is cut.
+        """
+        cut = [given.selection for given in self._given if given.source is source]
+        return bool(cut) and request.recipe.selection not in cut
+
     def put(self, finished: Finished) -> Layer | None:
         """Show the labels of a run.
 

@@ -153,6 +153,8 @@ class RunBar(QWidget):  # type: ignore[misc]
         Emitted with what the work returned.
     failed
         Emitted with the sentence of an error, which stands under the button by then.
+    stopping
+        Emitted when the work was asked to stop, and nothing is to take its place.
     ended
         Emitted after every run, however it ended.
     """
@@ -160,6 +162,7 @@ class RunBar(QWidget):  # type: ignore[misc]
     requested = Signal()
     returned = Signal(object)
     failed = Signal(str)
+    stopping = Signal()
     ended = Signal()
 
     def __init__(self, text: str, parent: QWidget | None = None) -> None:
@@ -237,9 +240,11 @@ class RunBar(QWidget):  # type: ignore[misc]
     def cancel(self) -> None:
         """Ask the work to stop; it does at its next block."""
         if self.running:
+            self._superseded = False
             self.slot.quit()
             self.button.setText("Stopping…")
             self.button.setEnabled(False)
+            self.stopping.emit()
 
     def supersede(self) -> None:
         """Ask the work to stop because other work takes its place, of which nothing need be said."""
