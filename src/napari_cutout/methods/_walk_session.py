@@ -116,14 +116,6 @@ class Session:
         """
         return None if self._state is None else (self._state.labels, self._state.values)
 
-    @property
-    def probabilities(self) -> tuple[NDArray[np.int64], Array] | None:
-        """The labels, and for each its float32 probabilities after the last update; None before. Not a copy.
-
-        Voxels that no marker leads to hold anything.
-        """
-        return None if self._state is None else (self._state.labels, self._state.values)
-
     def updates(self, markers: Array) -> Iterator[Update]:
         """Yield what is found for markers, and what is found after a closer look.
 
