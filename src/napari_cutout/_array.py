@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
+from os import PathLike, fspath
 from types import ModuleType
 from typing import Any
 
@@ -26,18 +28,37 @@ def array_namespace(*arrays: Array) -> ModuleType:
     if not given:
         raise TypeError("an array was expected, got None; pass a NumPy, CuPy or dask array")
     libraries = list(dict.fromkeys(library(a) for a in given))
-    if len(libraries) > 1:
-        raise TypeError(
-            f"all arrays must come from one library, got {' and '.join(libraries)}; "
-            "move them first, for example with cupy.asnumpy or cupy.asarray"
-        )
     try:
-        namespace: ModuleType = compat.array_namespace(*given)
-    except TypeError as error:
-        raise TypeError(
-            f"an array was expected, got {type(given[0]).__name__}; pass a NumPy, CuPy or dask array"
-        ) from error
-    return namespace
+        if len(libraries) == 1:
+            namespace: ModuleType = compat.array_namespace(*given)
+            return namespace
+    except TypeError:
+        pass  # what is none is named below
+    for array in given:
+        if not compat.is_array_api_obj(array):
+            raise TypeError(_no_array(array))
+    raise TypeError(f"all arrays must come from one library, got {' and '.join(libraries)}; {_one_library(libraries)}")
+
+
+def _no_array(given: Any) -> str:
+    """Say that something is no array, and how to make one of it."""
+    if isinstance(given, str | PathLike):
+        name = str(fspath(given))
+        return f"an array was expected, got {name!r}; read the file first: napari_cutout.read({name!r}).data"
+    name = f"{library(given)} {type(given).__name__}"
+    if hasattr(given, "chunks") and hasattr(given, "shape"):  # it is kept in a file
+        lazy = "from_zarr" if library(given) == "zarr" else "from_array"
+        return f"an array was expected, got a {name}; read it with numpy.asarray, or pass it to dask.array.{lazy}"
+    return f"an array was expected, got {type(given).__name__}; pass a NumPy, CuPy or dask array"
+
+
+def _one_library(libraries: Sequence[str]) -> str:
+    """Say how to bring arrays of several libraries into one."""
+    if "dask" in libraries:
+        return "wrap the others with dask.array.from_array, or call .compute() on those of dask"
+    if set(libraries) == {"numpy", "cupy"}:
+        return "move them first with cupy.asnumpy or cupy.asarray"
+    return "move them first, for example with numpy.asarray"
 
 
 def library(array: Array) -> str:
