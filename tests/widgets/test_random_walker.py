@@ -113,9 +113,10 @@ def test_run_gives_the_labels_of_the_function(viewer, walking, press, disc, pain
     facts = result.metadata["napari_cutout"]["provenance"]["facts"]
     assert (
         words[words.index("2 labels") + 1]
-        == f"{facts['n_iterations']} iterations, error about {facts['estimated_error']:.1g}"
+        == f"{facts['n_iterations']} iterations, probabilities right to about {facts['estimated_error']:.1g}"
     )
     assert facts["converged"]
+    assert "CPU because the image stays in memory, so that the next stroke is quick" in words
     assert walking.bar.status.styleSheet() == ""
     assert walking.extras["updates"].box.isVisibleTo(walking)
 
@@ -697,7 +698,9 @@ def test_without_a_stroke_the_result_stays(viewer, walking, press, qtbot):
     np.testing.assert_array_equal(walking.results.last.data, before)
 
 
-def test_where_memory_is_short_it_is_run_anew_if_that_is_wanted(viewer, walking, press, updated, disc, monkeypatch):
+def test_where_memory_is_short_it_is_run_anew_if_that_is_wanted(
+    viewer, walking, press, updated, disc, monkeypatch, qtbot
+):
     from napari_cutout.widgets._preferences import preferences
 
     row, strokes = walking.extras["updates"], viewer.layers["strokes"]
@@ -714,6 +717,7 @@ def test_where_memory_is_short_it_is_run_anew_if_that_is_wanted(viewer, walking,
     assert len(viewer.layers) == 3
     assert preferences().update_after_stroke, "this is no wish for other images"
     row.box.click()
+    qtbot.waitUntil(lambda: not walking.bar.running, timeout=LONG)
     monkeypatch.setattr(_live, "whole_bytes", lambda n: 88.0 * n)
     press(walking)
     assert row._obstacle == ""
