@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cutout.recipe import Step
-from napari_cutout.widgets._found import counted, levels_found, n_labels, summary, tried
+from napari_cutout.widgets._found import counted, levels_found, n_labels, summary, tried, walked
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,19 @@ def test_what_is_approximate_is_said_without_the_error_of_a_part_of_it(step, tex
     provenance = {"facts": step["facts"], "steps": [step], "device": device, "seconds": 0.5}
     line = summary(np.array([[1, 2]], np.int32), Step("random_walker"), provenance)
     assert line == f"2 objects · {text} · CPU because it was asked for · 0.5 s"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (2e-4, "7 iterations, probabilities right to about 0.0002"),
+        (0.14, "7 iterations, probabilities right to about 0.1"),
+        (np.inf, "7 iterations"),  # of which nothing is known
+    ],
+)
+def test_how_right_probabilities_are_is_said_in_words(error, words):
+    assert walked({"n_iterations": 7, "estimated_error": error}) == words
+
+
+def test_of_one_label_there_is_nothing_to_say():
+    assert walked({"n_iterations": 0, "estimated_error": 0.0}) == ""

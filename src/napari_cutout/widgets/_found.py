@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..recipe import Step
 
-__all__ = ["approximated", "counted", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
+__all__ = ["approximated", "counted", "how_right", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
 
 _NOUNS = {
     "n_minima": ("minimum", "minima"),
@@ -76,11 +76,17 @@ def tried(facts: Mapping[str, Any]) -> str:
 
 
 def walked(facts: Mapping[str, Any]) -> str:
-    """Say how far the probabilities of labels are off, and after how many iterations; empty where nobody knows."""
+    """Say how right the probabilities of labels are, and after how many iterations; empty where nobody knows."""
     if "estimated_error" not in facts or "approximate" in facts:  # then it is that of a part of the answer
         return ""
-    n, error = facts.get("n_iterations", 0), f"error about {min(facts['estimated_error'], 1):.1g}"
-    return f"{n:,} iteration{'s' * (n != 1)}, {error}" if n else error
+    n = facts.get("n_iterations", 0)
+    found = (f"{n:,} iteration{'s' * (n != 1)}" if n else "", how_right(facts["estimated_error"]))
+    return ", ".join(words for words in found if words)
+
+
+def how_right(error: float) -> str:
+    """Say how right probabilities are whose estimated largest error is known; empty if it says nothing."""
+    return f"probabilities right to about {error:.1g}" if 0 < error < 1 else ""
 
 
 def approximated(ran: Mapping[str, Any]) -> str:

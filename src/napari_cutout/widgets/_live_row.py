@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 from .._method import STEPS_AFTER
 from .._selection import where
 from ._contents import CHANGES, token_of
+from ._found import how_right
 from ._live import BY_ITSELF, Live, LiveRun, Shown
 from ._preferences import preferences, remember
 from ._request import Form, Outcome, Request
@@ -288,8 +289,7 @@ class LiveRow(QWidget):  # type: ignore[misc]
             given.layer.refresh(extent=False, thumbnail=shown.final)
         self.box.setVisible(True)
         if not shown.final:
-            rough = "coarse" if math.isnan(shown.error) else f"error about {min(shown.error, 1):.1g}"
-            self._frame.bar.say(f"{rough}, sharpening…")
+            self._frame.bar.say(f"{how_right(shown.error) or 'coarse'}, sharpening…")
         self.shown.emit(shown)
 
     def _keep(self, given: Given, region: tuple[slice, ...]) -> None:
