@@ -25,6 +25,9 @@ COLOURS = np.uint8([(0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (40
 
 SHAPE = (150, 200)
 
+AXIS = 24
+"""Room for the numbers and the name of an axis, in pixels."""
+
 RADIUS, N_DASHES, GAP = 48, 6, 0.1
 """The disk, its border in dashes, and half of the gap between two of them, as an angle."""
 
@@ -103,23 +106,38 @@ def iou(labels: np.ndarray, truth: np.ndarray) -> float:
 
 def weights(image: np.ndarray, betas: Sequence[float], height: int) -> Image.Image:
     """Draw what an edge weighs over the difference of grey level across it, and below it how frequent those are."""
-    largest = float(np.abs(np.diff(image, axis=0)).max())
-    differences = np.linspace(0, largest, WIDTH)
+    apart = np.abs(np.diff(image, axis=0))
+    largest, wide, bottom = float(apart.max()), WIDTH - AXIS, height - AXIS
     canvas = Image.new("RGB", (WIDTH, height), (255, 255, 255))
     pen = ImageDraw.Draw(canvas)
-    counts, _ = np.histogram(np.abs(np.diff(image, axis=0)), WIDTH // 3, (0, largest))
+    counts, _ = np.histogram(apart, wide // 3, (0, largest))
     for k, count in enumerate(counts):
-        pen.rectangle(
-            (3 * k, height - 2 - 0.45 * height * count / counts.max(), 3 * k + 2, height), fill=(215, 215, 215)
-        )
-    font, top = ImageFont.load_default(size=14), height - 17 * (len(betas) + 1) - 14
+        left = AXIS + 3 * k
+        pen.rectangle((left, bottom - 0.45 * bottom * count / counts.max(), left + 2, bottom), fill=(215, 215, 215))
+    font, top = ImageFont.load_default(size=14), bottom - 17 * (len(betas) + 1) - 3
+    differences = np.linspace(0, largest, wide)
     for k, beta in enumerate(betas):
         weight = np.exp(-beta * differences**2 / (10 * image.std()))
-        points = [(float(x), height - 4 - (height - 12) * float(w)) for x, w in enumerate(weight)]
+        points = [(AXIS + float(x), bottom - (bottom - 8) * float(w)) for x, w in enumerate(weight)]
         pen.line(points, fill=tuple(int(v) for v in COLOURS[1 + k]), width=3)
         pen.text((WIDTH - 12, top + 17 * k), f"beta {beta:.0f}", tuple(COLOURS[1 + k].tolist()), font, anchor="ra")
     pen.text((WIDTH - 12, top + 17 * len(betas)), "grey: how frequent", INK, font, anchor="ra")
+    axes(canvas, largest)
     return canvas
+
+
+def axes(canvas: Image.Image, largest: float) -> None:
+    """Draw the axes of the plot of weights, and what they count."""
+    pen, font, bottom = ImageDraw.Draw(canvas), ImageFont.load_default(size=13), canvas.height - AXIS
+    pen.line([(AXIS, 0), (AXIS, bottom), (WIDTH, bottom)], fill=INK)
+    for weight in (0, 1):
+        pen.text((AXIS - 5, bottom - (bottom - 8) * weight), str(weight), INK, font, anchor="rm")
+    pen.text((AXIS + 1, bottom + 4), "0", INK, font)
+    pen.text((WIDTH - 4, bottom + 4), f"{largest:.1f}", INK, font, anchor="ra")
+    pen.text(((AXIS + WIDTH) / 2, bottom + 4), "difference of grey level", INK, font, anchor="ma")
+    upright = Image.new("RGB", (bottom, AXIS - 4), (255, 255, 255))
+    ImageDraw.Draw(upright).text((bottom / 2, 1), "weight of a step", INK, font, anchor="ma")
+    canvas.paste(upright.rotate(90, expand=True).crop((0, 20, AXIS - 4, bottom - 20)), (1, 20))
 
 
 # Pictures ----------------------------------------------------------------------------------------------
@@ -161,7 +179,7 @@ def draw_beta() -> None:
         name = f"auto, {betas[-1]:.0f}" if beta == "auto" else f"{beta:g}"
         panels.append(Panel(f"beta {name}: IoU {iou(labels, truth):.2f}", regions(image, labels)))
     curves = weights(nc.gaussian(image, sigma=1.0), betas, panels[0].picture.height)
-    side_by_side("walker-beta", [*panels, Panel("weight over difference", curves)], columns=3)
+    side_by_side("walker-beta", [*panels, Panel("weight of a step, over difference", curves)], columns=3)
 
 
 def draw_edges() -> None:

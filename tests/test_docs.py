@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,7 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import catalog
+from napari_cutout.cli import main
 from napari_cutout.methods._flood import levels
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +73,10 @@ def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed
 
 
 @pytest.mark.parametrize("name", ["clustering.md", "random-walker.md"])
-def test_the_walk_through_a_guide_does_what_it_says(name: str) -> None:
+def test_the_walk_through_a_guide_does_what_it_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files for the lines that follow
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     lines = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, name, None, None)
@@ -79,6 +84,14 @@ def test_the_walk_through_a_guide_does_what_it_says(name: str) -> None:
     results = doctest.DocTestRunner().run(lines, out=said.append)
     assert results.attempted > 12
     assert results.failed == 0, "".join(said)
+    if name == "random-walker.md":
+        lines_of_shell = [
+            line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()
+        ]
+        assert len(lines_of_shell) > 5
+        for line in lines_of_shell:
+            program, *tokens = shlex.split(line)
+            assert (program, main(tokens)) == ("napari-cutout", 0), line + "\n" + capsys.readouterr().err
 
 
 def test_the_pages_of_clustering_show_it_and_lead_to_the_walk() -> None:
