@@ -385,7 +385,10 @@ def test_the_beta_that_was_taken_is_said(
 
 @pytest.mark.filterwarnings("default")
 def test_a_warning_is_said_once(
-    walked: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    walked: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     from napari_cutout.methods import _gradients
 
@@ -394,6 +397,7 @@ def test_a_warning_is_said_once(
     said = capsys.readouterr()
     assert said.out.count("random walker stopped after") == 1
     assert said.err == ""
+    assert not recwarn.list
 
 
 def test_what_is_approximate_is_said(
