@@ -88,8 +88,9 @@ def coarser(level: Lattice | Graph, places: Ints | None, shape: tuple[int, int, 
         n = graph_pairs.number_roots(root, own)
         begins = np.flatnonzero(root == np.arange(len(root), dtype=np.int32)).astype(np.int32)
         places = begins if places is None else places[begins]
-        level = _contracted(level, own, n)
         strength = _strongest_of_members(strength, own, n)
+        del root  # what comes now takes most memory
+        level = _contracted(level, own, n)
         number = own if number is None else np.append(own, np.int32(n))[number]
     assert number is not None
     assert isinstance(level, Graph)
@@ -183,22 +184,28 @@ def _roots(graph: Graph, strength: Ints, blocks: Ints) -> Ints:
 
 
 def _contracted(level: Lattice | Graph, number: Ints, n: int) -> Graph:
-    """Return the graph of the aggregates; between the rows that two threads write there may be room."""
+    """Return the graph of the aggregates."""
     begins, members = np.zeros(n + 2, np.int32), np.empty(level.n, np.int32)
     graph_pairs.members_of(number, begins, members)
     threads = n_threads() if n > MANY else 1
     cuts = [n * k // threads for k in range(threads + 1)]
+    rooms = [0] * threads
+    count: Any
+    contract: Any
+    counted: tuple[Any, ...]
     if isinstance(level, Lattice):
         given: tuple[Any, ...] = (*level.weights, level.inverse, number, begins, members, level.shape[2], level.plane)
-        rooms = [4 * int(begins[high] - begins[low]) + 2 * (high - low) for low, high in itertools.pairwise(cuts)]
-        contract: Any = graph_pairs.contract_lattice
+        counted, count, contract = given, graph_pairs.count_in_lattice, graph_pairs.contract_lattice
     else:
         given = (*level[:5], number, begins, members)
-        rooms = [
-            graph_pairs.room_of(level.start, level.stop, begins, members, low, high)
-            for low, high in itertools.pairwise(cuts)
-        ]
-        contract = graph_pairs.contract_graph
+        counted = (*level[:3], number, begins, members)
+        count, contract = graph_pairs.count_in_graph, graph_pairs.contract_graph
+
+    def look(low: int, high: int) -> None:  # twice: room for edges that turn out to be one would be most of the memory
+        for k in range(low, high):
+            rooms[k] = int(count(*counted, n, cuts[k], cuts[k + 1]))
+
+    over(threads, look, weight=n)
     places = list(itertools.accumulate(rooms, initial=0))
     rows = np.int32 if places[-1] < 2**31 else np.int64
     graph = Graph(

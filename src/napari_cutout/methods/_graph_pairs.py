@@ -143,12 +143,50 @@ def member_ranges(number: Ints, size: int, ranges: NDArray[np.int64]) -> None:
 
 
 @compiled
-def room_of(start: Ints, stop: Ints, begins: Ints, members: Ints, low: int, high: int) -> int:
-    """Return how many edges the aggregates `low` to `high` have at most: all of members, less those that join them."""
-    room = 0
-    for m in range(begins[low], begins[high]):
-        room += stop[members[m]] - start[members[m]]
-    return int(room - 2 * (begins[high] - begins[low] - (high - low)))
+def count_in_lattice(
+    wz: Floats,
+    wy: Floats,
+    wx: Floats,
+    inverse: Floats,
+    number: Ints,
+    begins: Ints,
+    members: Ints,
+    row: int,
+    plane: int,
+    n: int,
+    low: int,
+    high: int,
+) -> int:
+    """Return how many edges lead from the aggregates `low` to `high`, of `n`, to others."""
+    seen, steps, count = np.full(n, -1, np.int32), (plane, -plane, row, -row, 1, -1), 0
+    for a in range(low, high):
+        for m in range(begins[a], begins[a + 1]):
+            i = members[m] + plane
+            weights = (wz[i], wz[i - plane], wy[i], wy[i - row], wx[i], wx[i - 1])
+            for k in range(6):
+                j = i + steps[k]
+                if weights[k] > 0 and inverse[j] > 0:
+                    b = number[j - plane]
+                    if b != a and b < n and seen[b] != a:
+                        seen[b] = a
+                        count += 1
+    return count
+
+
+@compiled
+def count_in_graph(
+    start: Ints, stop: Ints, to: Ints, number: Ints, begins: Ints, members: Ints, n: int, low: int, high: int
+) -> int:
+    """Do what `count_in_lattice` does to a graph."""
+    seen, count = np.full(n, -1, np.int32), 0
+    for a in range(low, high):
+        for m in range(begins[a], begins[a + 1]):
+            for e in range(start[members[m]], stop[members[m]]):
+                b = number[to[e]]
+                if b != a and b < n and seen[b] != a:
+                    seen[b] = a
+                    count += 1
+    return count
 
 
 @compiled

@@ -286,9 +286,7 @@ class LiveRun:
             ((_, (labels, steps)),) = of_parts(run, inputs, request.recipe.selection, shape, "cpu", on_progress)
         if is_cancelled():  # by another stroke
             raise Cancelled("cancelled; nothing was changed")
-        choice = Choice(
-            request.device, "cpu", "the image stays in memory, so that the next stroke is quick"
-        )
+        choice = Choice(request.device, "cpu", "the image stays in memory, so that the next stroke is quick")
         seconds = time.perf_counter() - start
         result = Result(labels, provenance_of(request.recipe, inputs, steps, choice, seconds))
         outcome = request.outcome(inputs, result)
