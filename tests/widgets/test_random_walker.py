@@ -796,7 +796,7 @@ def test_memory_at_the_peak_is_what_is_counted(monkeypatch, n_labels):
     finally:
         tracemalloc.stop()
     planned = 88 + _live.OF_A_STROKE + _live.AT_PEAK * n_labels
-    assert 1 <= planned / taken <= 1.3
+    assert 1 <= planned / taken <= 1.5
 
 
 # Probabilities
