@@ -26,7 +26,7 @@ CAUTION = 0.75
 AT_ONCE = 2
 """Labels that are solved at the same time: each costs 20 bytes per voxel, and the weights are read once for all."""
 
-RESTARTS = 3
+RESTARTS = 10
 """How often to begin from the solution found so far: rounding may have led away from it."""
 
 

@@ -211,7 +211,7 @@ def contract_lattice(
 ) -> int:
     """Sum up the edges between the aggregates `low` to `high` and others, from the place `used` on; return the next."""
     n = len(sink)
-    place = np.full(n, -1, np.int64)
+    place = np.full(n, -1, start.dtype)
     steps = (plane, -plane, row, -row, 1, -1)
     for a in range(low, high):
         start[a] = used
@@ -254,7 +254,7 @@ def contract_graph(
 ) -> int:
     """Do what `contract_lattice` does to a graph."""
     n = len(sink)
-    place = np.full(n, -1, np.int64)
+    place = np.full(n, -1, start.dtype)
     for a in range(low, high):
         start[a] = used
         leak = np.float32(0)
@@ -273,7 +273,7 @@ def contract_graph(
 
 
 @compiled
-def _add_edge(b: int, w: np.float32, begin: int, used: int, to: Ints, weight: Floats, place: NDArray[np.int64]) -> int:
+def _add_edge(b: int, w: np.float32, begin: int, used: int, to: Ints, weight: Floats, place: Ints) -> int:
     """Add to the edge that leads to `b`, or begin it; return how many edges there are."""
     at = place[b]
     if at >= begin:

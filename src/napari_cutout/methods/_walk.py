@@ -197,6 +197,7 @@ class Walk:
         stage("weighing edges")
         shape = lattice_shape(self.shape)
         lattice = self.engine.lattice_of(self.exponents(), shape, self.shares(), ~inside, free)
+        del free  # what comes now takes most memory
         stage("merging voxels")
         return self.engine.Multigrid(lattice)
 
