@@ -51,6 +51,10 @@ class Lattice(NamedTuple):
     def n(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def cells(self) -> tuple[Floats, Floats, Floats, Floats]:
+        return (*self.weights, self.inverse)
+
 
 class Coarser(NamedTuple):
     """How nodes are merged, the next level, and the voxel where each of its nodes begins."""

@@ -15,6 +15,8 @@ import numpy as np
 
 from .._array import Array, array_namespace, contiguous, dtype_name, empty
 from ..kernels import Index, Module, index_of, launch, load
+from ._aggregates import PASSES, ROUNDS
+from ._aggregates import Lattice as HostLattice
 
 __all__ = [
     "PASSES",
@@ -29,27 +31,10 @@ __all__ = [
 ]
 
 
-ROUNDS = 3
-"""How often nodes propose to each other in one pass."""
+class Lattice(HostLattice):
+    """Weights on a device; all arrays have a plane of zeros at either end."""
 
-PASSES = 3
-"""How often nodes are paired on the way from one level to the next."""
-
-
-class Lattice(NamedTuple):
-    """Weights of the edges to the next voxel along each axis; all arrays have a plane of zeros at either end."""
-
-    shape: tuple[int, int, int]
-    weights: tuple[Array, Array, Array]
-    inverse: Array
-
-    @property
-    def plane(self) -> int:
-        return self.shape[1] * self.shape[2]
-
-    @property
-    def n(self) -> int:
-        return math.prod(self.shape)
+    __slots__ = ()
 
     @property
     def integer(self) -> Index:
@@ -60,10 +45,6 @@ class Lattice(NamedTuple):
     def steps(self) -> tuple[Any, Any]:
         """How far the next row and the next plane are, for a kernel."""
         return self.integer.scalar(self.shape[2]), self.integer.scalar(self.plane)
-
-    @property
-    def cells(self) -> tuple[Array, Array, Array, Array]:
-        return (*self.weights, self.inverse)
 
 
 class Graph(NamedTuple):

@@ -131,7 +131,9 @@ class Multigrid:
 
     def _apply(self, p: Floats, q: Floats, sign: int, active: NDArray[np.uint8]) -> NDArray[np.float64]:
         partial = np.zeros((len(p), self.lattice.shape[0]))
-        self._over_planes(loops.apply_laplacian, *self._cells, p, q, np.float32(sign), active, partial, self._row)
+        self._over_planes(
+            loops.apply_laplacian, *self.lattice.cells, p, q, np.float32(sign), active, partial, self._row
+        )
         return np.asarray(partial.sum(axis=1))
 
     def advance(self, x: Floats, p: Floats, r: Floats, q: Floats, steps: Floats, active: NDArray[np.uint8]) -> None:
@@ -148,18 +150,14 @@ class Multigrid:
         """Write what is near the inverse of the Laplacian, times r; return r times it, and its largest magnitude."""
         n, row = self.lattice.shape[0], self._row
         partial, largest = np.zeros((len(r), n)), np.zeros((len(r), n), np.int32)
-        self._over_planes(loops.residual_after_smoothing, *self._cells, r, out, active, row)
+        self._over_planes(loops.residual_after_smoothing, *self.lattice.cells, r, out, active, row)
         place, coarse = self.levels.correction(0, out, self.lattice.plane, spaces, active)
-        self._over_planes(loops.correct, *self._cells, r, place, coarse, out, active, partial, largest, row)
+        self._over_planes(loops.correct, *self.lattice.cells, r, place, coarse, out, active, partial, largest, row)
         return partial.sum(axis=1), largest.max(axis=1).view(np.float32)
 
     def spaces(self, n_labels: int) -> list[Spaces]:
         """Return what a cycle for so many labels writes to on its way."""
         return self.levels.spaces(n_labels)
-
-    @property
-    def _cells(self) -> tuple[Floats, Floats, Floats, Floats]:
-        return (*self.lattice.weights, self.lattice.inverse)
 
     @property
     def _row(self) -> int:

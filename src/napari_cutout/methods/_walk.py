@@ -178,18 +178,30 @@ class Walk:
         xp = array_namespace(planted)
         free = reached[region] & (planted[region] == 0) & xp.asarray(not_on_faces(region, self.shape))
         part = Walk([c[region] for c in self.channels], inside[region], self.settings, self.scales)
-        grid = part.grid(inside[region], free)
-        far, held = NOWHERE, values[(slice(None), *region)]
+        return part.solve_free(free, values[(slice(None), *region)])
+
+    def solve_free(self, free: Array, values: Array) -> Reached:
+        """Solve for the values of free voxels from those around them, and return how far it came.
+
+        Parameters
+        ----------
+        free : bool array
+            Voxels whose values are sought; each is connected to one that is inside and not free.
+        values : float32 array of shape (n, ...)
+            Probabilities; those of free voxels become the solution. NaN is read as 0.
+        """
+        xp, far = array_namespace(free), NOWHERE
+        inside = xp.ones_like(free) if self.inside is None else self.inside
+        grid = self.grid(inside, free)
 
         def begin(some: range) -> Array:
-            return grid.vectors([held[k, ...] for k in some])
+            return grid.vectors([xp.where(xp.isnan(v), xp.zeros_like(v), v) for v in (values[k, ...] for k in some)])
 
         for some, x, came in in_turns(grid, values.shape[0], begin, self.settings.tolerance):
             far = far.farther(came)
             for k, found in zip(some, grid.values(x), strict=True):
-                held[k, ...] = xp.reshape(found, part.shape)
-        held = completed(held)
-        values[(slice(None), *region)] = xp.where(reached[region], held, xp.zeros_like(held))
+                values[k, ...] = xp.where(free, xp.reshape(found, self.shape), values[k, ...])
+        values[...] = xp.where(free[None, ...], completed(values), values)
         return far
 
     def grid(self, inside: Array, free: Array) -> Any:
@@ -254,6 +266,17 @@ def _connected(parts: Array, inside: Array, planted: Array) -> Array:
     if missing:
         note(n_unreached=missing)
     return reached
+
+
+def box_around(chosen: NDArray[np.bool_], margin: int = 0) -> tuple[slice, ...] | None:
+    """Return the smallest box around what is chosen, with a margin within the array; None if nothing is."""
+    region = []
+    for axis, n in enumerate(chosen.shape):
+        at = np.flatnonzero(chosen.any(axis=tuple(k for k in range(chosen.ndim) if k != axis)))
+        if not len(at):
+            return None
+        region.append(slice(max(int(at[0]) - margin, 0), min(int(at[-1]) + 1 + margin, n)))
+    return tuple(region)
 
 
 def not_on_faces(region: Sequence[slice], shape: Sequence[int]) -> NDArray[np.bool_]:

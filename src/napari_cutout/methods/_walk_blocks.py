@@ -22,8 +22,8 @@ from .._array import Array, is_lazy, to_numpy
 from .._compiled import n_threads
 from .._monitor import note, stage
 from .._plan import Pyramid, Slices, Sweep, Tile
-from ._gradients import AT_ONCE, NOWHERE, completed, in_turns
-from ._walk import MAX_VOXELS, Walk, no_strokes, not_on_faces, note_reached
+from ._gradients import AT_ONCE
+from ._walk import MAX_VOXELS, Walk, box_around, no_strokes, not_on_faces, note_reached
 from ._walk_graph import Edges, graph_of, probabilities
 from ._walk_groups import Groups, ends, groups_of, linked, unpacked
 from ._walk_scales import WalkSettings, scales_from
@@ -304,10 +304,12 @@ def _refined(tile: Tile, known: Known, *blocks: NDArray[Any] | None, keep: bool)
     chosen, values = _of_groups(tile, known, scene)
     reached = np.isfinite(values[0])
     free = _band(tile, scene, values) & reached & (scene.planted == 0)
-    if len(chosen) > 1 and free.any():
-        region = _box_around(free)
+    region = box_around(free, margin=1)
+    if len(chosen) > 1 and region is not None:
         walk = scene.part(region).walk(known.setting)
-        _solve_free(walk, free[region], values[(slice(None), *region)])
+        far = walk.solve_free(free[region], values[(slice(None), *region)])
+        if not far.error <= walk.settings.tolerance:
+            note_reached(far, walk.settings.tolerance)
     own = (slice(None), *tile.own)
     if not keep:
         best = known.setting.labels[chosen][values[own].argmax(axis=0)]
@@ -355,29 +357,3 @@ def _band(tile: Tile, scene: Scene, values: NDArray[np.float32]) -> NDArray[np.b
     region = tuple(slice(o, o + n) for o, n in zip(tile.origin, tile.shape, strict=True))
     found: NDArray[np.bool_] = wide & scene.inside & not_on_faces(region, tile.whole)
     return found
-
-
-def _box_around(free: NDArray[np.bool_]) -> Slices:
-    """Return the smallest box that holds all free voxels and their neighbours."""
-    region = []
-    for axis, n in enumerate(free.shape):
-        at = np.flatnonzero(free.any(axis=tuple(a for a in range(free.ndim) if a != axis)))
-        region.append(slice(max(int(at[0]) - 1, 0), min(int(at[-1]) + 2, n)))
-    return tuple(region)
-
-
-def _solve_free(walk: Walk, free: NDArray[np.bool_], values: NDArray[np.float32]) -> None:
-    """Solve for the values of free voxels from those around them."""
-    inside = walk.inside if walk.inside is not None else np.ones(free.shape, bool)
-    grid, far = walk.grid(inside, free), NOWHERE
-
-    def begin(some: range) -> Array:
-        return grid.vectors([np.nan_to_num(values[k]) for k in some])
-
-    for some, x, came in in_turns(grid, len(values), begin, walk.settings.tolerance):
-        far = far.farther(came)
-        for k, found in zip(some, grid.values(x), strict=True):
-            values[k][free] = found.reshape(free.shape)[free]
-    values[:, free] = completed(values[:, free])
-    if not far.error <= walk.settings.tolerance:
-        note_reached(far, walk.settings.tolerance)

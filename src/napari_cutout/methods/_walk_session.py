@@ -20,7 +20,7 @@ from .._array import Array, array_namespace, empty, is_host
 from .._method import Mask
 from .._monitor import aside, note, watch
 from ._gradients import Reached
-from ._walk import Walk, WalkSettings, note_reached
+from ._walk import Walk, WalkSettings, box_around, note_reached
 from ._walk_levels import block_means, block_shape, coarse_strokes, interpolated
 
 __all__ = ["Session", "Update"]
@@ -219,7 +219,7 @@ class Session:
     def _region(self, change: NDArray[np.float32], different: NDArray[np.bool_]) -> Region:
         """Return the box in which probabilities change by more than a little, or markers do."""
         assert self._coarse is not None
-        boxes = [_box(different), self._coarse.box(np.abs(change).max(axis=0) > A_LITTLE)]
+        boxes = [box_around(different), self._coarse.box(np.abs(change).max(axis=0) > A_LITTLE)]
         found = [box for box in boxes if box is not None]
         if not found:
             return tuple(slice(0, min(1, n)) for n in different.shape)
@@ -266,7 +266,7 @@ class _Coarse:
 
     def box(self, chosen: NDArray[np.bool_]) -> Region | None:
         """Return the box of voxels around blocks that are chosen; half a block more, as values are interpolated."""
-        found = _box(chosen)
+        found = box_around(chosen)
         if found is None:
             return None
         return tuple(
@@ -285,18 +285,6 @@ class _Coarse:
 
 def _everywhere(shape: Sequence[int]) -> Region:
     return tuple(slice(0, n) for n in shape)
-
-
-def _box(chosen: NDArray[np.bool_]) -> Region | None:
-    """Return the smallest box around what is chosen, None if nothing is."""
-    region = []
-    for axis in range(chosen.ndim):
-        others = tuple(k for k in range(chosen.ndim) if k != axis)
-        at = np.flatnonzero(chosen.any(axis=others))
-        if not len(at):
-            return None
-        region.append(slice(int(at[0]), int(at[-1]) + 1))
-    return tuple(region)
 
 
 def _with_labels(values: Array, old: NDArray[np.int64], labels: NDArray[np.int64]) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ._access import explain
@@ -16,6 +15,7 @@ from ._preview import Preview
 from ._preview_job import PreviewAnswer
 from ._preview_layer import PreviewImage, limits_of
 from ._request import Form
+from ._showing_row import ShowingRow
 from ._target import Target
 
 __all__ = ["FeatureRow"]
@@ -23,7 +23,7 @@ __all__ = ["FeatureRow"]
 NOTHING = "nothing"
 
 
-class FeatureRow(QWidget):  # type: ignore[misc]
+class FeatureRow(ShowingRow):
     """Shows one of the features that the form compares voxels by.
 
     Parameters
@@ -33,16 +33,11 @@ class FeatureRow(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
-    changed, changing
-        Never emitted: it changes nothing of the form.
     box
         What to show; the first entry is nothing.
     preview
         Shows it.
     """
-
-    changed = Signal(object)
-    changing = Signal(object)
 
     def __init__(self, frame: Any) -> None:
         super().__init__()

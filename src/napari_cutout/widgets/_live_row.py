@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout
 
 from .._method import STEPS_AFTER
 from .._selection import where
@@ -21,6 +21,7 @@ from ._live import BY_ITSELF, Live, LiveRun, Shown
 from ._preferences import preferences, remember
 from ._request import Form, Outcome, Request
 from ._results import Finished, Given, Slot, copy_of_state
+from ._showing_row import ShowingRow
 
 __all__ = ["LiveRow"]
 
@@ -71,7 +72,7 @@ class _Copy:
         data[self.region] = self.labels
 
 
-class LiveRow(QWidget):  # type: ignore[misc]
+class LiveRow(ShowingRow):
     """Lets the result follow the strokes: after each of them, and after each that is taken back, it is made again.
 
     Parameters
@@ -81,8 +82,6 @@ class LiveRow(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
-    changed, changing
-        Never emitted: it changes nothing of the form.
     shown
         Emitted with every `Shown` once the layer holds it.
     box
@@ -91,8 +90,6 @@ class LiveRow(QWidget):  # type: ignore[misc]
         What is kept of the image.
     """
 
-    changed = Signal(object)
-    changing = Signal(object)
     shown = Signal(object)
     _told = Signal(object)
     after_result: ClassVar[bool] = True

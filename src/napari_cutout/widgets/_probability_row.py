@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 from .. import catalog
@@ -16,6 +16,7 @@ from ._access import explain
 from ._class_maps import ClassImage, ClassMap, Colour, Kind, labels_of_run
 from ._layers import ours
 from ._request import Form, Request
+from ._showing_row import ShowingRow
 from ._worker import RunBar
 
 __all__ = ["ProbabilityRow"]
@@ -67,7 +68,7 @@ class _Added:
         return self.layer.name == self.name and self.layer.data is self.data
 
 
-class ProbabilityRow(QWidget):  # type: ignore[misc]
+class ProbabilityRow(ShowingRow):
     """Adds images of how likely the classes of the last run are, or the labels that were painted for it.
 
     Parameters
@@ -77,14 +78,10 @@ class ProbabilityRow(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
-    changed, changing
-        Never emitted: it changes nothing of the form.
     bars
         What starts, shows and cancels the computation of each kind of image.
     """
 
-    changed = Signal(object)
-    changing = Signal(object)
     after_result: ClassVar[bool] = True
 
     def __init__(self, frame: Any) -> None:
