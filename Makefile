@@ -7,7 +7,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint cons
 
 .PHONY: demo app test test-long lint bench docs pictures clean
 
-demo: .venv/base.stamp ## compare all methods on the samples, or on IMAGE=... TRUTH=... (IGNORE=0 for strokes)
+demo: .venv/unet.stamp ## compare all methods on the samples, or on IMAGE=... TRUTH=... (IGNORE=0 for strokes)
 	$(BIN)/napari-cutout demo "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(TRUTH),--truth "$(TRUTH)") $(if $(IGNORE),--ignore $(IGNORE))
 
 app: .venv/app.stamp ## napari with the plugin, in .venv
@@ -56,8 +56,13 @@ system-libraries:
 	$(INSTALL) --editable ".[app]"
 	touch $@
 
-.venv/dev.stamp: .venv/base.stamp
-	$(INSTALL) --editable ".[app,test,lint,cluster]"
+.venv/unet.stamp: .venv/base.stamp
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch # uv would take the build for CUDA
+	$(INSTALL) --editable ".[unet]"
+	touch $@
+
+.venv/dev.stamp: .venv/unet.stamp
+	$(INSTALL) --editable ".[app,test,lint,cluster,unet,zoo]"
 	touch $@
 
 .venv/bench.stamp: .venv/dev.stamp

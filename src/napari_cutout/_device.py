@@ -9,6 +9,8 @@ import ctypes
 import math
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, metadata
@@ -148,6 +150,24 @@ def choose(n_voxels: int, n_bytes: int, asked: Asked) -> Choice:
     if n_bytes > status.free:
         return Choice(asked, "cpu", short)
     return Choice(asked, "gpu", f"{status.name} is there and the run fits")
+
+
+_asked_for: ContextVar[Asked] = ContextVar("napari_cutout_device", default="auto")
+
+
+@contextmanager
+def asking(asked: Asked) -> Iterator[None]:
+    """Let what runs inside know which device was asked for, where it finds a device by itself, as torch does."""
+    token = _asked_for.set(asked)
+    try:
+        yield
+    finally:
+        _asked_for.reset(token)
+
+
+def asked_for() -> Asked:
+    """Return the device that the caller asked for: ``"auto"`` unless an edge says more."""
+    return _asked_for.get()
 
 
 def place(array: Array, used: Literal["cpu", "gpu"]) -> Array:

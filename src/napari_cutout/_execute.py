@@ -115,14 +115,16 @@ def execute(
     start = time.perf_counter()
     run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled)
     try:
-        labels, steps = run_here.on(choice.used)
+        with _device.asking(device):
+            labels, steps = run_here.on(choice.used)
     except _device.failures() as error:
         if choice.used == "cpu" or device == "gpu":
             raise
         # Said aloud in the reason: a GPU that fails under "auto" costs time, never the result.
         choice = _device.Choice(device, "cpu", f"the GPU failed ({type(error).__name__}: {error})")
         _device.release()
-        labels, steps = run_here.on("cpu")
+        with _device.asking("cpu"):
+            labels, steps = run_here.on("cpu")
     seconds = time.perf_counter() - start
     return Result(labels, provenance_of(recipe, inputs, steps, choice, seconds))
 

@@ -175,6 +175,19 @@ class Seldom:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """Marks a setting that is a folder, or what was read from one.
+
+    Parameters
+    ----------
+    holds : str
+        What it holds, such as ``"a U-Net"``.
+    """
+
+    holds: str
+
+
+@dataclass(frozen=True, slots=True)
 class Default:
     """The default of an option in a TypedDict, which has no place for one.
 
@@ -260,6 +273,12 @@ class Param:
     def typical(self) -> Typical | None:
         """What a search tries of it; None if it is left as it is."""
         found: Typical | None = _meta(self.annotation, Typical)
+        return found
+
+    @property
+    def folder(self) -> Folder | None:
+        """What a folder must hold, where the setting is one."""
+        found: Folder | None = _meta(self.annotation, Folder)
         return found
 
     @property
@@ -657,7 +676,8 @@ def _with_options(func: Callable[..., Any], hints: Mapping[str, Any]) -> str:
         return text + "\n"
     head, _, tail = text.partition("**options")
     end = tail.index("\n\n")
-    entries = "\n".join(_section(inspect.getdoc(part) or "", "Attributes") for part in (*_parents(shared), shared))
+    texts = (_section(inspect.getdoc(part) or "", "Attributes") for part in (*_parents(shared), shared))
+    entries = "\n".join(text for text in texts if text)
     return head + entries + tail[end:] + "\n"
 
 

@@ -16,6 +16,7 @@ MODULES = (
     "methods.cluster",
     "methods.watershed",
     "methods.random_walker",
+    "unet.predict",
     "methods.objects",
 )
 """Where methods are; the order of the menus."""

@@ -17,6 +17,7 @@ from .filters import gaussian, median, subtract_background
 from .labels import fill_holes, select, select_regions
 
 __all__ = [
+    "AfterOptions",
     "Background",
     "Options",
     "RegionOptions",
@@ -51,8 +52,8 @@ class Smoothing(TypedDict, total=False):
     sigma: Annotated[float, Range(0, 1000, 0.5), Default(0.0), Typical(0.5, 8, off=True, length=True)]
 
 
-class Options(Smoothing, total=False):
-    """What may be done before a cut and after it, in this order; everything is off by default.
+class AfterOptions(TypedDict, total=False):
+    """What may be done after a cut, in this order; everything is off by default.
 
     Attributes
     ----------
@@ -76,6 +77,10 @@ class Options(Smoothing, total=False):
     one_per_object: Annotated[bool, Default(False)]
     connectivity: Annotated[int, Range(1, 3), Default(1)]
     spacing: Annotated[tuple[float, ...] | None, Default(None)]
+
+
+class Options(Smoothing, AfterOptions, total=False):
+    """What may be done before a cut and after it, in this order; everything is off by default."""
 
 
 class RegionOptions(Smoothing, total=False):
@@ -189,7 +194,7 @@ def _scalar(value: int, like: Labels) -> Array:
 
 def tidy(
     classes: Labels,
-    options: Options,
+    options: AfterOptions,
     *,
     known: Mask | None = None,
     choose: Choice = class_one,

@@ -1,0 +1,131 @@
+"""What predicts a tile: a network of this program, ready to run; others have the same face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._torch import deterministic, free_bytes, import_torch, torch_device
+from .model import network
+from .trained import UNetModel
+
+__all__ = ["Backend", "TorchBackend"]
+
+
+class Backend(Protocol):
+    """Something that turns tiles into what a network says of each voxel."""
+
+    n_channels: int
+    n_outputs: int
+    ndim: int
+    multiple: tuple[int, ...]
+    reach: tuple[int, ...]
+    exact: bool
+    """True if a tile gives what the whole gives wherever its halo covers `reach`."""
+
+    def __call__(self, tiles: Any) -> Any:
+        """Return probabilities of shape (n, n_outputs, *shape) for float32 tiles of shape (n, n_channels, *shape)."""
+
+    def tile_bytes(self, shape: Sequence[int]) -> int:
+        """Return about how much memory a tile takes."""
+
+    def free_bytes(self) -> int:
+        """Return how much memory there is for tiles."""
+
+    @property
+    def out_of_memory(self) -> tuple[type[BaseException], ...]:
+        """What is raised where memory runs out."""
+
+
+class TorchBackend:
+    """A trained U-Net on a device.
+
+    Parameters
+    ----------
+    model : UNetModel
+        What was trained.
+    device : {"auto", "cpu", "gpu"}
+        Where to run.
+
+    Raises
+    ------
+    NoTorch
+        If torch cannot be loaded.
+    ValueError
+        If the device cannot be used, or the weights are not those of the architecture.
+    """
+
+    def __init__(self, model: UNetModel, device: Literal["auto", "cpu", "gpu"] = "auto") -> None:
+        self._torch = import_torch()
+        self.device = torch_device(device)
+        a = self.architecture = model.architecture
+        self.head = model.head
+        self.n_channels, self.n_outputs, self.ndim = a.n_channels, a.n_outputs, a.ndim
+        self.multiple = a.multiple
+        self.reach = tuple(max(pair) for pair in a.reach)
+        self.exact = not a.has_tile_statistics
+        net = network(a)
+        load_weights(net, model.weights)
+        self._net = net.to(self.device, memory_format=_layout(a.ndim)).eval()
+
+    def __call__(self, tiles: Any) -> Any:
+        """Return what the network says, as a tensor on its device."""
+        torch = self._torch
+        x = tiles if isinstance(tiles, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(tiles))
+        x = x.to(self.device).contiguous(memory_format=_layout(self.ndim))
+        mixed = self.device.type == "cuda"
+        with torch.inference_mode(), deterministic(), torch.autocast(self.device.type, torch.float16, enabled=mixed):
+            return activated(self._net(x).float(), self.head)
+
+    def tile_bytes(self, shape: Sequence[int]) -> int:
+        """Return about how much memory a tile takes."""
+        return self.architecture.predict_bytes(int(np.prod(shape)))
+
+    def free_bytes(self) -> int:
+        """Return how much memory there is for tiles."""
+        return free_bytes(self.device)
+
+    @property
+    def out_of_memory(self) -> tuple[type[BaseException], ...]:
+        """What torch raises where memory runs out."""
+        return (self._torch.OutOfMemoryError, MemoryError)
+
+
+def activated(logits: Any, head: str) -> Any:
+    """Return probabilities of classes; of a distance head, those of background and inside, and how deep it is."""
+    torch = import_torch()
+    if head == "distance":
+        return torch.cat((torch.softmax(logits[:, :2], 1), torch.sigmoid(logits[:, 2:])), 1)
+    return torch.softmax(logits, 1)
+
+
+def load_weights(net: Any, weights: Any) -> None:
+    """Put weights into a network.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes are not those of the network.
+    """
+    torch = import_torch()
+    wanted = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in weights.items()}
+    if wanted != given:
+        differing = sorted(set(wanted.items()) ^ set(given.items()))
+        raise ValueError(
+            f"the weights are not those of this architecture: {differing[0][0]} differs; they belong to another model"
+        )
+    net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+
+
+def weights_of(net: Any) -> dict[str, NDArray[Any]]:
+    """Return a copy of the weights of a network in host memory."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in net.state_dict().items()}
+
+
+def _layout(ndim: int) -> Any:
+    torch = import_torch()
+    return torch.channels_last if ndim == 2 else torch.channels_last_3d

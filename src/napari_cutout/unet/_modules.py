@@ -1,0 +1,62 @@
+"""What a U-Net computes, as torch modules; imported only where torch is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["Block", "UNet", "pooled"]
+
+
+class Block(nn.Module):  # type: ignore[misc]
+    """Two convolutions, and what went in added to what comes out where there is a link."""
+
+    def __init__(self, inner: Any, link: Any) -> None:
+        super().__init__()
+        self.inner = inner
+        self.link = link
+
+    def forward(self, x: Any) -> Any:
+        """Return the activations of a level."""
+        found = self.inner(x)
+        return functional.relu(found if self.link is None else found + self.link(x))
+
+
+class UNet(nn.Module):  # type: ignore[misc]
+    """An encoder, a decoder, and links between their levels."""
+
+    def __init__(self, encoder: Any, decoder: Any, up: Any, last: Any, strides: tuple[tuple[int, ...], ...]) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.up, self.last = encoder, decoder, up, last
+        self.strides = strides
+
+    def forward(self, x: Any) -> Any:
+        """Return one number per class and voxel, before softmax."""
+        links = []
+        for level, block in enumerate(self.encoder):
+            x = block(x if level == 0 else pooled(x, self.strides[level - 1]))
+            links.append(x)
+        links.pop()
+        for level in range(len(self.strides) - 1, -1, -1):
+            x = self.decoder[level](torch.cat((self.up[level](x), links.pop()), dim=1))
+        return self.last(x)
+
+
+def pooled(x: Any, stride: tuple[int, ...]) -> Any:
+    """Return the largest of each box of `stride` voxels.
+
+    In 3-D on a GPU torch's own pooling adds up gradients in any order; two poolings in a plane give the same and do
+    not.
+    """
+    if len(stride) == 2:
+        return functional.max_pool2d(x, stride)
+    if x.device.type == "cpu":
+        return functional.max_pool3d(x, stride)
+    n, c, z, y, w = x.shape
+    flat = functional.max_pool2d(x.reshape(n * c, z, y, w), stride[1:])
+    y, w = flat.shape[2:]
+    flat = functional.max_pool2d(flat.reshape(n, c, z, y * w), (stride[0], 1))
+    return flat.reshape(n, c, flat.shape[2], y, w)

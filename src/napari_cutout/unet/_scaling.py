@@ -1,0 +1,96 @@
+"""Grey levels in units of their spread over the whole image, so that a network sees the same in every tile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, dtype_name
+from .._plan import Pass, gathered
+
+__all__ = ["Scaling", "moments_pass", "scaling_of", "scalings_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How grey levels of a channel become what a network sees: ``(value - shift) / factor``.
+
+    Parameters
+    ----------
+    shift, factor : float
+        Mean and standard deviation of the finite voxels of the whole channel; 0 and 1 where there are none, and a
+        factor of 1 where all are the same.
+    """
+
+    shift: float = 0.0
+    factor: float = 1.0
+
+    def __call__(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        """Return a block in float32; voxels that are not finite become 0, the mean."""
+        scaled = (block.astype(np.float32) - np.float32(self.shift)) / np.float32(self.factor)
+        if block.dtype.kind == "f":
+            scaled[~np.isfinite(scaled)] = 0.0
+        return scaled
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Number, mean, and sum of squared differences from it."""
+
+    n: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def joined(self, other: _Moments) -> _Moments:
+        """Return the moments of both together (Chan, Golub and LeVeque 1979)."""
+        n = self.n + other.n
+        if n == 0:
+            return self
+        apart = other.mean - self.mean
+        return _Moments(
+            n, self.mean + apart * other.n / n, self.squares + other.squares + apart * apart * self.n * other.n / n
+        )
+
+
+def _moments_of(_state: Any, block: Array) -> _Moments:
+    xp = array_namespace(block)
+    values = xp.astype(block, xp.float64)
+    if dtype_name(block).startswith("float"):
+        finite = xp.isfinite(values)
+        n = int(xp.sum(xp.astype(finite, xp.int64)))
+        values = xp.where(finite, values, xp.zeros_like(values))
+    else:
+        finite, n = None, math.prod(block.shape)
+    if n == 0:
+        return _Moments()
+    mean = float(xp.sum(values)) / n
+    apart = values - mean
+    if finite is not None:
+        apart = xp.where(finite, apart, xp.zeros_like(apart))
+    return _Moments(n, mean, float(xp.sum(apart * apart)))
+
+
+moments_pass = Pass(
+    _moments_of, _Moments.joined, lambda _, found: found, lambda _: True, "measuring the spread of grey levels"
+)
+"""The sweep over an image that `scaling_of` decides on."""
+
+
+def scaling_of(moments: _Moments | None) -> Scaling:
+    """Return the scaling that follows from the moments of a channel."""
+    if moments is None or moments.n == 0:
+        return Scaling()
+    spread = math.sqrt(moments.squares / moments.n)
+    # Below the resolution of float32 there is nothing to see, and dividing by it would make noise of it.
+    resolved = spread > 1e-6 * max(abs(moments.mean), 1e-30)
+    return Scaling(moments.mean, spread if resolved else 1.0)
+
+
+def scalings_of(channels: Sequence[Array]) -> tuple[Scaling, ...]:
+    """Return the scaling of every channel of an image in memory, or of the whole that it is a part of."""
+    return tuple(scaling_of(gathered(None, (moments_pass,), channel)) for channel in channels)

@@ -1,0 +1,118 @@
+"""The only place that imports torch, so that the rest of the program never waits for it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Literal
+
+from .. import _device
+
+__all__ = ["INSTALL", "NoTorch", "deterministic", "free_bytes", "import_torch", "make_room", "torch_device", "use_cuda"]
+
+INSTALL = 'pip install "napari-cutout[unet]"'
+"""What to type where torch is missing."""
+
+
+class NoTorch(ImportError):
+    """Torch is missing or broken; the message has the line that installs it."""
+
+
+def import_torch() -> ModuleType:
+    """Return torch.
+
+    Raises
+    ------
+    NoTorch
+        If it is not installed or does not load; the message has the line that installs it.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise NoTorch(f"torch does not load ({error}); reinstall it: {INSTALL}") from error
+        raise NoTorch(f"the U-Net needs torch, which is not installed; install it: {INSTALL}") from error
+    except OSError as error:  # a library that torch links to
+        raise NoTorch(f"torch does not load ({error}); reinstall it: {INSTALL}") from error
+    return torch  # type: ignore[no-any-return]
+
+
+def use_cuda(device: Literal["auto", "cpu", "gpu"]) -> bool:
+    """Tell whether torch runs on a GPU.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "gpu"}
+        What was asked for; ``"auto"`` takes a GPU that torch can use.
+
+    Raises
+    ------
+    ValueError
+        If a GPU was asked for and torch cannot use one; the message says what is missing.
+    """
+    if device not in ("auto", "cpu", "gpu"):
+        raise ValueError(f"device must be one of 'auto', 'cpu', 'gpu', got {device!r}")
+    if device == "cpu":
+        return False
+    torch = import_torch()
+    if torch.cuda.is_available():
+        return True
+    if device == "gpu":
+        built = torch.version.cuda
+        why = (
+            f"this torch ({torch.__version__}) is built for CPUs; install one built for CUDA, see pytorch.org"
+            if built is None
+            else f"torch {torch.__version__} (CUDA {built}) finds no usable NVIDIA GPU; run nvidia-smi"
+        )
+        raise ValueError(f"device='gpu' cannot be used: {why}. Or choose device='cpu'")
+    return False
+
+
+def torch_device(device: Literal["auto", "cpu", "gpu"]) -> Any:
+    """Return the torch device for what was asked, with room made on it."""
+    torch = import_torch()
+    if not use_cuda(device):
+        return torch.device("cpu")
+    make_room()
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def make_room() -> None:
+    """Give memory back that CuPy holds on to, so that torch can have it."""
+    if "cupy" in sys.modules:
+        _device.release()
+
+
+def free_bytes(device: Any) -> int:
+    """Return how much memory may be planned with on a torch device."""
+    if device.type == "cpu":
+        return _device.free_host_memory()
+    torch = import_torch()
+    free, _ = torch.cuda.mem_get_info(device)
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(0.8 * (free + held))
+
+
+def release(device: Any) -> None:
+    """Give memory back that torch holds on to, so that CuPy can have it."""
+    gc.collect()
+    if device.type == "cuda":
+        import_torch().cuda.empty_cache()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Let torch choose only algorithms that give the same numbers every time, inside; then put back what was set."""
+    torch = import_torch()
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = cudnn

@@ -1,0 +1,242 @@
+"""Labels and probabilities that a trained U-Net gives an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, from_numpy
+from .._device import Asked, asked_for
+from .._method import Folder, Image, Labels, Mask, method, with_settings_of
+from .._monitor import note
+from ..processing.features import channels_of
+from ..processing.segment import AfterOptions, tidy
+from ._backend import Backend, TorchBackend
+from ._instances import instances
+from ._run import Finish, Prediction, predict
+from .trained import UNetModel, labels_dtype, load_unet
+
+__all__ = ["unet_predict", "unet_probabilities"]
+
+ModelSource = Annotated[Any, Folder("a U-Net")]
+"""A `UNetModel`, or the folder of one."""
+
+
+@method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=4.0)
+def unet_predict(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    model: ModelSource,
+    flips: bool = False,
+    channel_axis: int | None = None,
+    **options: Unpack[AfterOptions],
+) -> Labels:
+    """Label every voxel by what a trained U-Net says of it.
+
+    Train a model on a few of your own annotations with `unet_train`, then use it on any image of the same kind, of any
+    size. What it was shown decides what it can find: structures that no threshold tells apart, such as membranes.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        Any real dtype; grey levels are scaled by their mean and standard deviation over the whole image. A model of
+        planes labels a volume plane by plane.
+    mask : array of the shape of a channel, optional
+        Where to label; voxels outside become 0.
+    model : UNetModel or path
+        What `unet_train` returned, or the folder that it was saved in.
+    flips : bool
+        Average over all mirror images: more even borders, for four times the time in 2-D and eight times in 3-D.
+    channel_axis : int, optional
+        The axis that counts channels; there must be as many as the model was trained on.
+    **options : AfterOptions
+        Steps after.
+
+    Returns
+    -------
+    uint8 or int32 array of the shape of a channel, same library as `image`
+        The most likely class of every voxel, named as it was annotated. Numbers of objects (int32) if `one_per_object`;
+        a model that was trained to tell objects apart splits those that touch.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no model.
+    ValueError
+        If the model's files are not right, or the image has other axes or channels than the model.
+    ImportError
+        If torch is not installed; the message has the line that installs it.
+    TypeError
+        If the image is boolean, complex or of objects.
+    MemoryError
+        If not even the smallest tile fits.
+
+    Notes
+    -----
+    Tolerance: classes of the same weights agree on more than 99.9 % of voxels between devices, which round differently.
+    Images larger than a tile (1024 x 1024, or 128 x 128 x 128) are labelled in tiles that begin at multiples of the
+    network's coarsest voxel. Where their halo covers the receptive field the labels are those of the whole image; where
+    it would take more than a quarter of the tile, a quarter of each tile overlaps with the next and their probabilities
+    are blended, weighted by a Gaussian. The provenance says which. Only the probabilities of a row of tiles are held.
+    Voxels that are NaN or infinite are the mean to the network, and become 0. Memory: one tile, about 400 bytes per
+    voxel of it at a width of 16. Dask arrays give lazy ones, whose labels do not depend on chunks.
+
+    References
+    ----------
+    .. [1] O. Ronneberger, P. Fischer and T. Brox, "U-Net: convolutional networks for biomedical image segmentation",
+       MICCAI (2015) 234-241. DOI:10.1007/978-3-319-24574-4_28
+    .. [2] Ö. Çiçek, A. Abdulkadir, S. S. Lienkamp, T. Brox and O. Ronneberger, "3D U-Net: learning dense volumetric
+       segmentation from sparse annotation", MICCAI (2016) 424-432. DOI:10.1007/978-3-319-46723-8_49
+    """
+    found = opened(model)
+    channels = _channels_for(found, image, channel_axis)
+    if options["one_per_object"] and found.head != "classes":
+        return instances(_prediction(found, flips, "relief"), channels, mask, options)
+    labels = predict(_prediction(found, flips, "labels"), channels, mask)
+    return tidy(labels, options, known=mask, choose=partial(_objects, classes=found.classes))
+
+
+@with_settings_of(unet_predict, shows="probabilities")
+def unet_probabilities(image: Image, mask: Mask | None = None, **settings: Any) -> Array:
+    """Return how likely each class is at every voxel, as a trained U-Net says.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        As in `unet_predict`.
+    mask : array of the shape of a channel, optional
+        Where to look; voxels outside become NaN.
+    **settings : unet_predict
+        As in `unet_predict`.
+
+    Returns
+    -------
+    float32 array of shape (n, [Z,] Y, X), same library as `image`
+        One for each class, by rising label; they sum up to 1. Of a model that tells objects apart: background, inside,
+        and the boundary or how deep inside a voxel lies.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, ImportError, TypeError, MemoryError
+        As `unet_predict`.
+
+    Notes
+    -----
+    Memory: 4 bytes per voxel and class beyond that of `unet_predict`.
+    """
+    found = opened(settings["model"])
+    channels = _channels_for(found, image, settings["channel_axis"])
+    return predict(_prediction(found, settings["flips"], "probabilities"), channels, mask)
+
+
+def opened(model: Any) -> UNetModel:
+    """Return a model that was given, or read it, and tell the provenance which it is."""
+    found = model if isinstance(model, UNetModel) else load_unet(_path(model))
+    note(model=found.name, model_sha256=found.digest)
+    return found
+
+
+def _path(model: Any) -> str:
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(f"model must be a UNetModel or the path of one, got {model!r} of type {type(model).__name__}")
+    return str(os.fspath(model))
+
+
+def _channels_for(model: UNetModel, image: Image, channel_axis: int | None) -> list[Array]:
+    """Return the channels of an image that a model can look at."""
+    channels = channels_of(image, channel_axis)
+    a = model.architecture
+    if len(channels) != a.n_channels:
+        raise ValueError(
+            f"the model {model.name!r} was trained on {a.n_channels} channel(s), and the image has {len(channels)}; "
+            f"choose the same channels as in training"
+        )
+    if channels[0].ndim < a.ndim:
+        raise ValueError(
+            f"the model {model.name!r} was trained on volumes, and the image is a plane of {tuple(channels[0].shape)} "
+            f"voxels; train a model on planes"
+        )
+    return channels
+
+
+def _prediction(model: UNetModel, flips: bool, what: str) -> Prediction:
+    """Return what to make of an image."""
+    n_outputs = model.architecture.n_outputs
+    makes: dict[str, tuple[Finish, str, int | None]] = {
+        "labels": (
+            partial(_labels, classes=np.asarray(model.classes), head=model.head),
+            labels_dtype(model.classes),
+            None,
+        ),
+        "relief": (partial(_relief, head=model.head), "uint8", None),
+        "probabilities": (_probabilities, "float32", n_outputs),
+    }
+    finish, dtype, n = makes[what]
+    return Prediction(partial(backend_of, model, asked_for()), finish, dtype, n, flips)
+
+
+_ready: dict[tuple[str, Asked], Backend] = {}
+"""The network that was used last, so that a model is not put on its device again for every tile."""
+
+
+def backend_of(model: UNetModel, device: Asked) -> Backend:
+    """Return a model ready to run on a device."""
+    key = model.digest, device
+    if key not in _ready:
+        made = TorchBackend(model, device)
+        _ready.clear()
+        _ready[key] = made
+    return _ready[key]
+
+
+def _host(probabilities: Any) -> NDArray[np.float32]:
+    return np.asarray(probabilities if isinstance(probabilities, np.ndarray) else probabilities.cpu().numpy())
+
+
+def _labels(
+    probabilities: Any, known: NDArray[np.bool_] | None, *, classes: NDArray[np.int64], head: str
+) -> NDArray[Any]:
+    """Return the most likely class; of equals the smallest."""
+    best = probabilities.argmax(0) if head == "classes" else _inside(probabilities, head)
+    found = classes.astype(labels_dtype(classes.tolist()))[_host(best).astype(np.intp)]
+    if known is not None:
+        found[~known] = 0
+    return np.asarray(found)
+
+
+def _inside(probabilities: Any, head: str) -> Any:
+    """Tell which voxels belong to an object."""
+    return probabilities[0] < 0.5 if head == "boundary" else probabilities[1] > 0.5
+
+
+def _relief(probabilities: Any, known: NDArray[np.bool_] | None, *, head: str) -> NDArray[np.uint8]:
+    """Return 0 around objects, and in them 1 to 255: low in the middle of each, high where two touch."""
+    p = _host(probabilities)
+    height = p[2] if head == "boundary" else 1 - p[2]
+    found: NDArray[np.uint8] = (1 + np.rint(254 * np.clip(height, 0, 1))).astype(np.uint8)
+    found[~_inside(p, head)] = 0
+    if known is not None:
+        found[~known] = 0
+    return found
+
+
+def _probabilities(probabilities: Any, known: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    found = _host(probabilities)
+    if known is not None:
+        found = np.where(known, found, np.float32(np.nan))
+    return found
+
+
+def _objects(labels: Labels, *, classes: Sequence[int]) -> tuple[Array, Array]:
+    """Choose the highest class as that of the objects; what is removed becomes the lowest."""
+
+    def scalar(value: int) -> Array:
+        return from_numpy(np.asarray(value, labels_dtype(classes)), like=labels)
+
+    return scalar(classes[-1]), scalar(classes[0])
