@@ -174,6 +174,19 @@ def load_unet(folder: str | os.PathLike[str]) -> UNetModel:
     return found
 
 
+def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `model.json` of a model's folder says, without reading the weights.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or it holds no model.
+    ValueError
+        If the file is corrupt, or not what this program wrote.
+    """
+    return _read_settings(Path(folder))
+
+
 def _read_settings(place: Path) -> dict[str, Any]:
     path = place / SETTINGS
     try:
