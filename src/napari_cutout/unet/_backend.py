@@ -26,6 +26,9 @@ class Backend(Protocol):
     exact: bool
     """True if a tile gives what the whole gives wherever its halo covers `reach`."""
 
+    tile: tuple[int, ...] | None
+    """Voxels of a tile at most, where the network says so."""
+
     def __call__(self, tiles: Any) -> Any:
         """Return probabilities of shape (n, n_outputs, *shape) for float32 tiles of shape (n, n_channels, *shape)."""
 
@@ -67,6 +70,7 @@ class TorchBackend:
         self.multiple = a.multiple
         self.reach = tuple(max(pair) for pair in a.reach)
         self.exact = not a.has_tile_statistics
+        self.tile: tuple[int, ...] | None = None
         net = network(a)
         load_weights(net, model.weights)
         self._net = net.to(self.device, memory_format=_layout(a.ndim)).eval()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._array import Array, empty, from_numpy, is_lazy, to_numpy
 from .._monitor import note, resumed, stage, tick, ticket
 from ._backend import Backend
-from ._scaling import Scaling, moments_pass, scaling_of, scalings_of
+from ._scaling import Scaling, scalings_of
 from ._tiling import Tile, Tiling, tiling_for
 
 __all__ = ["Prediction", "predict", "tiling_of"]
@@ -49,6 +49,8 @@ class Prediction:
         Length of an axis that the result has before those of the image.
     flips : bool
         True to average over all mirror images.
+    scalings : callable
+        ``scalings(channels)`` tells how grey levels of each channel become what the network sees; delayed if lazy.
     """
 
     backend: Callable[[], Backend]
@@ -56,12 +58,18 @@ class Prediction:
     dtype: str
     n: int | None = None
     flips: bool = False
+    scalings: Callable[[Sequence[Array]], Sequence[Any]] = scalings_of
+
+
+def tile_of(backend: Backend) -> tuple[int, ...]:
+    """Return how many voxels a tile has where memory allows it; a network of one size has it."""
+    return backend.tile or TILE[backend.ndim]
 
 
 def tiling_of(backend: Backend, shape: Sequence[int], tile: Sequence[int] | None = None) -> Tiling:
     """Return the tiles of an image for a network; one of planes has tiles of one plane in a volume."""
     flat = len(shape) - backend.ndim
-    size = (1,) * flat + tuple(tile[-backend.ndim :] if tile is not None else TILE[backend.ndim])
+    size = (1,) * flat + tuple(tile[-backend.ndim :] if tile is not None else tile_of(backend))
     ones, noughts = (1,) * flat, (0,) * flat
     return tiling_for(shape, tile=size, reach=noughts + backend.reach, multiple=ones + backend.multiple)
 
@@ -96,9 +104,9 @@ def predict(
     """
     if is_lazy(channels[0]):
         return _lazy(prediction, channels, mask, tile)
-    scalings = scalings_of(channels)
+    scalings = prediction.scalings(channels)
     backend = prediction.backend()
-    size = tuple(tile or TILE[backend.ndim])
+    size = tuple(tile or tile_of(backend))
     while True:
         tiling = tiling_of(backend, channels[0].shape, size)
         try:
@@ -289,12 +297,10 @@ def _lazy(prediction: Prediction, channels: Sequence[Array], mask: Array | None,
     import dask
     import dask.array as da
 
-    from ..blockwise import decided
-
     backend = prediction.backend()
     tiling = tiling_of(backend, channels[0].shape, size)
     told(tiling, backend)
-    scalings = [decided(scaling_of, None, (moments_pass,), channel) for channel in channels]
+    scalings = prediction.scalings(channels)
     shared = dask.delayed(prediction, pure=True, traverse=False)
     watcher = ticket()
     said_of = {

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, dtype_name
+from .._array import Array, array_namespace, dtype_name, is_lazy
 from .._plan import Pass, gathered
 
-__all__ = ["Scaling", "moments_pass", "scaling_of", "scalings_of"]
+__all__ = ["Scaling", "moments_pass", "scaling_of", "scalings_of", "statistic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,15 @@ def scaling_of(moments: _Moments | None) -> Scaling:
     return Scaling(moments.mean, spread if resolved else 1.0)
 
 
-def scalings_of(channels: Sequence[Array]) -> tuple[Scaling, ...]:
-    """Return the scaling of every channel of an image in memory, or of the whole that it is a part of."""
-    return tuple(scaling_of(gathered(None, (moments_pass,), channel)) for channel in channels)
+def scalings_of(channels: Sequence[Array]) -> tuple[Any, ...]:
+    """Return the scaling of every channel of an image, or of the whole that it is a part of; delayed if it is lazy."""
+    return tuple(statistic(scaling_of, None, (moments_pass,), channel) for channel in channels)
+
+
+def statistic(decide: Callable[[Any], Any], start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+    """Return what is decided on the statistics of arrays, or of the whole that they are a part of; delayed if lazy."""
+    if is_lazy(arrays[0]):
+        from ..blockwise import decided
+
+        return decided(decide, start, passes, *arrays)
+    return decide(gathered(start, passes, *arrays))
