@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from .._monitor import Cancelled, stage, tick
 from ._backend import load_weights, weights_of
+from ._heads import counts_of, loss_of
 from ._settings import TrainSettings
 from ._torch import deterministic, import_torch
 from .architecture import Architecture
 from .augmentation import augmented
-from .losses import loss_named
 from .model import network
+from .trained import Head
 
 __all__ = ["Loop", "Report", "State"]
 
@@ -147,6 +148,8 @@ class Loop:
         ``example(network) -> labels``.
     max_seconds : float, optional
         Time that it may take.
+    head : {"classes", "boundary", "distance"}
+        What the network says.
     """
 
     architecture: Architecture
@@ -160,7 +163,7 @@ class Loop:
     keep: Callable[[State], None] | None = None
     example: Callable[[Any], NDArray[Any]] | None = None
     max_seconds: float = math.inf
-    loss: Callable[..., Any] | None = None
+    head: Head = "classes"
 
     def run(self, state: State) -> tuple[State, str]:
         """Learn until it is enough, and return where it got to and why it stopped."""
@@ -186,7 +189,7 @@ class _Running:
         )
         if state.optimizer:
             _load_optimizer(self.optimizer, state)
-        self.loss = loop.loss or loss_named(loop.settings.loss)
+        self.loss = loss_of(loop.head, loop.settings.loss)
         self.class_weights = None
         if loop.class_weights is not None:
             self.class_weights = torch.from_numpy(loop.class_weights).to(self.device)
@@ -301,7 +304,7 @@ class _Running:
                 with torch.autocast(self.device.type, torch.float16, enabled=self.mixed):
                     said = self.net(x)
                 losses.append(float(self.loss(said, y, self.class_weights)))
-                counts += _counts(said.float(), y)
+                counts += counts_of(self.loop.head, said.float(), y)
         both, predicted, annotated = counts
         dice = [2 * b / (p + a) if p + a else math.nan for b, p, a in zip(both, predicted, annotated, strict=True)]
         return float(np.mean(losses)), tuple(map(float, dice))
@@ -317,15 +320,6 @@ class _Running:
         if not state.best:
             state.best = state.weights
         return state
-
-
-def _counts(said: Any, target: Any) -> NDArray[np.int64]:
-    """Return for each class how many voxels are right, predicted and annotated, among those annotated."""
-    k = said.shape[1]
-    best = said.argmax(1)
-    known = target >= 0
-    table = (target[known] * k + best[known]).bincount(minlength=k * k).reshape(k, k).cpu().numpy()
-    return np.stack((table.diagonal(), table.sum(0), table.sum(1)))
 
 
 def _optimizer_arrays(optimizer: Any) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,8 @@ from ._targets import Targets
 
 __all__ = ["Patches"]
 
+Patch = tuple[NDArray[np.float32], NDArray[np.int64]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patches:
@@ -28,21 +30,28 @@ class Patches:
         What is to be learned of labels.
     shape : tuple of int
         Voxels of a patch along each axis.
+    numbers : sequence of int array
+        The places of the cells of each image, rising.
+    chances : float64 array of shape (K, n)
+        For each class the sum of the chances of all cells up to each; 0 for a class that is in none.
     """
 
     pairs: Sequence[Pair]
     cells: Cells
     targets: Targets
     shape: tuple[int, ...]
-    shown: Sequence[NDArray[np.bool_]]
+    numbers: Sequence[NDArray[np.int64]]
+    chances: NDArray[np.float64]
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], cells: Cells, targets: Targets, shape: Sequence[int]) -> Patches:
         """Return the patches around some cells."""
-        return cls(pairs, cells, targets, tuple(shape), cells.lookup(pairs))
+        # The square root keeps a cell full of one class from being drawn all the time.
+        chances = np.cumsum(np.sqrt(cells.counts.T), axis=1)
+        return cls(pairs, cells, targets, tuple(shape), cells.numbers([p.shape for p in pairs]), chances)
 
-    def batch(self, n: int, seed: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return random patches: a class first, then a cell that holds it, then a place around it.
+    def batch(self, n: int, seed: Sequence[int]) -> Patch:
+        """Return random patches: a class first, then a cell that holds it, then a place in it.
 
         Parameters
         ----------
@@ -56,57 +65,67 @@ class Patches:
         image : float32 array of shape (n, C, *shape)
             The channels.
         target : int64 array of shape (n, *shape)
-            The class of each voxel, -1 where it is not annotated or not shown.
+            The class of each voxel, -1 where it is not annotated, not shown, or not finite in a channel.
         """
         rng = np.random.default_rng(list(seed))
-        there = np.flatnonzero(self.cells.counts.sum(0))
         patches = []
-        for _ in range(n):
-            counts = self.cells.counts[:, rng.choice(there)]
-            # The square root keeps a cell full of one class from being drawn all the time.
-            weights = np.sqrt(counts)
-            cell = int(rng.choice(len(counts), p=weights / weights.sum()))
-            middle = [int(rng.integers(s.start, s.stop)) for s in self.cells.region(cell, self._pair(cell).shape)]
-            patches.append(self.patch(int(self.cells.pair[cell]), middle))
+        for number, cell in self.drawn(n, rng):
+            region = self.cells.region(cell, self.pairs[number].shape)
+            patches.append(self.patch(number, [int(rng.integers(s.start, s.stop)) for s in region]))
         images, targets = zip(*patches, strict=True)
         return np.stack(images), np.stack(targets)
 
-    def covering(self, most: int, seed: int) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    def drawn(self, n: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+        """Return random cells, each with the number of its image; every class is as likely as any other."""
+        there = np.flatnonzero(self.chances[:, -1])
+        found = []
+        for _ in range(n):
+            chances = self.chances[rng.choice(there)]
+            cell = int(np.searchsorted(chances, rng.random() * chances[-1], side="right"))
+            found.append((int(self.cells.pair[cell]), cell))
+        return found
+
+    def covering(self, most: int, seed: int) -> list[Patch]:
         """Return patches in the middle of cells, as few as show all of them, or `most` at random."""
-        left = self.cells.lookup(self.pairs)
-        order = np.random.default_rng([seed, 2]).permutation(len(self.cells))
-        found: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
-        for cell in order:
-            number, index = int(self.cells.pair[cell]), tuple(self.cells.index[cell])
-            if len(found) == most or not left[number][index]:
+        cells = self.cells
+        left = np.ones(len(cells), bool)
+        found: list[Patch] = []
+        for cell in np.random.default_rng([seed, 2]).permutation(len(cells)):
+            if len(found) == most or not left[cell]:
                 continue
-            middle = [(s.start + s.stop) // 2 for s in self.cells.region(cell, self.pairs[number].shape)]
+            number = int(cells.pair[cell])
+            middle = [(s.start + s.stop) // 2 for s in cells.region(cell, self.pairs[number].shape)]
             read, _ = self._placed(number, middle)
-            inside = tuple(
-                slice(-(-s.start // e), max(s.stop // e, -(-s.start // e)))
-                for s, e in zip(read, self.cells.edges, strict=True)
-            )
-            left[number][inside] = False
-            left[number][index] = False
+            inside = cells.pair == number
+            for axis, (s, e) in enumerate(zip(read, cells.edges, strict=True)):
+                inside &= (cells.index[:, axis] * e >= s.start) & ((cells.index[:, axis] + 1) * e <= s.stop)
+            left &= ~inside
+            left[cell] = False
             found.append(self.patch(number, middle))
         return found
 
-    def patch(self, number: int, middle: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def patch(self, number: int, middle: Sequence[int]) -> Patch:
         """Return the patch of an image around a voxel; beyond the image it is mirrored and not annotated."""
         pair = self.pairs[number]
         read, padding = self._placed(number, middle)
+        image, finite = pair.image(read)
         classes = self.targets.of(pair.labels(read))
-        shown = self.shown[number]
-        at = np.ix_(*(np.arange(s.start, s.stop) // e for s, e in zip(read, self.cells.edges, strict=True)))
-        classes[~shown[at]] = -1
-        image = pair.image(read)
+        classes[~self._shown(number, read)] = -1
+        if finite is not None:  # prediction says nothing there
+            classes[~finite] = -1
         if any(map(any, padding)):
             image = np.pad(image, ((0, 0), *padding), mode="symmetric")
             classes = np.pad(classes, padding, constant_values=-1)
         return image, classes
 
-    def _pair(self, cell: int) -> Pair:
-        return self.pairs[int(self.cells.pair[cell])]
+    def _shown(self, number: int, region: Region) -> NDArray[np.bool_]:
+        """Tell which voxels of a region lie in the cells that patches are drawn from."""
+        steps = [np.arange(s.start, s.stop) // e for s, e in zip(region, self.cells.edges, strict=True)]
+        firsts = [int(step[0]) for step in steps]
+        near = np.ix_(*(np.arange(f, int(step[-1]) + 1) for f, step in zip(firsts, steps, strict=True)))
+        places = np.ravel_multi_index(near, self.cells.grid(self.pairs[number].shape))
+        shown = np.isin(places, self.numbers[number], assume_unique=True)
+        return np.asarray(shown[np.ix_(*(step - f for step, f in zip(steps, firsts, strict=True)))])
 
     def _placed(self, number: int, middle: Sequence[int]) -> tuple[Region, list[tuple[int, int]]]:
         """Return what to read for a patch around a voxel, and what is missing on both sides."""

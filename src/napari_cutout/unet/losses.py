@@ -7,7 +7,7 @@ from typing import Any
 
 from ._torch import import_torch
 
-__all__ = ["LOSSES", "class_weights", "cross_entropy", "dice_loss", "focal_loss", "loss_named"]
+__all__ = ["LOSSES", "class_weights", "cross_entropy", "dice_loss", "focal_loss", "loss_named", "precise"]
 
 NOT_ANNOTATED = -1
 """The target of a voxel that nobody annotated."""
@@ -32,8 +32,9 @@ def cross_entropy(logits: Any, target: Any, weights: Any = None) -> Any:
     """
     functional = import_torch().nn.functional
     known = target >= 0
+    logits = precise(logits)
     each = functional.cross_entropy(
-        logits.float(), target, weight=weights, ignore_index=NOT_ANNOTATED, reduction="none"
+        logits, target, weight=_like(weights, logits), ignore_index=NOT_ANNOTATED, reduction="none"
     )
     return each.sum() / _counted(target, known, weights)
 
@@ -60,7 +61,7 @@ def focal_loss(logits: Any, target: Any, weights: Any = None, *, gamma: float = 
     """
     torch = import_torch()
     known = target >= 0
-    log_p = torch.log_softmax(logits.float(), dim=1).gather(1, target.clamp(min=0).unsqueeze(1)).squeeze(1)
+    log_p = torch.log_softmax(precise(logits), dim=1).gather(1, target.clamp(min=0).unsqueeze(1)).squeeze(1)
     each = -((-torch.expm1(log_p)) ** gamma) * log_p * known
     if weights is not None:
         each = each * weights[target.clamp(min=0)]
@@ -86,7 +87,7 @@ def dice_loss(logits: Any, target: Any, weights: Any = None, *, smooth: float = 
     """
     torch = import_torch()
     known = (target >= 0).unsqueeze(1)
-    p = torch.softmax(logits.float(), dim=1) * known
+    p = torch.softmax(precise(logits), dim=1) * known
     y = torch.zeros_like(p).scatter_(1, target.clamp(min=0).unsqueeze(1), 1.0) * known
     axes = [a for a in range(p.ndim) if a != 1]
     both, either = (p * y).sum(axes), p.sum(axes) + y.sum(axes)
@@ -157,6 +158,15 @@ def class_weights(counts: Sequence[float]) -> list[float]:
     raw = [(total / n) ** 0.5 for n in counts]
     mean = sum(w * n for w, n in zip(raw, counts, strict=True)) / total
     return [w / mean for w in raw]
+
+
+def precise(logits: Any) -> Any:
+    """Return logits in which sums over a batch keep their digits: float32 where they have 16 bits, else as they are."""
+    return logits.float() if logits.dtype.itemsize < 4 else logits
+
+
+def _like(weights: Any, logits: Any) -> Any:
+    return None if weights is None else weights.to(logits.dtype)
 
 
 def _counted(target: Any, known: Any, weights: Any) -> Any:

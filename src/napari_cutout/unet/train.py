@@ -37,6 +37,9 @@ PATCH = {2: 16384, 3: 65536}
 
 BATCH = {2: 8, 3: 4}
 
+DRAWN = 32
+"""Patches in which it is counted how common boundaries are."""
+
 MOST_HELD_OUT = 32
 """Patches that are validated on at most; more would take longer than the training between two validations."""
 
@@ -48,6 +51,7 @@ def unet_train(
     folder: str | os.PathLike[str] | None = None,
     ignore: int | None = 0,
     head: Head = "classes",
+    background: int | None = None,
     dimensions: Literal[2, 3] | None = None,
     channel_axis: int | None = None,
     spacing: Sequence[float] | None = None,
@@ -87,6 +91,9 @@ def unet_train(
     head : {"classes", "boundary", "distance"}
         What to learn: the class of each voxel; or objects that are numbered, with the boundary of each, or with how
         deep inside one a voxel lies.
+    background : int, optional
+        The label around objects, for heads that tell objects apart; every other label is that of one object. By default
+        0, unless that is not annotated.
     dimensions : {2, 3}, optional
         2 to learn planes of a volume one by one. By default those of the images.
     channel_axis : int, optional
@@ -157,7 +164,7 @@ def unet_train(
     ndim = dimensions or len(pairs[0].shape)
     lengths = _lengths(spacing, pairs, ndim)
     stage("reading annotations")
-    targets = targets_of(labels_in(pairs), ignore, head)
+    targets = targets_of(labels_in(pairs), ignore, head, background=background, spacing=lengths)
     architecture = architecture_for(
         _smallest(pairs, ndim), n_channels=len(pairs[0].channels), n_outputs=targets.n_outputs, spacing=lengths,
         depth=depth, width=width, normalisation=normalisation, residual=residual,
@@ -218,14 +225,22 @@ class _Training:
             settings,
             batch,
             held_out,
-            np.asarray(class_weights(self.targets.counts), np.float32),
+            np.asarray(self._class_weights(learned), np.float32),
             torch_device(self.device),
             self.spacing,
             self.on_report,
             None if folder is None else partial(self._keep, checkpoint_of(folder)),
             None,
             math.inf if self.max_minutes is None else 60 * self.max_minutes,
+            self.targets.head,
         )
+
+    def _class_weights(self, learned: Patches) -> list[float]:
+        """Return how much a voxel of each class counts."""
+        if self.targets.head == "classes":
+            return class_weights(self.targets.counts)
+        _, drawn = learned.batch(DRAWN, [self.settings.seed, 5])
+        return class_weights(self.targets.weighed(drawn))
 
     def _keep(self, path: Path, state: State) -> None:
         write_checkpoint(path, state, self._request())
