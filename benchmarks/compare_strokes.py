@@ -91,14 +91,14 @@ def _middle(image: Array) -> Array:
 # Strokes -----------------------------------------------------------------------------------------------
 
 
-def painted(truth: Array, seed: int) -> Array:
+def painted(truth: Array, seed: int, n_object: int = N_OBJECT, n_ground: int = N_GROUND) -> Array:
     """Paint as the guide says: along an object from rim to rim, and from the rim of one outward.
 
     A stroke is three pixels wide, at most a fifth of the image long, and never leaves its class.
     """
     rng = np.random.default_rng(seed)
     strokes = np.zeros(truth.shape, np.uint8)
-    for label in (OBJECT,) * N_OBJECT + (GROUND,) * N_GROUND:
+    for label in (OBJECT,) * n_object + (GROUND,) * n_ground:
         if truth.ndim == 2:
             strokes[_stroke(truth, label, rng)] = label
         else:
