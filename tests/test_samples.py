@@ -150,8 +150,13 @@ def test_larger_volumes_hold_more_nuclei() -> None:
             r"40 nuclei do not fit into \(64, 64\) voxels, \d+ do; ask for",
         ),
         (samples.nuclei_2d, {"n_nuclei": -1}, "n_nuclei must be 0 or more, but is -1"),
+        (samples.membranes, {"shape": (4, 16, 64)}, r"\(4, 16, 64\) voxels is too small for cells"),
         (samples.bundled, {"name": "kidney"}, "there is no picture 'kidney'; there are astronaut, brick"),
-        (samples.sample, {"name": "mitosis"}, "there is no sample 'mitosis'; there are nuclei_2d, nuclei_3d, coins"),
+        (
+            samples.sample,
+            {"name": "mitosis"},
+            "there is no sample 'mitosis'; there are nuclei_2d, nuclei_3d, coins, membr",
+        ),
     ],
 )
 def test_what_there_is_not(make: Callable[..., Any], settings: dict[str, Any], sentence: str) -> None:
@@ -193,6 +198,51 @@ def test_coins_outlines_lie_on_the_rims() -> None:
         assert rings[1] - rings[6] > 20
 
 
+# Membranes ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stack() -> Sample:
+    return samples.membranes(shape=(4, 160, 128))
+
+
+def test_a_stack_of_membranes_knows_its_world_and_its_classes(stack: Sample) -> None:
+    assert stack.truth is not None
+    for volume in (stack.image, stack.truth):
+        assert (volume.data.dtype, volume.data.shape) == (np.uint8, (4, 160, 128))
+        assert (volume.spacing, volume.units, volume.axes) == ((0.04, 0.008, 0.008), "micrometer", "zyx")
+    assert np.unique(stack.truth.data).tolist() == [1, 2]
+    again, other = samples.membranes(shape=(4, 160, 128)), samples.membranes(1, (4, 160, 128))
+    np.testing.assert_array_equal(again.image.data, stack.image.data)
+    assert (again.truth.data != other.truth.data).any()
+
+
+def test_membranes_are_thin_and_close_around_cells_of_the_size_asked_for(stack: Sample) -> None:
+    for truth in stack.truth.data:
+        is_membrane = truth == 1
+        assert 0.12 < is_membrane.mean() < 0.3
+        # Half of their thickness of three, at all but the few places where walls fold.
+        assert np.quantile(ndimage.distance_transform_edt(is_membrane)[is_membrane], 0.9) <= 2.3
+        cells, n = ndimage.label(~is_membrane)
+        sizes = np.bincount(cells.ravel())[1:]
+        assert n > 10  # 160 x 128 pixels hold 27 of 750
+        assert 200 < np.median(sizes) < 900
+
+
+def test_membranes_move_little_from_section_to_section(stack: Sample) -> None:
+    membranes = stack.truth.data == 1
+    near = ndimage.binary_dilation(membranes[0], iterations=4)
+    assert near[membranes[1]].mean() > 0.9 > near.mean() + 0.1
+
+
+def test_bodies_in_cells_are_as_dark_as_membranes(stack: Sample) -> None:
+    smooth = ndimage.gaussian_filter(stack.image.data.astype(float), (0, 1, 1))
+    is_membrane = stack.truth.data == 1
+    inside = ndimage.distance_transform_edt(~is_membrane, sampling=(100, 1, 1)) > 4
+    assert smooth[is_membrane].mean() < smooth[inside].mean() - 15
+    assert np.mean(smooth[inside] < smooth[is_membrane].mean()) > 0.04
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
@@ -211,7 +261,7 @@ def test_every_sample_is_there_without_network() -> None:
         assert sample.name == sample.image.name == name
         assert sample.image.data.size > 10_000
         assert sample.image.metadata["source"]
-        assert (sample.truth is not None) == (name in ("nuclei_2d", "nuclei_3d", "coins"))
+        assert (sample.truth is not None) == (name in ("nuclei_2d", "nuclei_3d", "coins", "membranes"))
 
 
 @pytest.mark.parametrize(

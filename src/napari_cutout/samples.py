@@ -1,4 +1,4 @@
-"""Sample images: synthetic nuclei and coins with truth, and what scikit-image brings along without."""
+"""Sample images: synthetic nuclei and membranes and coins with truth, and what scikit-image brings along without."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ._volume import Volume, guess_axes
 
-__all__ = ["SAMPLES", "Sample", "bundled", "coins", "nuclei_2d", "nuclei_3d", "sample"]
+__all__ = ["SAMPLES", "Sample", "bundled", "coins", "membranes", "nuclei_2d", "nuclei_3d", "sample"]
 
 _Array = np.ndarray[Any, Any]
 
@@ -42,8 +42,8 @@ class Sample:
     image : Volume
         The image.
     truth : Volume or None
-        One label per object, int32, 0 for the background, numbered by their first pixels; None where there is
-        no annotation.
+        One label per object, int32, 0 for the background, numbered by their first pixels; in `membranes` one per
+        class. None where there is no annotation.
     """
 
     name: str
@@ -276,6 +276,44 @@ def coins() -> Sample:
     return Sample("coins", image, Volume(truth, "yx", name="coins_truth", metadata=metadata))
 
 
+def membranes(seed: int = 0, shape: tuple[int, int, int] = (8, 256, 256)) -> Sample:
+    """Simulate a stack of electron micrographs: cells with thin dark membranes, and dark bodies inside of them.
+
+    The data come from this program. Bodies such as mitochondria are as dark as membranes, so that no threshold finds
+    the membranes alone.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed gives the same image.
+    shape : tuple of int
+        Sections, rows and columns.
+
+    Returns
+    -------
+    Sample
+        A uint8 image of sections 40 nm thick, and its truth of classes (uint8): 1 on membranes, 2 in cells.
+
+    Raises
+    ------
+    ValueError
+        If the image is too small.
+
+    Notes
+    -----
+    Needs about 120 bytes per voxel while it runs.
+    """
+    from ._membranes import tissue
+
+    if len(shape) != 3 or min(shape[1:]) < 32 or shape[0] < 1:
+        raise ValueError(f"a stack of {tuple(shape)} voxels is too small for cells; give 1, 32 and 32 or more")
+    image, is_membrane = tissue(seed, shape)
+    metadata = {"source": "simulated by napari-cutout", "seed": seed, "classes": {"membrane": 1, "cell": 2}}
+    volume = Volume(image, "zyx", (0.04, 0.008, 0.008), "micrometer", "membranes", metadata)
+    truth = np.where(is_membrane, 1, 2).astype(np.uint8)
+    return Sample("membranes", volume, replace(volume, data=truth, name="membranes_truth"))
+
+
 # Those of scikit-image's pictures that lie in its wheels; the others would be fetched from the network.
 _BUNDLED = (
     *("astronaut", "brick", "camera", "cell", "chelsea", "clock", "coffee", "coins", "grass", "gravel"),
@@ -316,7 +354,7 @@ def bundled(name: str) -> Sample:
 
 
 _ANNOTATED: MappingProxyType[str, Callable[[], Sample]] = MappingProxyType(
-    {"nuclei_2d": nuclei_2d, "nuclei_3d": nuclei_3d, "coins": coins}
+    {"nuclei_2d": nuclei_2d, "nuclei_3d": nuclei_3d, "coins": coins, "membranes": membranes}
 )
 
 SAMPLES: tuple[str, ...] = (*_ANNOTATED, *(name for name in _BUNDLED if name not in _ANNOTATED))

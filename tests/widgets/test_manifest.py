@@ -78,7 +78,7 @@ def test_importing_the_widgets_loads_neither_qt_nor_napari():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["nuclei_2d", "nuclei_3d", "coins"])
+@pytest.mark.parametrize("name", ["nuclei_2d", "nuclei_3d", "coins", "membranes"])
 def test_an_annotated_sample_gives_the_image_and_its_truth_on_it(name):
     (image, image_options, kind), (truth, truth_options, truth_kind) = getattr(widgets, f"sample_{name}")()
     expected = samples.sample(name)
