@@ -295,5 +295,6 @@ def _check_levels(strides: Any, kernels: Any) -> None:
         )
     for name, levels, allowed in (("strides", strides, (1, 2, 4)), ("kernels", kernels, (1, 3, 5, 7))):
         for axes in levels:
-            if not isinstance(axes, tuple) or len(axes) != ndim or any(n not in allowed for n in axes):
+            right = isinstance(axes, tuple) and all(type(n) is int and n in allowed for n in axes)
+            if not right or len(axes) != ndim:
                 raise ValueError(f"every entry of {name} must be {ndim} of the numbers {allowed}, got {axes!r}")

@@ -13,10 +13,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from .._array import Array
+from .._checks import check_spacing
 from .._writing import replacing
+from ._files import needed, parsed_json, read_file
+from ._weights import check_weights, n_bytes_of
 from .architecture import Architecture
 
-__all__ = ["Head", "UNetModel", "load_unet"]
+__all__ = ["Head", "UNetModel", "load_unet", "read_settings"]
 
 Head = Literal["classes", "boundary", "distance"]
 """What a network says of a voxel: its class; background, inside or boundary of an object; or how deep inside one."""
@@ -24,11 +28,17 @@ Head = Literal["classes", "boundary", "distance"]
 SETTINGS, WEIGHTS = "model.json", "weights.safetensors"
 FORMAT = 1
 
+MOST_SETTINGS, MOST_HEADER = 1 << 24, 1 << 20
+"""Bytes that settings may have, with the history of a long training, and that weights may have beside their numbers."""
+
+HIGHEST_LABEL = 2**31 - 1
+"""Labels are int32."""
+
 N_OUTPUTS = {"boundary": 3, "distance": 3}
 """Outputs of the heads that tell objects apart: background, inside, and the boundary or the depth inside."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UNetModel:
     """A trained U-Net.
 
@@ -64,19 +74,47 @@ class UNetModel:
     name: str = ""
 
     def __post_init__(self) -> None:
-        if self.head not in get_args(Head):
-            raise ValueError(f"head must be one of {', '.join(map(repr, get_args(Head)))}, got {self.head!r}")
-        rising = all(isinstance(c, int) and c >= 0 for c in self.classes) and list(self.classes) == sorted(
-            set(self.classes)
+        _check_settings(self)
+        check_weights(self.architecture, self.weights)
+
+    def __repr__(self) -> str:
+        a = self.architecture
+        return (
+            f"UNetModel({self.name!r}, {a.ndim}-D, {a.n_channels} channel(s), classes {self.classes}, head "
+            f"{self.head!r}, {a.n_parameters:,} parameters)"
         )
-        if not rising or len(self.classes) < 2:
-            raise ValueError(f"classes must be two or more different labels, rising, none negative, got {self.classes}")
-        wanted = N_OUTPUTS.get(self.head, len(self.classes))
-        if self.architecture.n_outputs != wanted:
-            raise ValueError(
-                f"head {self.head!r} with the classes {self.classes} needs {wanted} outputs, and the architecture has "
-                f"{self.architecture.n_outputs}"
-            )
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the images that it takes."""
+        return self.architecture.n_channels
+
+    @property
+    def n_outputs(self) -> int:
+        """How many probabilities it gives each voxel."""
+        return self.architecture.n_outputs
+
+    @property
+    def ndim(self) -> int:
+        """Axes of the images that it takes: 2 or 3."""
+        return self.architecture.ndim
+
+    def scalings(self, channels: Sequence[Array]) -> Sequence[Any]:
+        """Return how grey levels of each channel become what it sees: by their mean and spread over the whole.
+
+        Parameters
+        ----------
+        channels : sequence of array
+            The channels of an image.
+
+        Returns
+        -------
+        sequence of callable
+            One for each; delayed for dask arrays.
+        """
+        from ._scaling import scalings_of
+
+        return scalings_of(channels)
 
     @property
     def digest(self) -> str:
@@ -109,8 +147,7 @@ class UNetModel:
         OSError
             If the disk is full or cannot be written to; what was there is left as it was.
         """
-        from safetensors.numpy import save_file
-
+        save_file = needed("safetensors.numpy", "writing a model", "unet").save_file
         target = Path(folder)
         with replacing(target, overwrite=overwrite, folder_problem=_folder_problem) as temporary:
             temporary.mkdir()
@@ -153,11 +190,11 @@ def load_unet(folder: str | os.PathLike[str]) -> UNetModel:
         If a file is corrupt, or not what this program wrote.
     """
     place = Path(folder)
-    settings = _read_settings(place)
-    weights = _read_weights(place / WEIGHTS)
+    settings = read_settings(place)
+    architecture = Architecture.from_dict(settings["architecture"])
+    weights = _read_weights(place / WEIGHTS, n_bytes_of(architecture))
+    spacing = settings["spacing"]
     try:
-        architecture = Architecture.from_dict(settings["architecture"])
-        spacing = settings["spacing"]
         found = UNetModel(
             architecture,
             weights,
@@ -165,52 +202,109 @@ def load_unet(folder: str | os.PathLike[str]) -> UNetModel:
             settings["head"],
             None if spacing is None else tuple(spacing),
             settings["training"],
-            settings["name"] or place.stem,
+            settings["name"] or place.resolve().stem,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{place / SETTINGS} does not describe a U-Net of this program: {error}") from error
-    if found.digest != settings.get("sha256"):
+    except ValueError as error:
+        raise ValueError(f"{place / WEIGHTS} does not fit {SETTINGS}: {error}") from error
+    if found.digest != settings["sha256"]:
         raise ValueError(f"{place / WEIGHTS} is not the file that {SETTINGS} belongs to; copy the folder again")
     return found
 
 
 def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what `model.json` of a model's folder says, without reading the weights.
+    """Read what a model is, without its weights.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder of the model.
+
+    Returns
+    -------
+    dict
+        ``architecture``, ``classes``, ``head``, ``spacing``, ``training``, ``name``, ``sha256``, ``format``: checked.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder, or it holds no model.
     ValueError
-        If the file is corrupt, or not what this program wrote.
+        If the settings are corrupt, or not what this program wrote.
     """
-    return _read_settings(Path(folder))
-
-
-def _read_settings(place: Path) -> dict[str, Any]:
-    path = place / SETTINGS
+    path = Path(folder) / SETTINGS
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{place} holds no U-Net; a model is a folder with {SETTINGS} and {WEIGHTS}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        found = parsed_json(read_file(path, MOST_SETTINGS), path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(_no_model(Path(folder))) from None
     if not isinstance(found, dict) or found.get("napari-cutout") != "U-Net":
-        raise ValueError(f"{path} does not describe a U-Net of this program")
+        raise ValueError(f"{path} does not describe a U-Net of this program; give the folder of one")
     if found.get("format") != FORMAT:
-        raise ValueError(f"{path} has the format {found.get('format')!r}, and this version reads {FORMAT}; update it")
+        raise ValueError(
+            f"{path} has the format {found.get('format')!r}, and this version reads {FORMAT}; update napari-cutout"
+        )
+    try:
+        _check_entries(found)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} does not describe a U-Net of this program: {said:.400}") from error
     return found
 
 
-def _read_weights(path: Path) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _no_model(place: Path) -> str:
+    if place.is_file():
+        return (
+            f"{str(place)!r} is a file, and a U-Net is a folder with {SETTINGS} and {WEIGHTS}; a file of torch is not "
+            f"opened, because it may run anything"
+        )
+    what = "holds no U-Net" if place.is_dir() else "is not there"
+    return f"the folder {str(place)!r} {what}; a U-Net is a folder with {SETTINGS} and {WEIGHTS}"
 
+
+def _check_entries(settings: Mapping[str, Any]) -> None:
+    """Raise unless the settings of a model can be those of one."""
+    architecture = Architecture.from_dict(settings["architecture"])
+    if not isinstance(settings["classes"], list):
+        raise ValueError(f"classes must be a list of labels, got {settings['classes']!r}")
+    _check_classes(settings["head"], tuple(settings["classes"]), architecture)
+    if settings["spacing"] is not None:
+        check_spacing(settings["spacing"], architecture.ndim)
+    for name, kind in (("training", dict), ("name", str), ("sha256", str)):
+        if not isinstance(settings[name], kind):
+            raise ValueError(f"{name} must be {'an object' if kind is dict else 'a text'}, got {settings[name]!r:.80}")
+
+
+def _check_settings(model: UNetModel) -> None:
+    """Raise unless the parts of a model fit each other."""
+    _check_classes(model.head, model.classes, model.architecture)
+    if model.spacing is not None:
+        check_spacing(model.spacing, model.architecture.ndim)
+
+
+def _check_classes(head: Any, classes: tuple[Any, ...], architecture: Architecture) -> None:
+    if head not in get_args(Head):
+        raise ValueError(f"head must be one of {', '.join(map(repr, get_args(Head)))}, got {head!r:.80}")
+    right = all(type(c) is int and 0 <= c <= HIGHEST_LABEL for c in classes)  # True is no label
+    if not right or len(classes) < 2 or list(classes) != sorted(set(classes)):
+        raise ValueError(
+            f"classes must be two or more different labels, rising, from 0 to {HIGHEST_LABEL:,}, got {classes!r:.80}"
+        )
+    wanted = N_OUTPUTS.get(head, len(classes))
+    if architecture.n_outputs != wanted:
+        raise ValueError(
+            f"head {head!r} with {len(classes)} classes needs {wanted} outputs, and the architecture has "
+            f"{architecture.n_outputs}"
+        )
+
+
+def _read_weights(path: Path, n_bytes: int) -> dict[str, NDArray[Any]]:
+    safetensors = needed("safetensors", "reading a model", "unet")
+    load = needed("safetensors.numpy", "reading a model", "unet").load
     try:
-        return dict(load_file(path))
+        # No more than the architecture needs is read, whatever the file claims.
+        return dict(load(read_file(path, n_bytes + MOST_HEADER)))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing; copy the folder again") from None
-    except SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError, TypeError) as error:  # the last two: a dtype that NumPy has not
         raise ValueError(f"{path} is not a complete safetensors file: {error}; copy the folder again") from error
 
 
