@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Unpack
 
@@ -19,6 +20,7 @@ from ..processing.segment import AfterOptions, tidy
 from ._backend import Backend, TorchBackend
 from ._instances import instances
 from ._run import Finish, Prediction, predict
+from ._scaling import Scaling
 from .trained import UNetModel, labels_dtype, load_unet
 
 __all__ = ["unet_predict", "unet_probabilities"]
@@ -179,6 +181,16 @@ def _prediction(model: UNetModel, flips: bool, what: str) -> Prediction:
     }
     finish, dtype, n = makes[what]
     return Prediction(partial(backend_of, model, asked_for()), finish, dtype, n, flips)
+
+
+def labels_of(
+    model: UNetModel, channels: Sequence[Array], device: Asked, scalings: Sequence[Scaling] | None = None
+) -> Array:
+    """Return what a model says of a part of an image, scaled as is known of the whole."""
+    prediction = replace(_prediction(model, False, "labels"), backend=partial(TorchBackend, model, device))
+    if scalings is not None:
+        prediction = replace(prediction, scalings=lambda _: scalings)
+    return predict(prediction, channels, None)
 
 
 _ready: dict[tuple[str, Asked], Backend] = {}

@@ -149,10 +149,45 @@ class UNetModel:
         """
         save_file = needed("safetensors.numpy", "writing a model", "unet").save_file
         target = Path(folder)
-        with replacing(target, overwrite=overwrite, folder_problem=_folder_problem) as temporary:
+        with replacing(target, overwrite=overwrite, folder_problem=folder_problem) as temporary:
             temporary.mkdir()
             save_file({k: np.asarray(v, order="C") for k, v in self.weights.items()}, temporary / WEIGHTS)
             (temporary / SETTINGS).write_text(json.dumps(self._settings(), indent=1), encoding="utf-8")
+        return target
+
+    def export_onnx(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write it as a file of ONNX, which other programs run.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, such as ``"membranes.onnx"``.
+        overwrite : bool
+            Replace a file that is there.
+
+        Returns
+        -------
+        Path
+            The file. It takes float32 of shape (n, channels, [Z,] Y, X), grey levels of each channel less their mean
+            and divided by their standard deviation, both of the whole image, and Y and X, and Z, multiples of
+            ``architecture.multiple``. It gives what `unet_probabilities` does. Its metadata say so, and name the classes.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed; the message has the line that installs it.
+        FileExistsError
+            If there is such a file and `overwrite` is False, or it is a folder.
+        ValueError
+            If the weights are too many for one file of ONNX: 2 GB.
+        OSError
+            If the disk is full or cannot be written to; what was there is left as it was.
+        """
+        from ._onnx import onnx_bytes
+
+        target = Path(path)
+        with replacing(target, overwrite=overwrite) as temporary:
+            temporary.write_bytes(onnx_bytes(self))
         return target
 
     def _settings(self) -> dict[str, Any]:
@@ -308,7 +343,8 @@ def _read_weights(path: Path, n_bytes: int) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{path} is not a complete safetensors file: {error}; copy the folder again") from error
 
 
-def _folder_problem(folder: Path) -> str:
+def folder_problem(folder: Path) -> str:
+    """Say why a folder is not one that a model may replace; nothing if it is a model."""
     return (
         "" if (folder / SETTINGS).is_file() and (folder / WEIGHTS).is_file() else "it is a folder that holds no model"
     )
