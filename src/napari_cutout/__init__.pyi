@@ -91,8 +91,11 @@ from .recipe import Recipe as Recipe
 from .recipe import Step as Step
 from .unet.architecture import Architecture as Architecture
 from .unet.architecture import architecture_for as architecture_for
+from .unet.plan import UNetPlan as UNetPlan
+from .unet.plan import unet_plan as unet_plan
 from .unet.predict import unet_predict as unet_predict
 from .unet.predict import unet_probabilities as unet_probabilities
+from .unet.train import NotSaved as NotSaved
 from .unet.train import unet_train as unet_train
 from .unet.trained import UNetModel as UNetModel
 from .unet.trained import load_unet as load_unet

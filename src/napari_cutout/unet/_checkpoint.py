@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from ._loop import State
 __all__ = ["checkpoint_of", "read_checkpoint", "write_checkpoint"]
 
 PARTS = ("weights", "optimizer", "best")
-NUMBERS = ("step", "n_steps", "best_dice", "waited", "history", "seconds", "losses")
+NUMBERS = (
+    "step", "n_steps", "planned", "part", "scaler", "best_dice", "best_loss", "waited", "history", "seconds",
+)  # fmt: skip
 
 
 def checkpoint_of(model: Path) -> Path:
@@ -82,16 +84,31 @@ def read_checkpoint(path: Path, request: Mapping[str, Any]) -> State:
         raise ValueError(f"{path} is not a complete checkpoint: {error}; delete it to start anew") from error
     if told.get("napari-cutout") != "checkpoint":
         raise ValueError(f"{path} is no checkpoint of this program; delete it to start anew")
-    then = json.loads(told["request"])
-    now = json.loads(json.dumps(request))
-    if differing := [name for name in {**then, **now} if then.get(name) != now.get(name)]:
-        name = differing[0]
+    if difference := _difference(json.loads(told["request"]), json.loads(json.dumps(request))):
         raise ValueError(
-            f"{path} is of another training: {name} was {then.get(name)!r} and is {now.get(name)!r}; ask for the same "
-            f"again, or delete it to start anew"
+            f"{path} is of another training: {difference}; ask for the same again, or delete it to start anew"
         )
-    parts: dict[str, Any] = {part: {} for part in PARTS}
-    for name, array in arrays.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = array
-    return State(**{**parts, **json.loads(told["numbers"])})
+    try:
+        numbers = json.loads(told["numbers"])
+        parts: dict[str, Any] = {part: {} for part in PARTS}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = array
+        return State(**{**parts, **{name: numbers[name] for name in NUMBERS}})
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is a checkpoint of another version ({error}); delete it to start anew") from error
+
+
+def _difference(then: Any, now: Any, name: str = "") -> str:
+    """Return the first thing that differs, and how; empty if nothing does."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        keys = [*then, *(key for key in now if key not in then)]
+        return _first(_difference(then.get(key), now.get(key), f"{name} {key}".strip()) for key in keys)
+    nested = isinstance(then, list) and any(isinstance(value, dict | list) for value in then)
+    if nested and isinstance(now, list) and len(then) == len(now):
+        return _first(_difference(a, b, f"{name} {i}") for i, (a, b) in enumerate(zip(then, now, strict=True)))
+    return "" if then == now else f"{name} was {then!r} and is {now!r}"
+
+
+def _first(differences: Iterator[str]) -> str:
+    return next(filter(None, differences), "")

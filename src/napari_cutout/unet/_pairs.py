@@ -1,11 +1,11 @@
-"""Images with their annotations: where something is annotated, what to learn on and what to validate on."""
+"""Images with their annotations: what is annotated and where, found in one sweep, and what to validate on."""
 
 from __future__ import annotations
 
-import itertools
 import math
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,18 @@ from .._monitor import tick
 from ._scaling import Scaling
 from ._targets import Targets
 
-__all__ = ["Cells", "Pair", "Region", "cells_of", "labels_in", "split"]
+__all__ = ["Annotated", "Blocks", "Cells", "Pair", "Region", "annotated_in", "split"]
 
 Region = tuple[slice, ...]
 
+BLOCK_VOXELS = 1 << 24
+"""Voxels that are read at a time: chunks are joined until they are about so many."""
+
 TRIES = 64
 """How many random splits are looked at for one that leaves every class on both sides."""
+
+MOST_HELD = 0.5
+"""Share of the annotated voxels that may be held out where places are few."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,60 +38,180 @@ class Pair:
     name : str
         What messages call it.
     channels : tuple of arrays of one shape
-        NumPy, dask or Zarr.
+        NumPy, CuPy, dask or Zarr.
     annotation : array of that shape
         Labels.
     scalings : tuple of Scaling
-        One for each channel.
+        One for each channel; empty until grey levels were measured.
     """
 
     name: str
     channels: tuple[Array, ...]
     annotation: Array
-    scalings: tuple[Scaling, ...]
+    scalings: tuple[Scaling, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Voxels along each axis."""
         return tuple(map(int, self.annotation.shape))
 
+    def scaled(self, scalings: Sequence[Scaling]) -> Pair:
+        """Return it with its grey levels measured."""
+        return replace(self, scalings=tuple(scalings))
+
     def labels(self, region: Region) -> NDArray[np.int64]:
         """Return what is annotated in a region."""
         return to_numpy(self.annotation[region]).astype(np.int64)
 
-    def image(self, region: Region) -> NDArray[np.float32]:
-        """Return the channels of a region as a network sees them."""
-        blocks = (to_numpy(channel[region]) for channel in self.channels)
-        return np.stack([scaling(block) for scaling, block in zip(self.scalings, blocks, strict=True)])
+    def image(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Return the channels of a region as a network sees them, and which voxels are finite in all; None if all."""
+        blocks = [to_numpy(channel[region]) for channel in self.channels]
+        finite = None
+        for block in blocks:
+            if block.dtype.kind == "f" and not (here := np.isfinite(block)).all():
+                finite = here if finite is None else finite & here
+        return np.stack([scaling(block) for scaling, block in zip(self.scalings, blocks, strict=True)]), finite
 
 
-def blocks_of(pair: Pair) -> Iterator[Region]:
-    """Yield regions that cover an annotation: its chunks, or slabs of some megabytes."""
-    array = pair.annotation
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """Regions that cover an array and are cheap to read: whole chunks, several of them where they are small.
+
+    Parameters
+    ----------
+    edges : tuple of int arrays
+        Where regions begin along each axis, and the end of the last.
+    """
+
+    edges: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def of(cls, array: Array) -> Blocks:
+        """Return the regions of a NumPy, CuPy, dask or Zarr array."""
+        shape = tuple(map(int, array.shape))
+        edges = []
+        voxels = 1
+        for axis in reversed(range(len(shape))):
+            fine = _chunk_edges(array, axis)
+            longest = int(np.diff(fine).max())
+            step = max(min(BLOCK_VOXELS // max(voxels * longest, 1), len(fine) - 1), 1)
+            edges.append(np.append(fine[:-1:step], fine[-1]))
+            voxels *= longest * step
+        return cls(tuple(reversed(edges)))
+
+    def __len__(self) -> int:
+        return math.prod(len(e) - 1 for e in self.edges)
+
+    def __getitem__(self, number: int) -> Region:
+        at = np.unravel_index(number, [len(e) - 1 for e in self.edges])
+        return tuple(slice(int(e[i]), int(e[i + 1])) for e, i in zip(self.edges, at, strict=True))
+
+    def __iter__(self) -> Iterator[Region]:
+        return (self[number] for number in range(len(self)))
+
+
+def _chunk_edges(array: Array, axis: int) -> NDArray[np.int64]:
+    """Return where chunks begin along an axis, and the end of the last; of arrays in memory, every row is one."""
+    n = int(array.shape[axis])
     if is_lazy(array):
-        edges = [np.cumsum((0, *sizes)) for sizes in array.chunks]
-    elif hasattr(array, "chunks"):  # of a Zarr array, the edge of each
-        edges = [np.append(np.arange(0, n, c), n) for n, c in zip(pair.shape, array.chunks, strict=True)]
-    else:
-        thick = max((1 << 24) // max(math.prod(pair.shape[1:]), 1), 1)
-        edges = [
-            np.append(np.arange(0, pair.shape[0], thick), pair.shape[0]),
-            *(np.array([0, n]) for n in pair.shape[1:]),
-        ]
-    spans = [[slice(int(a), int(b)) for a, b in itertools.pairwise(e)] for e in edges]
-    for index in np.ndindex(*map(len, spans)):
-        yield tuple(span[i] for span, i in zip(spans, index, strict=True))
+        return np.cumsum((0, *array.chunks[axis]))
+    chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)  # of Zarr
+    if chunks:
+        return np.append(np.arange(0, n, int(chunks[axis])), n)
+    return np.arange(n + 1) if axis == 0 else np.array([0, n])
 
 
-def labels_in(pairs: Sequence[Pair]) -> dict[int, int]:
-    """Return how many voxels have each label, all of them read once."""
-    counts: dict[int, int] = {}
-    for at, pair in enumerate(pairs):
-        tick(at, len(pairs))
-        for region in blocks_of(pair):
-            for value, n in zip(*np.unique(pair.labels(region), return_counts=True), strict=True):
-                counts[int(value)] = counts.get(int(value), 0) + int(n)
-    return dict(sorted(counts.items()))
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotated:
+    """How many voxels of each label lie in each box of each image; what is not annotated takes no place.
+
+    Parameters
+    ----------
+    edges : tuple of int
+        Voxels of a box along each axis.
+    pair, label, n : int array of shape (m,)
+        Which image, which label, and how many voxels.
+    index : int array of shape (m, ndim)
+        Which box, in the grid of boxes of that image.
+    contents : tuple of str
+        By what the annotation of each image is known again.
+    """
+
+    edges: tuple[int, ...]
+    pair: NDArray[np.int64]
+    index: NDArray[np.int64]
+    label: NDArray[np.int64]
+    n: NDArray[np.int64]
+    contents: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Voxels of each label."""
+        values, inverse = np.unique(self.label, return_inverse=True)
+        totals = np.zeros(len(values), np.int64)
+        np.add.at(totals, inverse, self.n)
+        return dict(zip(values.tolist(), totals.tolist(), strict=True))
+
+    def cells(self, targets: Targets) -> Cells:
+        """Return the boxes with what the labels in them mean; in scan order, image after image."""
+        classes = targets.classes_in(self.label)
+        there = classes >= 0
+        places = np.column_stack((self.pair, self.index))[there]
+        found, inverse = np.unique(places, axis=0, return_inverse=True)
+        counts = np.zeros((len(found), len(targets.counts)), np.int64)
+        np.add.at(counts, (inverse.reshape(-1), classes[there]), self.n[there])
+        return Cells(self.edges, found[:, 0], found[:, 1:], counts)
+
+
+def annotated_in(pairs: Sequence[Pair], edges: Sequence[int], ignore: int | None) -> Annotated:
+    """Return what is annotated, every annotation being read once, chunk by chunk.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        The images.
+    edges : sequence of int
+        Voxels of a box along each axis.
+    ignore : int or None
+        The label that means not annotated.
+
+    Returns
+    -------
+    Annotated
+        It grows with the annotated boxes, not with the images.
+    """
+    rows, contents = [], []
+    for number, pair in enumerate(pairs):
+        blocks, crc = Blocks.of(pair.annotation), 0
+        for at, region in enumerate(blocks):
+            tick(number * len(blocks) + at, len(pairs) * len(blocks))
+            labels = pair.labels(region)
+            crc = zlib.crc32(np.ascontiguousarray(labels).data, crc)
+            index, label, n = _counted(labels, region, edges, ignore)
+            rows.append(np.column_stack((np.full(len(n), number), index, label, n)))
+        contents.append(f"{crc:08x}")
+    table = np.concatenate(rows)
+    keys, inverse = np.unique(table[:, :-1], axis=0, return_inverse=True)  # boxes that lie in several blocks
+    n = np.zeros(len(keys), np.int64)
+    np.add.at(n, inverse.reshape(-1), table[:, -1])
+    return Annotated(tuple(edges), keys[:, 0], keys[:, 1:-1], keys[:, -1], n, tuple(contents))
+
+
+def _counted(
+    labels: NDArray[np.int64], region: Region, edges: Sequence[int], ignore: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return box, label and number of voxels for every label of every box of a block."""
+    known = np.ones(labels.shape, bool) if ignore is None else labels != ignore
+    values, codes = np.unique(labels[known], return_inverse=True) if known.any() else (labels[:0].ravel(), None)
+    if codes is None:
+        return np.zeros((0, labels.ndim), np.int64), values, values
+    first = [s.start // e for s, e in zip(region, edges, strict=True)]
+    steps = [np.arange(s.start, s.stop) // e - f for s, e, f in zip(region, edges, first, strict=True)]
+    grid = [int(step[-1]) + 1 for step in steps]
+    box = np.asarray(np.ravel_multi_index(np.ix_(*steps), grid), np.int64)[known]
+    keys, n = np.unique(box * len(values) + codes.reshape(-1), return_counts=True)
+    index = np.column_stack(np.unravel_index(keys // len(values), grid)) + np.asarray(first)
+    return index.astype(np.int64), values[keys % len(values)], n.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,51 +249,21 @@ class Cells:
             for i, e, n in zip(self.index[cell], self.edges, shape, strict=True)
         )
 
-    def lookup(self, pairs: Sequence[Pair]) -> list[NDArray[np.bool_]]:
-        """Return for every image a grid that is True at these cells."""
-        grids = [np.zeros([-(-n // e) for n, e in zip(p.shape, self.edges, strict=True)], bool) for p in pairs]
-        for number, grid in enumerate(grids):
-            grid[tuple(self.index[self.pair == number].T)] = True
-        return grids
+    def numbers(self, shapes: Sequence[Sequence[int]]) -> list[NDArray[np.int64]]:
+        """Return for every image the places of its cells in scan order, one number each, rising."""
+        grids = [self.grid(shape) for shape in shapes]
+        return [
+            np.sort(np.ravel_multi_index(tuple(self.index[self.pair == number].T), grid))
+            for number, grid in enumerate(grids)
+        ]
+
+    def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return how many cells an image has along each axis."""
+        return tuple(-(-int(n) // e) for n, e in zip(shape, self.edges, strict=True))
 
 
-def cells_of(pairs: Sequence[Pair], edges: Sequence[int], targets: Targets) -> Cells:
-    """Return the cells that hold annotated voxels.
-
-    Parameters
-    ----------
-    pairs : sequence of Pair
-        The images.
-    edges : sequence of int
-        Voxels of a cell along each axis.
-    targets : Targets
-        What the labels mean.
-
-    Returns
-    -------
-    Cells
-        In scan order, image after image.
-    """
-    found: dict[tuple[int, ...], NDArray[np.int64]] = {}
-    n_classes = len(targets.counts)
-    for number, pair in enumerate(pairs):
-        for region in blocks_of(pair):
-            classes = targets.classes_in(pair.labels(region))
-            at = np.nonzero(classes >= 0)
-            if not len(at[0]):
-                continue
-            index = np.stack([(a + s.start) // e for a, s, e in zip(at, region, edges, strict=True)])
-            keys, counts = np.unique(np.vstack((index, classes[at])), axis=1, return_counts=True)
-            for key, n in zip(keys.T.tolist(), counts.tolist(), strict=True):
-                row = found.setdefault((number, *key[:-1]), np.zeros(n_classes, np.int64))
-                row[key[-1]] += n
-    places = np.array(sorted(found), np.int64).reshape(len(found), len(edges) + 1)
-    counts = np.array([found[tuple(place)] for place in places.tolist()], np.int64).reshape(len(found), n_classes)
-    return Cells(tuple(edges), places[:, 0], places[:, 1:], counts)
-
-
-def split(cells: Cells, share: float, seed: int) -> NDArray[np.bool_]:
-    """Choose cells to validate on: whole images if there are several, else whole layers of cells of the one.
+def split(cells: Cells, share: float, seed: int) -> tuple[NDArray[np.bool_], str]:
+    """Choose cells to validate on: whole images, or else whole slices, or else cells by themselves.
 
     Parameters
     ----------
@@ -180,34 +276,46 @@ def split(cells: Cells, share: float, seed: int) -> NDArray[np.bool_]:
 
     Returns
     -------
-    bool array
+    held : bool array
         Which cells; none if every choice would leave a class without voxels on one side.
+    what : str
+        What they are, such as ``"2 of 8 images"``; empty if none is held out.
     """
-    groups = _groups(cells)
+    if share > 0:
+        for what, groups, most in _groupings(cells, share):
+            held = _drawn(cells, groups, share, most, seed)
+            if held.any():
+                return held, f"{len(np.unique(groups[held]))} of {groups.max() + 1} {what}"
+    return np.zeros(len(cells), bool), ""
+
+
+def _groupings(cells: Cells, share: float) -> Iterator[tuple[str, NDArray[np.int64], float]]:
+    """Yield which cells may stay together, the most independent first, and how much may be held out at most."""
+    most = min(2 * share, MOST_HELD)
+    images = np.unique(cells.pair, return_inverse=True)[1].reshape(-1)
+    yield "images", images, most
+    if cells.index.shape[1] == 3 and cells.edges[0] == 1:  # people annotate slices
+        places = np.column_stack((cells.pair, cells.index[:, 0]))
+        yield "slices", np.unique(places, axis=0, return_inverse=True)[1].reshape(-1), most
+    yield "places", np.arange(len(cells)), MOST_HELD
+
+
+def _drawn(cells: Cells, groups: NDArray[np.int64], share: float, most: float, seed: int) -> NDArray[np.bool_]:
+    """Return random groups that hold about a share of all and every class; none if there are no such."""
     rng = np.random.default_rng([seed, 1])
-    best, apart = np.zeros(len(cells), bool), math.inf
-    sizes = cells.counts.sum(1)
-    wanted = share * sizes.sum()
-    if share <= 0:
-        return best
+    n_groups = int(groups.max(initial=-1)) + 1
+    sizes = np.zeros((n_groups, cells.counts.shape[1]), np.int64)
+    np.add.at(sizes, groups, cells.counts)
+    total = sizes.sum()
+    best, apart = np.zeros(n_groups, bool), math.inf
     for _ in range(TRIES):
-        held = np.zeros(len(cells), bool)
-        for group in rng.permutation(groups.max(initial=0) + 1):
-            more = groups == group
-            if held.any() and sizes[held].sum() + sizes[more].sum() / 2 > wanted:
-                break
-            held |= more
-        complete = (cells.counts[held].sum(0) > 0).all() and (cells.counts[~held].sum(0) > 0).all()
-        if complete and abs(sizes[held].sum() - wanted) < apart:
-            best, apart = held, abs(sizes[held].sum() - wanted)
-    return best
-
-
-def _groups(cells: Cells) -> NDArray[np.int64]:
-    """Return which cells stay together: those of an image, or of a layer along the axis with the most layers."""
-    if len(np.unique(cells.pair)) > 1:
-        return np.unique(cells.pair, return_inverse=True)[1]
-    n_layers = [len(np.unique(column)) for column in cells.index.T]
-    if n_layers and cells.index.shape[1] == 3 and n_layers[0] >= 3:
-        return np.unique(cells.index[:, 0], return_inverse=True)[1]  # slices, as people annotate them
-    return np.arange(len(cells))
+        order = rng.permutation(n_groups)
+        grown = np.cumsum(sizes[order].sum(1))
+        n = int(np.abs(grown - share * total).argmin()) + 1 if n_groups else 0
+        held = np.zeros(n_groups, bool)
+        held[order[:n]] = True
+        complete = (sizes[held].sum(0) > 0).all() and (sizes[~held].sum(0) > 0).all()
+        off = abs(int(sizes[held].sum()) - share * total)
+        if complete and sizes[held].sum() <= most * total and off < apart:
+            best, apart = held, off
+    return np.asarray(best[groups])

@@ -109,7 +109,7 @@ class Patches:
         pair = self.pairs[number]
         read, padding = self._placed(number, middle)
         image, finite = pair.image(read)
-        classes = self.targets.of(pair.labels(read))
+        classes = self._targets(pair, read)
         classes[~self._shown(number, read)] = -1
         if finite is not None:  # prediction says nothing there
             classes[~finite] = -1
@@ -117,6 +117,16 @@ class Patches:
             image = np.pad(image, ((0, 0), *padding), mode="symmetric")
             classes = np.pad(classes, padding, constant_values=-1)
         return image, classes
+
+    def _targets(self, pair: Pair, read: Region) -> NDArray[np.int64]:
+        """Return the targets of a region, which may depend on labels around it."""
+        margins = self.targets.margin(self.shape)
+        wide = tuple(
+            slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(read, margins, pair.shape, strict=True)
+        )
+        cut = [(w.start > 0, w.stop < n) for w, n in zip(wide, pair.shape, strict=True)]
+        inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(read, wide, strict=True))
+        return self.targets.of(pair.labels(wide), cut)[inner].copy()
 
     def _shown(self, number: int, region: Region) -> NDArray[np.bool_]:
         """Tell which voxels of a region lie in the cells that patches are drawn from."""

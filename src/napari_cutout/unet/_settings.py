@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -41,7 +42,7 @@ class TrainSettings:
     validation : float
         Share of the annotated voxels that is held out.
     every : int
-        Batches between two validations.
+        Batches between two validations at most.
     patience : int
         Validations without a better Dice after which it stops.
     seed : int
@@ -84,10 +85,12 @@ class TrainSettings:
         """Return it as plain JSON."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
+    def validate_every(self, n_steps: int) -> int:
+        """Return the batches between two validations: a short training has a dozen of them."""
+        return min(self.every, max(n_steps // 12, 5))
+
     def rate(self, step: int, n_steps: int) -> float:
         """Return the learning rate of a step: it rises for the first few, then falls to 0."""
-        import math
-
         warm = min(20, max(n_steps // 20, 1))
         if step < warm:
             return self.learning_rate * (step + 1) / warm

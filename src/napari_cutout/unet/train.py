@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _device
-from .._array import Array
-from .._checks import check_image, check_labels, check_spacing
-from .._monitor import Cancelled, stage
-from ..processing.features import channels_of
+from .._array import to_numpy
+from .._device import Asked
+from .._monitor import Cancelled, note, stage
+from .._writing import check_place, scratch, sentence_of
 from ._checkpoint import checkpoint_of, read_checkpoint, write_checkpoint
+from ._inputs import channels_in
 from ._loop import Loop, Report, State
-from ._pairs import Pair, cells_of, labels_in, split
+from ._measured import GreyLevels, measured
+from ._pairs import Pair
 from ._patches import Patches
-from ._scaling import scalings_of
-from ._settings import Augmentation, Schedule, TrainSettings
-from ._targets import Targets, targets_of
-from ._torch import import_torch, torch_device
-from .architecture import Architecture, Normalisation, architecture_for
+from ._torch import free_bytes, import_torch, torch_device
 from .losses import class_weights
-from .trained import Head, UNetModel
+from .plan import UNetPlan, unet_plan
+from .predict import labels_of
+from .trained import UNetModel, folder_problem
 
-__all__ = ["unet_train"]
-
-PATCH = {2: 16384, 3: 65536}
-"""Voxels of a patch: 128 x 128, or 40 x 40 x 40."""
-
-BATCH = {2: 8, 3: 4}
+__all__ = ["NotSaved", "Run", "unet_train"]
 
 DRAWN = 32
 """Patches in which it is counted how common boundaries are."""
@@ -44,295 +42,309 @@ MOST_HELD_OUT = 32
 """Patches that are validated on at most; more would take longer than the training between two validations."""
 
 
+class NotSaved(OSError):
+    """The model was trained and could not be written.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, and the way out.
+    model : UNetModel
+        What was trained.
+    """
+
+    def __init__(self, message: str, model: UNetModel) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+def _with_settings_of_plan(func: Callable[..., UNetModel]) -> Callable[..., UNetModel]:
+    """Give a function the settings of `unet_plan` in place of ``**settings``, signature and docstring too."""
+    own, plan = inspect.signature(func), inspect.signature(unet_plan)
+    kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    settings = [p for p in plan.parameters.values() if p.name not in own.parameters]
+    func.__signature__ = own.replace(parameters=[*kept, *settings])  # type: ignore[attr-defined]
+    entries = inspect.cleandoc(unet_plan.__doc__ or "").partition("----------\n")[2].partition("\n\nReturns")[0]
+    blocks = {block.partition(" :")[0]: block for block in re.split(r"\n(?=\w)", entries)}
+    head, _, tail = inspect.cleandoc(func.__doc__ or "").partition("**settings")
+    func.__doc__ = head + "\n".join(blocks[p.name] for p in settings) + tail[tail.index("\n\n") :]
+    return func
+
+
+@_with_settings_of_plan
 def unet_train(
     images: Any,
     annotations: Any,
     *,
     folder: str | os.PathLike[str] | None = None,
-    ignore: int | None = 0,
-    head: Head = "classes",
-    background: int | None = None,
-    dimensions: Literal[2, 3] | None = None,
-    channel_axis: int | None = None,
-    spacing: Sequence[float] | None = None,
     max_minutes: float | None = None,
-    n_steps: int = 1500,
-    depth: int | None = None,
-    width: int = 16,
-    normalisation: Normalisation = "batch",
-    residual: bool = False,
-    patch: Sequence[int] | None = None,
-    batch_size: int | None = None,
-    loss: str = "dice + cross-entropy",
-    learning_rate: float = 2e-3,
-    schedule: Schedule = "cosine",
-    augment: Sequence[Augmentation] = get_args(Augmentation),
-    validation: float = 0.2,
-    patience: int = 10,
-    seed: int = 0,
-    device: _device.Asked = "auto",
+    device: Asked = "auto",
     resume: bool = False,
     overwrite: bool = False,
-    example: Array | None = None,
+    example: Any = None,
     on_report: Callable[[Report], None] | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+    **settings: Any,
 ) -> UNetModel:
     """Train a U-Net on annotated images; a few strokes are enough to begin with.
 
     Parameters
     ----------
-    images : array of shape ([Z,] Y, X), with channels where `channel_axis` says, or a sequence of them
-        Any real dtype; NumPy, dask or Zarr.
-    annotations : int array of the shape of a channel, or one for each image
-        What was painted: a label for each class.
+    images : array, Volume, path, or a list of these
+        Images of shape ([Z,] Y, X), with channels where `channel_axis` says, of any real dtype: NumPy, CuPy, dask or
+        Zarr; files as `read` takes them. A folder or a pattern such as ``"raw/*.tif"`` stands for all images in it.
+    annotations : array, Volume, path, or a list of these
+        One for each image, of its shape without channels: integers, a label for each class. Those of a folder belong
+        to the images with the same names.
     folder : str or path, optional
         Where to save the model; beside it a checkpoint is kept while it is trained.
-    ignore : int or None
-        The value that means *not annotated*, from which nothing is learned; None if everything is annotated.
-    head : {"classes", "boundary", "distance"}
-        What to learn: the class of each voxel; or objects that are numbered, with the boundary of each, or with how
-        deep inside one a voxel lies.
-    background : int, optional
-        The label around objects, for heads that tell objects apart; every other label is that of one object. By default
-        0, unless that is not annotated.
-    dimensions : {2, 3}, optional
-        2 to learn planes of a volume one by one. By default those of the images.
-    channel_axis : int, optional
-        The axis that counts channels.
-    spacing : sequence of float, optional
-        World length of a voxel along each axis, from which the kernels follow.
     max_minutes : float, optional
-        Time that it may take; the steps are planned so that they fit.
-    n_steps : int
-        Batches at most.
-    depth : int, optional
-        How often to halve; by default 4 in 2-D and 3 in 3-D, less where the image is too small.
-    width : int
-        Channels of the first level.
-    normalisation : {"batch", "instance", "group", "none"}
-        What follows each convolution.
-    residual : bool
-        True to add what goes into each level to what comes out.
-    patch : sequence of int, optional
-        Voxels of a patch along each axis.
-    batch_size : int, optional
-        Patches of a batch; by default 8 in 2-D and 4 in 3-D.
-    loss : str
-        A loss of ``LOSSES``, or several with ``+`` between them.
-    learning_rate : float
-        The largest one.
-    schedule : {"cosine", "poly"}
-        How it falls to 0.
-    augment : sequence of str
-        What patches go through: some of ``"flips"``, ``"rotations"``, ``"elastic"``, ``"intensity"``, ``"noise"``.
-    validation : float
-        Share of the annotated voxels that is held out: whole images if there are several, else slices or parts.
-    patience : int
-        Validations without a better Dice after which it stops.
-    seed : int
-        Of everything that is random.
+        Time that it may take, reading included; the steps are planned so that they fit.
     device : {"auto", "cpu", "gpu"}
         Where to train.
     resume : bool
         Go on from the checkpoint beside `folder`, if there is one; the result is that of a run that was not killed.
     overwrite : bool
-        Replace a model that is there.
+        Replace a model or a checkpoint that is there.
     example : array, optional
-        A part of an image; reports then hold what the network says of it.
+        A part of an image, such as a plane; reports then hold what the network says of it.
     on_report : callable, optional
         Told a `Report` after each validation.
+    on_step : callable, optional
+        Told the step, the number of steps and the loss after each batch.
+    **settings : unet_plan
+        As in `unet_plan`.
 
     Returns
     -------
     UNetModel
-        The network at its best Dice on what was held out. If it is cancelled (`watch`), the best so far.
+        The network at its best Dice on what was held out, or at the end where nothing is. If it is cancelled (`watch`,
+        or Ctrl+C), the best so far, saved as well. Its `training` says how it came about.
 
     Raises
     ------
     ValueError
-        If nothing or one class only is annotated, shapes differ, or a setting is out of range.
+        If nothing or one class only is annotated, shapes differ, a setting is out of range, all images are constant, or
+        the checkpoint is of another training.
     TypeError
-        If images or annotations have the wrong dtype.
+        If images or annotations have the wrong dtype, or are no images.
+    FileNotFoundError
+        If there is no such image, or no folder to write to.
+    FileExistsError
+        If there is a model or a checkpoint already; nothing was read then.
     NoTorch
         If torch is not installed; the message has the line that installs it.
-    OSError
-        If a checkpoint or the model cannot be written; what is on disk is left as it was.
+    NotSaved
+        If the model was trained and the disk is full; the error has it as `model`, the last checkpoint stays.
+    MemoryError
+        If one patch does not fit into memory.
     Cancelled
         If it is cancelled before the first step.
+
+    Notes
+    -----
+    The same input, settings and seed give the same weights, bit for bit, on the same machine with as many threads; with
+    `max_minutes` the number of steps follows from the speed of the machine. Grey levels are scaled by mean and standard
+    deviation of each image, as in prediction; of more than 134 million voxels that many are read, in blocks drawn at
+    random, and `training` says which share that is. Voxels that are not finite teach nothing. A checkpoint that cannot
+    be written does not stop the training; reports say so. Where memory runs out, batches are learned in smaller parts;
+    that changes rounding, and with it the soft Dice and batch normalisation, which then see the parts. Memory: the plan
+    says it.
+
+    References
+    ----------
+    .. [1] O. Ronneberger, P. Fischer and T. Brox, "U-Net: convolutional networks for biomedical image segmentation",
+       MICCAI (2015) 234-241. DOI:10.1007/978-3-319-24574-4_28
+    .. [2] Ö. Çiçek, A. Abdulkadir, S. S. Lienkamp, T. Brox and O. Ronneberger, "3D U-Net: learning dense volumetric
+       segmentation from sparse annotation", MICCAI (2016) 424-432. DOI:10.1007/978-3-319-46723-8_49
     """
-    import_torch()
-    pairs = pairs_of(images, annotations, channel_axis)
-    ndim = dimensions or len(pairs[0].shape)
-    lengths = _lengths(spacing, pairs, ndim)
-    stage("reading annotations")
-    targets = targets_of(labels_in(pairs), ignore, head, background=background, spacing=lengths)
-    architecture = architecture_for(
-        _smallest(pairs, ndim), n_channels=len(pairs[0].channels), n_outputs=targets.n_outputs, spacing=lengths,
-        depth=depth, width=width, normalisation=normalisation, residual=residual,
-    )  # fmt: skip
-    settings = TrainSettings(
-        patch_for(architecture, pairs, patch), batch_size or BATCH[ndim], n_steps, loss, learning_rate, schedule,
-        augment=tuple(augment), validation=validation, patience=patience, seed=seed,
-    )  # fmt: skip
-    training = _Training(pairs, targets, architecture, settings, lengths, device, max_minutes, example, on_report)
-    return training.run(None if folder is None else Path(folder), resume=resume, overwrite=overwrite)
+    run = Run(max_minutes, device, resume, overwrite, example, on_report, on_step)
+    run.check(folder)
+    return run.train(unet_plan(images, annotations, **settings), folder)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Training:
-    """A training that is ready to run."""
+class Run:
+    """How a training is run; the parameters are those of `unet_train`."""
 
-    pairs: Sequence[Pair]
-    targets: Targets
-    architecture: Architecture
-    settings: TrainSettings
-    spacing: tuple[float, ...] | None
-    device: _device.Asked
-    max_minutes: float | None
-    example: Array | None
-    on_report: Callable[[Report], None] | None
+    max_minutes: float | None = None
+    device: Asked = "auto"
+    resume: bool = False
+    overwrite: bool = False
+    example: Any = None
+    on_report: Callable[[Report], None] | None = None
+    on_step: Callable[[int, int, float], None] | None = None
+    started: float = field(default_factory=time.perf_counter)
 
-    def run(self, folder: Path | None, *, resume: bool, overwrite: bool) -> UNetModel:
-        """Train, keep checkpoints beside the folder, and save the model there."""
-        loop = self._loop(folder)
+    def check(self, folder: str | os.PathLike[str] | None) -> None:
+        """Refuse what would fail at the end, before anything is read.
+
+        Raises
+        ------
+        NoTorch, ValueError, OSError
+            If torch or the device is missing, or the folder cannot be written to or may not be replaced.
+        """
+        import_torch()
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f"max_minutes must be more than 0, got {self.max_minutes}")
+        torch_device(self.device)
+        if folder is None:
+            if self.resume:
+                raise ValueError("resume=True goes on from the checkpoint beside a model; give the folder of the model")
+            return
+        target = Path(folder)
+        check_place(target, self.overwrite, folder_problem)
+        if checkpoint_of(target).exists() and not (self.resume or self.overwrite):
+            raise FileExistsError(
+                f"{str(checkpoint_of(target))!r} is of a training that did not end; say resume=True to go on with it, "
+                f"or overwrite=True to start anew"
+            )
+        try:
+            with scratch(target) as temporary:
+                temporary.touch()
+        except OSError as error:
+            raise sentence_of(error, target) from error
+
+    def train(self, plan: UNetPlan, folder: str | os.PathLike[str] | None) -> UNetModel:
+        """Train as planned, keep checkpoints beside the folder, and save the model there."""
+        self.check(folder)
+        target = None if folder is None else Path(folder)
+        stage("measuring the spread of grey levels")
+        ready = _Ready.of(plan, self)
         state = State()
-        if folder is not None and resume and checkpoint_of(folder).exists():
-            state = read_checkpoint(checkpoint_of(folder), self._request())
-        state, why = loop.run(state)
+        if target is not None and self.resume and checkpoint_of(target).exists():
+            state = read_checkpoint(checkpoint_of(target), ready.request)
+        state, why = ready.loop(target).run(state)
         if state.step == 0:
             raise Cancelled("cancelled before the first step; nothing was learned")
-        model = self._model(state, why, "" if folder is None else folder.stem)
-        if folder is not None:
-            model.save(folder, overwrite=overwrite or resume)
-            checkpoint_of(folder).unlink(missing_ok=True)
+        model = ready.model(state, why, "" if target is None else target.stem)
+        if target is not None:
+            _save(model, target, self.overwrite)
         return model
 
-    def _loop(self, folder: Path | None) -> Loop:
-        flat = self.pairs[0].annotation.ndim - self.architecture.ndim
-        shape = (1,) * flat + self.settings.patch
-        edges = tuple(max(n // 2, 1) for n in shape)
-        cells = cells_of(self.pairs, edges, self.targets)
-        held = split(cells, self.settings.validation, self.settings.seed)
-        learned = Patches.of(self.pairs, cells.chosen(~held), self.targets, shape)
-        checked = Patches.of(self.pairs, cells.chosen(held), self.targets, shape)
-        settings = self.settings
+
+def _save(model: UNetModel, target: Path, overwrite: bool) -> None:
+    """Write a model, and remove its checkpoint."""
+    try:
+        model.save(target, overwrite=overwrite)
+    except OSError as error:
+        kept = checkpoint_of(target)
+        left = f"; {kept.name!r} is still there, with resume=True it goes on from it" if kept.exists() else ""
+        raise NotSaved(f"the model is trained, and {error}{left}", model) from error
+    checkpoint_of(target).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ready:
+    """A training whose grey levels are measured."""
+
+    plan: UNetPlan
+    run: Run
+    pairs: tuple[Pair, ...]
+    grey: Sequence[tuple[GreyLevels, ...]]
+
+    @classmethod
+    def of(cls, plan: UNetPlan, run: Run) -> _Ready:
+        grey = measured(plan.pairs)
+        pairs = tuple(p.scaled([c.scaling for c in g]) for p, g in zip(plan.pairs, grey, strict=True))
+        if (share := min(c.share for g in grey for c in g)) < 1:
+            note(grey_levels=f"mean and standard deviation of {share:.2%} of the largest image, in random blocks")
+        return cls(plan, run, pairs, grey)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked for, and on what: a run that goes on must have been asked for the same."""
+        plan = self.plan
+        return {
+            **{k: v for k, v in plan.as_dict().items() if k not in ("images", "memory", "warnings")},
+            "images": [
+                {"name": name, "shape": list(shape), "annotation": known, "channels": [c.contents for c in grey]}
+                for name, shape, known, grey in zip(plan.names, plan.shapes, plan.contents, self.grey, strict=True)
+            ],
+        }
+
+    def loop(self, folder: Path | None) -> Loop:
+        """Return what learns."""
+        plan, run, settings = self.plan, self.run, self.plan.settings
+        flat = len(plan.patch) - plan.architecture.ndim
+        learned = Patches.of(self.pairs, plan.cells.chosen(~plan.held), plan.targets, plan.patch)
+        checked = Patches.of(self.pairs, plan.cells.chosen(plan.held), plan.targets, plan.patch)
+        device = torch_device(run.device)
 
         def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             return _flat(learned.batch(settings.batch_size, [settings.seed, 3, step]), flat)
 
-        held_out = [_flat((i[None], t[None]), flat) for i, t in checked.covering(MOST_HELD_OUT, settings.seed)]
         return Loop(
-            self.architecture,
+            plan.architecture,
             settings,
+            plan.head,
             batch,
-            held_out,
+            [_flat((i[None], t[None]), flat) for i, t in checked.covering(MOST_HELD_OUT, settings.seed)],
             np.asarray(self._class_weights(learned), np.float32),
-            torch_device(self.device),
-            self.spacing,
-            self.on_report,
+            device,
+            _part(plan, device),
+            plan.spacing,
+            run.started,
+            math.inf if run.max_minutes is None else 60 * run.max_minutes,
             None if folder is None else partial(self._keep, checkpoint_of(folder)),
-            None,
-            math.inf if self.max_minutes is None else 60 * self.max_minutes,
-            self.targets.head,
+            None if run.example is None else self._example(),
+            run.on_report,
+            run.on_step,
         )
 
     def _class_weights(self, learned: Patches) -> list[float]:
         """Return how much a voxel of each class counts."""
-        if self.targets.head == "classes":
-            return class_weights(self.targets.counts)
-        _, drawn = learned.batch(DRAWN, [self.settings.seed, 5])
-        return class_weights(self.targets.weighed(drawn))
+        if self.plan.head == "classes":
+            return class_weights(self.plan.counts)
+        _, drawn = learned.batch(DRAWN, [self.plan.settings.seed, 5])
+        return class_weights(self.plan.targets.weighed(drawn))
 
     def _keep(self, path: Path, state: State) -> None:
-        write_checkpoint(path, state, self._request())
+        write_checkpoint(path, state, self.request)
 
-    def _request(self) -> dict[str, Any]:
-        """Return what was asked for, and on what."""
-        return {
-            "architecture": self.architecture.as_dict(),
-            "settings": self.settings.as_dict(),
-            "classes": list(self.targets.classes),
-            "counts": list(self.targets.counts),
-            "head": self.targets.head,
-            "images": [
-                [pair.name, list(pair.shape), [[s.shift, s.factor] for s in pair.scalings]] for pair in self.pairs
-            ],
-            "max_minutes": self.max_minutes,
-        }
+    def _example(self) -> Callable[[Mapping[str, NDArray[Any]]], NDArray[Any]]:
+        """Return a function from weights to the labels of the example, scaled as the image that it is a part of."""
+        channels = channels_in(self.run.example, self.plan.channel, self.plan.channel_axis)
+        scalings = self.pairs[0].scalings if len(self.pairs) == 1 else None
 
-    def _model(self, state: State, why: str, name: str) -> UNetModel:
+        def labels(weights: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+            model = UNetModel(self.plan.architecture, weights, self.plan.classes, self.plan.head)
+            return to_numpy(labels_of(model, channels, self.run.device, scalings))
+
+        return labels
+
+    def model(self, state: State, why: str, name: str) -> UNetModel:
+        """Return what was trained, with how it came about."""
         told = {
-            **self._request(),
+            **self.request,
+            "warnings": list(self.plan.warnings),
+            "grey_levels_read": min(c.share for g in self.grey for c in g),
             "steps": state.step,
+            "planned_steps": state.n_steps,
             "stopped": why,
             "dice": None if state.best_dice < 0 else round(state.best_dice, 6),
             "seconds": round(state.seconds, 2),
+            "parts_of_batches": state.part or self.plan.settings.batch_size,
+            "versions": {name: metadata.version(name) for name in ("napari-cutout", "torch")},
             "history": state.history,
         }
-        return UNetModel(
-            self.architecture, dict(state.best), self.targets.classes, self.targets.head, self.spacing, told, name
-        )
+        plan = self.plan
+        return UNetModel(plan.architecture, dict(state.best), plan.classes, plan.head, plan.spacing, told, name)
+
+
+def _part(plan: UNetPlan, device: Any) -> int:
+    """Return how many patches of a batch fit into host memory, 0 if all: the system ends a program that takes more."""
+    if device.type != "cpu":
+        return 0
+    one = plan.architecture.train_bytes(math.prod(plan.settings.patch))
+    fits = free_bytes(device) // max(one, 1)
+    return 0 if fits >= plan.settings.batch_size else max(int(fits), 1)
 
 
 def _flat(batch: tuple[NDArray[Any], NDArray[Any]], n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Leave out `n` axes of one plane, which a network of planes does not have."""
     image, target = batch
-    return image.reshape(*image.shape[:2], *image.shape[2 + n :]), target.reshape(
-        target.shape[0], *target.shape[1 + n :]
+    return (
+        image.reshape(*image.shape[:2], *image.shape[2 + n :]),
+        target.reshape(target.shape[0], *target.shape[1 + n :]),
     )
-
-
-def pairs_of(images: Any, annotations: Any, channel_axis: int | None) -> list[Pair]:
-    """Return images with their annotations, checked, and the spread of their grey levels measured.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there are not as many, or shapes or dtypes are wrong.
-    """
-    several = isinstance(images, list | tuple)
-    if several != isinstance(annotations, list | tuple):
-        raise TypeError("images and annotations must both be one array, or both be lists of arrays")
-    left, right = (list(images), list(annotations)) if several else ([images], [annotations])
-    if not left or len(left) != len(right):
-        raise ValueError(
-            f"there must be one annotation for each image, got {len(left)} images, {len(right)} annotations"
-        )
-    return [
-        _pair(f"image {n}" if several else "image", i, a, channel_axis)
-        for n, (i, a) in enumerate(zip(left, right, strict=True))
-    ]
-
-
-def _pair(name: str, image: Array, annotation: Array, channel_axis: int | None) -> Pair:
-    check_image(image, channels=channel_axis is not None)
-    channels = channels_of(image, channel_axis)
-    check_labels("annotations", annotation, tuple(channels[0].shape))
-    return Pair(name, tuple(channels), annotation, scalings_of(channels))
-
-
-def patch_for(architecture: Architecture, pairs: Sequence[Pair], patch: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the shape of patches: about as long as wide in the world, multiples of what the network needs."""
-    ndim = architecture.ndim
-    if patch is not None:
-        wrong = len(patch) != ndim or any(n < 1 or n % m for n, m in zip(patch, architecture.multiple, strict=True))
-        if wrong:
-            raise ValueError(f"patch must be {ndim} multiples of {architecture.multiple}, got {tuple(patch)}")
-        return tuple(map(int, patch))
-    edge = PATCH[ndim] ** (1 / ndim)
-    found = []
-    for axis, m in enumerate(architecture.multiple):
-        longest = max(pair.shape[axis - ndim] for pair in pairs)
-        wanted = min(edge * m / max(architecture.multiple), longest) if ndim == 3 else min(edge, longest)
-        found.append(max(math.ceil(wanted / m) * m, m))
-    return tuple(found)
-
-
-def _smallest(pairs: Sequence[Pair], ndim: int) -> tuple[int, ...]:
-    return tuple(min(pair.shape[axis - ndim] for pair in pairs) for axis in range(ndim))
-
-
-def _lengths(spacing: Sequence[float] | None, pairs: Sequence[Pair], ndim: int) -> tuple[float, ...] | None:
-    """Return the lengths of voxels along the axes that are learned."""
-    if spacing is None:
-        return None
-    return tuple(float(s) for s in check_spacing(spacing, len(pairs[0].shape)))[-ndim:]
