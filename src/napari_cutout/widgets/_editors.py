@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from .._method import Method, Param
 from ..processing.features import features
 from ._access import explain
+from ._model_box import ModelBox
 from ._words_box import WordsBox, explained
 from ._worker import mark
 
@@ -236,7 +237,7 @@ class Editor(QWidget):  # type: ignore[misc]
         super().__init__(parent)
         self.param = param
         self.description = method.describe(param.name)
-        self.field = _field(param)
+        self.field = _field(param, self.description)
         self.automatic = QCheckBox("automatic") if param.optional or param.words else None
         self.world = QLabel()
         self.world.setVisible(False)
@@ -250,11 +251,13 @@ class Editor(QWidget):  # type: ignore[misc]
             explain(self.automatic, f"{caption(param.name)} automatic", "Let the method choose.")
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
-        explain(self.field, caption(param.name), self.description)
+        if not isinstance(self.field, ModelBox):  # it explains its parts
+            explain(self.field, caption(param.name), self.description)
         self._still = StillUnlessFocused(self)
         if not isinstance(self.field, WordsBox):  # its tick boxes have the focus, and know no wheel
-            self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            self.field.installEventFilter(self._still)
+            wheeled = self.field.box if isinstance(self.field, ModelBox) else self.field
+            wheeled.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            wheeled.installEventFilter(self._still)
         if not param.required:
             self.set_value(param.default)
         _signal_of(self.field).connect(lambda *_: self.changed.emit())
@@ -310,8 +313,10 @@ class Editor(QWidget):  # type: ignore[misc]
         self.changed.emit()
 
 
-def _field(param: Param) -> QWidget:
+def _field(param: Param, description: str) -> QWidget:
     """Make the field that suits the type of a setting."""
+    if param.folder is not None:
+        return ModelBox(caption(param.name), description)
     if param.choices:
         box = QComboBox()
         box.addItems([str(choice) for choice in param.choices])

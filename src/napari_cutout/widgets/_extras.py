@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -18,10 +18,12 @@ from ._histogram_extra import HistogramExtra
 from ._histogram_levels import stroke_histograms
 from ._histogram_plot import preload
 from ._live_row import LiveRow
+from ._newest import Newest
 from ._points import copy_of_labels
 from ._probability_row import ProbabilityRow
 from ._request import Form
 from ._target import Target
+from ._training_row import TrainingRow
 from ._worker import Work, WorkerSlot, _Worker
 
 __all__ = ["EXTRAS", "Extra", "HistogramRow", "make_extra"]
@@ -80,7 +82,7 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         self.view = HistogramExtra(frame.viewer, frame.methods)
         self._asked: Any = None
         self._strokes_asked: Any = None
-        self._strokes = _Newest()
+        self._strokes = Newest()
         self._loading = WorkerSlot()
         self._settings: Mapping[str, Any] = {}
         layout = QVBoxLayout(self)
@@ -189,43 +191,6 @@ class HistogramRow(QWidget):  # type: ignore[misc]
         return COLOURS[(label - 1) % len(COLOURS)] if shown is None else _colour(shown, label)
 
 
-class _Newest:
-    """Work in threads, one at a time, of which only the newest counts; no Qt object, so that it outlives the widget."""
-
-    def __init__(self) -> None:
-        self.slot = WorkerSlot()
-        self._pending: tuple[Callable[[], Work], Callable[[Any], None]] | None = None
-        self._stopped = False
-
-    def ask(self, make: Callable[[], Work], show: Callable[[Any], None]) -> None:
-        """Make work and start it, now or once what runs has ended, and show what it returns unless it is stale."""
-        self._pending = make, show
-        if self.slot.worker is None:
-            self._start()
-        else:
-            self.slot.quit()
-
-    def drop(self) -> None:
-        """Show nothing of what was asked so far."""
-        self._pending = None
-        self.slot.quit()
-
-    def stop(self, _: Any = None) -> None:
-        """Drop it and start nothing any more."""
-        self._stopped = True
-        self.drop()
-
-    def _start(self) -> None:
-        self.slot.worker = None
-        if self._pending is None or self._stopped:
-            return
-        (make, show), self._pending = self._pending, None
-        self.slot.worker = worker = _Worker(make())
-        worker.signals.returned.connect(lambda found: None if worker.abort_requested else show(found))
-        worker.signals.finished.connect(lambda: self._start())  # it holds this until then
-        worker.start()
-
-
 def _colour(layer: Any, label: int) -> str:
     found = layer.get_color(label) if hasattr(layer, "get_color") else None  # points have none by their label
     if found is None:
@@ -238,6 +203,7 @@ EXTRAS: dict[str, type[Any]] = {
     "features": FeatureRow,
     "probabilities": ProbabilityRow,
     "updates": LiveRow,
+    "training": TrainingRow,
 }
 """What a method may declare."""
 

@@ -69,6 +69,10 @@ class Preferences:
         Whether results follow the strokes that are painted, where a method can do that.
     result_name : str
         What new layers are called, as `name_of_result` takes it.
+    models_folder : str
+        Where trained models are kept; empty for a folder of the user's application data.
+    other_models : str
+        Models elsewhere that were used, with what separates paths on this system between them.
     """
 
     device: Annotated[
@@ -115,6 +119,20 @@ class Preferences:
             "What new layers are called. {image} stands for the name of the image layer, {method} for the method.",
         ),
     ] = "{image} {method}"
+    models_folder: Annotated[
+        str,
+        _Shown(
+            "Models folder",
+            "Where trained models are kept and listed. Empty keeps them with the data of your other programs.",
+        ),
+    ] = ""
+    other_models: Annotated[
+        str,
+        _Shown(
+            "Models elsewhere",
+            "Models outside that folder that were used, which stay in the list. Clear it to forget them.",
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)

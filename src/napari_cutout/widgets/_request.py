@@ -23,6 +23,7 @@ from ..recipe import Recipe, Step, one_channel_only
 from . import _layers
 from ._channels import Channels, with_channels
 from ._found import summary
+from ._model_files import model_problem
 from ._points import PlantedPoints, copy_of_labels, is_points, labels_of, points_note, with_points
 from ._preferences import name_of_result
 from ._preview_arrays import DrawnMask
@@ -42,6 +43,7 @@ __all__ = [
     "Outcome",
     "Problem",
     "Request",
+    "check_labels_layer",
     "dtype_seen",
     "estimate",
     "named_fields",
@@ -332,15 +334,21 @@ def problems(form: Form) -> tuple[Problem, ...]:
     if aim is not None:
         others = [p for p in form.method.arrays if p is not form.method.source]
         found += [p for param in others if (p := _layer_problem(form, param, aim))]
-    try:
-        form.method.check_settings(form.settings)
-    except (ValueError, TypeError) as error:
-        found.append(Problem("settings", str(error)))
+    if sentence := model_problem(form, aim) or _settings_problem(form):
+        found.append(Problem("settings", sentence))
     if form.device == "gpu" and gpu_known() and not gpu_status().usable:
         found.append(Problem("device", f"device is gpu, but {gpu_status().reason}"))
     if aim is not None and not found and (sentence := _memory_problem(form, aim)):
         found.append(Problem("memory", sentence))
     return tuple(found)
+
+
+def _settings_problem(form: Form) -> str:
+    try:
+        form.method.check_settings(form.settings)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return ""
 
 
 def remarks(form: Form) -> dict[str, str]:
@@ -485,7 +493,7 @@ def _layer_problem(form: Form, param: Param, aim: Target) -> Problem | None:
         elif is_points(layer):
             points_note(layer, form.layers.get("mask"), aim)
         else:
-            _check_labels_layer(param, layer, form.source, aim)
+            check_labels_layer(param, layer, form.source, aim)
             _check_one_use(param, form)
     except (ValueError, TypeError) as error:
         return Problem(param.name, str(error))
@@ -518,7 +526,8 @@ def _check_one_use(param: Param, form: Form) -> None:
             )
 
 
-def _check_labels_layer(param: Param, layer: Layer, image: Layer, aim: Target) -> None:
+def check_labels_layer(param: Param, layer: Layer, image: Layer, aim: Target) -> None:
+    """Raise ValueError or TypeError unless a Labels layer lies on an image, voxel on voxel."""
     data = _layers.level_zero(layer)
     if data.ndim == len(aim.shape):
         check_labels(param.name, data, aim.shape, boolean=_role(param) == "mask")

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import WorkerBase
 
 from .._monitor import Cancelled
+from ..unet._torch import NoTorch
 from ._text_window import TextWindow
 
 __all__ = ["ALERT", "DOUBT", "RunBar", "Work", "WorkerSlot", "mark"]
@@ -72,9 +73,9 @@ class _Signals(QObject):  # type: ignore[misc]
 class _Worker(WorkerBase):  # type: ignore[misc]
     """Runs one piece of work in Qt's thread pool; napari asks it to quit when it closes."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, keeps: bool = False) -> None:
         super().__init__(SignalsClass=_Signals)
-        self._work = work
+        self._work, self._keeps = work, keeps
         self._shown: tuple[str, int] = ("", -1)
 
     def run(self) -> None:
@@ -93,7 +94,7 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         except Exception as error:
             self._tell(self.signals.errored, error)
         else:
-            if self.abort_requested:
+            if self.abort_requested and not self._keeps:
                 self._tell(self.signals.cancelled, "cancelled; nothing was changed")
             else:
                 self._tell(self.signals.returned, result)
@@ -214,11 +215,21 @@ class RunBar(QWidget):  # type: ignore[misc]
         if not self.running:
             self.button.setEnabled(ready)
 
-    def start(self, work: Work, *, quiet: bool = False) -> None:
-        """Start work, one run at a time; a quiet one shows its progress if it takes long, and errors here alone."""
+    def start(self, work: Work, *, quiet: bool = False, keeps: bool = False) -> None:
+        """Start work, one run at a time.
+
+        Parameters
+        ----------
+        work : callable
+            What to do.
+        quiet : bool
+            Show its progress only if it takes long, and errors here alone.
+        keeps : bool
+            What it returns after it was cancelled is what it had by then, and counts.
+        """
         if self.running:
             raise RuntimeError("a run is under way; cancel it first")
-        self.slot.worker = worker = _Worker(work)
+        self.slot.worker = worker = _Worker(work, keeps=keeps)
         worker.signals.progressed.connect(self._show_progress)
         worker.signals.returned.connect(self._show_result)
         worker.signals.errored.connect(self._show_error)
@@ -288,7 +299,7 @@ class RunBar(QWidget):  # type: ignore[misc]
         from napari.utils.notifications import show_error
 
         sentence = _sentence(error)
-        expected = isinstance(error, ValueError | TypeError | MemoryError)  # the sentence says all
+        expected = _is_plain(error)  # the sentence says all
         log.log(logging.DEBUG if expected else logging.ERROR, "a run failed", exc_info=error)
         self._error = error
         self.details_button.setVisible(True)
@@ -311,9 +322,16 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.ended.emit()
 
 
+def _is_plain(error: Exception) -> bool:
+    """Tell whether an error speaks in words meant for users; those of the system name a file and its number."""
+    if isinstance(error, OSError):
+        return error.filename is None and len(error.args) == 1
+    return isinstance(error, ValueError | TypeError | MemoryError | NoTorch)
+
+
 def _sentence(error: Exception) -> str:
     """Say what went wrong: in the error's own words where they are meant for users, else with its type."""
-    if isinstance(error, ValueError | TypeError | MemoryError) and str(error):
+    if _is_plain(error) and str(error):
         return str(error)
     if isinstance(error, MemoryError):
         return "memory ran out, and nothing was changed; close other layers or programs, or crop the image"

@@ -110,6 +110,7 @@ def manifest() -> dict[str, Any]:
                 _SUBMENU: [{"command": _identifier(_TRY_ALL), "group": f"1_{_NEEDS[0]}@0"}]
                 + [_item(row, at) for at, row in enumerate(rows, start=1)]
                 + [{"command": _DOCTOR["id"], "group": f"{len(_NEEDS) + 1}_help"}],
+                "napari/layers/classify": [{"command": _identifier(row)} for row in rows if _needs_model(row)],
                 "napari/layers/measure": [{"command": _identifier(name)} for name in _MEASURE],
             },
             "submenus": [{"id": _SUBMENU, "label": "Cutout"}],
@@ -134,6 +135,11 @@ def _item(row: str, at: int) -> dict[str, str]:
     """Place a row in the menu by the least that one of its methods needs."""
     needs = min(_NEEDS.index(method.needs) for method in catalog.rows()[row])
     return {"command": _identifier(row), "group": f"{needs + 1}_{_NEEDS[needs]}@{at}"}
+
+
+def _needs_model(row: str) -> bool:
+    """Tell whether a row has a method that is trained first; napari has a menu for those."""
+    return any(method.needs == "model" for method in catalog.rows()[row])
 
 
 def _file_identifier(function: str) -> str:
