@@ -147,11 +147,12 @@ class UNetModel:
         OSError
             If the disk is full or cannot be written to; what was there is left as it was.
         """
-        save_file = needed("safetensors.numpy", "writing a model", "unet").save_file
+        save = needed("safetensors.numpy", "writing a model", "unet").save
         target = Path(folder)
         with replacing(target, overwrite=overwrite, folder_problem=folder_problem) as temporary:
             temporary.mkdir()
-            save_file({k: np.asarray(v, order="C") for k, v in self.weights.items()}, temporary / WEIGHTS)
+            # Not save_file, whose error on a full disk is none of the system's.
+            (temporary / WEIGHTS).write_bytes(save({k: np.asarray(v, order="C") for k, v in self.weights.items()}))
             (temporary / SETTINGS).write_text(json.dumps(self._settings(), indent=1), encoding="utf-8")
         return target
 
@@ -170,7 +171,7 @@ class UNetModel:
         Path
             The file. It takes float32 of shape (n, channels, [Z,] Y, X), grey levels of each channel less their mean
             and divided by their standard deviation, both of the whole image, and Y and X, and Z, multiples of
-            ``architecture.multiple``. It gives what `unet_probabilities` does. Its metadata say so, and name the classes.
+            ``architecture.multiple``. It gives what `unet_probabilities` does. Metadata name the classes.
 
         Raises
         ------
