@@ -95,6 +95,7 @@ from .unet.plan import UNetPlan as UNetPlan
 from .unet.plan import unet_plan as unet_plan
 from .unet.predict import unet_predict as unet_predict
 from .unet.predict import unet_probabilities as unet_probabilities
+from .unet.strokes import unet_from_strokes as unet_from_strokes
 from .unet.train import NotSaved as NotSaved
 from .unet.train import unet_train as unet_train
 from .unet.trained import UNetModel as UNetModel

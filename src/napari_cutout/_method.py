@@ -343,6 +343,8 @@ class Method:
         Other widgets that offer it, after their own methods.
     keeps : str
         The array whose labels the result keeps, such as ``"labels"``; empty if it makes its own.
+    slow : bool
+        True if it takes so long that it runs beside others only where it is asked for by name.
     """
 
     func: Callable[..., Any]
@@ -355,6 +357,7 @@ class Method:
     working: float = 4.0
     also: tuple[str, ...] = ()
     keeps: str = ""
+    slow: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -397,7 +400,9 @@ class Method:
 
     @property
     def needs(self) -> str:
-        """What the user must have: ``"image"``, ``"strokes"`` or ``"labels"``."""
+        """What the user must have: ``"image"``, ``"strokes"``, ``"labels"`` or ``"model"``."""
+        if any(p.folder and p.required for p in self.settings):
+            return "model"
         if any(p.role == Role("markers") and p.required for p in self.params):
             return "strokes"
         return self.source.role.name if self.source.role else "image"
@@ -439,6 +444,7 @@ def method(
     working: float = 4.0,
     also: tuple[str, ...] = (),
     keeps: str = "",
+    slow: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
@@ -462,6 +468,8 @@ def method(
         Other widgets that offer it, after their own methods.
     keeps : str
         The array that must be given and whose labels the result keeps, such as ``"labels"``.
+    slow : bool
+        True if it takes so long that it runs beside others only where it is asked for by name.
 
     Returns
     -------
@@ -495,7 +503,9 @@ def method(
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
-        wrapper.__method__ = Method(wrapper, row, params, output, agreement, extras, memory, working, also, keeps)  # type: ignore[attr-defined]
+        wrapper.__method__ = Method(  # type: ignore[attr-defined]
+            wrapper, row, params, output, agreement, extras, memory, working, also, keeps, slow
+        )
         return wrapper
 
     return decorate

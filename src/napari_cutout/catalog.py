@@ -17,6 +17,7 @@ MODULES = (
     "methods.watershed",
     "methods.random_walker",
     "unet.predict",
+    "unet.strokes",
     "methods.objects",
 )
 """Where methods are; the order of the menus."""

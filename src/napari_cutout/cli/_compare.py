@@ -35,7 +35,7 @@ def compare(
         tuple[str, ...] | None,
         Parameter(
             group=WHO,
-            help="Names of methods; by default all that apply.",
+            help="Names of methods; by default all that apply but unet_from_strokes, which takes minutes.",
             converter=several(str),
             consume_multiple=True,
             negative="",

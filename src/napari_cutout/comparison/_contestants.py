@@ -28,6 +28,10 @@ CLASS_COUNTS = (*COUNTS, "n_classes", "values")
 """Settings that a method has whose labels are classes."""
 
 
+MAY_HAVE_SEEN = "its score says nothing if its model was trained on this annotation"
+"""What one should know of a recipe with a trained model, of which nothing says what it has seen."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Contestant:
     """One row of a comparison, before it has run.
@@ -79,7 +83,7 @@ def contestants(
     Parameters
     ----------
     methods : sequence of str or None
-        Names of methods; None for all that apply.
+        Names of methods; None for all that apply and are not slow.
     recipes : mapping of str to Recipe
         Others, by what their rows are called.
     problem : Problem
@@ -112,7 +116,7 @@ def contestants(
         if catalog.find(cut.method).needs != "strokes"
     ]
     for cut in (*found, *_from_strokes()):
-        if cut.method in methods if methods is not None else has_strokes or not cut.strokes:
+        if cut.method in methods if methods is not None else _applies(cut, has_strokes):
             yield _of_cut(cut, selection, one_per_object=problem.numbered and not _sorts(cut))
     yielded = {cut.method for cut in (*found, *_from_strokes())}
     for name in methods or ():
@@ -122,11 +126,21 @@ def contestants(
         yield _of_recipe(name, made, selection)
 
 
+def _applies(cut: Cut, has_strokes: bool) -> bool:
+    """Tell whether a method takes part by itself: its strokes are there, and it is not one that takes minutes."""
+    return (has_strokes or not cut.strokes) and not catalog.find(cut.method).slow
+
+
+_REASONS = {
+    "labels": "it begins with labels; give it as the last step of a recipe",
+    "model": "it needs a trained model; give it as a recipe that names one, trained on other annotations than these",
+}
+
+
 def _why_not(name: str) -> str:
     """Say why a method takes part in no comparison of this kind."""
-    needs = catalog.find(name).needs
-    what = "it begins with labels" if needs == "labels" else "it does not tell objects from background, or not so many"
-    return f"{what}; give it as the last step of a recipe"
+    other = "it does not tell objects from background, or not so many; give it as the last step of a recipe"
+    return _REASONS.get(catalog.find(name).needs, other)
 
 
 def _of_recipe(name: str, recipe: Recipe, selection: Selection | None) -> Contestant:
@@ -142,7 +156,8 @@ def _of_recipe(name: str, recipe: Recipe, selection: Selection | None) -> Contes
         made = replace(recipe, selection=selection)
     except ValueError as error:
         return Contestant(name, error=str(error))
-    return Contestant(name, made, kind=kind_of(made))
+    trained = any(catalog.find(step.method).needs == "model" for step in made.steps)
+    return Contestant(name, made, kind=kind_of(made), note=MAY_HAVE_SEEN if trained else "")
 
 
 def _from_strokes() -> Iterator[Cut]:

@@ -97,7 +97,7 @@ def cuts(otsu: float | None, objects: str, *, numbered: bool = True, n_classes: 
         if entry.name in regions or entry.name in SPLITS:
             if numbered:
                 yield _after_otsu(entry, objects)
-        elif entry.needs != "labels" and not entry.name.startswith("markers_"):
+        elif entry.needs not in ("labels", "model") and not entry.name.startswith("markers_"):
             yield from _rules(entry, otsu, objects, n_classes)
 
 

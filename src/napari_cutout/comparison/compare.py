@@ -49,7 +49,8 @@ def compare(
     truth : array of int or sequence of them, of the shape of the labels
         The annotation of each image: every voxel, or strokes.
     methods : sequence of str, optional
-        Which methods; all that apply by default, an empty sequence for none.
+        Which methods; by default all that apply but those that take minutes, such as `unet_from_strokes`; an empty
+        sequence for none.
     recipes : mapping of str to Recipe, optional
         Pipelines of your own, by what their rows are called.
     labels : mapping of str to array of int or sequence of them, optional

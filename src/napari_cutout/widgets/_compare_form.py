@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from qtpy.QtCore import Qt, Signal
@@ -40,6 +41,14 @@ def default_rules() -> Rules:
     return Rules("dice", False, first["budget"], first["folds"], first["repeats"], first["seed"], "auto")
 
 
+_TAKES_LONG = " It takes minutes, so it takes part only where it is ticked."
+
+
+def _slow(names: Iterable[str]) -> frozenset[str]:
+    """Return those of some methods that take minutes."""
+    return frozenset(name for name in names if catalog.find(name).slow)
+
+
 class MethodList(Fold):
     """Chooses methods: all that apply, or those that are ticked; folded away until somebody asks for it.
 
@@ -57,27 +66,33 @@ class MethodList(Fold):
         for name in names:
             item = QListWidgetItem(name.replace("_", " "))
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(Qt.CheckState.Checked)
-            item.setToolTip(catalog.find(name).summary)
+            item.setToolTip(catalog.find(name).summary + (_TAKES_LONG if name in _slow(names) else ""))
             self.list.addItem(item)
         self._names = list(names)
         self.list.setFixedHeight(_MAX_ROWS * max(self.list.sizeHintForRow(0), 18) + 8)
-        explain(self.list, "methods", "Which methods take part. All ticked: all that apply to the annotation.")
+        explain(
+            self.list,
+            "methods",
+            "Which methods take part. As it comes: all that apply, without those that take minutes.",
+        )
         super().__init__("Methods", self.list, "Which methods take part.")
+        self.choose()
         self.list.itemChanged.connect(lambda _: self._note())
         self._note()
 
     @property
     def chosen(self) -> tuple[str, ...] | None:
-        """The names of the methods that are ticked; None for all that apply."""
+        """The names of the methods that are ticked; None for all that apply and are not slow."""
         found = tuple(name for at, name in enumerate(self._names) if self._is_ticked(at))
-        return None if len(found) == len(self._names) else found
+        slow = _slow(self._names)
+        return None if found == tuple(name for name in self._names if name not in slow) else found
 
     def choose(self, *names: str) -> None:
-        """Tick these methods and no others; all if none is named."""
+        """Tick these methods and no others; all that are not slow if none is named."""
+        slow = _slow(self._names)
         self.list.blockSignals(True)
         for at, name in enumerate(self._names):
-            on = not names or name in names
+            on = name in names if names else name not in slow
             self.list.item(at).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
         self.list.blockSignals(False)
         self._note()
