@@ -42,16 +42,15 @@ def write_checkpoint(path: Path, state: State, request: Mapping[str, Any]) -> No
     OSError
         If the disk is full or cannot be written to; the checkpoint before it is left as it was.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {f"{part}/{name}": a for part in PARTS for name, a in getattr(state, part).items()}
     numbers = {name: getattr(state, name) for name in NUMBERS}
+    told = {"napari-cutout": "checkpoint", "numbers": json.dumps(numbers), "request": json.dumps(request)}
+    # Not save_file, whose error on a full disk is none of the system's.
+    written = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, metadata=told)
     with replacing(path, overwrite=True) as temporary:
-        save_file(
-            {name: np.asarray(a, order="C") for name, a in arrays.items()},
-            temporary,
-            metadata={"napari-cutout": "checkpoint", "numbers": json.dumps(numbers), "request": json.dumps(request)},
-        )
+        temporary.write_bytes(written)
 
 
 def read_checkpoint(path: Path, request: Mapping[str, Any]) -> State:
