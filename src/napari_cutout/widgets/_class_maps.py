@@ -21,6 +21,7 @@ from .._monitor import watch
 from .._selection import Selection
 from ..blockwise import compute
 from ._layers import with_first_axis
+from ._model_files import ModelInfo, described
 from ._request import Request
 
 __all__ = ["ClassImage", "ClassMap", "Colour", "Kind", "labels_of_run"]
@@ -116,9 +117,26 @@ class ClassMap:
     def _n_classes(self) -> int:
         if labels := labels_of_run(self.request):
             return len(labels)
+        if model := self._model:
+            return model.n_outputs
         settings = self.request.recipe.steps[-1].complete_settings
         asked = settings["n_components"]
         return int(settings["max_components"] if asked == "auto" else asked)
+
+    @property
+    def _model(self) -> ModelInfo | None:
+        """The trained model that ran; None if the method has none."""
+        step = self.request.recipe.steps[-1]
+        named = [p.name for p in catalog.find(step.method).settings if p.folder is not None]
+        return described(step.settings[named[0]]) if named else None
+
+    @property
+    def _first_class(self) -> int:
+        """What the first of all classes is called; where labels have gaps, classes are counted from 0."""
+        if (model := self._model) is None:
+            return 1
+        rising = range(model.classes[0], model.classes[0] + len(model.classes))
+        return model.classes[0] if model.head == "classes" and model.classes == tuple(rising) else 0
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -231,7 +249,7 @@ class ClassMap:
             "contrast_limits": (0.0, 1.0),
             "colormap": _COLOURS[self.kind],
             "rgb": False,
-            **(with_first_axis(place, "class", 1.0) if self.kind == "probabilities" else place),
+            **(with_first_axis(place, "class", float(self._first_class)) if self.kind == "probabilities" else place),
         }
 
 

@@ -108,8 +108,10 @@ class ModelBox(QWidget):  # type: ignore[misc]
 
     def setValue(self, value: Any) -> None:
         """Choose a model by its folder, which joins the list."""
+        before = self.value()
         self._offer(str(value))
-        self.box.setCurrentIndex(self.box.findData(str(value)))
+        if self.value() != before:
+            self._chosen(self.box.currentIndex())
 
     def refresh(self) -> None:
         """List the models that there are now; the choice stays."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..unet._checkpoint import checkpoint_of
-from ..unet.trained import SETTINGS, read_settings
+from ..unet.trained import N_OUTPUTS, SETTINGS, read_settings
 
 if TYPE_CHECKING:
     from ._request import Form
@@ -59,6 +59,11 @@ class ModelInfo:
     ndim: int
     made: datetime
     dice: float | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """How many probabilities it gives for a voxel."""
+        return N_OUTPUTS.get(self.head, len(self.classes))
 
     def __str__(self) -> str:
         """Say in a line what it is."""
