@@ -16,10 +16,13 @@ from sklearn import metrics
 from napari_cutout import Cancelled, watch
 from napari_cutout.evaluation.losses import generalised_dice_loss, soft_dice_loss, tversky_loss
 from napari_cutout.evaluation.overlap import evaluate
+from napari_cutout.evaluation.surprise import cross_entropy_loss, focal_loss
 
 from .strict import on_host
 
-LOSSES: list[Any] = [soft_dice_loss, tversky_loss, generalised_dice_loss]
+OVERLAPS: list[Any] = [soft_dice_loss, tversky_loss, generalised_dice_loss]
+LOSSES: list[Any] = [*OVERLAPS, cross_entropy_loss, focal_loss]
+OF_ONE_OBJECT = soft_dice_loss, tversky_loss
 
 
 def softmax(seed: int, n_classes: int, shape: tuple[int, ...] = (5, 6, 7)) -> tuple[np.ndarray, np.ndarray]:
@@ -104,6 +107,28 @@ def test_a_class_that_is_nowhere_is_left_out_where_nothing_smooths() -> None:
     assert soft_dice_loss(probabilities, truth) == pytest.approx(1 - (3 / 4 + 5 / 6 + 1) / 3)
 
 
+def test_surprise_by_hand() -> None:
+    truth = np.array([0, 0, 1, 9])
+    probabilities = np.array([[0.5, 1.0, 0.75, 0.0], [0.5, 0.0, 0.25, 0.0]])
+    # -log p of what is there: log 2, 0, log 4; in units of log 2: 1, 0, 2
+    assert cross_entropy_loss(probabilities, truth, ignore=9) == pytest.approx(3 / 3 * np.log(2))
+    # voxels of class 1 count 3: (1 + 0 + 3 * 2) / (1 + 1 + 3)
+    weighted = cross_entropy_loss(probabilities, truth, weights=(1, 3), ignore=9)
+    assert weighted == pytest.approx(7 / 5 * np.log(2))
+    # (1 - p)^2 = 1/4, 0, 9/16: (1/4 + 0 + 2 * 9/16) / 3 = 11/24
+    assert focal_loss(probabilities, truth, ignore=9) == pytest.approx(11 / 24 * np.log(2))
+    # gamma 1, and class 1 alone counts: 3/4 * 2
+    assert focal_loss(probabilities, truth, gamma=1, weights=(0, 2), ignore=9) == pytest.approx(3 / 2 * np.log(2))
+
+
+def test_what_was_held_to_be_impossible_is_infinitely_surprising_unless_it_does_not_count() -> None:
+    truth, probabilities = np.array([0, 1]), np.array([[0.0, 0.5], [1.0, 0.5]])
+    assert cross_entropy_loss(probabilities, truth) == np.inf
+    assert cross_entropy_loss(probabilities, truth, weights=(0, 1)) == pytest.approx(np.log(2))
+    assert np.isnan(focal_loss(probabilities, truth, weights=(0, 0)))
+    assert np.isnan(focal_loss(probabilities, np.zeros(2, int), ignore=0))
+
+
 def test_nothing_is_perfect_with_smoothing_and_undefined_without() -> None:
     nothing, classes = np.zeros(3), np.zeros((2, 3))
     for loss in (soft_dice_loss, tversky_loss):
@@ -118,7 +143,7 @@ def test_nothing_is_perfect_with_smoothing_and_undefined_without() -> None:
 def test_ignored_probabilities_and_labels_are_not_read(loss: Any) -> None:
     truth, probabilities = np.array([0, 1, 77]), np.array([[1.0, 0.0, np.nan], [0.0, 1.0, 5.0]])
     assert loss(probabilities, truth, ignore=77) == 0
-    if loss is not generalised_dice_loss:
+    if loss in OF_ONE_OBJECT:
         assert loss(np.array([np.nan, 1.0]), np.array([-4, 1]), ignore=-4) == 0
 
 
@@ -157,6 +182,15 @@ def test_tversky_of_a_mask_is_the_f_beta_of_scikit_learn(beta: float, precision_
     assert loss == pytest.approx(1 - metrics.fbeta_score(truth, predicted, beta=beta), rel=1e-12)
 
 
+@pytest.mark.parametrize("weights", [None, (1.0, 2.0, 0.5)])
+def test_cross_entropy_is_that_of_scikit_learn(weights: tuple[float, ...] | None) -> None:
+    probabilities, truth = softmax(8, 3)
+    of_voxels = None if weights is None else np.asarray(weights)[truth.ravel()]
+    expected = metrics.log_loss(truth.ravel(), probabilities.reshape(3, -1).T, sample_weight=of_voxels)
+    assert cross_entropy_loss(probabilities, truth, weights=weights) == pytest.approx(expected, rel=1e-12)
+    assert focal_loss(probabilities, truth, gamma=0, weights=weights) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize(("alpha", "beta", "smooth"), [(0.3, 0.7, 0.0), (0.5, 0.5, 1.0), (2.0, 0.1, 30.0)])
 def test_losses_equal_those_that_are_spelt_out(alpha: float, beta: float, smooth: float) -> None:
     probabilities, truth = softmax(3, 5)
@@ -178,7 +212,7 @@ def test_losses_are_the_same_in_every_library(
     found = loss(to_library(probabilities), to_library(truth), ignore=ignore)
     assert type(found) is float
     assert found == pytest.approx(expected, rel=1e-12)
-    if loss is not generalised_dice_loss:
+    if loss in OF_ONE_OBJECT:
         alone = loss(to_library(probabilities[1]), to_library(truth), ignore=ignore)
         assert alone == pytest.approx(loss(probabilities[1], truth, ignore=ignore), rel=1e-12)
 
@@ -244,6 +278,11 @@ def test_losses_lie_between_0_and_1(
         assert 0 <= loss <= 1
 
 
+@given(cases(), st.floats(0, 5), st.floats(0, 5))
+def test_more_focus_is_never_more_loss(case: tuple[np.ndarray, np.ndarray], gamma: float, more: float) -> None:
+    assert focal_loss(*case, gamma=gamma + more) <= focal_loss(*case, gamma=gamma)
+
+
 @given(cases(), st.sampled_from([0.0, 1.0]))
 def test_even_weights_give_soft_dice(case: tuple[np.ndarray, np.ndarray], smooth: float) -> None:
     probabilities, truth = case
@@ -275,6 +314,7 @@ def test_truth_itself_is_perfect_and_its_contrary_the_worst(case: tuple[np.ndarr
     for loss in (soft_dice_loss, tversky_loss):
         assert loss(1 - exact, truth, smooth=0) == 1
     assert generalised_dice_loss(1 - exact, truth) == 1
+    assert cross_entropy_loss(1 - exact, truth) == focal_loss(1 - exact, truth) == np.inf
 
 
 @given(cases(), st.data())
@@ -330,6 +370,12 @@ ERRORS = [
     (lambda: generalised_dice_loss(TWO, LABELS + 1), ValueError, "classes 0 to 1 .* got labels from 1 to 2"),
     (lambda: generalised_dice_loss(LABELS / 1, LABELS), ValueError, r"axis of classes .*\(2, 2\).*np.stack"),
     (lambda: generalised_dice_loss(TWO[0][0], LABELS), ValueError, r"axis of classes .* but have shape \(2,\)"),
+    (lambda: focal_loss(TWO, LABELS, gamma=-1), ValueError, "gamma must be 0 or more and finite, got -1"),
+    (lambda: focal_loss(TWO, LABELS, gamma=np.nan), ValueError, "gamma must be 0 or more and finite, got nan"),
+    (lambda: focal_loss(TWO, LABELS, weights=(1,)), ValueError, r"weights must be 2 numbers.* got \(1,\)"),
+    (lambda: cross_entropy_loss(TWO, LABELS, weights=(1, -1)), ValueError, r"weights must be 2 numbers, 0 or more"),
+    (lambda: cross_entropy_loss(LABELS / 1, LABELS), ValueError, r"axis of classes .*np.stack"),
+    (lambda: cross_entropy_loss(TWO * 2 - 1, LABELS), ValueError, "between 0 and 1, got -1 to 1"),
     (lambda: generalised_dice_loss(TWO * 1j, LABELS), TypeError, "must be floats from 0 to 1, got dtype complex128"),
 ]  # fmt: skip
 

@@ -38,6 +38,8 @@ from .evaluation.rank_changes import iou_per_item as iou_per_item
 from .evaluation.rank_changes import rank_changes as rank_changes
 from .evaluation.slices import SliceEvaluation as SliceEvaluation
 from .evaluation.slices import evaluate_slices as evaluate_slices
+from .evaluation.surprise import cross_entropy_loss as cross_entropy_loss
+from .evaluation.surprise import focal_loss as focal_loss
 from .io import Volume as Volume
 from .io import read as read
 from .io import write as write

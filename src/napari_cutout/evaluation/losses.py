@@ -139,7 +139,7 @@ def tversky_loss(
             raise ValueError(f"{name} must be 0 or more and finite, got {value!r}")
     if not alpha + beta:
         raise ValueError("alpha and beta are both 0, so no error would count; give one of them a weight above 0")
-    common, found, there = _summed(*_classes(probabilities, truth), truth, ignore)
+    common, found, there = summed(*_classes(probabilities, truth), truth, ignore)
     right = 2 * common + smooth
     whole = right + 2 * alpha * (found - common) + 2 * beta * (there - common)
     counted = whole > 0
@@ -192,17 +192,22 @@ def generalised_dice_loss(probabilities: Array, truth: Labels, *, ignore: int | 
     >>> round(generalised_dice_loss(np.stack([1 - p, p]), np.array([0, 0, 0, 1])), 4)
     0.3125
     """
+    common, found, there = summed(several_classes(probabilities, truth), True, truth, ignore)
+    if not there.any():
+        return math.nan
+    weights = np.where(there > 0, there, there[there > 0].min()) ** -2.0
+    return 1 - 2 * math.fsum(weights * common) / math.fsum(weights * (found + there))
+
+
+def several_classes(probabilities: Array, truth: Array) -> list[Array]:
+    """Return the probabilities of each class, of which there must be several."""
     classes, several = _classes(probabilities, truth)
     if not several:
         raise ValueError(
             f"probabilities must have an axis of classes before those of truth, {tuple(truth.shape)}, but have shape "
             f"{tuple(probabilities.shape)}; of one object pass np.stack([1 - p, p])"
         )
-    common, found, there = _summed(classes, several, truth, ignore)
-    if not there.any():
-        return math.nan
-    weights = np.where(there > 0, there, there[there > 0].min()) ** -2.0
-    return 1 - 2 * math.fsum(weights * common) / math.fsum(weights * (found + there))
+    return classes
 
 
 def _classes(probabilities: Array, truth: Array) -> tuple[list[Array], bool]:
@@ -219,8 +224,15 @@ def _classes(probabilities: Array, truth: Array) -> tuple[list[Array], bool]:
     return [probabilities[k, ...] for k in range(n)], True
 
 
-def _summed(classes: Sequence[Array], several: bool, truth: Array, ignore: int | None) -> Sums:
-    """Return sum(p y), sum(p) and sum(y) of each class, (3, K)."""
+Term = Callable[[Array], Array]
+
+
+def _itself(p: Array) -> Array:
+    return p
+
+
+def summed(classes: Sequence[Array], several: bool, truth: Array, ignore: int | None, term: Term = _itself) -> Sums:
+    """Return sum(term(p) y), sum(p) and sum(y) of each class, (3, K)."""
     first = classes[0]
     check_pair(first, truth, ignore, first="each class of probabilities" if several else "probabilities")
     if not dtype_name(first).startswith("float"):
@@ -228,7 +240,7 @@ def _summed(classes: Sequence[Array], several: bool, truth: Array, ignore: int |
             f"probabilities must be floats from 0 to 1, got dtype {dtype_name(first)}; "
             "for labels, 1 - evaluate(...).dice is the same loss without smoothing"
         )
-    chunk: Callable[..., Any] = partial(_block_sums, several=several, ignore=ignore)
+    chunk: Callable[..., Any] = partial(_block_sums, several=several, ignore=ignore, term=term)
     sums, (low, high), (smallest, largest) = sum_blocks(chunk, _added, truth, *classes)
     if not (low >= 0 and high <= 1):
         raise ValueError(f"probabilities must lie between 0 and 1, got {low:g} to {high:g}; apply a sigmoid first")
@@ -245,7 +257,7 @@ Summary = tuple[Sums, Sums, Sums]
 """Sums of a block, (3, K), and the smallest and the largest probability and label."""
 
 
-def _block_sums(truth: Array, *classes: Array, several: bool, ignore: int | None) -> Summary:
+def _block_sums(truth: Array, *classes: Array, several: bool, ignore: int | None, term: Term) -> Summary:
     """Sum a block where it lives."""
     if 0 in truth.shape:
         return np.zeros((3, len(classes))), np.zeros(2), np.zeros(2)
@@ -263,7 +275,8 @@ def _block_sums(truth: Array, *classes: Array, several: bool, ignore: int | None
     rows = []
     for k, probability in enumerate(classes):
         p, y = read(probability), read(labels == k if several else labels != 0)
-        rows.append(xp.stack([xp.sum(p * y), xp.sum(p), xp.sum(y), xp.min(p), xp.max(p)]))
+        of_class = xp.where(y != 0, term(xp.where(y != 0, p, xp.ones_like(p))), xp.zeros_like(p))
+        rows.append(xp.stack([xp.sum(of_class), xp.sum(p), xp.sum(y), xp.min(p), xp.max(p)]))
     found = to_numpy(xp.stack(rows, axis=1))
     named = read(labels)
     span = to_numpy(xp.stack([xp.min(named), xp.max(named)]))
