@@ -124,7 +124,8 @@ class Patches:
         wide = tuple(
             slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(read, margins, pair.shape, strict=True)
         )
-        cut = [(w.start > 0, w.stop < n) for w, n in zip(wide, pair.shape, strict=True)]
+        # Planes that are learned alone, whose margin is 0, do not go on above and below.
+        cut = [(m > 0 and w.start > 0, m > 0 and w.stop < n) for w, m, n in zip(wide, margins, pair.shape, strict=True)]
         inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(read, wide, strict=True))
         return self.targets.of(pair.labels(wide), cut)[inner].copy()
 
