@@ -23,6 +23,9 @@ class Backend(Protocol):
     ndim: int
     multiple: tuple[int, ...]
     reach: tuple[int, ...]
+    receptive_field: tuple[int, ...] | None
+    """Voxels along each axis that an output voxel may depend on, where that is known."""
+
     exact: bool
     """True if a tile gives what the whole gives wherever its halo covers `reach`."""
 
@@ -69,6 +72,7 @@ class TorchBackend:
         self.n_channels, self.n_outputs, self.ndim = a.n_channels, a.n_outputs, a.ndim
         self.multiple = a.multiple
         self.reach = tuple(max(pair) for pair in a.reach)
+        self.receptive_field: tuple[int, ...] | None = a.receptive_field
         self.exact = not a.has_tile_statistics
         self.tile: tuple[int, ...] | None = None
         net = network(a)

@@ -284,7 +284,7 @@ def told(tiling: Tiling, backend: Backend) -> None:
     note(
         tiles="whole" if whole else f"{math.prod(tiling.grid)} of {tiling.tile_shape} voxels",
         halo=tiling.halo,
-        receptive_field=tuple(2 * r + 1 for r in backend.reach),
+        receptive_field=backend.receptive_field,
         tiles_equal_the_whole=exact,
     )
 

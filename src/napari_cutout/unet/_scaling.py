@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,16 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, dtype_name, is_lazy
 from .._plan import Pass, gathered
 
-__all__ = ["Scaling", "moments_pass", "scaling_of", "scalings_of", "statistic"]
+__all__ = [
+    "Moments",
+    "Scaling",
+    "joined_moments",
+    "moments_of",
+    "moments_pass",
+    "scaling_of",
+    "scalings_of",
+    "statistic",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +49,26 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moments:
+class Moments:
     """Number, mean, and sum of squared differences from it."""
 
     n: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
-    def joined(self, other: _Moments) -> _Moments:
+    def joined(self, other: Moments) -> Moments:
         """Return the moments of both together (Chan, Golub and LeVeque 1979)."""
         n = self.n + other.n
         if n == 0:
             return self
         apart = other.mean - self.mean
-        return _Moments(
+        return Moments(
             n, self.mean + apart * other.n / n, self.squares + other.squares + apart * apart * self.n * other.n / n
         )
 
 
-def _moments_of(_state: Any, block: Array) -> _Moments:
+def moments_of(_state: Any, block: Array) -> Moments:
+    """Return the moments of the finite voxels of a block."""
     xp = array_namespace(block)
     values = xp.astype(block, xp.float64)
     if dtype_name(block).startswith("float"):
@@ -67,21 +78,26 @@ def _moments_of(_state: Any, block: Array) -> _Moments:
     else:
         finite, n = None, math.prod(block.shape)
     if n == 0:
-        return _Moments()
+        return Moments()
     mean = float(xp.sum(values)) / n
     apart = values - mean
     if finite is not None:
         apart = xp.where(finite, apart, xp.zeros_like(apart))
-    return _Moments(n, mean, float(xp.sum(apart * apart)))
+    return Moments(n, mean, float(xp.sum(apart * apart)))
 
 
 moments_pass = Pass(
-    _moments_of, _Moments.joined, lambda _, found: found, lambda _: True, "measuring the spread of grey levels"
+    moments_of, Moments.joined, lambda _, found: found, lambda _: True, "measuring the spread of grey levels"
 )
 """The sweep over an image that `scaling_of` decides on."""
 
 
-def scaling_of(moments: _Moments | None) -> Scaling:
+def joined_moments(parts: Sequence[Moments]) -> Moments:
+    """Return the moments of all parts together."""
+    return reduce(Moments.joined, parts, Moments())
+
+
+def scaling_of(moments: Moments | None) -> Scaling:
     """Return the scaling that follows from the moments of a channel."""
     if moments is None or moments.n == 0:
         return Scaling()

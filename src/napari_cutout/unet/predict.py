@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Unpack
 
 import numpy as np
@@ -19,14 +20,19 @@ from ..processing.features import channels_of
 from ..processing.segment import AfterOptions, tidy
 from ._backend import Backend, TorchBackend
 from ._instances import instances
-from ._run import Finish, Prediction, predict
+from ._package import is_package
+from ._run import TILE, Finish, Prediction, predict
 from ._scaling import Scaling
 from .trained import UNetModel, labels_dtype, load_unet
+from .zoo import ZooModel, load_zoo
 
 __all__ = ["unet_predict", "unet_probabilities"]
 
 ModelSource = Annotated[Any, Folder("a U-Net")]
-"""A `UNetModel`, or the folder of one."""
+"""A `UNetModel` or `ZooModel`, or the path of one."""
+
+Model = UNetModel | ZooModel
+"""What can predict."""
 
 
 @method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=4.0)
@@ -51,8 +57,9 @@ def unet_predict(
         planes labels a volume plane by plane.
     mask : array of the shape of a channel, optional
         Where to label; voxels outside become 0.
-    model : UNetModel or path
-        What `unet_train` returned, or the folder that it was saved in.
+    model : UNetModel, ZooModel or path
+        What `unet_train` returned, or the folder that it was saved in; or a package of the BioImage Model Zoo that was
+        downloaded, as a .zip or its folder.
     flips : bool
         Average over all mirror images: more even borders, for four times the time in 2-D and eight times in 3-D.
     channel_axis : int, optional
@@ -137,29 +144,30 @@ def unet_probabilities(image: Image, mask: Mask | None = None, **settings: Any) 
     return predict(_prediction(found, settings["flips"], "probabilities"), channels, mask)
 
 
-def opened(model: Any) -> UNetModel:
+def opened(model: Any) -> Model:
     """Return a model that was given, or read it, and tell the provenance which it is."""
-    found = model if isinstance(model, UNetModel) else load_unet(_path(model))
+    found = model if isinstance(model, Model) else _read(model)
     note(model=found.name, model_sha256=found.digest)
     return found
 
 
-def _path(model: Any) -> str:
+def _read(model: Any) -> Model:
+    """Return the model at a path: a package of the BioImage Model Zoo, or one of this program."""
     if not isinstance(model, str | os.PathLike):
         raise TypeError(f"model must be a UNetModel or the path of one, got {model!r} of type {type(model).__name__}")
-    return str(os.fspath(model))
+    place = Path(model)
+    return load_zoo(place) if is_package(place) else load_unet(place)
 
 
-def _channels_for(model: UNetModel, image: Image, channel_axis: int | None) -> list[Array]:
+def _channels_for(model: Model, image: Image, channel_axis: int | None) -> list[Array]:
     """Return the channels of an image that a model can look at."""
     channels = channels_of(image, channel_axis)
-    a = model.architecture
-    if len(channels) != a.n_channels:
+    if len(channels) != model.n_channels:
         raise ValueError(
-            f"the model {model.name!r} was trained on {a.n_channels} channel(s), and the image has {len(channels)}; "
-            f"choose the same channels as in training"
+            f"the model {model.name!r} was trained on {model.n_channels} channel(s), and the image has "
+            f"{len(channels)}; choose the same channels as in training"
         )
-    if channels[0].ndim < a.ndim:
+    if channels[0].ndim < model.ndim:
         raise ValueError(
             f"the model {model.name!r} was trained on volumes, and the image is a plane of {tuple(channels[0].shape)} "
             f"voxels; train a model on planes"
@@ -167,9 +175,8 @@ def _channels_for(model: UNetModel, image: Image, channel_axis: int | None) -> l
     return channels
 
 
-def _prediction(model: UNetModel, flips: bool, what: str) -> Prediction:
+def _prediction(model: Model, flips: bool, what: str) -> Prediction:
     """Return what to make of an image."""
-    n_outputs = model.architecture.n_outputs
     makes: dict[str, tuple[Finish, str, int | None]] = {
         "labels": (
             partial(_labels, classes=np.asarray(model.classes), head=model.head),
@@ -177,10 +184,10 @@ def _prediction(model: UNetModel, flips: bool, what: str) -> Prediction:
             None,
         ),
         "relief": (partial(_relief, head=model.head), "uint8", None),
-        "probabilities": (_probabilities, "float32", n_outputs),
+        "probabilities": (_probabilities, "float32", model.n_outputs),
     }
     finish, dtype, n = makes[what]
-    return Prediction(partial(backend_of, model, asked_for()), finish, dtype, n, flips)
+    return Prediction(partial(backend_of, model, asked_for()), finish, dtype, n, flips, model.scalings)
 
 
 def labels_of(
@@ -197,11 +204,11 @@ _ready: dict[tuple[str, Asked], Backend] = {}
 """The network that was used last, so that a model is not put on its device again for every tile."""
 
 
-def backend_of(model: UNetModel, device: Asked) -> Backend:
+def backend_of(model: Model, device: Asked) -> Backend:
     """Return a model ready to run on a device."""
     key = model.digest, device
     if key not in _ready:
-        made = TorchBackend(model, device)
+        made = TorchBackend(model, device) if isinstance(model, UNetModel) else model.backend(TILE[model.ndim], device)
         _ready.clear()
         _ready[key] = made
     return _ready[key]
