@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real images are not at {folder}; NAPARI_CUTOUT_DATA may name another folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread_of_torch(request: pytest.FixtureRequest) -> None:
+    """Let torch run in one thread, where it is used: on small networks more are slower, and slow on a busy machine."""
+    if "unet" in request.node.nodeid and find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def read_only(array: Any) -> np.ndarray:

@@ -88,15 +88,13 @@ class Blocks:
     @classmethod
     def of(cls, array: Array) -> Blocks:
         """Return the regions of a NumPy, CuPy, dask or Zarr array."""
-        shape = tuple(map(int, array.shape))
+        fine = [_chunk_edges(array, axis) for axis in range(len(array.shape))]
+        room = BLOCK_VOXELS // max(math.prod(int(np.diff(e).max()) for e in fine), 1)
         edges = []
-        voxels = 1
-        for axis in reversed(range(len(shape))):
-            fine = _chunk_edges(array, axis)
-            longest = int(np.diff(fine).max())
-            step = max(min(BLOCK_VOXELS // max(voxels * longest, 1), len(fine) - 1), 1)
-            edges.append(np.append(fine[:-1:step], fine[-1]))
-            voxels *= longest * step
+        for rows in reversed(fine):  # the last axis first, along which voxels lie beside each other
+            step = max(min(room, len(rows) - 1), 1)
+            room //= step
+            edges.append(np.append(rows[:-1:step], rows[-1]))
         return cls(tuple(reversed(edges)))
 
     def __len__(self) -> int:

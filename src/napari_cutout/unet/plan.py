@@ -308,6 +308,7 @@ def unet_plan(
         shape, BATCH[ndim] if batch_size is None else batch_size, n_steps, loss, learning_rate, schedule,
         augment=tuple(augment), validation=validation, patience=patience, seed=seed,
     )  # fmt: skip
+    _check_values(network(2), settings)
     stage("reading annotations")
     flat = (1,) * (len(pairs[0].shape) - ndim)
     annotated = annotated_in(pairs, tuple(max(n // 2, 1) for n in (*flat, *shape)), ignore)
@@ -381,6 +382,17 @@ def patch_for(architecture: Architecture, pairs: Sequence[Pair], patch: Sequence
         wanted = min(edge * m / max(architecture.multiple), longest) if ndim == 3 else min(edge, longest)
         found.append(max(math.ceil(wanted / m) * m, m))
     return tuple(found)
+
+
+def _check_values(architecture: Architecture, settings: TrainSettings) -> None:
+    """Refuse patches of which the deepest level has one value, whose mean and spread say nothing."""
+    n = math.prod(p // m for p, m in zip(settings.patch, architecture.multiple, strict=True))
+    n *= settings.batch_size if architecture.normalisation == "batch" else 1
+    if n == 1 and architecture.normalisation in ("batch", "instance"):
+        raise ValueError(
+            f"patches of {_times(settings.patch)} voxels in batches of {settings.batch_size} leave one value to "
+            f"normalise at depth {architecture.depth}; choose a larger patch, a smaller depth or normalisation='group'"
+        )
 
 
 def _times(shape: Sequence[int]) -> str:
