@@ -60,6 +60,9 @@ _ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_b
 _FROM_THE_LAYER = OF_THE_IMAGE
 """Shared options that the image layer answers, or the fields below it."""
 
+_PREVIEW = "Show what the run would give for what is in view, while settings change."
+_TOO_SLOW = "There is no preview: the method takes too long to run after every change."
+
 _SETTLED = 200
 """Milliseconds without a move after which the view is looked at again; by then the canvas was drawn."""
 
@@ -291,7 +294,6 @@ class MethodFrame(Dock):
         self.device_box.currentIndexChanged.connect(lambda _: self.refresh())
         explain(self.device_box, "device", "Where to run; auto takes the GPU where there is one and it gains time.")
         self.preview_box = QCheckBox("&preview")
-        self.preview_box.setToolTip("Show what the run would give for what is in view, while settings change.")
         self.preview_box.toggled.connect(self._switch_preview)
         self.bar.beside.insertWidget(0, self.preview_box)
         self.bar.beside.insertWidget(1, self.device_box)
@@ -335,6 +337,8 @@ class MethodFrame(Dock):
         for name, widgets in self._rows.items():
             for widget in widgets:
                 widget.setVisible(name in taken)
+        self.preview_box.setEnabled(not method.slow)
+        self.preview_box.setToolTip(_TOO_SLOW if method.slow else _PREVIEW)
         has = {p.name for p in method.settings}
         for name, (layout, editor) in self._option_rows.items():
             layout.setRowVisible(editor, name in has)
@@ -389,7 +393,7 @@ class MethodFrame(Dock):
 
     def _warm_up(self, says: Form | None) -> None:
         """Compile in the background what this form will run, as soon as it says on what."""
-        if says is None or says.source is None:
+        if says is None or says.source is None or says.method.slow:
             return
         try:
             self.warm_up.ask(sample_for(says))
@@ -568,7 +572,7 @@ class MethodFrame(Dock):
     def _ask_preview(self, says: Form | None) -> None:
         if not self.preview.is_on:
             return
-        if says is None or self._out_of_sight:
+        if says is None or self._out_of_sight or says.method.slow:
             self.preview.clear()
             self._late.stop()
             if not self.bar.running:

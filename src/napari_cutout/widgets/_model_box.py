@@ -83,6 +83,7 @@ class ModelBox(QWidget):  # type: ignore[misc]
         self.browse_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.browse_button)
         menu.addAction("A model…", self._browse)
+        menu.addAction("A package of the BioImage Model Zoo…", self._browse_package)
         menu.addAction("The models folder…", self._browse_folder)
         self.browse_button.setMenu(menu)
         self.about, self.problem = sentence_line(), problem_line()
@@ -121,7 +122,7 @@ class ModelBox(QWidget):  # type: ignore[misc]
         """Choose a folder that was browsed to, or say in red why it is no model."""
         try:
             described(path)
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:
             show_sentence(self.problem, str(error))
             return
         place = str(Path(path).absolute())
@@ -171,6 +172,11 @@ class ModelBox(QWidget):  # type: ignore[misc]
         if path := QFileDialog.getExistingDirectory(self, "The folder of a model", str(models_folder())):
             self.choose(path)
 
+    def _browse_package(self) -> None:
+        wanted = "Packages (*.zip *.yaml)"
+        if path := QFileDialog.getOpenFileName(self, "A package of the BioImage Model Zoo", filter=wanted)[0]:
+            self.choose(path)
+
     def _browse_folder(self) -> None:
         if path := QFileDialog.getExistingDirectory(self, "Keep models in this folder", str(models_folder())):
             self.keep_in(path)
@@ -179,7 +185,7 @@ class ModelBox(QWidget):  # type: ignore[misc]
 def _info(path: str | None) -> ModelInfo | None:
     try:
         return None if path is None else described(path)
-    except (OSError, ValueError):
+    except (ImportError, OSError, ValueError):
         return None
 
 

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..unet._checkpoint import checkpoint_of
 from ..unet.trained import N_OUTPUTS, SETTINGS, read_settings
+from ..unet.zoo import load_zoo
 
 if TYPE_CHECKING:
     from ._request import Form
     from ._target import Target
 
 __all__ = ["ModelInfo", "asked_of", "described", "free_place", "left_behind", "model_problem", "models_in"]
+
+ZOO_SETTINGS = "bioimageio.yaml"
+"""What a package of the zoo is described in."""
 
 MOST_MODELS = 200
 """Models of a folder that are listed, the newest first."""
@@ -75,41 +79,52 @@ class ModelInfo:
 
 
 def described(path: str | Path) -> ModelInfo:
-    """Say what the model of a folder is; its weights are not read.
+    """Say what a model is; weights of our own are not read.
 
     Parameters
     ----------
     path : str or path
-        The folder.
+        Its folder, or a package of the BioImage Model Zoo.
 
     Returns
     -------
     ModelInfo
-        What its settings say.
+        What it says of itself.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder, or it holds no model.
     ValueError
-        If its settings are not those of a model.
+        If it is not as a model should be.
+    ImportError
+        If it is a package, and what reads those is not installed.
     """
     place = Path(path)
+    package = _package(place)
     try:
-        found = (place / SETTINGS).stat()
+        found = (package or place / SETTINGS).stat()
     except OSError:
-        return _read(str(place), 0, 0.0)  # it says what is missing
-    return _read(str(place), found.st_mtime_ns, found.st_mtime)
+        return _read(str(place), False, 0, 0.0)  # it says what is missing
+    return _read(str(place), package is not None, found.st_mtime_ns, found.st_mtime)
+
+
+def _package(place: Path) -> Path | None:
+    """Return the file that says what a package of the zoo is, if this is one."""
+    if place.suffix.lower() in (".zip", ".yaml", ".yml") and place.is_file():
+        return place
+    inner = place / ZOO_SETTINGS
+    return inner if inner.is_file() and not (place / SETTINGS).exists() else None
 
 
 @lru_cache(maxsize=512)
-def _read(path: str, version: int, seconds: float) -> ModelInfo:
-    """Read settings again only if their file has another date."""
-    settings = read_settings(path)
-    try:
-        return _info(path, settings, datetime.fromtimestamp(seconds))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{Path(path) / SETTINGS} does not describe a U-Net of this program: {error!r}") from error
+def _read(path: str, from_zoo: bool, version: int, seconds: float) -> ModelInfo:
+    """Read it again only if its file has another date."""
+    made = datetime.fromtimestamp(seconds)
+    if from_zoo:
+        model = load_zoo(path)
+        return ModelInfo(path, model.name, model.classes, model.head, model.n_channels, model.ndim, made)
+    return _info(path, read_settings(path), made)
 
 
 def _info(path: str, settings: Mapping[str, Any], made: datetime) -> ModelInfo:
@@ -129,16 +144,23 @@ def _info(path: str, settings: Mapping[str, Any], made: datetime) -> ModelInfo:
 def models_in(folder: Path) -> list[ModelInfo]:
     """Return the models of a folder, the newest first; what is no model is left out."""
     try:
-        inner = [place for place in folder.iterdir() if (place / SETTINGS).is_file() and not place.name.startswith(".")]
+        inner = [place for place in folder.iterdir() if _is_candidate(place)]
     except OSError:
         return []
     found = []
     for place in inner:
         try:
             found.append(described(place))
-        except (OSError, ValueError):  # whoever chooses it with Browse is told why
+        except (ImportError, OSError, ValueError):  # whoever chooses it with Browse is told why
             continue
     return sorted(found, key=lambda info: info.made, reverse=True)[:MOST_MODELS]
+
+
+def _is_candidate(place: Path) -> bool:
+    """Tell whether something in a folder may be a model."""
+    if place.name.startswith("."):  # one that is being written
+        return False
+    return (place / SETTINGS).is_file() or ((place.suffix == ".zip" or place.is_dir()) and _package(place) is not None)
 
 
 def left_behind(folder: Path) -> list[Path]:
@@ -151,7 +173,7 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def asked_of(place: Path) -> dict[str, Any]:
-    """Return what an interrupted training was asked for, as `unet_train` takes it, from its checkpoint's header.
+    """Return what an interrupted training was asked for, as `unet_plan` takes it, from its checkpoint's header.
 
     Parameters
     ----------
@@ -171,9 +193,10 @@ def asked_of(place: Path) -> dict[str, Any]:
         architecture, settings = request["architecture"], request["settings"]
         return {
             "head": request["head"],
+            "ignore": request["ignore"],
+            **({} if request["head"] == "classes" else {"background": request["background"]}),
             "dimensions": len(architecture["kernels"][0]),
             "depth": len(architecture["strides"]),
-            "max_minutes": request["max_minutes"],
             **{name: architecture[name] for name in ("width", "normalisation", "residual")},
             **{name: settings[name] for name in _LOOP_SETTINGS},
         }
@@ -236,7 +259,7 @@ def model_problem(form: Form, aim: Target | None) -> str:
             return ""
         try:
             info = described(given)
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:
             return f"{param.name}: {error}"
         if aim is not None and (sentence := _misfit(info, aim)):
             return sentence

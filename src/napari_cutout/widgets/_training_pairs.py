@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from ._access import explain
-from ._training_job import PairOfLayers
+from ._training_layers import PairOfLayers
 
 __all__ = ["PairList"]
 

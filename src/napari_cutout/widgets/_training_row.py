@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,30 +11,28 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from .._monitor import Cancelled
-from ..unet._torch import INSTALL
 from ._access import explain
 from ._class_names import class_names
 from ._dock import form as empty_form
 from ._dock import problem_line, show_sentence
 from ._fold import Fold
 from ._histogram_levels import Change
-from ._histogram_plot import preload
 from ._layer_box import LayerBox, LayerField, LayerListener
+from ._missing_torch import missing_torch
 from ._model_box import models_folder
 from ._model_files import asked_of, free_place, left_behind, models_in
 from ._newest import Newest
 from ._preview_layer import PreviewLayer
 from ._request import Form
 from ._target import spatial
-from ._training_job import Closed, Example, PairOfLayers, TrainingJob, example_of, plan_of, read
+from ._training_job import Example, TrainingJob, example_of, work_of
+from ._training_layers import IGNORED, PairOfLayers, Unpainted, plan_of, read
 from ._training_pairs import PairList
 from ._training_plot import TrainingPlot
 from ._training_settings import TrainingSettings
-from ._worker import RunBar, Work, mark
+from ._worker import RunBar, mark
 
 __all__ = ["TrainingRow"]
 
@@ -45,9 +41,6 @@ PLANNED_AFTER = 400
 
 MOST_PLANNED = 2**26
 """Voxels of an annotation above which it is not counted before Train is pressed."""
-
-TOLD_EVERY = 0.2
-"""Seconds between two looks at the losses of batches."""
 
 _EXPLAINED = "Learn from annotations what no threshold tells apart; the model joins the list above."
 
@@ -100,7 +93,7 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         self.destroyed.connect(lambda _=None, closing=self._closing: closing.set())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.missing = _missing_line()
+        self.missing = missing_torch()
         self.fold = Fold("Train a model", self._build(), _EXPLAINED)
         layout.addWidget(self.missing)
         layout.addWidget(self.fold)
@@ -310,21 +303,24 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         """Read the layers and start to train, or show what is wrong."""
         pairs = self.all_pairs
         wanted = pairs[-1].image.name if pairs else ""
-        self._train(free_place(models_folder(), wanted), {**self.settings.value, "max_minutes": self.settings.minutes})
+        self._train(free_place(models_folder(), wanted), self.settings.value, self.settings.unpainted)
 
     def go_on(self) -> None:
         """Go on with the training that was interrupted last, with its own settings, on what is chosen now."""
         places = left_behind(models_folder())
         if not self.bar.running and places:
-            own = {**self.settings.value, "max_minutes": self.settings.minutes}
-            self._train(places[0], own | asked_of(places[0]), resume=True)
+            asked = asked_of(places[0])
+            ignored, unpainted = asked.pop("ignore", None), self.settings.unpainted
+            if asked:
+                unpainted = next((word for word, value in IGNORED.items() if value == ignored), unpainted)
+            self._train(places[0], asked or self.settings.value, unpainted, resume=True)
 
-    def _train(self, place: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
+    def _train(self, place: Path, settings: Mapping[str, Any], unpainted: Unpainted, *, resume: bool = False) -> None:
         pairs = self.all_pairs
         if not pairs or self._form is None:
             return
         try:
-            found = read(pairs, self.settings.unpainted)
+            found = read(pairs, unpainted)
             self._example = self._example_now(pairs[-1], flat=settings["dimensions"] == 2)
         except (ValueError, TypeError) as error:
             self._refuse(error)
@@ -333,8 +329,8 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         self._soon.stop()
         self._complain("")
         self.plot.begin()
-        job = TrainingJob(found, settings, self._form.device, place, resume, self._example)
-        self.bar.start(_work(job, self._stepped, self._reported, self._closing), keeps=True)
+        job = TrainingJob(found, settings, self.settings.minutes, self._form.device, place, resume, self._example)
+        self.bar.start(work_of(job, self._stepped, self._reported, self._closing), keeps=True)
 
     def _example_now(self, pair: PairOfLayers, *, flat: bool) -> Example | None:
         """Return what of an image is in view, if an example is wanted."""
@@ -396,58 +392,3 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         if at >= len(self._classes):
             return f"class {at}"
         return self._names.name_of(self._classes[at]) or f"label {self._classes[at]}"
-
-
-def _missing_line() -> QWidget:
-    """Return what stands where torch is not installed: the line that installs it, to copy."""
-    found = QWidget()
-    line = QLabel(f"The U-Net needs torch, which is not installed. Install it, and start napari again:\n{INSTALL}")
-    line.setWordWrap(True)
-    line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    copy = QPushButton("Copy the line")
-    copy.setToolTip("Put the line that installs torch on the clipboard.")
-    copy.clicked.connect(lambda _=False: QGuiApplication.clipboard().setText(INSTALL))
-    layout = QVBoxLayout(found)
-    layout.setContentsMargins(6, 4, 6, 4)
-    layout.addWidget(line)
-    layout.addWidget(copy)
-    return found
-
-
-def _work(job: TrainingJob, stepped: Any, reported: Any, closing: threading.Event) -> Work:
-    """Return the training as work for a bar; what it tells goes through signals, until the widget is closed."""
-
-    def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Path:
-        preload()
-        batches: list[tuple[int, float]] = []
-        last = [time.monotonic()]
-
-        def on_step(step: int, n_steps: int, loss: float) -> None:
-            batches.append((step, loss))
-            if (now := time.monotonic()) - last[0] > TOLD_EVERY:
-                last[0] = now
-                _tell(stepped, tuple(batches), n_steps)
-                batches.clear()
-
-        def on_report(report: Any) -> None:
-            _tell(stepped, tuple(batches), report.n_steps)
-            batches.clear()
-            _tell(reported, report)
-
-        def stopped() -> bool:
-            if closing.is_set():
-                raise Closed
-            return is_cancelled()
-
-        try:
-            return job.run(on_step, on_report, on_progress, stopped)
-        except Closed:
-            raise Cancelled("the widget was closed; its last checkpoint can be continued") from None
-
-    return work
-
-
-def _tell(signal: Any, *facts: Any) -> None:
-    """Tell the window, unless the widget is gone."""
-    with suppress(RuntimeError):
-        signal.emit(*facts)

@@ -17,7 +17,7 @@ from ._access import explain
 from ._dock import form
 from ._editors import FloatBox, StillUnlessFocused
 from ._fold import Fold
-from ._training_job import SLICES, Unpainted, guess_of
+from ._training_layers import SLICES, Unpainted, guess_of
 
 __all__ = ["TrainingSettings"]
 
