@@ -19,6 +19,7 @@ from ._options import RUN_OPTIONS, input_option, names
 from ._others import demo, doctor, list_methods
 from ._run import run_recipe
 from ._said import SOME_FAILED, as_options
+from ._unet import CANCELLED, unet_app
 
 __all__ = [
     "BAD_INPUT",
@@ -34,9 +35,6 @@ __all__ = [
 
 BAD_INPUT = 2
 """Exit code where something given is not right; nothing was written then."""
-
-CANCELLED = 130
-"""Exit code after Ctrl+C, as shells have it."""
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -60,7 +58,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled):
         print("cancelled; files that were complete stay", file=sys.stderr)
         return CANCELLED
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:  # the last is torch that is missing
         from .._batch import sentence
 
         return _fail(error, as_options(sentence(error)))
@@ -82,18 +80,24 @@ def _readable(error: CycloptsError) -> str:
 
 def make_app() -> App:
     """Return the command line as a cyclopts app."""
+    shared: dict[str, Any] = {
+        "result_action": "return_value",
+        "suppress_keyboard_interrupt": False,
+        "default_parameter": Parameter(show_default=_typed),
+    }
     app = App(
         name="napari-cutout",
         help="Cut objects out of microscopy images and volumes, and score the result.",
         version=__version__,
-        result_action="return_value",
-        suppress_keyboard_interrupt=False,
-        default_parameter=Parameter(show_default=_typed),
+        **shared,
     )
     for number, row in enumerate(catalog.rows()):
         group = Group(row, sort_key=number)
         for entry in (m for m in catalog.rows()[row] if m.row == row):
-            app.command(command(entry), name=names(entry.name), group=group)
+            # `unet predict` is shown in its place; recipes and scripts that were made from the catalog say this one.
+            app.command(command(entry), name=names(entry.name), group=group, show=entry.needs != "model")
+        if row == "U-Net":
+            app.command(unet_app(group=group, **shared))
     others = Group("More", sort_key=99)
     for name, function in _others().items():
         app.command(function, name=name, group=others)

@@ -122,6 +122,8 @@ def _setting(entry: Method, param: Param) -> Any:
     kind = Literal[param.choices] if param.choices else param.type
     text = entry.describe(param.name)
     group = AROUND if param.option else METHOD
+    if param.folder:
+        return Annotated[str, Parameter(group=group, help=f"{text} A folder, or a file that holds one.")]
     if param.type is tuple:
         return _many(param, text + (" By default that of the file." if param.name == "spacing" else ""), group)
     if param.optional:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from threading import Lock
@@ -28,6 +28,9 @@ from .trained import UNetModel
 
 __all__ = ["unet_from_strokes"]
 
+LEARNING_RATE = 1e-2
+"""Larger than that of `unet_train`, whose steps are many more: with 2e-3 rare labels are not found in so few."""
+
 MOST_KEPT = 4
 """Networks that are kept, so that what changes after the training only does not train again."""
 
@@ -45,7 +48,7 @@ def unet_from_strokes(
     markers: Markers,
     mask: Mask | None = None,
     *,
-    n_steps: Annotated[int, Range(1, 1_000_000, 50)] = 200,
+    n_steps: Annotated[int, Range(1, 1_000_000, 50)] = 150,
     width: Annotated[int, Range(1, 256)] = 16,
     dimensions: Literal[2, 3] | None = None,
     background: Background = 0,
@@ -222,13 +225,13 @@ def _train(given: _Given, training: Mapping[str, Any]) -> UNetModel:
     _check_strokes(given.strokes)
     plan = unet_plan(
         given.image, given.strokes, ignore=0, validation=0.0, channel_axis=given.channel_axis, spacing=given.spacing,
-        **training,
+        learning_rate=LEARNING_RATE, **training,
     )  # fmt: skip
     note(strokes=dict(zip(map(str, plan.classes), plan.counts, strict=True)))
     model = plan.train(device=asked_for())
     if model.training["stopped"] == "cancelled":
         raise Cancelled("cancelled while training; nothing was changed")
-    return model
+    return replace(model, name="from strokes")
 
 
 def _check_strokes(strokes: Labels) -> None:
