@@ -64,10 +64,15 @@ class Form:
         """Letters of the axes of space, in our order."""
         return "zyx"[-self.ndim :]
 
-    @property
-    def multiple(self) -> tuple[int, ...]:
-        """Voxels at whose multiples tiles begin."""
-        return tuple(math.gcd(step or least, STEP) for least, step in self.sizes)
+    def multiple(self, tile: Sequence[int]) -> tuple[int, ...]:
+        """Return at whose multiples tiles of a size begin: so that halos of an eighth of it do not grow."""
+        found = []
+        for (least, step), n in zip(self.sizes, tile, strict=True):
+            multiple = math.gcd(step or least, STEP)
+            while multiple > max(n // 8, 1):
+                multiple //= 2
+            found.append(multiple)
+        return tuple(found)
 
     def tile(self, most: Sequence[int]) -> tuple[int, ...]:
         """Return the largest input that it takes, no larger than `most` where that is allowed."""
@@ -134,9 +139,10 @@ class OnnxBackend:
     ) -> None:
         self.form, self._after = form, after
         self.n_channels, self.n_outputs, self.ndim = form.n_channels, n_outputs, form.ndim
-        self.multiple = form.multiple
-        self.tile: tuple[int, ...] | None = form.tile(most)
-        self.reach = tuple(h or n for h, n in zip(form.halo, self.tile, strict=True))
+        tile = form.tile(most)
+        self.tile: tuple[int, ...] | None = tile
+        self.multiple = form.multiple(tile)
+        self.reach = tuple(h or n for h, n in zip(form.halo, tile, strict=True))
         self._session = _session(data, device)
         self._input = self._session.get_inputs()[0]
 

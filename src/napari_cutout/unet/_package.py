@@ -17,6 +17,9 @@ __all__ = ["DESCRIPTIONS", "Package", "is_package"]
 DESCRIPTIONS = ("bioimageio.yaml", "rdf.yaml")
 """What the description of a package is called; the second in old ones."""
 
+MOST_NODES = 50_000
+"""Parts of a description, those that are referred to counted as often as they are."""
+
 MOST_DESCRIPTION, MOST_ARCHIVE = 1 << 18, 1 << 32
 """Bytes that a description and a zip may have."""
 
@@ -142,7 +145,7 @@ class Package:
         Raises
         ------
         ValueError
-            If it is no YAML, or holds references, which could make a small file huge.
+            If it is no YAML, or refers to parts of itself so often that it would be huge.
         ImportError
             If PyYAML is not installed.
         """
@@ -150,15 +153,33 @@ class Package:
         data = self.read(self.description, MOST_DESCRIPTION)
         where = f"{self.description} in {str(self.place)!r}"
         try:
-            text = data.decode("utf-8")
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-                raise ValueError("it refers to parts of itself")
-            found = yaml.load(text, yaml.SafeLoader)
+            found = _plain(yaml.SafeLoader(data.decode("utf-8")))
         except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{where} is not plain YAML: {error!s:.200}") from error
         if not isinstance(found, dict) or found.get("type") != "model":
             raise ValueError(f"{where} does not describe a model; choose a package of a model")
         return found
+
+
+def _plain(loader: Any) -> Any:
+    """Return what YAML says in plain objects, unless references make it huge."""
+    try:
+        node = loader.get_single_node()
+        return None if node is None or not _n_nodes(node, {}) else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _n_nodes(node: Any, known: dict[int, int]) -> int:
+    """Return how many parts a part of YAML has, without going through any twice."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES  # until it is known: then one that holds itself has too many
+        parts = node.value if isinstance(node.value, list) else ()
+        inner = (n for part in parts for n in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_n_nodes(n, known) for n in inner)
+    if known[id(node)] > MOST_NODES:
+        raise ValueError("it refers to parts of itself again and again")
+    return known[id(node)]
 
 
 def _check_name(name: Any) -> None:

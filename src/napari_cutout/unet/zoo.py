@@ -259,6 +259,8 @@ def _exclusive(package: Package, found: Mapping[str, Any], form: Form, after: Se
         if n_channels == 1 and _range(found) == [0, 1]:
             return False
         raise ValueError("nothing says what its output means: it ends without sigmoid or softmax, and has no example")
+    if example.ndim != len(form.axes_out):
+        raise ValueError(f"the example of its output has {example.ndim} axes, and its output {len(form.axes_out)}")
     low, high = float(example.min()), float(example.max())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise ValueError(f"its output is no probability: it goes from {low:g} to {high:g} in its example")
