@@ -102,5 +102,7 @@ from .unet.train import NotSaved as NotSaved
 from .unet.train import unet_train as unet_train
 from .unet.trained import UNetModel as UNetModel
 from .unet.trained import load_unet as load_unet
+from .unet.zoo import ZooModel as ZooModel
+from .unet.zoo import load_zoo as load_zoo
 
 __version__: str
