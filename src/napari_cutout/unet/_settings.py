@@ -53,7 +53,7 @@ class TrainSettings:
     batch_size: int = 8
     n_steps: int = 1500
     loss: str = "dice + cross-entropy"
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     schedule: Schedule = "cosine"
     weight_decay: float = 1e-2
     augment: tuple[Augmentation, ...] = get_args(Augmentation)

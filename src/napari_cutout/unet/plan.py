@@ -206,7 +206,7 @@ def unet_plan(
     patch: Sequence[int] | None = None,
     batch_size: int | None = None,
     loss: str = "dice + cross-entropy",
-    learning_rate: float = 2e-3,
+    learning_rate: float = 5e-3,
     schedule: Schedule = "cosine",
     augment: Sequence[Augmentation] = get_args(Augmentation),
     validation: float = 0.2,

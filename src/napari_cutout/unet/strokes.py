@@ -29,7 +29,7 @@ from .trained import UNetModel
 __all__ = ["unet_from_strokes"]
 
 LEARNING_RATE = 1e-2
-"""Larger than that of `unet_train`, whose steps are many more: with 2e-3 rare labels are not found in so few."""
+"""Larger than that of `unet_train`, whose steps are many more: with less rare labels are not found in so few."""
 
 MOST_KEPT = 4
 """Networks that are kept, so that what changes after the training only does not train again."""
