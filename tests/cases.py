@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +14,11 @@ from scipy import ndimage
 
 from napari_cutout import catalog
 from napari_cutout._method import Method
+from napari_cutout.unet._backend import load_weights, weights_of
+from napari_cutout.unet._torch import import_torch
+from napari_cutout.unet.architecture import Normalisation, architecture_for
+from napari_cutout.unet.model import network
+from napari_cutout.unet.trained import UNetModel
 
 METHODS = list(catalog.methods().values())
 
@@ -18,13 +28,20 @@ IMAGE_METHODS = [entry for entry in METHODS if entry.source.name == "image"]
 LABEL_METHODS = [entry for entry in METHODS if entry.source.name == "labels"]
 """The methods that work on labels."""
 
-CUTS = [entry for entry in IMAGE_METHODS if any(p.name == "one_per_object" for p in entry.settings)]
+NETWORKS = [entry for entry in IMAGE_METHODS if entry.row == "U-Net"]
+"""The methods that ask a trained network: it sees what lies around a voxel, and smooths for itself."""
+
+CUTS = [
+    entry
+    for entry in IMAGE_METHODS
+    if entry not in NETWORKS and any(p.name == "one_per_object" for p in entry.settings)
+]
 """The methods that give a class to every voxel by its grey level, and may number objects afterwards."""
 
-WALKS = [entry for entry in IMAGE_METHODS if entry.agreement != "exact"]
+WALKS = [entry for entry in IMAGE_METHODS if entry not in NETWORKS and entry.agreement != "exact"]
 """The methods that solve an equation to within a tolerance: labels may differ where two are about as likely."""
 
-FLOODS = [entry for entry in IMAGE_METHODS if entry not in [*CUTS, *WALKS]]
+FLOODS = [entry for entry in IMAGE_METHODS if entry not in [*NETWORKS, *CUTS, *WALKS]]
 """The methods that number regions by the order of the grey levels."""
 
 TOGETHER = [entry for entry in CUTS if any(p.name == "channel_axis" for p in entry.params)]
@@ -51,7 +68,62 @@ def strokes(image: np.ndarray) -> np.ndarray:
 
 def settings_of(entry: Method) -> dict[str, Any]:
     """Return the settings without a default."""
-    return {"threshold_at": {"value": 60.0}, "classes_at": {"values": (45.0, 60.0)}}.get(entry.name, {})
+    if entry.needs == "model":
+        return {"model": model_folder()}
+    return {
+        "threshold_at": {"value": 60.0},
+        "classes_at": {"values": (45.0, 60.0)},
+        "unet_from_strokes": {"n_steps": 2, "width": 2},  # a training as short as there is
+    }.get(entry.name, {})
+
+
+def untrained(
+    ndim: int = 2,
+    *,
+    n_channels: int = 1,
+    classes: tuple[int, ...] = (0, 1),
+    spacing: tuple[float, ...] | None = None,
+    normalisation: Normalisation = "batch",
+    depth: int = 1,
+    width: int = 4,
+    residual: bool = False,
+    head: Any = "classes",
+    seed: int = 2,
+) -> UNetModel:
+    """Return a small U-Net that was never trained, whose classes are about as common in noise."""
+    architecture = architecture_for(
+        (64,) * ndim,
+        n_channels=n_channels,
+        n_outputs=len(classes) if head == "classes" else 3,
+        spacing=spacing,
+        depth=depth,
+        width=width,
+        normalisation=normalisation,
+        residual=residual,
+    )
+    net = network(architecture, seed=seed).eval()
+    weights = weights_of(net)
+    rng = np.random.default_rng(seed)
+    for name, value in weights.items():  # what batch normalisation learned, so that leaving it out would be seen
+        if name.endswith("running_mean"):
+            weights[name] = rng.normal(0, 0.2, value.shape).astype(np.float32)
+        elif name.endswith("running_var"):
+            weights[name] = rng.uniform(0.5, 2, value.shape).astype(np.float32)
+        elif name in ("last.weight", "last.bias"):
+            weights[name] = rng.normal(0, 1, value.shape).astype(np.float32)
+    load_weights(net, weights)
+    seen = rng.normal(0, 1, (1, n_channels, *((64, 64) if ndim == 2 else (16, 32, 32)))).astype(np.float32)
+    said = net(import_torch().from_numpy(seen)).detach().numpy()
+    weights["last.bias"] -= np.quantile(said, 0.5, axis=(0, *range(2, ndim + 2))).astype(np.float32)  # all as likely
+    return UNetModel(architecture, weights, classes, head, spacing, name="untrained")
+
+
+@cache
+def model_folder() -> str:
+    """Return the folder of a U-Net for planes, which goes when the tests end."""
+    place = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return str(untrained().save(place / "untrained"))
 
 
 def arrays_of(entry: Method, image: np.ndarray) -> dict[str, np.ndarray]:

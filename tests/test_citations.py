@@ -78,7 +78,7 @@ def test_every_doi_becomes_an_entry(name: str) -> None:
         assert re.fullmatch(r"(19|20)\d\d", fields["year"])
 
 
-@pytest.mark.parametrize("path", WITH_REFERENCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WITH_REFERENCES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_docstring_has_the_house_format(path: Path) -> None:
     kinds = (ast.Module, ast.FunctionDef, ast.ClassDef)
     docstrings = [ast.get_docstring(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
@@ -123,7 +123,7 @@ def test_every_method_can_be_cited_with_its_settings(method: Any) -> None:
         if isinstance(value, str):
             assert f"{name} = {value}" in citation.text
     for line in citation.references:
-        surname = re.match(r"(?:-?[A-Z][a-z]?\. ?)+([^,]+?)(?: et al\.| and |,)", line)[1]  # type: ignore[index]
+        surname = re.match(r"(?:-?[A-ZÇÖ][a-z]?\. ?)+([^,]+?)(?: et al\.| and |,)", line)[1]  # type: ignore[index]
         assert surname in citation.text
 
 

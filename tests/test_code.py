@@ -19,7 +19,7 @@ from napari_cutout._sources import Source, fingerprint
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
 
-from .cases import class_map, strokes, two_humps
+from .cases import class_map, settings_of, strokes, two_humps
 from .toys import channel_methods
 
 __all__ = ["channel_methods"]
@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def settings_for(entry: Any) -> dict[str, Any]:
     levels = {"threshold_at": {"value": 11_000.5}, "classes_at": {"values": (-9.5, 9_000.0, 14_000.0)}}
-    return levels.get(entry.name, {})
+    return levels.get(entry.name, settings_of(entry))
 
 
 def source_of(name: str, array: np.ndarray, path: str, painted: bool) -> Source:

@@ -357,7 +357,7 @@ def space_of(name, longest=500.0, levels=(10.0, 90.0)):
 @pytest.mark.parametrize("name", list(catalog.methods()))
 def test_what_a_search_tries_is_what_the_method_allows(name):
     space = space_of(name)
-    required = {p.name: 50.0 for p in catalog.find(name).settings if p.required}
+    required = {p.name: "model" if p.folder else 50.0 for p in catalog.find(name).settings if p.required}
     if "values" in required:
         required["values"] = (50.0,)
     seen = []
@@ -393,7 +393,11 @@ def test_every_number_with_a_range_says_whether_it_is_searched():
         ("sauvola", "r"),  # half of the range of the image by itself
         ("watershed_from_minima", "depth"),  # grey levels; None finds it by itself
         ("markers_from_minima", "depth"),
+        ("unet_from_strokes", "n_steps"),  # more are better and take longer, and each that is tried is a training
+        ("unet_from_strokes", "width"),
         ("objects", "min_size"),  # no cut: it only numbers what is there
+        ("unet_from_strokes", "n_steps"),  # how long one is ready to wait: more is better
+        ("unet_from_strokes", "width"),
         ("split_touching", "min_size"),  # changes which objects are counted, not where they are cut
     }
     missing = {

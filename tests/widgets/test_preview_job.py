@@ -20,9 +20,9 @@ from napari_cutout.widgets._preview_job import PreviewJob
 from napari_cutout.widgets._target import Outline
 from napari_cutout.widgets._view import View
 
-from ..cases import arrays_of, settings_of, two_humps
+from ..cases import NETWORKS, arrays_of, settings_of, two_humps
 
-METHODS = [entry for entry in catalog.methods().values() if entry.needs != "labels"]
+METHODS = [entry for entry in catalog.methods().values() if entry.needs != "labels" and entry not in NETWORKS]
 
 
 def quiet(*_):

@@ -33,8 +33,7 @@ class Scaling:
     Parameters
     ----------
     shift, factor : float
-        Mean and standard deviation of the finite voxels of the whole channel; 0 and 1 where there are none, and a
-        factor of 1 where all are the same.
+        Mean and standard deviation of the finite voxels of the whole channel; a factor of 1 where all are the same.
     """
 
     shift: float = 0.0
@@ -98,9 +97,9 @@ def joined_moments(parts: Sequence[Moments]) -> Moments:
 
 
 def scaling_of(moments: Moments | None) -> Scaling:
-    """Return the scaling that follows from the moments of a channel."""
+    """Return the scaling that follows from the moments of a channel; refuse one without a finite voxel."""
     if moments is None or moments.n == 0:
-        return Scaling()
+        raise ValueError("image has no finite voxel to count (all are NaN or infinite); check it")
     spread = math.sqrt(moments.squares / moments.n)
     # Below the resolution of float32 there is nothing to see, and dividing by it would make noise of it.
     resolved = spread > 1e-6 * max(abs(moments.mean), 1e-30)
