@@ -150,9 +150,7 @@ def read(pairs: Sequence[PairOfLayers], unpainted: Unpainted) -> Read:
                 images.append(chosen.cut(array, part))
                 annotations.append(_by_slices(of_part) if unpainted == SLICES else of_part)
     if not images:
-        raise ValueError(
-            f"nothing is painted on '{pairs[0].annotation.name}'; paint a few strokes of two labels or more"
-        )
+        raise ValueError(f"nothing is painted on '{pairs[0].annotation.name}'; paint strokes of two labels or more")
     return Read(images, annotations, options)
 
 
@@ -164,7 +162,7 @@ def _by_slices(labels: Any) -> Any:
             "unpainted is background or not annotated"
         )
     painted = labels.any(axis=tuple(range(1, labels.ndim)), keepdims=True)
-    return np.where(painted, labels, -1).astype(np.int32)
+    return np.where(painted, labels.astype(np.int32), np.int32(-1))  # -1 would wrap around among unsigned labels
 
 
 def _differing(first: tuple[Any, PairOfLayers], other: tuple[Any, PairOfLayers]) -> str:
