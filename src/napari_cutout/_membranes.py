@@ -14,9 +14,9 @@ _Array = np.ndarray[Any, Any]
 CELL, MEMBRANE, BODY = 160.0, 92.0, 88.0
 """Grey levels before noise; those of bodies are as dark as membranes, so that no threshold tells them apart."""
 
-NOISE = 22.0
+NOISE = 17.0
 
-THICKNESS = 3.0
+THICKNESS = 3.6
 """Of a membrane, in pixels."""
 
 AREA = 750.0
@@ -53,10 +53,10 @@ def tissue(seed: int, shape: Sequence[int]) -> tuple[_Array, _Array]:
     far = _far(rng, places)
     bodies = _bodies(rng, places) & (far > THICKNESS / 2 + 2)
     folds = 22 * _waves(rng, shape, 1.2)
-    clean = CELL + 10 * _waves(rng, shape, 12)
+    clean = CELL + 14 * _waves(rng, shape, 10)
     clean = np.where(bodies, BODY + folds, clean)
     membranes = far < THICKNESS / 2
-    clean = np.where(membranes, MEMBRANE, clean) * (1 + 0.06 * _waves(rng, shape, 40))
+    clean = np.where(membranes, MEMBRANE, clean) * (1 + 0.07 * _waves(rng, shape, 30))
     clean += rng.normal(0, 5, (shape[0], 1, 1))  # no two sections are equally thick
     seen = ndimage.gaussian_filter(clean, (0, 1, 1))
     grain = ndimage.gaussian_filter(rng.normal(0, 1, shape), (0, 0.6, 0.6))
@@ -102,7 +102,7 @@ def _bodies(rng: np.random.Generator, places: _Array) -> _Array:
     """Return where dark bodies are, such as mitochondria: bent ellipses that go through a few sections."""
     n_planes, *extent = places.shape[:3]
     found = np.zeros(places.shape[:3], bool)
-    for _ in range(max(round(found.size / 2200), 1)):
+    for _ in range(max(round(found.size / 1300), 1)):
         middle, turn = rng.uniform(0, extent), rng.uniform(0, np.pi)
         long, wide, plane = rng.uniform(7, 13), rng.uniform(4, 6.5), rng.uniform(0, n_planes)
         low = np.maximum(np.array([plane - 2, *(middle - 24)]), 0).astype(int)
