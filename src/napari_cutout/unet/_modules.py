@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["Block", "UNet", "pooled"]
+__all__ = ["Block", "InstanceNorm", "UNet", "pooled", "pooled_in_planes"]
 
 
 class Block(nn.Module):  # type: ignore[misc]
@@ -23,6 +23,23 @@ class Block(nn.Module):  # type: ignore[misc]
         """Return the activations of a level."""
         found = self.inner(x)
         return functional.relu(found if self.link is None else found + self.link(x))
+
+
+class InstanceNorm(nn.Module):  # type: ignore[misc]
+    """Each channel of each image to mean 0 and deviation 1, times and plus what was learned.
+
+    Torch's own module refuses channels of a single voxel, which the deepest level of a small image has; here they
+    become what is added.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n))
+        self.bias = nn.Parameter(torch.zeros(n))
+
+    def forward(self, x: Any) -> Any:
+        """Return the channels evened out."""
+        return torch.instance_norm(x, self.weight, self.bias, None, None, True, 0.0, 1e-5, True)
 
 
 class UNet(nn.Module):  # type: ignore[misc]
@@ -46,15 +63,18 @@ class UNet(nn.Module):  # type: ignore[misc]
 
 
 def pooled(x: Any, stride: tuple[int, ...]) -> Any:
-    """Return the largest of each box of `stride` voxels.
-
-    In 3-D on a GPU torch's own pooling adds up gradients in any order; two poolings in a plane give the same and do
-    not.
-    """
+    """Return the largest of each box of `stride` voxels."""
     if len(stride) == 2:
         return functional.max_pool2d(x, stride)
-    if x.device.type == "cpu":
-        return functional.max_pool3d(x, stride)
+    return functional.max_pool3d(x, stride) if x.device.type == "cpu" else pooled_in_planes(x, stride)
+
+
+def pooled_in_planes(x: Any, stride: tuple[int, ...]) -> Any:
+    """Return the largest of each box of a volume.
+
+    On a GPU torch's own pooling of volumes adds up gradients in any order; two poolings in a plane give the same and
+    do not.
+    """
     n, c, z, y, w = x.shape
     flat = functional.max_pool2d(x.reshape(n * c, z, y, w), stride[1:])
     y, w = flat.shape[2:]

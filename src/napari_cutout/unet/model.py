@@ -36,7 +36,7 @@ def network(architecture: Architecture, *, seed: int = 0) -> Any:
     Notes
     -----
     Convolutions are padded with zeros, so that the output has the shape of the input. Weights are drawn as He et al.
-    do; the last layer starts small, so that all classes start as likely.
+    do; those of the last layer, which no ReLU follows, with the variance that keeps its input's.
 
     References
     ----------
@@ -67,7 +67,8 @@ def _unet(a: Architecture) -> Any:
         for (here, below), stride in zip(itertools.pairwise(a.widths), a.strides, strict=True)
     )
     last = _layer("Conv", a.ndim)(a.width, a.n_outputs, 1)
-    nn.init.normal_(last.weight, std=1e-2)
+    # Smaller ones teach the layers before it nothing until it has grown, which takes a hundred steps.
+    nn.init.normal_(last.weight, std=a.width**-0.5)
     nn.init.zeros_(last.bias)
     return _classes().UNet(encoder, decoder, up, last, a.strides)
 
@@ -99,7 +100,7 @@ def _normalised(kind: Normalisation, n: int, ndim: int) -> Any:
     if kind == "batch":
         return _layer("BatchNorm", ndim)(n)
     if kind == "instance":
-        return _layer("InstanceNorm", ndim)(n, affine=True)
+        return _classes().InstanceNorm(n)
     if kind == "group":
         return nn.GroupNorm(next(g for g in (8, 4, 2, 1) if n % g == 0), n)
     return nn.Identity()
