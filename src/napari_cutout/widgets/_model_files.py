@@ -236,7 +236,7 @@ def free_place(folder: Path, wanted: str) -> Path:
     Path
         With a number after the name if that is taken.
     """
-    name = re.sub(r"[^\w\- .()+]+", " ", wanted).strip(" .")[:60].strip(" .") or "model"
+    name = " ".join(re.sub(r"[^\w\- .()+]+", " ", wanted).split())[:60].strip(" .") or "model"
     number, place = 1, folder / name
     while place.exists() or checkpoint_of(place).exists():
         number += 1

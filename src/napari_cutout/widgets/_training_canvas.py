@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QWheelEvent
 
@@ -94,5 +95,8 @@ class TrainingCanvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         event.ignore()
 
 
-def _points(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(x, float), np.asarray(y, float)
+def _points(x: Sequence[float], y: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the points that can be drawn; pyqtgraph warns of a curve without any."""
+    found = np.asarray([x, y], float).reshape(2, -1)
+    known = found[:, np.isfinite(found).all(0)]
+    return known[0], known[1]

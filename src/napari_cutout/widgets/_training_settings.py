@@ -65,11 +65,11 @@ class TrainingSettings(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._guessed_for: Layer | None = None
-        self._by_hand = False
+        self._by_hand = self._guessing = False
         self._still = StillUnlessFocused(self)
         self.unpainted_box, self.learn_box, self.apart_box = (self._combo() for _ in range(3))
         self.unpainted_box.addItems(get_args(Unpainted))
-        self.unpainted_box.activated.connect(self._chose_unpainted)
+        self.unpainted_box.currentIndexChanged.connect(self._chose_unpainted)
         self.learn_box.addItems(["volume", "planes"])
         self.apart_box.addItems(list(_HEADS))
         self.painted = QLabel()
@@ -184,7 +184,9 @@ class TrainingSettings(QWidget):  # type: ignore[misc]
         guess, words = ("background", "") if annotation is None else guess_of(annotation, volume=volume)
         self.painted.setText(words)
         if not self._by_hand:
+            self._guessing = True
             self.unpainted_box.setCurrentText(guess)
+            self._guessing = False
         self._show_rows(volume=volume)
         self.blockSignals(False)
 
@@ -205,7 +207,7 @@ class TrainingSettings(QWidget):  # type: ignore[misc]
         self.form.setRowVisible(self.background_box, self._asks_background)
 
     def _chose_unpainted(self, _: int) -> None:
-        self._by_hand = True
+        self._by_hand = not self._guessing
 
     def _changed(self, *_: Any) -> None:
         self.form.setRowVisible(self.background_box, self._asks_background)
