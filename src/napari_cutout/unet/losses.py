@@ -62,9 +62,10 @@ def focal_loss(logits: Any, target: Any, weights: Any = None, *, gamma: float = 
     torch = import_torch()
     known = target >= 0
     log_p = torch.log_softmax(precise(logits), dim=1).gather(1, target.clamp(min=0).unsqueeze(1)).squeeze(1)
-    each = -((-torch.expm1(log_p)) ** gamma) * log_p * known
+    wrong = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)  # at 0 a root has no finite slope
+    each = -(wrong**gamma) * log_p * known
     if weights is not None:
-        each = each * weights[target.clamp(min=0)]
+        each = each * _like(weights, log_p)[target.clamp(min=0)]
     return each.sum() / _counted(target, known, weights)
 
 
@@ -166,6 +167,7 @@ def precise(logits: Any) -> Any:
 
 
 def _like(weights: Any, logits: Any) -> Any:
+    """Return weights with the dtype of logits; a gradient check needs all of them in float64."""
     return None if weights is None else weights.to(logits.dtype)
 
 
