@@ -21,6 +21,8 @@ VALUES = {
     "preview_on_opening": True,
     "update_after_stroke": False,
     "result_name": "{method} of {image}",
+    "models_folder": "/data/models",
+    "other_models": "/data/one",
 }
 
 
@@ -57,6 +59,8 @@ def test_the_manifest_says_of_every_preference_what_the_class_says():
         "preview_on_opening": "boolean",
         "update_after_stroke": "boolean",
         "result_name": "string",
+        "models_folder": "string",
+        "other_models": "string",
     }
     assert found.properties["device"].enum == ["auto", "cpu", "gpu"]
     assert (found.properties["preview_delay_ms"].minimum, found.properties["preview_delay_ms"].maximum) == (0, 5000)
@@ -72,7 +76,7 @@ def test_the_test_fills_every_preference_with_another_value_than_its_default():
 def test_the_page_of_the_manual_lists_the_same():
     manual = (Path(__file__).parents[2] / "docs" / "preferences.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in manual.splitlines() if line.startswith("|")][2:]
-    shown = {"auto": "auto", 0.0: "0", 30: "30", "{image} {method}": "`{image} {method}`"}
+    shown = {"auto": "auto", 0.0: "0", 30: "30", "": "empty", "{image} {method}": "`{image} {method}`"}
     switches = {True: "on", False: "off"}
     found = _preferences.configurations()[_preferences.CATEGORY]["properties"].values()
     assert [row[:2] for row in rows] == [

@@ -313,7 +313,7 @@ class Editor(QWidget):  # type: ignore[misc]
         self.changed.emit()
 
 
-def _field(param: Param, description: str) -> QWidget:
+def _field(param: Param, description: str = "") -> QWidget:
     """Make the field that suits the type of a setting."""
     if param.folder is not None:
         return ModelBox(caption(param.name), description)
