@@ -15,7 +15,7 @@ import napari_cutout as nc
 SOURCE = Path(nc.__file__).parent
 LAYERS = {
     "_arithmetic": 0, "_compiled": 0, "_monitor": 0, "_array": 0, "_writing": 0, "_own_folder": 0, "kernels": 0,
-    "_statistics": 0, "_place": 0, "_references": 0, "_citations": 6, "_plan": 1, "_checks": 1,
+    "_statistics": 0, "_place": 0, "_held": 0, "_references": 0, "_citations": 6, "_plan": 1, "_checks": 1,
     "_method": 1, "processing": 2, "methods": 3, "catalog": 4, "evaluation": 4, "blockwise": 4, "_volume": 1,
     "_tiff": 2, "_ome_zarr": 2, "io": 3, "_coins": 1, "_membranes": 1, "samples": 4, "_device": 4, "_selection": 4,
     "_sources": 1, "_stored": 4, "_wanted": 5, "recipe": 5, "_execute": 5, "_chain": 6, "_footprint": 5, "_reading": 6,

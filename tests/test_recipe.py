@@ -55,6 +55,8 @@ def values_of(param: Param) -> st.SearchStrategy[Any]:
     """Return values that a setting allows."""
     if param.choices:
         values: st.SearchStrategy[Any] = st.sampled_from(param.choices)
+    elif param.folder:
+        values = st.text(min_size=1).filter(lambda path: path.strip("\0 "))
     elif param.type is bool:
         values = st.booleans()
     elif param.type is tuple:

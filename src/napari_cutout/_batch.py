@@ -573,7 +573,7 @@ def labels_on(source: Source, image: Fitted, what: str) -> NDArray[Any]:
 def _write(place: Path, job: Job, recipe: Recipe, image: Fitted, result: Result) -> Path:
     labels = replace(image.as_labels(result.labels), metadata={"provenance": result.provenance})
     written = io.write(place, labels, kind="labels", overwrite=job.overwrite)
-    write_text(recipe_beside(place), with_provenance(recipe, result.provenance), overwrite=job.overwrite)
+    write_text(recipe_beside(place), with_provenance(recipe, result.provenance, place.parent), overwrite=job.overwrite)
     return written
 
 

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from . import catalog, cli, io
+from ._held import is_held, said
 from ._selection import Selection
 from ._sources import Source, fingerprint
 from ._stored import file_name
@@ -140,7 +141,7 @@ def _calls(recipe: Recipe, plain: Collection[str]) -> Iterator[str]:
         for array, name in step.inputs.items():
             value = name if output_number(name) else _variable(name) + ("" if name in plain else ".data")
             arrays.append(value if catalog.find(step.method).arrays[len(arrays)].name == array else f"{array}={value}")
-        settings = [f"{name}={value!r}" for name, value in step.chosen_settings.items()]
+        settings = [f"{name}={said(value)!r}" for name, value in step.chosen_settings.items()]
         result = "labels" if number == len(recipe.steps) else f"step_{number}"
         yield f"{result} = nc.{step.method}({', '.join([*arrays, *settings])})"
 
@@ -149,7 +150,7 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     yield "recipe = nc.Recipe("
     yield "    ["
     for step in recipe.steps:
-        parts = [repr(step.method), repr(step.chosen_settings)]
+        parts = [repr(step.method), repr({name: said(value) for name, value in step.chosen_settings.items()})]
         if any(array != name for array, name in step.inputs.items()) or _optional(step):
             parts.append(repr(dict(step.inputs)))
         elif parts[1] == "{}":
@@ -301,8 +302,8 @@ def _step_options(recipe: Recipe) -> list[str] | None:
     if len(recipe.steps) > 1 or any(array != name for array, name in wired.items()):
         return None
     settings = step.chosen_settings
-    if any(value is None or value is False for value in settings.values()):
-        return None  # there is no option that takes a default away
+    if any(value is None or value is False or is_held(value) for value in settings.values()):
+        return None  # there is no option that takes a default away, and none that names what is in memory
     return [_option(name, value) for name, value in settings.items()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
+from ._held import said
 from ._method import Method
 from ._monitor import watch
 from ._selection import Part, Selection, placed, where
@@ -251,7 +253,8 @@ class _Run:
             settings = {**self._of_the_image(entry, arrays[entry.source.name]), **step.settings}
             with watch(on_progress, self.is_cancelled) as monitor:
                 labels = held[f"step_{number}"] = entry(**arrays, **settings)
-            ran.append((step.method, {**step.complete_settings, **settings}, monitor))
+            told = {name: said(value) for name, value in {**step.complete_settings, **settings}.items()}
+            ran.append((step.method, told, monitor))
         if is_lazy(labels):  # only now do the steps find out what they note
             with watch(on_progress, self.is_cancelled):
                 labels = compute(labels)
@@ -438,7 +441,7 @@ def provenance_of(
             "reason": choice.reason,
             "name": _device.device_name(choice.used),
         },
-        "versions": versions(choice.used),
+        "versions": versions(choice.used, [step["facts"].get("runtime") for step in steps]),
         "seconds": round(seconds, 4),
         "tiling": tiling,
         "inputs": {name: {"shape": tuple(a.shape), "dtype": dtype_name(a)} for name, a in inputs.items()},
@@ -456,13 +459,11 @@ def _json(value: Any) -> Any:
     return str(value)
 
 
-def versions(used: Literal["cpu", "gpu"] = "cpu") -> dict[str, str]:
-    """Return the versions of the programs that a result depends on."""
+def versions(used: Literal["cpu", "gpu"] = "cpu", runtimes: Sequence[str | None] = ()) -> dict[str, str]:
+    """Return the versions of the programs that a result depends on; `runtimes` are those that ran networks."""
     found = {"python": platform.python_version(), "napari-cutout": _own_version(), **_installed()}
-    if used == "gpu":
-        from sys import modules
-
-        found["cupy"] = str(getattr(modules.get("cupy"), "__version__", "unknown"))
+    for name in (*(["cupy"] if used == "gpu" else []), *filter(None, runtimes)):
+        found[name] = str(getattr(sys.modules.get(name), "__version__", "unknown"))
     return found
 
 

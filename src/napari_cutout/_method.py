@@ -12,6 +12,7 @@ import inspect
 import itertools
 import math
 import numbers
+import os
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -186,6 +187,22 @@ class Folder:
 
     holds: str
 
+    def check(self, name: str, value: Any) -> None:
+        """Raise, naming the setting, unless `value` is a path, or something that was read: it has a digest."""
+        if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+            if not os.fspath(value).strip("\0 "):
+                raise ValueError(f"{name} must be the path of {self.holds}, got {value!r}; choose its folder")
+            return
+        if isinstance(value, Mapping) and set(value) == {"name", "sha256"}:
+            raise ValueError(
+                f"{name} was in memory alone when this was written: {value['name']!r} (SHA-256 {value['sha256']}); "
+                f"save it, and give the folder that it was saved in"
+            )
+        if not (hasattr(value, "digest") and hasattr(value, "name")):
+            raise TypeError(
+                f"{name} must be {self.holds} or the path of one, got {value!r:.80} of type {type(value).__name__}"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Default:
@@ -305,6 +322,8 @@ class Param:
             _check_choice(self.name, value, self.words, "a number or ")
             return
         _check_type(self.name, value, self.type)
+        if self.folder is not None:
+            self.folder.check(self.name, value)
         items = _meta(self.annotation, Items)
         if items is not None:
             items.check(self.name, value, self.item)

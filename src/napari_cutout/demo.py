@@ -320,7 +320,7 @@ def _write_labels(
         volume = replace(case.image, data=ran.labels, name=path.name, metadata={"provenance": ran.provenance})
         for ending in (".tif", ".zarr"):
             io.write(path.with_suffix(ending), volume, kind="labels")
-        write_text(path.with_suffix(".json"), with_provenance(recipe, ran.provenance))
+        write_text(path.with_suffix(".json"), with_provenance(recipe, ran.provenance, path.parent))
         if name in shown:
             strips.append(_strip(case, name, standings.get(name), ran.labels))
     draw(folder / "picture.png", _panels(case, strips))

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from . import catalog
 from ._array import Array
 from ._checks import check_spacing
+from ._held import from_folder, is_held, kept, said, to_folder
 from ._method import OF_THE_IMAGE, Method
 from ._selection import Selection
 from ._stored import Stored, store, stored
@@ -55,7 +54,8 @@ class Step:
         The method's public name, such as ``"sauvola"``.
     settings : mapping
         Its settings by name; those left out are filled in with the method's defaults, all but `spacing` and
-        `channel_axis`, which are those of the image that it runs on.
+        `channel_axis`, which are those of the image that it runs on. A model is the path of its folder, kept as text,
+        or a model in memory, with which it can be run but not saved.
     inputs : mapping of str to str
         Where the method's arrays come from: the name of an input of the recipe, or ``"step_1"``,
         ``"step_2"``... for what an earlier step returned. Required arrays that are left out take the input
@@ -75,7 +75,7 @@ class Step:
 
     def __post_init__(self) -> None:
         entry = catalog.find(self.method)
-        settings = {name: _plain_setting(value) for name, value in self.settings.items()}
+        settings = {name: kept(value) for name, value in self.settings.items()}
         entry.check_settings(settings)
         # All of them are kept, so that a recipe means the same where a later version has other defaults.
         defaults = {p.name: p.default for p in entry.settings if not p.required and p.name not in OF_THE_IMAGE}
@@ -120,13 +120,6 @@ def _spacing(value: Any) -> tuple[float, ...]:
     if not isinstance(value, tuple) or len(value) not in (2, 3):
         raise ValueError(f"spacing must be one length per axis, two or three of them, got {value!r}")
     return check_spacing(value, len(value))
-
-
-def _plain_setting(value: Any) -> Any:
-    """Turn NumPy's numbers into Python's and lists into tuples, so that equal steps are equal."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    return tuple(_plain_setting(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)
@@ -238,7 +231,14 @@ class Recipe:
         return name
 
     def to_json(self) -> str:
-        """Return the recipe as JSON, which `from_json` reads."""
+        """Return the recipe as JSON, which `from_json` reads.
+
+        Raises
+        ------
+        ValueError
+            If a setting is a model in memory, of which a file could not say where it is.
+        """
+        _check_written(self)
         return json.dumps(as_dict(self), indent=2) + "\n"
 
     @classmethod
@@ -279,7 +279,8 @@ class Recipe:
         Parameters
         ----------
         path : path
-            Where to write.
+            Where to write. Relative paths of models are written as they are from there, so that a folder with the
+            recipe and its models can be moved as one.
         arrays : mapping of str to integer array or Volume, optional
             Inputs that are saved with it, such as ``{"markers": strokes}``: those go to ``recipe.markers.tif`` beside
             ``recipe.json``, and are taken from there when the recipe is run without them.
@@ -298,19 +299,21 @@ class Recipe:
         OSError
             If it cannot be written; nothing is changed then.
         ValueError
-            If the recipe reads no such input.
+            If the recipe reads no such input, or a setting is a model in memory.
         TypeError
             If an array is not of integers or booleans.
         """
         place = Path(path)
+        _check_written(self)
+        recipe = _moved(self, to_folder, place.parent)
         if not arrays:
-            return write_text(place, self.to_json(), overwrite=overwrite)
+            return write_text(place, recipe.to_json(), overwrite=overwrite)
         if extra := [name for name in arrays if name not in self.inputs]:
             raise ValueError(f"the recipe does not read the input {extra[0]!r}; it reads: {', '.join(self.inputs)}")
         volumes = {name: self._volume(array) for name, array in arrays.items()}
         entry = store(place, volumes, overwrite=overwrite)
-        said = as_dict(self)
-        text = json.dumps({**said, "version": max(said["version"], 2), "arrays": entry}, indent=2) + "\n"
+        content = as_dict(recipe)
+        text = json.dumps({**content, "version": max(content["version"], 2), "arrays": entry}, indent=2) + "\n"
         return write_text(place, text, overwrite=overwrite)
 
     def _volume(self, array: Array | Volume) -> Volume:
@@ -327,7 +330,7 @@ class Recipe:
         Parameters
         ----------
         path : path
-            The file.
+            The file. Relative paths of models in it begin at its folder.
 
         Returns
         -------
@@ -355,6 +358,7 @@ class Recipe:
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)!r}: {error}") from error
         folder = Path(path).parent
+        recipe = _moved(recipe, from_folder, folder)
         return replace(recipe, arrays={n: replace(one, path=folder / one.path) for n, one in recipe.arrays.items()})
 
 
@@ -379,19 +383,44 @@ def one_channel_only(method: str) -> ValueError:
     )
 
 
+def _check_written(recipe: Recipe) -> None:
+    """Refuse a recipe that a file could not say."""
+    for number, step in enumerate(recipe.steps, start=1):
+        for name, value in step.settings.items():
+            if is_held(value):
+                raise ValueError(
+                    f"step {number}, {step.method}, has a {name} that is in memory alone, {value!r}; save it, and give "
+                    f"the recipe the folder that it was saved in"
+                )
+
+
+def _moved(recipe: Recipe, change: Callable[[str, Path], str], folder: Path) -> Recipe:
+    """Return a recipe whose settings that are folders are said from elsewhere."""
+
+    def moved(step: Step) -> Step:
+        names = [p.name for p in catalog.find(step.method).settings if p.folder]
+        paths = {name: step.settings[name] for name in names if isinstance(step.settings.get(name), str)}
+        return replace(step, settings={**step.settings, **{n: change(p, folder) for n, p in paths.items()}})
+
+    return replace(recipe, steps=[moved(step) for step in recipe.steps])
+
+
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain JSON, in the lowest version that can say it."""
-    steps = [{"method": s.method, "settings": dict(s.settings), "inputs": dict(s.inputs)} for s in recipe.steps]
+    """Return a recipe as plain JSON, in the lowest version that can say it; models in memory by name and SHA-256."""
+    steps = [
+        {"method": s.method, "settings": {n: said(v) for n, v in s.settings.items()}, "inputs": dict(s.inputs)}
+        for s in recipe.steps
+    ]
     if recipe.selection is None:
         return {"format": FORMAT, "version": 1, "steps": steps}
     version = 3 if recipe.selection.channel == "all" else 2
     return {"format": FORMAT, "version": version, "selection": recipe.selection.as_dict(), "steps": steps}
 
 
-def with_provenance(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
-    """Return the recipe as JSON, with how one result of it came about."""
+def with_provenance(recipe: Recipe, provenance: Mapping[str, Any], folder: Path) -> str:
+    """Return the recipe as JSON for a file in a folder, with how one result of it came about."""
     rest = {name: fact for name, fact in provenance.items() if name != "recipe"}
-    return json.dumps({**as_dict(recipe), "provenance": rest}, indent=2) + "\n"
+    return json.dumps({**as_dict(_moved(recipe, to_folder, folder)), "provenance": rest}, indent=2) + "\n"
 
 
 def _content(text: str) -> dict[str, Any]:

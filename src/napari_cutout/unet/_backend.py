@@ -23,6 +23,9 @@ class Backend(Protocol):
     ndim: int
     multiple: tuple[int, ...]
     reach: tuple[int, ...]
+    runtime: str
+    """The module that runs it."""
+
     receptive_field: tuple[int, ...] | None
     """Voxels along each axis that an output voxel may depend on, where that is known."""
 
@@ -63,6 +66,8 @@ class TorchBackend:
     ValueError
         If the device cannot be used, or the weights are not those of the architecture.
     """
+
+    runtime = "torch"
 
     def __init__(self, model: UNetModel, device: Literal["auto", "cpu", "gpu"] = "auto") -> None:
         self._torch = import_torch()

@@ -123,6 +123,7 @@ class OnnxBackend:
         If the file is no network that can be run, or the device cannot be used.
     """
 
+    runtime = "onnxruntime"
     exact = False
     """How far a voxel sees is not known."""
 
