@@ -62,7 +62,7 @@ def data_dir() -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread_of_torch(request: pytest.FixtureRequest) -> None:
     """Let torch run in one thread, where it is used: on small networks more are slower, and slow on a busy machine."""
     if "unet" in request.node.nodeid and find_spec("torch") is not None:

@@ -189,7 +189,7 @@ class Loop:
     device: Any
     part: int = 0
     spacing: Sequence[float] | None = None
-    started: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=lambda: time.perf_counter())
     max_seconds: float = math.inf
     keep: Callable[[State], None] | None = None
     example: Callable[[Mapping[str, NDArray[Any]]], NDArray[Any]] | None = None

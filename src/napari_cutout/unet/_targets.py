@@ -70,7 +70,8 @@ class Targets:
     def classes_in(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class of each voxel, -1 where it is not annotated: background or object where those are told."""
         if self.head == "classes":
-            return self.values[np.clip(labels + 1, 0, len(self.values) - 1)]
+            known = (labels >= 0) & (labels < len(self.values) - 1)  # of other labels, that of ignore is one
+            return self.values[np.where(known, labels + 1, 0)]
         found: NDArray[np.int64] = (labels != self.background).astype(np.int64)
         if self.ignore is not None:
             found[labels == self.ignore] = -1
@@ -93,7 +94,7 @@ class Targets:
             a face to another label, on both sides where two objects touch. A face to what is not annotated, or to the
             edge of what was read, is no boundary. Of ``"distance"`` 0 background, 1 to 255 how deep inside its object
             a voxel lies: its distance to the nearest voxel outside, as a share of the largest in that object, so that
-            objects of all sizes are 1 in their middle. 256 is an object that goes on beyond what was read, or touches
+            objects of all sizes are 255 in their middle. 256 is an object that goes on beyond what was read, or touches
             what is not annotated: inside, and nobody knows how deep.
         """
         found = self.classes_in(labels)
@@ -104,9 +105,7 @@ class Targets:
         if self.head == "boundary":
             found[(found > 0) & beside_other] = BOUNDARY
             return found
-        inside = found > 0
-        found[inside] = _depths(objects, beside_unknown, inside, self._lengths(labels.ndim))
-        return found
+        return np.where(found > 0, _depths(objects, beside_unknown, self._lengths(labels.ndim)), found)
 
     def weighed(self, drawn: NDArray[np.int64]) -> tuple[int, ...]:
         """Return how common each class is, for the weights of losses, from targets of patches that were drawn.
@@ -147,23 +146,26 @@ def _beside(objects: NDArray[np.int64], cut: Cut) -> tuple[NDArray[np.bool_], ND
 
 
 def _depths(
-    objects: NDArray[np.int64],
-    beside_unknown: NDArray[np.bool_],
-    inside: NDArray[np.bool_],
-    spacing: tuple[float, ...] | None,
+    objects: NDArray[np.int64], beside_unknown: NDArray[np.bool_], spacing: tuple[float, ...] | None
 ) -> NDArray[np.int64]:
-    """Return how deep each voxel of an object lies inside it, from 1 to 255; 256 where a part of it is not known."""
-    if not inside.any():
-        return np.empty(0, np.int64)
-    numbers, which = np.unique(objects[inside], return_inverse=True)
-    known = np.ones(len(numbers), bool)
-    known[which[beside_unknown[inside]]] = False
-    far = distance(np.where(inside, objects, 0), spacing=spacing)[inside]
-    deepest = np.zeros(len(numbers), np.float32)
-    np.maximum.at(deepest, which, far)
+    """Return how deep each voxel of an object lies inside it, from 1 to 255; 256 where a part of it is not known.
+
+    Parts of one label that do not touch are measured each by itself: otherwise the depth in one part would depend on
+    whether the other was read.
+    """
+    from skimage.measure import label  # takes long to load
+
+    parts = label(np.maximum(objects, 0), background=0, connectivity=1)
+    known = np.ones(int(parts.max()) + 1, bool)
+    known[parts[beside_unknown]] = False
+    far = distance(parts, spacing=spacing)
+    deepest = np.ones(len(known), np.float32)  # no voxel is less than 1 from outside
+    np.maximum.at(deepest, parts, far)
     known &= np.isfinite(deepest)  # one object fills all that was read
-    shares = far / np.where(known, deepest, 1)[which]
-    return np.where(known[which], np.clip(np.rint(DEPTHS * shares), 1, DEPTHS), UNKNOWN_DEPTH).astype(np.int64)
+    shares = far / np.where(known, deepest, 1)[parts]
+    found: NDArray[np.int64] = np.full(objects.shape, UNKNOWN_DEPTH)
+    found[known[parts]] = np.clip(np.rint(DEPTHS * shares[known[parts]]), 1, DEPTHS)
+    return found
 
 
 def targets_of(

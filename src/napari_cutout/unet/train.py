@@ -174,7 +174,7 @@ class Run:
     example: Any = None
     on_report: Callable[[Report], None] | None = None
     on_step: Callable[[int, int, float], None] | None = None
-    started: float = field(default_factory=time.perf_counter)
+    started: float = field(default_factory=lambda: time.perf_counter())
 
     def check(self, folder: str | os.PathLike[str] | None) -> None:
         """Refuse what would fail at the end, before anything is read.
