@@ -309,3 +309,19 @@ def test_what_trains_at_every_run_has_no_preview(opened):
     widget.choose_method("unet_from_strokes")
     assert not widget.preview_box.isEnabled()
     assert row.isHidden()
+
+
+def test_a_preview_says_that_a_network_sees_more_in_the_run(viewer, dock, models, volume, qtbot):
+    pytest.importorskip("torch")
+    models.mkdir()
+    path = model(name="one").save(models / "one")
+    layer = viewer.add_image(volume, name="volume", scale=(3, 1, 1))
+    widget = dock("U-Net")
+    widget.choose_method("unet_predict")
+    widget.set(model=str(path))
+    with qtbot.waitSignal(widget.preview.answered, timeout=60_000) as slice_of_it:
+        widget.preview_box.click()
+    assert slice_of_it.args[0].labels.shape == (1, *volume.shape[1:])
+    assert "the network sees what is in view only" in slice_of_it.args[0].approximate
+    assert "the network sees what is in view only" in widget.bar.status.text()
+    assert layer in viewer.layers

@@ -35,6 +35,9 @@ IsCancelled = Callable[[], bool]
 CONNECTING = frozenset({"filling holes", "numbering objects", "connecting voxels"})
 """Stages that look as far as an object reaches, so that a part of an image may give other labels than the whole."""
 
+PREDICTING = frozenset({"predicting"})
+"""The stage of a trained network: it scales grey levels by those of the whole image, and looks far around a voxel."""
+
 FLOODING = frozenset({"ordering grey levels", "looking for minima", "measuring distances", "looking at grey levels"})
 """Stages that look as far as there is anything, so that a part of an image gives other labels than the whole."""
 
@@ -537,6 +540,8 @@ class PartInView:
             wanted = Wanted(whole, frozenset(asked.missing), self.region.level)
         elif asked.n_known and (of := cache.get(whole).approximate):
             notes.append(f"statistics of {of}")
+        if stages & PREDICTING and not complete:
+            notes.append("the network sees what is in view only")
         if stages & CONNECTING and not complete and not stages & FLOODING:
             notes.append("objects are followed in view only")
         return tuple(notes), wanted
