@@ -109,7 +109,7 @@ def _classes() -> Iterator[Choice]:
 
 def _floods() -> Iterator[Choice]:
     """Yield floods of cells from their bright middles: membranes are the lines where floods meet, made wider."""
-    sigmas, depths, widths = (1.0, 2.0, 3.0, 4.0), (0.0, 4.0, 8.0, 16.0, 32.0), (3, 5, 7, 9)
+    sigmas, depths, widths = (1.0, 2.0, 3.0, 4.0), (0.0, 4.0, 8.0, 16.0, 32.0), (2, 4, 6, 8)
     for sigma, depth, width, dark in itertools.product(sigmas, depths, widths, (None, 0.0, 1.0, 2.0)):
         found = partial(_lines, sigma=sigma, depth=depth, width=width, dark=dark)
         where = "" if dark is None else f", where Otsu after sigma {dark:g} finds it dark"
@@ -151,7 +151,7 @@ def _by_brightness(labels: Array, image: Array) -> Array:
 def _lines(image: Array, sigma: float, depth: float, width: int, dark: float | None) -> Array:
     regions = nc.watershed_from_minima(image, surface="inverted", sigma=sigma, depth=depth)
     apart = ndimage.maximum_filter(regions, 3) != ndimage.minimum_filter(regions, 3)  # two pixels wide
-    found = ndimage.binary_dilation(apart, iterations=(width - 2) // 2) if width > 3 else apart
+    found = ndimage.binary_dilation(apart, iterations=(width - 2) // 2) if width > 2 else apart
     if dark is None:
         return np.asarray(found)
     return np.asarray(found & (nc.threshold(image, objects="dark", sigma=dark) > 0))

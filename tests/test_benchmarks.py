@@ -167,6 +167,41 @@ def test_sampled_strokes_stay_inside_what_they_mark(harness: ModuleType) -> None
     assert walker_strokes.scores(labels, truth) == pytest.approx(((2 / 3 + 0) / 2, (4 / 5 + 0) / 2))
 
 
+def test_membranes_are_scored_as_by_hand_and_rows_are_kept(harness: ModuleType, tmp_path: Path) -> None:
+    study_of = __import__("unet_membranes")
+    truth = [np.array([[1, 1, 0, 0]], bool), np.array([[1, 1, 1, 1]], bool)]
+    found = [np.array([[1, 0, 1, 0]], bool), np.array([[1, 1, 1, 0]], bool)]
+    scored = study_of.scored(found, truth)
+    # Both: 1 and 3; found and true: 2 + 2 and 3 + 4; pooled Dice 8 / 11, IoU 4 / 7.
+    assert scored["dice"] == pytest.approx(8 / 11)
+    assert scored["iou"] == pytest.approx(4 / 7)
+    assert scored["mean_dice"] == pytest.approx((1 / 2 + 6 / 7) / 2)
+    assert scored["mean_iou"] == pytest.approx((1 / 3 + 3 / 4) / 2)
+    study = study_of.Study(np.zeros((9, 1, 4)), np.zeros((9, 1, 4), bool), tmp_path / "rows.json")
+    asked = {"part": "classical", "name": "Otsu", "tried": 3}
+    study.keep(asked, lambda: {"settings": "sigma 1", **scored})
+    study.keep(asked, lambda: pytest.fail("it was measured before"))
+    study.keep({"part": "trained", "name": "U-Net", "minutes": 1.0}, lambda: {"done": 9, **scored, "dice": 0.9})
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["Otsu", "U-Net"]
+    page = (tmp_path / "rows.md").read_text()
+    assert "| Otsu | 0.727 (0.679) | 0.571 (0.542) |" in page
+    assert "+0.173. Asked for was +0.10: met." in page
+
+
+def test_lines_between_floods_are_membranes_of_the_width_asked_for(harness: ModuleType) -> None:
+    study_of = __import__("unet_membranes")
+    image = np.full((20, 31), 200.0)
+    image[:, 15] = 50.0
+    for width in (2, 4, 6):
+        found = study_of._lines(image, 1.0, 10.0, width, None)
+        assert found.sum(1).tolist() == [width] * 20
+        assert found[:, 15].all()
+    assert study_of._lines(image, 1.0, 10.0, 8, 0.0).sum() == 20  # where it is dark, too
+    dark = study_of._darkest(image, "kmeans", {"n_clusters": 2, "min_size": 0}, 1)
+    np.testing.assert_array_equal(dark, image == 50)
+
+
 def test_the_report_of_the_walker_judges_what_has_a_limit(harness: ModuleType) -> None:
     walker = __import__("random_walker")
     rows = [walker.Row("one", "1 s", "< 2 s", True), walker.Row("two", "3 s", "< 2 s", False), walker.Row("three", "4")]
