@@ -8,11 +8,19 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ._torch import deterministic, free_bytes, import_torch, torch_device
+from .._array import to_numpy
+from ._torch import deterministic, free_bytes, import_torch, make_room, release, torch_device
 from .model import network
 from .trained import UNetModel
 
 __all__ = ["Backend", "TorchBackend"]
+
+
+TILES_ON_GPU = 16
+"""Tiles of a batch at most; a guess that has not been measured yet."""
+
+_NO_HOST_MEMORY = ("can't allocate memory", "not enough memory")
+"""How torch says that host memory ran out, for which it has no exception of its own."""
 
 
 class Backend(Protocol):
@@ -38,11 +46,20 @@ class Backend(Protocol):
     def __call__(self, tiles: Any) -> Any:
         """Return probabilities of shape (n, n_outputs, *shape) for float32 tiles of shape (n, n_channels, *shape)."""
 
+    most_at_once: int
+    """Tiles of a batch at most."""
+
+    def taken(self, tiles: Any) -> Any:
+        """Return tiles that are in the memory of a GPU as what the network can be asked about."""
+
     def tile_bytes(self, shape: Sequence[int]) -> int:
         """Return about how much memory a tile takes."""
 
     def free_bytes(self) -> int:
         """Return how much memory there is for tiles."""
+
+    def release(self) -> None:
+        """Give memory back that is only kept for later."""
 
     @property
     def out_of_memory(self) -> tuple[type[BaseException], ...]:
@@ -80,9 +97,10 @@ class TorchBackend:
         self.receptive_field: tuple[int, ...] | None = a.receptive_field
         self.exact = not a.has_tile_statistics
         self.tile: tuple[int, ...] | None = None
+        self.most_at_once = TILES_ON_GPU if self.device.type == "cuda" else 1  # processors are busy with one
         net = network(a)
         load_weights(net, model.weights)
-        self._net = net.to(self.device, memory_format=_layout(a.ndim)).eval()
+        self._net = folded(net.eval()).to(self.device, memory_format=_layout(a.ndim))
 
     def __call__(self, tiles: Any) -> Any:
         """Return what the network says, as a tensor on its device."""
@@ -90,8 +108,21 @@ class TorchBackend:
         x = tiles if isinstance(tiles, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(tiles))
         x = x.to(self.device).contiguous(memory_format=_layout(self.ndim))
         mixed = self.device.type == "cuda"
-        with torch.inference_mode(), deterministic(), torch.autocast(self.device.type, torch.float16, enabled=mixed):
-            return activated(self._net(x).float(), self.head)
+        try:
+            with (
+                torch.inference_mode(),
+                deterministic(),
+                torch.autocast(self.device.type, torch.float16, enabled=mixed),
+            ):
+                return activated(self._net(x).float(), self.head)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or not any(words in str(error) for words in _NO_HOST_MEMORY):
+                raise
+            raise MemoryError(str(error).partition("\n")[0]) from error
+
+    def taken(self, tiles: Any) -> Any:
+        """Return CuPy arrays as tensors, without a copy where the network runs on their GPU."""
+        return self._torch.from_dlpack(tiles) if self.device.type == "cuda" else to_numpy(tiles)
 
     def tile_bytes(self, shape: Sequence[int]) -> int:
         """Return about how much memory a tile takes."""
@@ -99,7 +130,14 @@ class TorchBackend:
 
     def free_bytes(self) -> int:
         """Return how much memory there is for tiles."""
+        if self.device.type == "cuda":
+            make_room()
         return free_bytes(self.device)
+
+    def release(self) -> None:
+        """Give memory of a GPU back that torch keeps, so that CuPy can have it."""
+        if self.device.type == "cuda":
+            release(self.device)
 
     @property
     def out_of_memory(self) -> tuple[type[BaseException], ...]:
@@ -113,6 +151,17 @@ def activated(logits: Any, head: str) -> Any:
     if head == "distance":
         return torch.cat((torch.softmax(logits[:, :2], 1), torch.sigmoid(logits[:, 2:])), 1)
     return torch.softmax(logits, 1)
+
+
+def folded(net: Any) -> Any:
+    """Return a network with each frozen batch normalisation worked into the convolution before it."""
+    nn = import_torch().nn
+    fuse = import_torch().nn.utils.fusion.fuse_conv_bn_eval
+    for part in net.modules():
+        for at in range(len(part) - 1) if isinstance(part, nn.Sequential) else ():
+            if isinstance(part[at + 1], nn.BatchNorm2d | nn.BatchNorm3d):
+                part[at], part[at + 1] = fuse(part[at], part[at + 1]), nn.Identity()
+    return net
 
 
 def load_weights(net: Any, weights: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _device
+from .._array import to_numpy
 from ._files import needed
 
 __all__ = ["Form", "OnnxBackend"]
@@ -128,6 +129,7 @@ class OnnxBackend:
     """How far a voxel sees is not known."""
 
     receptive_field: tuple[int, ...] | None = None
+    most_at_once = 1
 
     def __init__(
         self,
@@ -182,6 +184,13 @@ class OnnxBackend:
     def free_bytes(self) -> int:
         """Return how much memory there is for tiles."""
         return _device.free_host_memory()
+
+    def taken(self, tiles: Any) -> NDArray[Any]:
+        """Return tiles that are in the memory of a GPU in that of the host."""
+        return to_numpy(tiles)
+
+    def release(self) -> None:
+        """Give nothing back: onnxruntime keeps what it has."""
 
     @property
     def out_of_memory(self) -> tuple[type[BaseException], ...]:

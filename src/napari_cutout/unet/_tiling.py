@@ -97,6 +97,11 @@ class Tiling:
         return tuple(map(len, self.axes))
 
     @property
+    def is_whole(self) -> bool:
+        """True if the image is one tile."""
+        return all(n == 1 for n in self.grid)
+
+    @property
     def exact(self) -> bool:
         """True if every voxel lies in the exact core of a tile, so that nothing is blended."""
         return all(len(parts) == 1 or h >= r for parts, h, r in zip(self.axes, self.halo, self.reach, strict=True))

@@ -200,21 +200,22 @@ def labels_of(
     return predict(prediction, channels, None)
 
 
-_ready: dict[tuple[str, Asked], Backend] = {}
+_ready: list[tuple[Model, Asked, Backend]] = []
 """The network that was used last, so that a model is not put on its device again for every tile."""
 
 
 def backend_of(model: Model, device: Asked) -> Backend:
     """Return a model ready to run on a device."""
-    key = model.digest, device
-    if key not in _ready:
-        made = TorchBackend(model, device) if isinstance(model, UNetModel) else model.backend(TILE[model.ndim], device)
-        _ready.clear()
-        _ready[key] = made
-    return _ready[key]
+    for held, asked, backend in _ready:
+        if asked == device and (held is model or held.digest == model.digest):  # a digest takes as long as a tile
+            return backend
+    _ready.clear()  # before there is another one
+    made = TorchBackend(model, device) if isinstance(model, UNetModel) else model.backend(TILE[model.ndim], device)
+    _ready.append((model, device, made))
+    return made
 
 
-def _host(probabilities: Any) -> NDArray[np.float32]:
+def _host(probabilities: Any) -> NDArray[Any]:
     return np.asarray(probabilities if isinstance(probabilities, np.ndarray) else probabilities.cpu().numpy())
 
 
@@ -222,11 +223,19 @@ def _labels(
     probabilities: Any, known: NDArray[np.bool_] | None, *, classes: NDArray[np.int64], head: str
 ) -> NDArray[Any]:
     """Return the most likely class; of equals the smallest."""
-    best = probabilities.argmax(0) if head == "classes" else _inside(probabilities, head)
-    found = classes.astype(labels_dtype(classes.tolist()))[_host(best).astype(np.intp)]
+    found = classes.astype(labels_dtype(classes.tolist()))[_best(probabilities, head)]
     if known is not None:
         found[~known] = 0
     return np.asarray(found)
+
+
+def _best(probabilities: Any, head: str) -> NDArray[np.uint8 | np.intp]:
+    """Return the most likely class of each voxel by its place; of two it takes a tenth of the time of argmax."""
+    if head != "classes":
+        return _host(_inside(probabilities, head)).view(np.uint8)
+    if len(probabilities) == 2:
+        return _host(probabilities[1] > probabilities[0]).view(np.uint8)
+    return _host(probabilities.argmax(0))
 
 
 def _inside(probabilities: Any, head: str) -> Any:
@@ -237,7 +246,8 @@ def _inside(probabilities: Any, head: str) -> Any:
 def _relief(probabilities: Any, known: NDArray[np.bool_] | None, *, head: str) -> NDArray[np.uint8]:
     """Return 0 around objects, and in them 1 to 255: low in the middle of each, high where two touch."""
     p = _host(probabilities)
-    height = p[2] if head == "boundary" else 1 - p[2]
+    # Not what is said of boundaries: at the rim, where background is as likely, that has pits.
+    height = 1 - (p[1] if head == "boundary" else p[2])
     found: NDArray[np.uint8] = (1 + np.rint(254 * np.clip(height, 0, 1))).astype(np.uint8)
     found[~_inside(p, head)] = 0
     if known is not None:
