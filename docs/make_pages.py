@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = DOCS / "methods"
 PICTURES = DOCS / "pictures" / "methods"
-GUIDES = {"k-means": "clustering", "Gaussian mixture": "clustering"}
+GUIDES = {"k-means": "clustering", "Gaussian mixture": "clustering", "U-Net": "unet"}
 """Guides that are called otherwise than their widget."""
 
 BY_NAME = {"channel_axis": " On the command line the file says it, or `--axes`; `--channel` chooses one channel."}
@@ -42,6 +42,8 @@ def allowed(param: Param) -> str:
         return "some of " + ", ".join(f"`{c}`" for c in param.item_choices)
     if param.type is tuple and param.name != "spacing":
         return ("whole numbers" if param.item is int else "numbers") + limits(param.item_range)
+    if param.folder:
+        return f"the folder of {param.folder.holds}"
     kind = {"float": "number", "int": "whole number", "bool": "yes or no", "tuple": "one length per axis"}
     words = kind.get(param.type.__name__, param.type.__name__) + limits(param.range)
     return words + "".join(f", or `{word}`" for word in param.words)
@@ -81,11 +83,18 @@ def example(entry: Method) -> tuple[str, str]:
     """Return the call in Python and on the command line."""
     needed = [p for p in entry.settings if p.required]
     arrays = [p.name for p in entry.arrays if p.required]
-    levels = {p.name: ("(50.0, 100.0)", "50 100") if p.type is tuple else ("100.0", "100") for p in needed}
+    levels = {p.name: typical(p) for p in needed}
     python = ", ".join([*arrays, *(f"{name}={value}" for name, (value, _) in levels.items())])
     command = [f"--{name} strokes.tif" for name in arrays[1:]] + [f"--{n} {words}" for n, (_, words) in levels.items()]
     files = "image.tif labels.tif" if arrays[0] == "image" else "mask.tif labels.tif"
     return f"nc.{entry.name}({python})", " ".join([f"napari-cutout {dashed(entry.name)} {files}", *command])
+
+
+def typical(param: Param) -> tuple[str, str]:
+    """Return what a setting without a default might be, in Python and on the command line."""
+    if param.folder:
+        return f'"my_{param.name}"', f"my_{param.name}"
+    return ("(50.0, 100.0)", "50 100") if param.type is tuple else ("100.0", "100")
 
 
 def dashed(name: str) -> str:

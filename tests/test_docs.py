@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shlex
 from pathlib import Path
@@ -18,6 +19,9 @@ from napari_cutout.methods._flood import levels
 
 ROOT = Path(__file__).parents[1]
 MANUAL = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").rglob("*.md"))]
+NETWORKS = {"unet_predict.png", "unet_from_strokes.png"}
+"""Pictures of methods that train a network."""
+
 LINK = re.compile(r"\]\(([^)#\s]+)")
 
 
@@ -40,6 +44,20 @@ def clustering(pictures: ModuleType) -> ModuleType:
 def walker(pictures: ModuleType) -> ModuleType:
     """The script that draws what the random walker does, writing elsewhere."""
     return __import__("make_walker_pictures")
+
+
+@pytest.fixture
+def network(pictures: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script that draws what the U-Net does, writing elsewhere, of networks that have learned next to nothing."""
+    pytest.importorskip("torch")
+    script = __import__("make_unet_pictures")
+    guide = tmp_path / "guide"
+    guide.mkdir()
+    monkeypatch.setattr(script, "FOLDER", guide)
+    monkeypatch.setattr(script, "TINY", {**script.TINY, "n_steps": 2})
+    for name in ("N_STEPS", "STROKE_STEPS"):
+        monkeypatch.setattr(script, name, 2)
+    return script
 
 
 @pytest.mark.parametrize("path", MANUAL, ids=lambda path: str(path.relative_to(ROOT)))
@@ -72,11 +90,13 @@ def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed
     np.testing.assert_array_equal(pictures.by_the_rule(level, steps, markers), nc.watershed(image, markers))
 
 
-@pytest.mark.parametrize("name", ["clustering.md", "random-walker.md"])
+@pytest.mark.parametrize("name", ["clustering.md", "random-walker.md", "unet.md"])
 def test_the_walk_through_a_guide_does_what_it_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write files for the lines that follow
+    if name == "unet.md":
+        pytest.importorskip("torch")
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     lines = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, name, None, None)
@@ -84,7 +104,7 @@ def test_the_walk_through_a_guide_does_what_it_says(
     results = doctest.DocTestRunner().run(lines, out=said.append)
     assert results.attempted > 12
     assert results.failed == 0, "".join(said)
-    if name == "random-walker.md":
+    if name != "clustering.md":
         lines_of_shell = [
             line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()
         ]
@@ -107,6 +127,32 @@ def test_the_pages_of_the_random_walker_show_it_and_lead_to_the_walk() -> None:
     assert "](../random-walker.md)" in page
 
 
+def test_the_pages_of_the_u_net_show_it_and_lead_to_the_walk() -> None:
+    for name in ("unet_predict", "unet_from_strokes"):
+        page = (ROOT / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"](../pictures/methods/{name}.png)" in page
+        assert "](../unet.md)" in page
+
+
+def test_the_script_draws_the_pictures_of_the_u_net(network: ModuleType, tmp_path: Path) -> None:
+    """Networks differ between machines, so what they say is not compared with what was drawn before."""
+    rows = [{"part": "classical", "name": "thresholds", "dice": 0.6}]
+    for part in ("curve", "forest"):
+        for what, share in (("5 strokes on each of 8", 0.01), ("1 section", 0.125), ("2 sections", 0.25)):
+            rows.append({"part": part, "what": what, "annotated": share, "dice": 0.5 + share})
+    network.MEASURED = tmp_path / "rows.json"
+    network.MEASURED.write_text(json.dumps({"rows": rows}))
+    network.draw()
+    kept = ROOT / "docs" / "pictures"
+    for path in (*tmp_path.glob("guide/*.png"), *tmp_path.glob("*.png")):
+        with network.Image.open(path) as drawn:
+            assert min(drawn.size) > 200
+            assert len(drawn.getcolors(1 << 20)) > 20
+    names = {path.name for path in tmp_path.glob("guide/*.png")}
+    assert {path.name for path in kept.glob("unet-*.png")} | {"unet-learning-curve.png"} == names
+    assert {path.name for path in tmp_path.glob("*.png")} == NETWORKS
+
+
 def test_the_pictures_are_those_that_the_script_draws(
     pictures: ModuleType, clustering: ModuleType, walker: ModuleType, tmp_path: Path
 ) -> None:
@@ -116,7 +162,7 @@ def test_the_pictures_are_those_that_the_script_draws(
     clustering.draw()
     walker.draw()
     kept = ROOT / "docs" / "pictures" / "methods"
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in kept.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} | NETWORKS == {path.name for path in kept.iterdir()}
     for path in tmp_path.iterdir():
         drawn, before = (np.asarray(pictures.Image.open(at).convert("RGB"), int) for at in (path, kept / path.name))
         assert drawn.shape == before.shape
