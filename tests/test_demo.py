@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,19 @@ SHAPES = {"nuclei_2d": (64, 80), "nuclei_3d": (8, 48, 48)}
 
 REPORTED = "nuclei_2d"
 
+SAMPLES = demo.samples
+
 FROM_STROKES = {"back_projection", "random_walker", "watershed"}
 """Methods that only the comparison on strokes can run."""
+
+
+_LEARNED = demo._learned
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the network out of images of one's own, as it is of the samples here: it takes a minute."""
+    monkeypatch.setattr(demo, "_learned", lambda *_: {})
 
 
 def small_samples() -> list[Case]:
@@ -379,6 +391,27 @@ def quick(few: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Boards]:
     monkeypatch.setattr(demo, "samples", lambda: [case])
     monkeypatch.setattr(demo, "write_report", report)
     return demo.demo
+
+
+def test_a_network_learns_from_strokes_and_is_ranked_with_the_rest(
+    quick: Callable[..., Boards], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [case.name for case in SAMPLES() if case.learned] == ["nuclei_2d"]
+    (case,) = demo.samples()
+    monkeypatch.setattr(demo, "samples", lambda: [replace(case, learned=True)])
+    monkeypatch.setattr(demo, "_learned", _LEARNED)
+    monkeypatch.setattr(demo, "LEARNING", {"n_steps": 1, "width": 2, "dimensions": 2})
+    said: list[str] = []
+    boards = quick(tmp_path / "out", say=said.append)
+    rows = {name: {one.row.name: one.row for one in board.standings} for name, board in boards.items()}
+    assert "unet_from_strokes" not in rows["square/report"]
+    assert not rows["square/report-on-strokes"]["unet_from_strokes"].error
+    assert (tmp_path / "out" / "square" / "labels" / "unet_from_strokes.tif").exists()
+    assert "training a small U-Net on strokes, once for each part that is held out" in said
+    monkeypatch.setattr(demo, "find_spec", lambda _: None)
+    boards = quick(tmp_path / "out", say=said.append)
+    assert "unet_from_strokes" not in {one.row.name for one in boards["square/report-on-strokes"].standings}
+    assert any('left out, because torch is not installed: pip install "napari-cutout[unet]"' in line for line in said)
 
 
 def test_files_of_the_demo_are_replaced_and_nothing_else(quick: Callable[..., Boards], tmp_path: Path) -> None:

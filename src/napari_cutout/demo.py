@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +47,12 @@ _TAKEN = ("readme.txt", MARKER)
 REPORT, ON_STROKES = "report", "report-on-strokes"
 """Folders of the two comparisons of a sample."""
 
+NETWORK = "unet_from_strokes"
+"""The row of the network that the strokes teach."""
+
+LEARNING = {"n_steps": 50, "width": 8, "dimensions": 2}
+"""A training of seconds, for the comparison trains once for each fold."""
+
 TIDY = " cleaned"
 """What is added to the name of a row whose recipe cleans up."""
 
@@ -76,6 +83,9 @@ Check a report of a sample against the files beside it:
 Run a recipe on your own image:
   napari-cutout run <sample>/labels/<row>.json image.tif labels.tif
 A recipe that reads markers also needs --input markers=strokes.tif
+
+unet_from_strokes: a small U-Net that was trained for some seconds on the strokes of the tuning part, as all methods
+that read strokes are given them. How to train one for your own images: napari-cutout unet train --help
 """
 
 
@@ -95,6 +105,8 @@ class Case:
         The value of truth that means *not annotated*.
     ours : bool
         True for a sample of ours, which is written beside the results.
+    learned : bool
+        True if a network is trained on its strokes, too, which takes about a minute.
     """
 
     name: str
@@ -102,6 +114,7 @@ class Case:
     truth: NDArray[Any] | None = None
     ignore: int | None = None
     ours: bool = False
+    learned: bool = False
 
     @cached_property
     def strokes(self) -> NDArray[Any] | None:
@@ -190,7 +203,11 @@ def demo(
 def samples() -> list[Case]:
     """Return the annotated samples: a volume, and two images."""
     made = [make() for make in (nuclei_3d, nuclei_2d, coins)]
-    return [Case(s.name, s.image, np.asarray(s.truth.data), ours=True) for s in made if s.truth is not None]
+    return [
+        Case(s.name, s.image, np.asarray(s.truth.data), ours=True, learned=s.name == "nuclei_2d")
+        for s in made
+        if s.truth is not None
+    ]
 
 
 def own_case(image: str, truth: str | None, ignore: int | None, channel: int | Literal["mean"] | None) -> Case:
@@ -203,7 +220,7 @@ def own_case(image: str, truth: str | None, ignore: int | None, channel: int | L
             "crop or resample it to the image"
         )
     name = file_name(volume.name) or "image"
-    return Case(f"{name} image" if name.casefold() in _TAKEN else name, volume, annotation, ignore)
+    return Case(f"{name} image" if name.casefold() in _TAKEN else name, volume, annotation, ignore, learned=True)
 
 
 def _last_lines(output: Path, reports: list[str]) -> Iterator[str]:
@@ -226,14 +243,30 @@ def _compared(case: Case, folder: Path, device: Asked, say: Callable[[str], None
     if case.truth is None:
         return {}
     image, spacing = case.image.data, case.image.spacing
-    tidy = cleaned_up(case, device)
-    boards = {REPORT: compare(image, case.truth, recipes=tidy, ignore=case.ignore, spacing=spacing, device=device)}
+    tidy, learned = cleaned_up(case, device), _learned(case, say)
+    on_strokes = learned if case.ignore == 0 else {}
+    boards = {
+        REPORT: compare(
+            image, case.truth, recipes=tidy | on_strokes, ignore=case.ignore, spacing=spacing, device=device
+        )
+    }
     if case.ignore != 0:
-        boards[ON_STROKES] = compare(image, case.strokes, ignore=0, spacing=spacing, device=device)
+        boards[ON_STROKES] = compare(image, case.strokes, recipes=learned, ignore=0, spacing=spacing, device=device)
     for name, board in boards.items():
         say(f"\n{case.name}, scored on {board.held_out} that were held out:\n{board.summary()}")
         write_report(board, folder / name, origin=_origin(case, folder, name))
     return boards
+
+
+def _learned(case: Case, say: Callable[[str], None]) -> dict[str, Recipe]:
+    """Return the network that takes part where strokes are known, if there is torch to train it."""
+    if not case.learned:
+        return {}
+    if find_spec("torch") is None:
+        say(f'{NETWORK} is left out, because torch is not installed: pip install "napari-cutout[unet]"')
+        return {}
+    say("training a small U-Net on strokes, once for each part that is held out")
+    return {NETWORK: Recipe([Step(NETWORK, LEARNING, {"markers": CLASS_STROKES})])}
 
 
 def _origin(case: Case, folder: Path, name: str) -> Origin | None:

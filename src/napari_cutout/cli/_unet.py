@@ -203,9 +203,9 @@ class _Live:
 def _said(made: UNetModel, folder: Path, image: str) -> int:
     """Say what a training came to, and what to do next."""
     told = made.training
-    cancelled = told["stopped"] == "cancelled"
+    cancelled = "cancelled" in told["stopped"]
     score = "" if told["dice"] is None else f", Dice {told['dice']:.3f} on what was held out"
-    what = "cancelled; the best so far is kept" if cancelled else f"stopped by {told['stopped']}"
+    what = "cancelled; the best so far is kept" if cancelled else str(told["stopped"])
     print(f"trained {told['steps']} steps in {_duration(told['seconds'])}{score}; {what}; saved to {folder}")
     print(f"label images with it: napari-cutout unet predict {image} {folder} labels.tif")
     return CANCELLED if cancelled else 0

@@ -229,7 +229,7 @@ def _train(given: _Given, training: Mapping[str, Any]) -> UNetModel:
     )  # fmt: skip
     note(strokes=dict(zip(map(str, plan.classes), plan.counts, strict=True)))
     model = plan.train(device=asked_for())
-    if model.training["stopped"] == "cancelled":
+    if "cancelled" in model.training["stopped"]:
         raise Cancelled("cancelled while training; nothing was changed")
     return replace(model, name="from strokes")
 
