@@ -239,7 +239,7 @@ def touching(shape: tuple[int, ...], n: int, seed: int) -> tuple[NDArray[np.floa
     [
         ("boundary", (64, 64), (32, 32), 80),
         ("distance", (64, 64), (32, 32), 120),
-        pytest.param("boundary", (24, 32, 32), (16, 16, 16), 80, marks=pytest.mark.slow),
+        pytest.param("boundary", (24, 32, 32), (16, 16, 16), 150, marks=pytest.mark.slow),
         pytest.param("distance", (24, 32, 32), (16, 16, 16), 200, marks=pytest.mark.slow),
     ],
 )

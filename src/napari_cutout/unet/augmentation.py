@@ -76,18 +76,18 @@ def _warped(
     torch = import_torch()
     functional = torch.nn.functional
     n, shape = image.shape[0], target.shape[1:]
-    matrices = np.stack([_matrix(shape, rng, spacing, "rotations" in augment) for _ in range(n)])
+    matrices = np.stack([read_from(shape, rng, spacing, "rotations" in augment) for _ in range(n)])
     theta = torch.from_numpy(matrices.astype(np.float32)).to(image.device)
     grid = functional.affine_grid(theta, (n, 1, *shape), align_corners=False)
     if "elastic" in augment:
-        grid = grid + _bends(n, shape, rng, spacing, image.device)
+        grid = grid + bends(n, shape, rng, spacing, image.device)
     moved = functional.grid_sample(image, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     # 0 beyond the patch, so that -1, not annotated, is what is read there.
     classes = functional.grid_sample((target + 1).unsqueeze(1).float(), grid, mode="nearest", align_corners=False)
     return moved, classes.squeeze(1).round().long() - 1
 
 
-def _matrix(shape: Sequence[int], rng: np.random.Generator, spacing: Sequence[float] | None, turn: bool) -> Any:
+def read_from(shape: Sequence[int], rng: np.random.Generator, spacing: Sequence[float] | None, turn: bool) -> Any:
     """Return where a patch is read: scaled, and turned in one plane, in torch's coordinates (x first, -1 to 1)."""
     ndim = len(shape)
     matrix = np.eye(ndim)
@@ -106,7 +106,7 @@ def _matrix(shape: Sequence[int], rng: np.random.Generator, spacing: Sequence[fl
     return np.hstack((matrix[::-1, ::-1], np.zeros((ndim, 1))))
 
 
-def _bends(n: int, shape: Sequence[int], rng: np.random.Generator, spacing: Sequence[float] | None, device: Any) -> Any:
+def bends(n: int, shape: Sequence[int], rng: np.random.Generator, spacing: Sequence[float] | None, device: Any) -> Any:
     """Return smooth displacements, smaller along axes with long voxels."""
     torch = import_torch()
     ndim = len(shape)
