@@ -35,7 +35,7 @@ def import_torch() -> ModuleType:
         if error.name != "torch":
             raise NoTorch(f"torch does not load ({error}); reinstall it: {INSTALL}") from error
         raise NoTorch(f"the U-Net needs torch, which is not installed; install it: {INSTALL}") from error
-    except OSError as error:  # a library that torch links to
+    except (ImportError, OSError) as error:  # a library that torch links to
         raise NoTorch(f"torch does not load ({error}); reinstall it: {INSTALL}") from error
     return torch  # type: ignore[no-any-return]
 
