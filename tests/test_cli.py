@@ -678,8 +678,10 @@ def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_device, "gpu_status", lambda: usable)
     monkeypatch.setattr(doctor, "version", lambda package: "1.0")
     monkeypatch.setattr(doctor, "qt_binding", lambda: "PySide6 6.12")
+    monkeypatch.setattr(doctor, "_what_torch_uses", lambda: "built for CUDA 13.0, U-Nets run on NVIDIA H200")
     lines = doctor.diagnosis()
     assert "GPU            NVIDIA H200, 3.0 GiB of 4.0 GiB free" in lines
+    assert "PyTorch        1.0, built for CUDA 13.0, U-Nets run on NVIDIA H200" in lines
     assert lines[-1] == "nothing is missing"
 
     monkeypatch.setattr(sys, "platform", "linux")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_cutout import _device, catalog, doctor
+from napari_cutout.unet import _torch
 
 
 @pytest.fixture
@@ -82,3 +83,35 @@ def test_the_kind_of_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "base"))
     line = next(line for line in doctor.diagnosis() if line.startswith("Python"))
     assert line.endswith(f", {expected})")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "usable", "expected"),
+    [
+        (None, False, "built for CPUs"),
+        ("13.0", True, "built for CUDA 13.0, U-Nets run on NVIDIA H200"),
+        ("13.0", False, "built for CUDA 13.0, it finds no usable GPU"),
+    ],
+)
+def test_what_u_nets_run_on(monkeypatch: pytest.MonkeyPatch, cuda: str | None, usable: bool, expected: str) -> None:
+    card = SimpleNamespace(is_available=lambda: usable, get_device_name=lambda: "NVIDIA H200")
+    monkeypatch.setattr(_torch, "import_torch", lambda: SimpleNamespace(version=SimpleNamespace(cuda=cuda), cuda=card))
+    monkeypatch.setattr(doctor, "version", lambda package: "2.13.0")
+    there = _device.GpuStatus(True, name="NVIDIA H200", driver="580", cuda="13.0", free=3 << 30, total=4 << 30)
+    monkeypatch.setattr(_device, "gpu_status", lambda: there)
+    lines = doctor.diagnosis()
+    assert f"PyTorch        2.13.0, {expected}" in lines
+    offered = [line for line in lines if line.startswith("to use U-Nets on the GPU: ")]
+    assert len(offered) == (cuda is None)
+    monkeypatch.setattr(_device, "gpu_status", lambda: _device.GpuStatus(False, "no driver", "install one"))
+    lines = doctor.diagnosis()
+    assert "PyTorch        2.13.0, U-Nets run on the CPU" in lines
+    assert not any("on the GPU: pip install --force-reinstall" in line for line in lines), "there is none to run on"
+
+
+def test_a_torch_that_does_not_load_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise _torch.NoTorch("torch does not load (libc10.so: cannot open); reinstall it")
+
+    monkeypatch.setattr(_torch, "import_torch", broken)
+    assert doctor._what_torch_uses() == "but torch does not load (libc10.so: cannot open); reinstall it"

@@ -7,13 +7,14 @@ import platform
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 
 from . import __version__, _device, catalog
+from .unet._torch import INSTALL
 
 __all__ = ["diagnosis", "qt_binding", "version", "versions", "without_folders"]
 
@@ -61,7 +62,7 @@ def diagnosis(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
         "CuPy": _versions("cupy") or "not installed",
         "cuCIM": _versions("cucim") or "not installed",
         "GPU": _gpu_line(gpu),
-        "PyTorch": version("torch") or "not installed",
+        "PyTorch": _torch_line(gpu),
         "napari": version("napari") or "not installed",
         "Qt binding": qt_binding() or "none",
         **more,
@@ -130,12 +131,53 @@ def _gpu_line(gpu: _device.GpuStatus) -> str:
     return f"{gpu.name}, {_device.size(gpu.free)} of {_device.size(gpu.total)} free"
 
 
+CPU_BUILD = "built for CPUs"
+
+_CUDA_BUILD = (
+    "pip install --force-reinstall torch"
+    if sys.platform.startswith("linux")
+    else f"the line that pytorch.org shows for {platform.system()} and your CUDA"
+)
+"""What replaces a torch that was built for CPUs."""
+
+
+def _torch_line(gpu: _device.GpuStatus) -> str:
+    """Return the version of torch, and whether U-Nets run on a GPU; it is loaded only where there is one."""
+    found = version("torch")
+    if not found or not (gpu.cuda or gpu.driver):
+        return f"{found}, U-Nets run on the CPU" if found else "not installed"
+    return f"{found}, {_what_torch_uses()}"
+
+
+def _what_torch_uses() -> str:
+    from .unet._torch import NoTorch, import_torch
+
+    try:
+        torch = import_torch()
+    except NoTorch as error:
+        return f"but {error}"
+    if torch.version.cuda is None:
+        return CPU_BUILD
+    usable = torch.cuda.is_available()
+    where = f"U-Nets run on {torch.cuda.get_device_name()}" if usable else "it finds no usable GPU"
+    return f"built for CUDA {torch.version.cuda}, {where}"
+
+
+def _torch_remedies(gpu: _device.GpuStatus) -> Iterator[str]:
+    """Yield what makes U-Nets run, or run on the GPU that is there."""
+    if not any(method.needs == "model" for method in catalog.methods().values()):
+        return
+    if not version("torch"):
+        yield f"to use U-Nets: {INSTALL}"
+    elif gpu.cuda and _what_torch_uses() == CPU_BUILD:
+        yield f"to use U-Nets on the GPU: {_CUDA_BUILD}"
+
+
 def _remedies(gpu: _device.GpuStatus) -> list[str]:
     lines = [] if gpu.usable else [f"to use a GPU: {gpu.remedy}"]
     if gpu.usable and sys.platform.startswith("linux") and not _versions("cucim"):
         lines.append(f"cuCIM is missing beside CuPy: {_device.matching_line(gpu)}")
     if not version("napari") or not qt_binding():
         lines.append('to work in napari: pip install "napari-cutout[app]"')
-    if not version("torch") and any(method.needs == "model" for method in catalog.methods().values()):
-        lines.append('to use U-Nets: pip install "napari-cutout[unet]"')
+    lines += _torch_remedies(gpu)
     return lines or ["nothing is missing"]
