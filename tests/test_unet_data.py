@@ -84,11 +84,18 @@ def test_blocks_cover_every_voxel_once_and_begin_at_chunks(
 # The sweep ---------------------------------------------------------------------------------------------
 
 
-@given(SHAPES, st.integers(0, 1000), st.integers(1, 6), st.sampled_from([0, 2, None]), st.booleans())
+@given(
+    SHAPES,
+    st.integers(0, 1000),
+    st.integers(1, 6),
+    st.sampled_from([0, 2, None]),
+    st.sampled_from([1, 10**12]),
+    st.booleans(),
+)
 def test_a_sweep_counts_labels_in_boxes_as_a_loop_does(
-    shape: tuple[int, ...], seed: int, edge: int, ignore: int | None, lazy: bool
+    shape: tuple[int, ...], seed: int, edge: int, ignore: int | None, apart: int, lazy: bool
 ) -> None:
-    labels = annotation(shape, 4, seed)
+    labels = annotation(shape, 4, seed).astype(np.int64) * apart
     given: Any = da.from_array(labels, chunks=5) if lazy else labels
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_pairs, "BLOCK_VOXELS", 60)
@@ -462,7 +469,9 @@ def test_a_plan_can_be_read_and_stored() -> None:
     n1, n2 = (int((labels == k).sum()) for k in (1, 2))
     assert lines[0] == "2 images of 64 x 64 voxels"
     assert lines[1] == f"1 channel, {(n1 + n2) / 8192:.3g} of the voxels annotated (1: {n1:,}, 2: {n2:,})"
-    assert lines[3] == f"2-D U-Net of depth 2, {plan.architecture.n_parameters:,} parameters, each voxel sees 47 x 47"
+    seen = plan.architecture.receptive_field
+    n = plan.architecture.n_parameters
+    assert lines[3] == f"2-D U-Net of depth 2, {n:,} parameters, each voxel sees {seen[0]} x {seen[1]}"
     assert lines[-1] == "note: nothing is annotated in image 1"
     assert plan.memory == plan.architecture.train_bytes(8 * 64 * 64)
     assert ndimage.label(labels)[1] > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from napari_cutout.unet._checkpoint import read_checkpoint, write_checkpoint
 from napari_cutout.unet._loop import Loop, Report, State
 
 pytest.importorskip("torch")
+resource = pytest.importorskip("resource", reason="limits of files and kill -9 are of Unix")
 
 RNG = np.random.default_rng(0)
 TRUTH = np.kron(RNG.integers(1, 3, (8, 8)), np.ones((5, 5), int)).astype(np.uint8)

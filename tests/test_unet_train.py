@@ -184,11 +184,13 @@ def test_lazy_and_stored_images_give_the_weights_of_arrays() -> None:
     import zarr
 
     image, truth = blobs()
-    expected = nc.unet_train(image, truth, **TINY)
-    assert same(expected, nc.unet_train(da.from_array(image, chunks=20), da.from_array(truth, chunks=17), **TINY))
-    stored = zarr.array(np.stack((image, image)), chunks=(1, 20, 20))
-    assert same(expected, nc.unet_train(stored, zarr.array(truth, chunks=(9, 9)), channel_axis=0, channel=1, **TINY))
-    assert same(expected, nc.unet_plan(image, truth, **{k: v for k, v in TINY.items() if k != "device"}).train())
+    settings = TINY | {"n_steps": 3}
+    expected = nc.unet_train(image, truth, **settings)
+    assert same(expected, nc.unet_train(da.from_array(image, chunks=20), da.from_array(truth, chunks=17), **settings))
+    stored, strokes = zarr.array(np.stack((image, image)), chunks=(1, 20, 20)), zarr.array(truth, chunks=(9, 9))
+    assert same(expected, nc.unet_train(stored, strokes, channel_axis=0, channel=1, **settings))
+    del settings["device"]
+    assert same(expected, nc.unet_plan(image, truth, **settings).train(device="cpu"))
 
 
 # Reports -----------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ Region = tuple[slice, ...]
 BLOCK_VOXELS = 1 << 24
 """Voxels that are read at a time: chunks are joined until they are about so many."""
 
+SPREAD = 2
+"""How much farther apart numbers may lie than there are of them, so that they are counted and not sorted."""
+
 TRIES = 64
 """How many random splits are looked at for one that leaves every class on both sides."""
 
@@ -200,16 +203,29 @@ def _counted(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return box, label and number of voxels for every label of every box of a block."""
     known = np.ones(labels.shape, bool) if ignore is None else labels != ignore
-    values, codes = np.unique(labels[known], return_inverse=True) if known.any() else (labels[:0].ravel(), None)
-    if codes is None:
-        return np.zeros((0, labels.ndim), np.int64), values, values
+    if not known.any():
+        return np.zeros((0, labels.ndim), np.int64), labels[:0].reshape(-1), labels[:0].reshape(-1)
+    values, codes, _ = _distinct(labels[known])
     first = [s.start // e for s, e in zip(region, edges, strict=True)]
     steps = [np.arange(s.start, s.stop) // e - f for s, e, f in zip(region, edges, first, strict=True)]
     grid = [int(step[-1]) + 1 for step in steps]
     box = np.asarray(np.ravel_multi_index(np.ix_(*steps), grid), np.int64)[known]
-    keys, n = np.unique(box * len(values) + codes.reshape(-1), return_counts=True)
+    keys, _, n = _distinct(box * len(values) + codes)
     index = np.column_stack(np.unravel_index(keys // len(values), grid)) + np.asarray(first)
-    return index.astype(np.int64), values[keys % len(values)], n.astype(np.int64)
+    return index.astype(np.int64), values[keys % len(values)], n
+
+
+def _distinct(numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the different numbers, which of them each is, and how many there are of each."""
+    low, high = int(numbers.min()), int(numbers.max())
+    if high - low > SPREAD * numbers.size:
+        values, codes, n = np.unique(numbers, return_inverse=True, return_counts=True)
+        return values, codes.reshape(-1), n.astype(np.int64)
+    n = np.bincount(numbers - low)  # ten times as fast as sorting them
+    there = np.flatnonzero(n)
+    places = np.zeros(len(n), np.int64)
+    places[there] = np.arange(len(there))
+    return there + low, places[numbers - low], n[there].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
