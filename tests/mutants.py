@@ -37,11 +37,29 @@ COMPLETE = "tests/test_evaluation_complete.py"
 PARTITIONS = "tests/test_partitions.py"
 BOUNDARIES = "tests/test_boundaries.py"
 LOSSES = "tests/test_losses.py"
+MODELS = "tests/test_unet_models.py"
+MODEL_RECIPES = "tests/test_unet_recipes.py"
+ONNX = "tests/test_unet_onnx.py"
+ZOO = "tests/test_unet_zoo.py"
+UNET_DATA = "tests/test_unet_data.py"
+UNET_TRAIN = "tests/test_unet_train.py"
+UNET_RESUME = "tests/test_unet_resume.py"
+NETWORK = "tests/test_unet_architecture.py"
+UNET_LOSSES = "tests/test_unet_losses.py"
+HEADS = "tests/test_unet_heads.py"
+AUGMENTATION = "tests/test_unet_augmentation.py"
+TORCH = "tests/test_unet_torch.py"
+UNET_LAYERS = "tests/widgets/test_unet_layers.py"
+UNET_MODELS = "tests/widgets/test_unet_models.py"
+UNET_WIDGET = "tests/widgets/test_unet.py"
 RANK_CHANGES = "tests/test_rank_changes.py"
 REPORT = "tests/test_report.py"
 POOLED = "tests/test_pooled.py"
 REPORT_EVALUATION = "tests/test_report_evaluation.py"
 CLI_COMPARE = "tests/test_cli_compare.py"
+DOCTOR = "tests/test_doctor.py"
+CLI_UNET = "tests/test_cli_unet.py"
+UNET_STROKES = "tests/test_unet_strokes.py"
 ARGUMENTS = f"{CONTRACT}::test_bad_arguments_are_refused"
 RANGES = f"{CONTRACT}::test_settings_out_of_range_are_refused_by_name_and_value"
 IMAGES = f"{CONTRACT}::test_bad_images_are_refused"
@@ -50,6 +68,7 @@ DASK = f"{CONTRACT}::test_dask_gives_the_labels_of_the_whole"
 INTEGERS = f"{CONTRACT}::test_integers_that_floats_cannot_tell_apart_are_refused"
 DTYPES = f"{CONTRACT}::test_any_real_dtype_gives_the_labels_of_the_widest"
 
+SAMPLES = "tests/test_samples.py"
 SELECTION = "tests/test_selection.py"
 STATISTICS = "tests/test_statistics.py"
 CHAIN = "tests/test_chain.py"
@@ -538,4 +557,66 @@ MUTANTS = [
     Mutant("methods/_walk_blocks.py", "        values[k][scene.planted > 0] = (scene.planted == label)[scene.planted > 0]", "        pass", f"{BLOCKS}::test_strokes_keep_their_labels_and_none_gets_lost"),
     Mutant("methods/_walk_scene.py", "s.base[k] - taken + s.means[k]", "s.means[k]", f"{BLOCKS}::test_weights_are_those_of_the_whole"),
     Mutant("blockwise/_pyramid.py", "short, key=lambda axis: edges[axis]", "short, key=lambda axis: -edges[axis]", f"{BLOCKS}::test_tiles_come_from_the_shape_and_make_up_the_whole"),
+    Mutant("unet/_files.py", "    if found.st_size > most:", "    if found.st_size > 1 << 62:", f"{MODELS}::test_files_that_are_too_large_are_not_read"),
+    Mutant("unet/_weights.py", "        if not np.isfinite(value).all() or (", "        if np.isnan(value).any() or (", f"{MODELS}::test_weights_that_are_not_those_of_the_architecture_are_refused"),
+    Mutant("unet/trained.py", '    if found.digest != settings["sha256"]:', '    if len(found.digest) != len(settings["sha256"]):', f"{MODELS}::test_a_flipped_bit_of_a_weight_is_seen"),
+    Mutant("unet/_onnx.py", 'graph.add("Concat", [x, links.pop()], axis=1)', 'graph.add("Concat", [links.pop(), x], axis=1)', f"{ONNX}::test_onnxruntime_computes_what_torch_does"),
+    Mutant("unet/_zoo_steps.py", "Scaling(exact.shift, exact.factor + part.whole.eps)", "Scaling(exact.shift, exact.factor)", f"{ZOO}::test_grey_levels_are_scaled_by_mean_and_standard_deviation"),
+    Mutant("unet/_zoo_steps.py", "joined_moments(found) if part.whole.joint else found[at]", "found[at]", f"{ZOO}::test_each_channel_has_its_own_statistics_unless_all_share_them"),
+    Mutant("unet/zoo.py", "np.concatenate([1 - numbers.max(1, keepdims=True), numbers], 1)", "np.concatenate([1 - numbers.min(1, keepdims=True), numbers], 1)", f"{ZOO}::test_where_none_of_several_kinds_is_likely_is_background"),
+    Mutant("unet/zoo.py", "any(t.data_location == onnx.TensorProto.EXTERNAL for t", "any(t.data_location == 7 for t", f"{ZOO}::test_weights_that_are_no_network_are_refused"),
+    Mutant("unet/_package.py", 'or ".." in path.parts or', 'or', f"{ZOO}::test_what_cannot_be_used_is_refused_with_the_reason"),
+    Mutant("_held.py", "os.path.normpath(folder / path)", "path", f"{MODEL_RECIPES}::test_relative_paths_begin_at_the_file_of_the_recipe"),
+    Mutant("recipe.py", "            if is_held(value):", "            if value is None:", f"{MODEL_RECIPES}::test_a_model_in_memory_is_not_written"),
+    # what a U-Net is trained on, and that it goes on
+    Mutant("unet/_targets.py", "np.where(known, labels + 1, 0)", "np.clip(labels + 1, 0, len(self.values) - 1)", f"{UNET_TRAIN}::test_the_value_of_what_is_not_annotated_teaches_nothing"),
+    Mutant("unet/_patches.py", "        classes[~self._shown(number, read)] = -1\n", "", f"{UNET_DATA}::test_what_is_held_out_is_never_learned_from"),
+    Mutant("unet/_patches.py", "            classes[~finite] = -1", "            pass", f"{UNET_DATA}::test_voxels_that_are_not_finite_are_not_learned_from"),
+    Mutant("unet/_patches.py", "np.cumsum(np.sqrt(cells.counts.T), axis=1)", "np.cumsum(cells.counts.T, axis=1)", f"{UNET_DATA}::test_classes_are_drawn_equally_and_cells_by_the_root_of_what_they_hold"),
+    Mutant("unet/_pairs.py", "            room //= step\n", "", f"{UNET_DATA}::test_blocks_cover_every_voxel_once_and_begin_at_chunks"),
+    Mutant("unet/_pairs.py", "if complete and sizes[held]", "if sizes[held]", f"{UNET_DATA}::test_a_split_leaves_every_class_on_both_sides"),
+    Mutant("unet/_loop.py", "if (dice, -loss) <= (state.best_dice, -state.best_loss):", "if dice < state.best_dice:", f"{UNET_TRAIN}::test_the_best_is_kept_and_of_equal_ones_that_with_the_smaller_loss"),
+    Mutant("unet/_loop.py", "self.class_weights) * share", "self.class_weights) / 4", f"{UNET_TRAIN}::test_parts_of_a_batch_teach_what_the_batch_teaches"),
+    Mutant("unet/_loop.py", "            self.scaler.load_state_dict(state.scaler)", "            pass", f"{UNET_RESUME}::test_the_state_of_the_scaler_goes_along"),
+    Mutant("unet/_loop.py", "        if state.optimizer:", "        if not state.weights:", f"{UNET_RESUME}::test_a_training_that_goes_on_gives_what_one_that_was_not_killed_gives"),
+    Mutant("unet/_loop.py", "        except OSError as error:", "        except ValueError as error:", f"{UNET_RESUME}::test_a_full_disk_at_a_checkpoint_is_said_and_training_goes_on"),
+    Mutant("unet/train.py", '"channels": [c.contents for c in grey]', '"channels": [c.share for c in grey]', f"{UNET_RESUME}::test_a_checkpoint_of_another_training_is_refused_and_kept"),
+    Mutant("unet/train.py", "        check_place(target, self.overwrite, folder_problem)\n", "", f"{UNET_RESUME}::test_places_that_cannot_be_written_to_are_refused_before_anything_is_read"),
+    Mutant("widgets/_training_layers.py", "labels.astype(np.int32), np.int32(-1))", "labels, -1)", f"{UNET_LAYERS}::test_slices_that_are_painted_are_annotated_completely"),
+    Mutant("widgets/_training_job.py", "if fraction - first < 0.02", "if fraction < 0.02", f"{UNET_LAYERS}::test_time_left_follows_from_the_time_it_took"),
+    Mutant("widgets/_training_curves.py", "known = [(d, -s)", "known = [(d, s)", UNET_MODELS),
+    Mutant("widgets/_model_files.py", "or checkpoint_of(place).exists()", "", f"{UNET_MODELS}::test_a_new_model_has_a_name_of_its_own_that_any_disk_takes"),
+    Mutant("widgets/_model_files.py", "if there != info.n_channels:", "if there < info.n_channels - 1:", f"{UNET_MODELS}::test_a_model_has_to_fit_the_image"),
+    Mutant("widgets/_model_box.py", "        if self.value() != before:\n", "        if False:\n", f"{UNET_MODELS}::test_a_setting_is_shown_and_told_once"),
+    Mutant("widgets/_training_job.py", "                raise Closed\n", "                return True\n", f"{UNET_WIDGET}::test_closing_keeps_the_checkpoint_and_it_can_be_continued"),
+    Mutant("widgets/_worker.py", "if self.abort_requested and not self._keeps:", "if self.abort_requested:", f"{UNET_WIDGET}::test_cancel_keeps_the_best_so_far"),
+    Mutant("widgets/_training_settings.py", "self._by_hand = not self._guessing", "self._by_hand = False", f"{UNET_WIDGET}::test_a_volume_is_learned_whole_or_plane_by_plane"),
+    Mutant("unet/architecture.py", "    side = 2 * (kernels[level] // 2)", "    side = kernels[level] // 2", f"{NETWORK}::test_gradients_reach_exactly_as_far_as_was_computed"),
+    Mutant("unet/architecture.py", "        return low * stride, high * stride + stride - 1", "        return low * stride, high * stride", f"{NETWORK}::test_gradients_reach_exactly_as_far_as_was_computed"),
+    Mutant("unet/architecture.py", "_near(lengths, [n >= 4 for n in left])", "_near(lengths, [n >= 2 for n in left])", f"{NETWORK}::test_any_image_has_a_network_that_fits_it"),
+    Mutant("unet/architecture.py", "3 if is_near or k == 3 else 1", "3 if is_near else 1", f"{NETWORK}::test_axes_that_are_too_short_are_not_halved_and_do_not_stop_the_others"),
+    Mutant("unet/_modules.py", "(stride[0], 1))", "(1, 1))", f"{NETWORK}::test_pooling_of_a_gpu_is_that_of_the_cpu"),
+    Mutant("unet/losses.py", "return logits.float() if logits.dtype.itemsize < 4 else logits", "return logits", f"{UNET_LOSSES}::test_16_bits_lose_nothing_but_the_digits_of_what_is_said"),
+    Mutant("unet/losses.py", "p = torch.softmax(precise(logits), dim=1) * known", "p = torch.softmax(precise(logits), dim=1)", f"{UNET_LOSSES}::test_what_nobody_annotated_teaches_nothing"),
+    Mutant("unet/_heads.py", "known = (target > 0) & (target != UNKNOWN_DEPTH)", "known = target > 0", f"{UNET_LOSSES}::test_the_loss_of_depths_by_hand"),
+    Mutant("unet/_targets.py", "            unknown |= neighbours < 0\n", "", f"{HEADS}::test_depths_by_hand"),
+    Mutant("unet/_targets.py", "neighbours[end] = -1 if goes_on else objects[end]", "neighbours[end] = objects[end]", f"{HEADS}::test_patches_say_of_a_part_what_the_whole_says"),
+    Mutant("unet/_patches.py", "(m > 0 and w.start > 0, m > 0 and w.stop < n)", "(w.start > 0, w.stop < n)", f"{HEADS}::test_planes_that_are_learned_alone_hold_whole_objects"),
+    Mutant("unet/predict.py", 'height = 1 - (p[1] if head == "boundary" else p[2])', 'height = p[2] if head == "boundary" else 1 - p[2]', f"{HEADS}::test_objects_that_touch_are_told_apart"),
+    Mutant("unet/augmentation.py", "matrix @ np.linalg.inv(edges) @ rotation @ edges", "matrix @ rotation", f"{AUGMENTATION}::test_turning_keeps_lengths_in_patches_that_are_not_square"),
+    Mutant("unet/augmentation.py", "mode=\"nearest\", align_corners=False", "mode=\"bilinear\", align_corners=False", f"{AUGMENTATION}::test_no_class_is_invented_and_all_numbers_are_finite"),
+    Mutant("unet/_torch.py", "    except (ImportError, OSError) as error:", "    except OSError as error:", f"{TORCH}::test_torch_that_does_not_load_is_named_with_the_line_that_installs_it"),
+    Mutant("_membranes.py", "membranes = far < THICKNESS / 2", "membranes = far < THICKNESS", f"{SAMPLES}::test_membranes_are_thin_and_close_around_cells_of_the_size_asked_for"),
+    Mutant("_membranes.py", "rng.normal(0, STEP, middles.shape)", "rng.normal(0, 9 * STEP, middles.shape)", f"{SAMPLES}::test_membranes_move_little_from_section_to_section"),
+    Mutant("_membranes.py", "np.where(bodies, BODY + folds, clean)", "np.where(bodies, CELL + folds, clean)", f"{SAMPLES}::test_bodies_in_cells_are_as_dark_as_membranes"),
+    Mutant("samples.py", "np.where(is_membrane, 1, 2)", "np.where(is_membrane, 2, 1)", f"{SAMPLES}::test_bodies_in_cells_are_as_dark_as_membranes"),
+    Mutant("evaluation/surprise.py", "for w, s in zip(each, surprise, strict=True) if w)", "for w, s in zip(each, surprise, strict=True))", LOSSES),
+    Mutant("unet/strokes.py", "xp.where(self.mask != 0, self.markers, xp.zeros_like(self.markers))", "self.markers", f"{UNET_STROKES}::test_what_changes_after_the_training_does_not_train_again"),
+    Mutant("unet/strokes.py", "said = repr((sorted(training.items()), self.channel_axis, self.spacing, asked_for()))", "said = repr((self.channel_axis, self.spacing, asked_for()))", f"{UNET_STROKES}::test_what_changes_after_the_training_does_not_train_again"),
+    Mutant("unet/strokes.py", "below = 0 if background in classes else left[0]", "below = 0", f"{UNET_STROKES}::test_steps_after_are_on_the_highest_label_that_is_not_background"),
+    Mutant("comparison/_contestants.py", " and not catalog.find(cut.method).slow", "", f"{UNET_STROKES}::test_it_is_compared_only_where_it_is_named"),
+    Mutant("cli/_unet.py", 'given.setdefault("one_per_object", found.head != "classes")', 'given.setdefault("one_per_object", False)', f"{CLI_UNET}::test_objects_are_numbered_where_the_model_tells_them_apart"),
+    Mutant("cli/_unet.py", 'return () if found == ("none",) else found', "return found", f"{CLI_UNET}::test_train_predict_info_export"),
+    Mutant("cli/_unet.py", "    if plan_only:\n        return 0\n", "", f"{CLI_UNET}::test_the_plan_alone_writes_nothing"),
+    Mutant("doctor.py", "elif gpu.cuda and _what_torch_uses() == CPU_BUILD:", "elif gpu.cuda:", f"{DOCTOR}::test_what_u_nets_run_on"),
 ]  # fmt: skip
