@@ -67,7 +67,7 @@ def test_train_predict_info_export(folder: Path, capsys: pytest.CaptureFixture[s
     facts = dict(line.split("  ", 1) for line in said)
     assert facts["says"].strip() == "the class of each voxel: 1, 2"
     assert facts["trained on"].strip() == f"1 image; annotated voxels 1: {plan.counts[0]:,}, 2: {plan.counts[1]:,}"
-    assert facts["SHA-256 of weights"].strip() == model.digest
+    assert facts["SHA-256"].strip() == model.digest
 
     assert main(["unet", "export", "model", "model.onnx"]) == 0
     assert Path("model.onnx").stat().st_size > 1000

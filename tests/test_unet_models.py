@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_the_model_that_was_there(copied, monkeypatch):
         ({"training": []}, "training must be an object"),
         ({"name": {"a": 1}}, "name must be a text"),
         ({"sha256": None}, "sha256 must be a text"),
-        ({"sha256": "0" * 64}, "is not the file that model.json belongs to"),
+        ({"sha256": "0" * 64}, "and model.json do not belong together"),
         ({"architecture": None}, "an architecture has"),
         ({"architecture": {}}, "an architecture has"),
     ],
@@ -437,5 +437,5 @@ def test_a_flipped_bit_of_a_weight_is_seen(copied):
     whole = bytearray(path.read_bytes())
     whole[-1] ^= 1
     path.write_bytes(whole)
-    with pytest.raises(ValueError, match=r"is not the file that model\.json belongs to"):
+    with pytest.raises(ValueError, match=r"and model\.json do not belong together"):
         load_unet(copied)

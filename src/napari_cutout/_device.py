@@ -170,6 +170,12 @@ def asked_for() -> Asked:
     return _asked_for.get()
 
 
+def torch_has_gpu() -> bool:
+    """Tell whether torch, where it is loaded, can use a GPU; it is not loaded for that."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available())
+
+
 def place(array: Array, used: Literal["cpu", "gpu"]) -> Array:
     """Bring an array to the device that was chosen; dask arrays stay what they are.
 

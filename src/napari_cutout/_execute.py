@@ -120,7 +120,8 @@ def execute(
         with _device.asking(device):
             labels, steps = run_here.on(choice.used)
     except _device.failures() as error:
-        if choice.used == "cpu" or device == "gpu":
+        failed_on_cpu = choice.used == "cpu" and not (_runs_networks(recipe) and _device.torch_has_gpu())
+        if failed_on_cpu or device != "auto":
             raise
         # Said aloud in the reason: a GPU that fails under "auto" costs time, never the result.
         choice = _device.Choice(device, "cpu", f"the GPU failed ({type(error).__name__}: {error})")
@@ -184,6 +185,8 @@ def choice_for(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Aske
         If a GPU was asked for and cannot be used.
     """
     image = inputs[recipe.source]
+    if _runs_networks(recipe):
+        return _device.Choice(device, "cpu", "a network finds its device by itself")
     if any(is_lazy(a) for a in inputs.values()):
         if device == "gpu":
             raise ValueError("device='gpu' cannot be used on dask arrays yet; compute them first, or use 'cpu'")
@@ -196,6 +199,11 @@ def choice_for(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Aske
         n_values = math.prod(part) * chosen.n_channels(shape)
     n_bytes = sum(np.dtype(a.dtype).itemsize for a in inputs.values() if hasattr(a.dtype, "itemsize")) * n_values
     return _device.choose(n_values, n_bytes + DEVICE_BYTES_PER_VOXEL * n_values, device)
+
+
+def _runs_networks(recipe: Recipe) -> bool:
+    """Tell whether all steps are networks: the image then stays where it is, and CuPy is not needed."""
+    return all(catalog.find(step.method).network for step in recipe.steps)
 
 
 Steps = list[dict[str, Any]]
@@ -435,12 +443,7 @@ def provenance_of(
         "recipe": as_dict(recipe),
         "steps": steps,
         "facts": {name: fact for step in steps for name, fact in step["facts"].items()},
-        "device": {
-            "asked": choice.asked,
-            "used": choice.used,
-            "reason": choice.reason,
-            "name": _device.device_name(choice.used),
-        },
+        "device": _device_of(choice, steps),
         "versions": versions(choice.used, [step["facts"].get("runtime") for step in steps]),
         "seconds": round(seconds, 4),
         "tiling": tiling,
@@ -449,6 +452,19 @@ def provenance_of(
     }
     plain: dict[str, Any] = json.loads(json.dumps(provenance, default=_json))
     return plain
+
+
+def _device_of(choice: _device.Choice, steps: Steps) -> dict[str, str]:
+    """Return where a run took place; where a network ran says the network."""
+    ran_on = next((step["facts"]["ran_on"] for step in steps if "ran_on" in step["facts"]), "")
+    if ran_on and ran_on != "cpu":
+        return {"asked": choice.asked, "used": "gpu", "reason": "the network found it", "name": ran_on}
+    return {
+        "asked": choice.asked,
+        "used": choice.used,
+        "reason": choice.reason,
+        "name": _device.device_name(choice.used),
+    }
 
 
 def _json(value: Any) -> Any:

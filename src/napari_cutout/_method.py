@@ -364,6 +364,8 @@ class Method:
         The array whose labels the result keeps, such as ``"labels"``; empty if it makes its own.
     slow : bool
         True if it takes so long that it runs beside others only where it is asked for by name.
+    network : bool
+        True if it runs a network, which moves its tiles to a device that it finds by itself.
     """
 
     func: Callable[..., Any]
@@ -377,6 +379,7 @@ class Method:
     also: tuple[str, ...] = ()
     keeps: str = ""
     slow: bool = False
+    network: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -464,6 +467,7 @@ def method(
     also: tuple[str, ...] = (),
     keeps: str = "",
     slow: bool = False,
+    network: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
@@ -489,6 +493,8 @@ def method(
         The array that must be given and whose labels the result keeps, such as ``"labels"``.
     slow : bool
         True if it takes so long that it runs beside others only where it is asked for by name.
+    network : bool
+        True if it runs a network, which moves its tiles to a device that it finds by itself.
 
     Returns
     -------
@@ -523,7 +529,7 @@ def method(
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
         wrapper.__method__ = Method(  # type: ignore[attr-defined]
-            wrapper, row, params, output, agreement, extras, memory, working, also, keeps, slow
+            wrapper, row, params, output, agreement, extras, memory, working, also, keeps, slow, network
         )
         return wrapper
 

@@ -279,7 +279,7 @@ def _facts(found: Any) -> dict[str, str]:
         )
     if spacing := getattr(found, "spacing", None):
         facts["voxel size"] = " x ".join(f"{s:g}" for s in spacing)
-    return {**facts, **_how_trained(getattr(found, "training", {})), "SHA-256 of weights": found.digest}
+    return {**facts, **_how_trained(getattr(found, "training", {})), "SHA-256": found.digest}
 
 
 _SAYS = {

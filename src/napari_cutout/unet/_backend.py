@@ -34,6 +34,9 @@ class Backend(Protocol):
     runtime: str
     """The module that runs it."""
 
+    ran_on: str
+    """The name of the GPU that it runs on, or ``"cpu"``."""
+
     receptive_field: tuple[int, ...] | None
     """Voxels along each axis that an output voxel may depend on, where that is known."""
 
@@ -89,6 +92,7 @@ class TorchBackend:
     def __init__(self, model: UNetModel, device: Literal["auto", "cpu", "gpu"] = "auto") -> None:
         self._torch = import_torch()
         self.device = torch_device(device)
+        self.ran_on = "cpu" if self.device.type == "cpu" else self._torch.cuda.get_device_name(self.device)
         a = self.architecture = model.architecture
         self.head = model.head
         self.n_channels, self.n_outputs, self.ndim = a.n_channels, a.n_outputs, a.ndim

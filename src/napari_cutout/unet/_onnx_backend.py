@@ -148,6 +148,8 @@ class OnnxBackend:
         self.reach = tuple(h or n for h, n in zip(form.halo, tile, strict=True))
         self._session = _session(data, device)
         self._input = self._session.get_inputs()[0]
+        on_gpu = self._session.get_providers()[0] == "CUDAExecutionProvider"
+        self.ran_on = "a GPU of onnxruntime" if on_gpu else "cpu"
 
     def __call__(self, tiles: Any) -> NDArray[np.float32]:
         """Return probabilities of shape (n, n_outputs, *shape)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,7 +36,7 @@ Model = UNetModel | ZooModel
 """What can predict."""
 
 
-@method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=4.0)
+@method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=4.0, network=True)
 def unet_predict(
     image: Image,
     mask: Mask | None = None,
@@ -200,18 +201,29 @@ def labels_of(
     return predict(prediction, channels, None)
 
 
-_ready: list[tuple[Model, Asked, Backend]] = []
-"""The network that was used last, so that a model is not put on its device again for every tile."""
+MOST_READY = 2
+"""Networks that are kept on their device: those of two models that take turns."""
+
+_ready: dict[tuple[str, Asked], Backend] = {}
+"""The networks that were used last, so that a model is not put on its device again for every tile."""
+
+_making = threading.Lock()
+"""Two threads that need the same network wait for one."""
 
 
 def backend_of(model: Model, device: Asked) -> Backend:
-    """Return a model ready to run on a device."""
-    for held, asked, backend in _ready:
-        if asked == device and (held is model or held.digest == model.digest):  # a digest takes as long as a tile
-            return backend
-    _ready.clear()  # before there is another one
-    made = TorchBackend(model, device) if isinstance(model, UNetModel) else model.backend(TILE[model.ndim], device)
-    _ready.append((model, device, made))
+    """Return a model ready to run on a device, and tell the provenance which."""
+    key = model.digest, device
+    with _making:
+        made = _ready.pop(key, None)
+        if made is None:
+            while len(_ready) >= MOST_READY:  # before there is another one
+                _ready.pop(next(iter(_ready)))
+            made = (
+                TorchBackend(model, device) if isinstance(model, UNetModel) else model.backend(TILE[model.ndim], device)
+            )
+        _ready[key] = made
+    note(ran_on=made.ran_on)
     return made
 
 

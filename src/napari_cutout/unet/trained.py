@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -38,7 +39,7 @@ N_OUTPUTS = {"boundary": 3, "distance": 3}
 """Outputs of the heads that tell objects apart: background, inside, and the boundary or the depth inside."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UNetModel:
     """A trained U-Net.
 
@@ -116,10 +117,11 @@ class UNetModel:
 
         return scalings_of(channels)
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of the weights, by which provenance names the model."""
-        found = sha256()
+        """SHA-256 of the weights and of what they mean, by which provenance names the model."""
+        meaning = [self.architecture.as_dict(), self.classes, self.head]
+        found = sha256(json.dumps(meaning, sort_keys=True).encode())
         for name in sorted(self.weights):
             found.update(name.encode())
             found.update(np.asarray(self.weights[name], order="C").tobytes())
@@ -243,7 +245,9 @@ def load_unet(folder: str | os.PathLike[str]) -> UNetModel:
     except ValueError as error:
         raise ValueError(f"{place / WEIGHTS} does not fit {SETTINGS}: {error}") from error
     if found.digest != settings["sha256"]:
-        raise ValueError(f"{place / WEIGHTS} is not the file that {SETTINGS} belongs to; copy the folder again")
+        raise ValueError(
+            f"{place / WEIGHTS} and {SETTINGS} do not belong together, or were edited; copy the folder again"
+        )
     return found
 
 
