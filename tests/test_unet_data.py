@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage, stats
@@ -60,7 +60,8 @@ def patches_of(labels: NDArray[Any], edge: int, held: Any = None, image: Any = N
 # Blocks ------------------------------------------------------------------------------------------------
 
 
-@given(SHAPES, st.sampled_from(["numpy", "dask", "zarr"]), st.integers(1, 7), st.integers(1, 3000))
+@given(SHAPES, st.sampled_from(["numpy", "dask", "zarr"]), st.integers(1, 7), st.integers(1, 300))
+@example((40, 40), "dask", 1, 100)
 def test_blocks_cover_every_voxel_once_and_begin_at_chunks(
     shape: tuple[int, ...], library: str, chunk: int, voxels: int
 ) -> None:
