@@ -115,6 +115,8 @@ def untrained(
     seen = rng.normal(0, 1, (1, n_channels, *((64, 64) if ndim == 2 else (16, 32, 32)))).astype(np.float32)
     said = net(import_torch().from_numpy(seen)).detach().numpy()
     weights["last.bias"] -= np.quantile(said, 0.5, axis=(0, *range(2, ndim + 2))).astype(np.float32)  # all as likely
+    if head == "boundary":
+        weights["last.bias"][0] += 1  # background, beside two outputs of objects
     return UNetModel(architecture, weights, classes, head, spacing, name="untrained")
 
 

@@ -41,7 +41,10 @@ class Scaling:
 
     def __call__(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """Return a block in float32; voxels that are not finite become 0, the mean."""
-        scaled = (block.astype(np.float32) - np.float32(self.shift)) / np.float32(self.factor)
+        exact = block.astype(np.float64)  # details on a large offset are lost in float32
+        exact -= self.shift
+        exact /= self.factor
+        scaled = exact.astype(np.float32)
         if block.dtype.kind == "f":
             scaled[~np.isfinite(scaled)] = 0.0
         return scaled
@@ -101,8 +104,8 @@ def scaling_of(moments: Moments | None) -> Scaling:
     if moments is None or moments.n == 0:
         raise ValueError("image has no finite voxel to count (all are NaN or infinite); check it")
     spread = math.sqrt(moments.squares / moments.n)
-    # Below the resolution of float32 there is nothing to see, and dividing by it would make noise of it.
-    resolved = spread > 1e-6 * max(abs(moments.mean), 1e-30)
+    # Below what float64 resolves there is nothing to see, and dividing by it would make noise of it.
+    resolved = spread > 1e-12 * max(abs(moments.mean), 1e-30)
     return Scaling(moments.mean, spread if resolved else 1.0)
 
 
