@@ -170,6 +170,30 @@ def test_slices_are_held_out_of_few_volumes_and_places_of_few_planes() -> None:
     assert (what, int(held.sum())) == ("4 of 20 places", 4)
 
 
+def test_time_points_of_one_movie_are_not_images_of_their_own() -> None:
+    cells = cells_at([(t, 0, x) for t in range(10) for x in range(3)], [[5, 5]] * 30)
+    held, what = split(cells, 0.2, 0, [0] * 10)
+    assert what == "2 of 10 time points"
+    held, what = split(cells, 0.2, 0, [t // 2 for t in range(10)])  # five movies of two
+    assert what == "1 of 5 images"
+    assert set(cells.pair[held] // 2).isdisjoint(cells.pair[~held] // 2)
+    movie = nc.Volume(np.zeros((4, 16, 16), np.uint8), "tyx")
+    pairs = opened([movie, movie], [nc.Volume(annotation((4, 16, 16), 2, 0), "tyx")] * 2).pairs
+    assert [p.source for p in pairs] == [0] * 4 + [1] * 4
+
+
+def test_patches_are_as_long_as_the_guide_says_and_few_planes_are_told() -> None:
+    labels = annotation((64, 64, 64), 2, 0)
+    image = np.zeros(labels.shape, np.uint8)
+    assert nc.unet_plan(image, labels, width=1).settings.patch == (40, 40, 40)
+    labels[3:] = 0
+    plan = nc.unet_plan(image, labels, width=1, channel=-1)
+    assert plan.warnings == ("3 of 64 planes are annotated; dimensions=2 learns planes one by one, which is quicker",)
+    assert plan.as_dict()["channel"] == -1
+    assert nc.unet_plan(image, labels, width=1, dimensions=2).warnings == ()
+    assert nc.unet_plan(image[0], labels[0], width=1).settings.patch == (64, 64)
+
+
 @given(st.integers(0, 10_000), st.integers(2, 30), st.integers(2, 4), st.sampled_from([0.1, 0.2, 0.5]))
 def test_a_split_leaves_every_class_on_both_sides(seed: int, n: int, n_classes: int, share: float) -> None:
     rng = np.random.default_rng(seed)
@@ -220,14 +244,17 @@ def test_a_patch_shows_the_image_and_only_what_may_be_shown(shape: tuple[int, ..
     image, target = shown.batch(6, [seed])
     assert image.shape == (6, 1, *(edge,) * len(shape))
     assert target.shape == (6, *(edge,) * len(shape))
-    at = image[:, 0].astype(int)  # where each voxel came from, in the mirrored border too
+    at = image[:, 0].astype(int)  # where each voxel came from
     known = target >= 0
     assert (labels.flat[at[known]] == target[known] + 1).all()
     assert may.flat[at[known]].all()
-    inside = tuple(slice(0, min(edge, n)) for n in shape)  # beyond it the image is mirrored
+    inside = tuple(slice(0, min(edge, n)) for n in shape)  # beyond it the image is 0, as in prediction
     for one, where in zip(target, at, strict=True):
         assert (one[inside] >= 0).tolist() == (may & (labels > 0)).flat[where[inside]].tolist()
         assert (one[inside] >= 0).sum() == (one >= 0).sum()
+        beyond = np.ones(one.shape, bool)
+        beyond[inside] = False
+        assert (where[beyond] == 0).all()
         assert (one >= 0).any(), "a patch lies around a cell and holds what is annotated in it"
 
 
@@ -434,7 +461,7 @@ BAD: dict[str, tuple[type[Exception], Any, Any, dict[str, Any], str]] = {
     "floats": (TypeError, PLANE, STROKES.astype(float), {}, "annotations must hold integers, got dtype float64"),
     "boolean": (TypeError, PLANE > 0, STROKES, {}, "image is boolean"),
     "colour": (ValueError, np.zeros((16, 16, 3), np.uint8), STROKES, {}, "looks like a colour image"),
-    "channel": (ValueError, TWO, STROKES, {"channel_axis": 0, "channel": 2}, "must be from 0 to 1, got 2"),
+    "channel": (ValueError, TWO, STROKES, {"channel_axis": 0, "channel": 2}, "or negative from the end, got 2"),
     "axis": (ValueError, TWO, STROKES, {"channel_axis": 3}, "channel_axis must be an axis of image"),
     "unequal": (ValueError, [PLANE, TWO], [STROKES, TWO.astype(int)], {}, "image 0 has 2, and image 1 has 3"),
     "empty": (ValueError, PLANE, STROKES * 0, {}, "nothing is annotated: every voxel is 0; paint a few strokes"),

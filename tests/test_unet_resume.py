@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 
 import napari_cutout as nc
 from napari_cutout.unet import _checkpoint, train
@@ -146,10 +149,6 @@ def test_steps_that_were_planned_stay_planned(tmp_path: Path) -> None:
 
 
 def _request(folder: Path) -> dict[str, Any]:
-    import json
-
-    from safetensors import safe_open
-
     with safe_open(folder / "model.checkpoint", framework="numpy") as file:
         return dict(json.loads(file.metadata()["request"]))
 
@@ -215,6 +214,44 @@ def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path, killed: Path, whol
     ):
         trained(tmp_path / "model", resume=True)
     assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("request", None),
+        ("request", "{"),
+        ("numbers", None),
+        ("numbers", "[]"),
+        ("numbers", '{"step": "a"}'),
+        ("step", "a"),
+    ],
+)
+def test_a_checkpoint_whose_header_is_damaged_is_refused(
+    tmp_path: Path, killed: Path, name: str, text: str | None
+) -> None:
+    with safe_open(killed, framework="numpy") as file:
+        told = dict(file.metadata())
+    if name == "step":  # all there, of another kind
+        told["numbers"] = json.dumps(json.loads(told["numbers"]) | {"step": text})
+    elif text is None:
+        del told[name]
+    else:
+        told[name] = text
+    (tmp_path / "model.checkpoint").write_bytes(save(load_file(killed), metadata=told))
+    with pytest.raises(ValueError, match=r"is no checkpoint of this version \(.*\); delete it to start anew"):
+        trained(tmp_path / "model", resume=True)
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append("on disk"), fsync(number))[1])
+    monkeypatch.setattr(Path, "replace", lambda self, to: (done.append("in place"), replace(self, to))[1])
+    write_checkpoint(tmp_path / "c", State(), {})
+    assert done == ["on disk", "in place"]
 
 
 def test_a_checkpoint_holds_all_that_is_needed(tmp_path: Path) -> None:

@@ -193,6 +193,29 @@ def test_lazy_and_stored_images_give_the_weights_of_arrays() -> None:
     assert same(expected, nc.unet_plan(image, truth, **settings).train(device="cpu"))
 
 
+def test_determinism_lasts_as_long_as_any_thread_needs_it() -> None:
+    from napari_cutout.unet._torch import deterministic
+
+    first, second = deterministic(), deterministic()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.are_deterministic_algorithms_enabled()
+    second.__exit__(None, None, None)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_running_statistics_are_those_of_batches_from_the_first_step_on() -> None:
+    # Not nine parts of what they begin as, a mean of 0 and a variance of 1, to one of the first batch.
+    image, truth = blobs()
+    model = nc.unet_train(image, truth, **TINY | {"n_steps": 1, "learning_rate": 0.0, "augment": ()})
+    net = _loop.network(model.architecture)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    changed = [k for k in before if "running_var" in k and np.allclose(model.weights[k], 0.9, atol=0.02)]
+    assert not changed
+    assert all((model.weights[k] < 0.89).any() or (model.weights[k] > 1).any() for k in before if "running_var" in k)
+
+
 # Reports -----------------------------------------------------------------------------------------------
 
 
@@ -382,6 +405,34 @@ def test_steps_are_planned_so_that_they_fit_into_the_time(
         assert told["stopped"] == "all steps were done", "the learning rate has fallen to 0"
 
 
+def test_a_step_has_its_own_batch_where_there_are_more_than_were_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first step takes a second of six, so five are planned; the others are quick, so that at the first validation,
+    # after five steps, there are more.
+    image, truth = blobs()
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    batch, step = train.Patches.batch, _loop._Running._step
+    used: list[tuple[int, int]] = []
+
+    def marked(self: Any, n: int, seed: Any) -> Any:
+        found, target = batch(self, n, seed)
+        return found * 0 + seed[-1], target
+
+    def seen(self: Any, image: Any, *rest: Any) -> Any:
+        used.append((self.state.step, int(image.flat[0])))
+        return step(self, image, *rest)
+
+    def tick(at: int, *_: Any) -> None:
+        now[0] += 1 if at == 1 else 0.1
+
+    monkeypatch.setattr(train.Patches, "batch", marked)
+    monkeypatch.setattr(_loop._Running, "_step", seen)
+    model = nc.unet_train(image, truth, max_minutes=0.1, on_step=tick, **TINY | {"n_steps": 1000})
+    assert model.training["history"][0]["step"] == 5
+    assert model.training["steps"] > 6
+    assert used == [(n, n) for n in range(model.training["steps"])]
+
+
 def test_the_time_includes_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     image, truth = blobs()
     step = clock(monkeypatch, 1.0)
@@ -441,7 +492,11 @@ def test_without_torch_the_message_has_the_line_that_installs_it(monkeypatch: py
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"max_minutes": 0}, ValueError, "max_minutes must be more than 0, got 0"),
+        ({"max_minutes": 0}, ValueError, "max_minutes must be a number of more than 0, got 0"),
+        ({"max_minutes": "5"}, ValueError, "max_minutes must be a number of more than 0, got '5'"),
+        ({"loss": None}, ValueError, "loss must be a name such as .*, got None"),
+        ({"augment": "flips"}, TypeError, "augment must be several words, such as ..flips.,., got .flips."),
+        ({"patch": 5}, ValueError, r"patch must be 2 multiples of \(4, 4\), got 5"),
         ({"device": "tpu"}, ValueError, "device must be one of 'auto', 'cpu', 'gpu', got 'tpu'"),
         ({"resume": True}, ValueError, "give the folder of the model"),
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be a number from 0 to 10, got -1.0"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["check_place", "replacing", "scratch", "scratch_folder", "sentence_of", "write_text"]
+__all__ = ["check_place", "flushed", "replacing", "scratch", "scratch_folder", "sentence_of", "write_text"]
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:
@@ -81,11 +81,19 @@ def replacing(target: Path, *, overwrite: bool, folder_problem: Callable[[Path],
             yield temporary
             # Somebody may have made it meanwhile.
             check_place(target, overwrite, folder_problem)
+            if temporary.is_file():
+                flushed(temporary)
             _put(temporary, target)
     except FileExistsError:
         raise
     except OSError as error:
         raise sentence_of(error, target) from error
+
+
+def flushed(path: Path) -> None:
+    """See to it that a file is on the disk before it takes the place of another, or losing power could lose both."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -83,19 +83,36 @@ def read_checkpoint(path: Path, request: Mapping[str, Any]) -> State:
         raise ValueError(f"{path} is not a complete checkpoint: {error}; delete it to start anew") from error
     if told.get("napari-cutout") != "checkpoint":
         raise ValueError(f"{path} is no checkpoint of this program; delete it to start anew")
-    if difference := _difference(json.loads(told["request"]), json.loads(json.dumps(request))):
+    try:
+        then, numbers = json.loads(told["request"]), json.loads(told["numbers"])
+        state = _state(arrays, {name: numbers[name] for name in NUMBERS})
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no checkpoint of this version ({error}); delete it to start anew") from error
+    if difference := _difference(then, json.loads(json.dumps(request))):
         raise ValueError(
             f"{path} is of another training: {difference}; ask for the same again, or delete it to start anew"
         )
-    try:
-        numbers = json.loads(told["numbers"])
-        parts: dict[str, Any] = {part: {} for part in PARTS}
-        for name, array in arrays.items():
-            part, _, rest = name.partition("/")
-            parts[part][rest] = array
-        return State(**{**parts, **{name: numbers[name] for name in NUMBERS}})
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is a checkpoint of another version ({error}); delete it to start anew") from error
+    return state
+
+
+def _state(arrays: Mapping[str, Any], numbers: Mapping[str, Any]) -> State:
+    """Return a state from what was stored.
+
+    Raises
+    ------
+    TypeError
+        If a value is of another kind than it should be.
+    """
+    default = State()
+    for name, value in numbers.items():
+        wanted = type(getattr(default, name))
+        if not isinstance(value, int | float if wanted is float else wanted):
+            raise TypeError(f"{name} is {value!r}")
+    parts: dict[str, Any] = {part: {} for part in PARTS}
+    for name, array in arrays.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = array
+    return State(**parts, **numbers)
 
 
 def _difference(then: Any, now: Any, name: str = "") -> str:

@@ -67,8 +67,8 @@ def inputs_of(
     """
     sources, warnings = _sources(images, annotations)
     found = [
-        (one, length)
-        for name, image, annotation in sources
+        (replace(one, source=number), length)
+        for number, (name, image, annotation) in enumerate(sources)
         for one, length in _opened(name, image, annotation, channel, channel_axis)
     ]
     pairs = tuple(one for one, _ in found)
@@ -213,8 +213,8 @@ def _at(data: Array, axes: str, t: int) -> Array:
 def _chosen(channels: list[Array], channel: int | None) -> list[Array]:
     if channel is None:
         return channels
-    if not 0 <= channel < len(channels):
-        raise ValueError(f"channel must be from 0 to {len(channels) - 1}, got {channel}")
+    if not -len(channels) <= channel < len(channels):
+        raise ValueError(f"channel must be from 0 to {len(channels) - 1}, or negative from the end, got {channel}")
     return [channels[channel]]
 
 

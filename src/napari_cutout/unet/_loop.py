@@ -35,6 +35,9 @@ WARM_UP = 2
 RESERVED = 0.1
 """Share of the time that is left for the last validation and for writing the model."""
 
+MOMENTUM = 0.1
+"""Share of a batch in the running mean and variance of batch normalisation."""
+
 POLL = 0.1
 """Seconds after which somebody who waits for the disk looks whether to go on."""
 
@@ -216,6 +219,7 @@ class _Running:
         if state.weights:
             load_weights(net, state.weights)
         self.net = net.to(loop.device, memory_format=self.layout)
+        self.averaging = [m for m in self.net.modules() if hasattr(m, "running_mean") and m.running_mean is not None]
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=loop.settings.learning_rate, weight_decay=loop.settings.weight_decay
         )
@@ -254,12 +258,14 @@ class _Running:
 
     def _until_enough(self, pool: ThreadPoolExecutor) -> str:
         state = self.state
-        ahead = pool.submit(self.loop.batch, state.step)
+        of, ahead = state.step, pool.submit(self.loop.batch, state.step)
         while not (why := self._enough()):
+            if of != state.step:  # there are more steps than were planned when the last batch was asked for
+                of, ahead = state.step, pool.submit(self.loop.batch, state.step)
             batch = self._waited_for(ahead)
             if batch is not None:
                 if state.step + 1 < state.n_steps:
-                    ahead = pool.submit(self.loop.batch, state.step + 1)
+                    of, ahead = state.step + 1, pool.submit(self.loop.batch, state.step + 1)
                 self._learn(*batch)
                 self._plan(last=False)
             if self._due():
@@ -339,6 +345,8 @@ class _Running:
         """Change the weights by what a batch says, and return its loss."""
         torch, settings, step = self.torch, self.settings, self.state.step
         self.net.train()
+        for layer in self.averaging:  # the mean of the first batches, that of the last ones later; not what it began as
+            layer.momentum = max(MOMENTUM, 1 / (step + 1))
         x, y = torch.from_numpy(image).to(self.loop.device), torch.from_numpy(target).to(self.loop.device)
         x, y = augmented(x, y, settings.augment, [settings.seed, 4, step], spacing=self.loop.spacing)
         for group in self.optimizer.param_groups:

@@ -46,12 +46,15 @@ class Pair:
         Labels.
     scalings : tuple of Scaling
         One for each channel; empty until grey levels were measured.
+    source : int
+        Which image it is of; that of all time points of one is the same.
     """
 
     name: str
     channels: tuple[Array, ...]
     annotation: Array
     scalings: tuple[Scaling, ...] = ()
+    source: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -136,6 +139,8 @@ class Annotated:
         Which box, in the grid of boxes of that image.
     contents : tuple of str
         By what the annotation of each image is known again.
+    planes : tuple of int
+        Along the first axis of each image, in how many planes something is annotated.
     """
 
     edges: tuple[int, ...]
@@ -144,6 +149,7 @@ class Annotated:
     label: NDArray[np.int64]
     n: NDArray[np.int64]
     contents: tuple[str, ...]
+    planes: tuple[int, ...]
 
     @property
     def counts(self) -> dict[int, int]:
@@ -181,28 +187,31 @@ def annotated_in(pairs: Sequence[Pair], edges: Sequence[int], ignore: int | None
     Annotated
         It grows with the annotated boxes, not with the images.
     """
-    rows, contents = [], []
+    rows, contents, planes = [], [], []
     for number, pair in enumerate(pairs):
         blocks, crc = Blocks.of(pair.annotation), 0
+        painted = np.zeros(pair.shape[0], bool)
         for at, region in enumerate(blocks):
             tick(number * len(blocks) + at, len(pairs) * len(blocks))
             labels = pair.labels(region)
             crc = zlib.crc32(np.ascontiguousarray(labels).data, crc)
-            index, label, n = _counted(labels, region, edges, ignore)
+            known = np.ones(labels.shape, bool) if ignore is None else labels != ignore
+            painted[region[0]] |= known.reshape(len(known), -1).any(1)
+            index, label, n = _counted(labels, known, region, edges)
             rows.append(np.column_stack((np.full(len(n), number), index, label, n)))
         contents.append(f"{crc:08x}")
+        planes.append(int(painted.sum()))
     table = np.concatenate(rows)
     keys, inverse = np.unique(table[:, :-1], axis=0, return_inverse=True)  # boxes that lie in several blocks
     n = np.zeros(len(keys), np.int64)
     np.add.at(n, inverse.reshape(-1), table[:, -1])
-    return Annotated(tuple(edges), keys[:, 0], keys[:, 1:-1], keys[:, -1], n, tuple(contents))
+    return Annotated(tuple(edges), keys[:, 0], keys[:, 1:-1], keys[:, -1], n, tuple(contents), tuple(planes))
 
 
 def _counted(
-    labels: NDArray[np.int64], region: Region, edges: Sequence[int], ignore: int | None
+    labels: NDArray[np.int64], known: NDArray[np.bool_], region: Region, edges: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return box, label and number of voxels for every label of every box of a block."""
-    known = np.ones(labels.shape, bool) if ignore is None else labels != ignore
     if not known.any():
         return np.zeros((0, labels.ndim), np.int64), labels[:0].reshape(-1), labels[:0].reshape(-1)
     values, codes, _ = _distinct(labels[known])
@@ -276,7 +285,7 @@ class Cells:
         return tuple(-(-int(n) // e) for n, e in zip(shape, self.edges, strict=True))
 
 
-def split(cells: Cells, share: float, seed: int) -> tuple[NDArray[np.bool_], str]:
+def split(cells: Cells, share: float, seed: int, sources: Sequence[int] | None = None) -> tuple[NDArray[np.bool_], str]:
     """Choose cells to validate on: whole images, or else whole slices, or else cells by themselves.
 
     Parameters
@@ -287,6 +296,8 @@ def split(cells: Cells, share: float, seed: int) -> tuple[NDArray[np.bool_], str
         Of the annotated voxels about so many are held out.
     seed : int
         Of the random choice.
+    sources : sequence of int, optional
+        For every image which one it is a time point of; by default each is one by itself.
 
     Returns
     -------
@@ -296,18 +307,25 @@ def split(cells: Cells, share: float, seed: int) -> tuple[NDArray[np.bool_], str
         What they are, such as ``"2 of 8 images"``; empty if none is held out.
     """
     if share > 0:
-        for what, groups, most in _groupings(cells, share):
+        for what, groups, most in _groupings(cells, share, sources):
             held = _drawn(cells, groups, share, most, seed)
             if held.any():
                 return held, f"{len(np.unique(groups[held]))} of {groups.max() + 1} {what}"
     return np.zeros(len(cells), bool), ""
 
 
-def _groupings(cells: Cells, share: float) -> Iterator[tuple[str, NDArray[np.int64], float]]:
+def _groupings(
+    cells: Cells, share: float, sources: Sequence[int] | None
+) -> Iterator[tuple[str, NDArray[np.int64], float]]:
     """Yield which cells may stay together, the most independent first, and how much may be held out at most."""
     most = min(2 * share, MOST_HELD)
-    images = np.unique(cells.pair, return_inverse=True)[1].reshape(-1)
+    pairs = np.unique(cells.pair, return_inverse=True)[1].reshape(-1)
+    images = (
+        pairs if sources is None else np.unique(np.asarray(sources)[cells.pair], return_inverse=True)[1].reshape(-1)
+    )
     yield "images", images, most
+    if images.max(initial=0) < pairs.max(initial=0):
+        yield "time points", pairs, most
     if cells.index.shape[1] == 3 and cells.edges[0] == 1:  # people annotate slices
         places = np.column_stack((cells.pair, cells.index[:, 0]))
         yield "slices", np.unique(places, axis=0, return_inverse=True)[1].reshape(-1), most

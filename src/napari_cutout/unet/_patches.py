@@ -105,7 +105,7 @@ class Patches:
         return found
 
     def patch(self, number: int, middle: Sequence[int]) -> Patch:
-        """Return the patch of an image around a voxel; beyond the image it is mirrored and not annotated."""
+        """Return the patch of an image around a voxel; beyond the image it is 0, the mean, as in prediction."""
         pair = self.pairs[number]
         read, padding = self._placed(number, middle)
         image, finite = pair.image(read)
@@ -114,7 +114,7 @@ class Patches:
         if finite is not None:  # prediction says nothing there
             classes[~finite] = -1
         if any(map(any, padding)):
-            image = np.pad(image, ((0, 0), *padding), mode="symmetric")
+            image = np.pad(image, ((0, 0), *padding))
             classes = np.pad(classes, padding, constant_values=-1)
         return image, classes
 

@@ -79,6 +79,8 @@ class TrainSettings:
         for word in self.augment:
             if word not in get_args(Augmentation):
                 raise ValueError(f"augment must be some of {get_args(Augmentation)}, got {word!r}")
+        if not isinstance(self.loss, str):
+            raise ValueError(f"loss must be a name such as 'dice + cross-entropy', got {self.loss!r}")
         loss_named(self.loss)
 
     def as_dict(self) -> dict[str, Any]:

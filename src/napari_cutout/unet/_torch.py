@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Literal
@@ -105,17 +106,42 @@ def release(device: Any) -> None:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Let torch choose only algorithms that give the same numbers every time, inside; then put back what was set."""
+    """Let torch choose only algorithms that give the same numbers every time, inside; then put back what was set.
+
+    These are settings of the whole process: of several threads that are inside, the last one out puts them back.
+    """
     torch = import_torch()
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    with _inside:
+        if not _settings_before:
+            _settings_before.append(_set_deterministic(torch))
+        else:
+            _settings_before.append(_settings_before[0])
     try:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.backends.cudnn.benchmark = False
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote; takes 20 %
         yield
     finally:
+        with _inside:
+            before = _settings_before.pop()
+            if not _settings_before:
+                before()
+
+
+_inside = threading.Lock()
+
+_settings_before: list[Callable[[], None]] = []
+"""How to put back what was set, once for every thread that is inside."""
+
+
+def _set_deterministic(torch: ModuleType) -> Callable[[], None]:
+    """Set it, and return what puts back what was set before."""
+    enabled, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark, filled = torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what nobody wrote; takes 20 %
+
+    def put_back() -> None:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn)
+        torch.backends.cudnn.benchmark = benchmark
         torch.utils.deterministic.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = cudnn
+
+    return put_back

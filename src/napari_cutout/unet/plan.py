@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._device import Asked
 from .._monitor import stage
 from ._inputs import inputs_of
-from ._pairs import Cells, Pair, annotated_in, split
+from ._pairs import Annotated, Cells, Pair, annotated_in, split
 from ._settings import Augmentation, Schedule, TrainSettings
 from ._targets import Targets, targets_of
 from .architecture import Architecture, Normalisation, architecture_for
 from .trained import Head
 
 if TYPE_CHECKING:
-    from ._loop import Report
     from .trained import UNetModel
 
 __all__ = ["UNetPlan", "unet_plan"]
 
-PATCH = {2: 16384, 3: 65536}
+PATCH = {2: 16384, 3: 64000}
 """Voxels of a patch: 128 x 128, or 40 x 40 x 40."""
 
 BATCH = {2: 8, 3: 4}
@@ -148,6 +146,7 @@ class UNetPlan:
             "head": self.head,
             "ignore": self.ignore,
             "background": self.targets.background,
+            "channel": self.channel,
             "spacing": None if self.spacing is None else list(self.spacing),
             "classes": list(self.classes),
             "counts": list(self.counts),
@@ -160,21 +159,16 @@ class UNetPlan:
     def train(
         self,
         folder: str | os.PathLike[str] | None = None,
-        *,
-        max_minutes: float | None = None,
-        device: Asked = "auto",
-        resume: bool = False,
-        overwrite: bool = False,
-        example: Any = None,
-        on_report: Callable[[Report], None] | None = None,
-        on_step: Callable[[int, int, float], None] | None = None,
+        **run: Any,
     ) -> UNetModel:
         """Train as planned.
 
         Parameters
         ----------
-        folder, max_minutes, device, resume, overwrite, example, on_report, on_step
-            As in `unet_train`.
+        folder : str or path, optional
+            Where to save the model.
+        **run
+            How it is run: `max_minutes` to `on_step` as in `unet_train`.
 
         Returns
         -------
@@ -183,8 +177,7 @@ class UNetPlan:
         """
         from .train import Run
 
-        run = Run(max_minutes, device, resume, overwrite, example, on_report, on_step)
-        return run.train(self, folder)
+        return Run(**run).train(self, folder)
 
 
 def unet_plan(
@@ -290,6 +283,8 @@ def unet_plan(
     Every annotation is read once, chunk by chunk. Memory: one block of 16 million voxels, and about 60 bytes for each
     box of half a patch in which something is annotated. The same input gives the same plan.
     """
+    if isinstance(augment, str):
+        raise TypeError(f"augment must be several words, such as ({augment!r},), got {augment!r}")
     stage("opening images")
     inputs = inputs_of(images, annotations, channel, channel_axis, spacing)
     pairs = inputs.pairs
@@ -314,14 +309,14 @@ def unet_plan(
     annotated = annotated_in(pairs, tuple(max(n // 2, 1) for n in (*flat, *shape)), ignore)
     targets = targets_of(annotated.counts, ignore, head, background=background, spacing=lengths)
     cells = annotated.cells(targets)
-    held, what = split(cells, settings.validation, settings.seed)
+    held, what = split(cells, settings.validation, settings.seed, [pair.source for pair in pairs])
     held_out = tuple(cells.counts[held].sum(0).tolist())
     architecture = network(targets.n_outputs)
     return UNetPlan(
         architecture, settings, lengths, ignore, channel, channel_axis,
         tuple(p.name for p in pairs), tuple(p.shape for p in pairs), held_out,
         _validation(cells, targets, what, sum(held_out), settings.validation),
-        (*inputs.warnings, *_warnings(pairs, cells, targets, architecture)),
+        (*inputs.warnings, *_warnings(pairs, cells, targets, architecture), *_few_planes(annotated, pairs, ndim)),
         pairs, targets, cells, held, annotated.contents,
     )  # fmt: skip
 
@@ -352,6 +347,14 @@ def _warnings(pairs: Sequence[Pair], cells: Cells, targets: Targets, architectur
     return tuple(found)
 
 
+def _few_planes(annotated: Annotated, pairs: Sequence[Pair], ndim: int) -> tuple[str, ...]:
+    """Say that planes would do, where somebody painted in some of them only."""
+    n, most = sum(annotated.planes), sum(pair.shape[0] for pair in pairs)
+    if ndim == 2 or 2 * n > most:
+        return ()
+    return (f"{n} of {most} planes are annotated; dimensions=2 learns planes one by one, which is quicker",)
+
+
 def _dimensions(asked: int | None, pairs: Sequence[Pair]) -> int:
     n = len(pairs[0].shape)
     if asked is None:
@@ -371,9 +374,9 @@ def patch_for(architecture: Architecture, pairs: Sequence[Pair], patch: Sequence
     """
     ndim = architecture.ndim
     if patch is not None:
-        wrong = len(patch) != ndim or any(n < 1 or n % m for n, m in zip(patch, architecture.multiple, strict=True))
-        if wrong:
-            raise ValueError(f"patch must be {ndim} multiples of {architecture.multiple}, got {tuple(patch)}")
+        several = isinstance(patch, Sequence) and len(patch) == ndim
+        if not several or any(n < 1 or n % m for n, m in zip(patch, architecture.multiple, strict=True)):
+            raise ValueError(f"patch must be {ndim} multiples of {architecture.multiple}, got {patch!r}")
         return tuple(map(int, patch))
     edge = PATCH[ndim] ** (1 / ndim)
     found = []

@@ -67,7 +67,7 @@ def _with_settings_of_plan(func: Callable[..., UNetModel]) -> Callable[..., UNet
     entries = inspect.cleandoc(unet_plan.__doc__ or "").partition("----------\n")[2].partition("\n\nReturns")[0]
     blocks = {block.partition(" :")[0]: block for block in re.split(r"\n(?=\w)", entries)}
     head, _, tail = inspect.cleandoc(func.__doc__ or "").partition("**settings")
-    func.__doc__ = head + "\n".join(blocks[p.name] for p in settings) + tail[tail.index("\n\n") :]
+    func.__doc__ = head + "\n".join(blocks[p.name] for p in settings) + tail[tail.index("\n\n") :] + "\n"
     return func
 
 
@@ -158,12 +158,15 @@ def unet_train(
     .. [2] Ö. Çiçek, A. Abdulkadir, S. S. Lienkamp, T. Brox and O. Ronneberger, "3D U-Net: learning dense volumetric
        segmentation from sparse annotation", MICCAI (2016) 424-432. DOI:10.1007/978-3-319-46723-8_49
     """
-    run = Run(max_minutes, device, resume, overwrite, example, on_report, on_step)
+    run = Run(
+        max_minutes=max_minutes, device=device, resume=resume, overwrite=overwrite, example=example,
+        on_report=on_report, on_step=on_step,
+    )  # fmt: skip
     run.check(folder)
     return run.train(unet_plan(images, annotations, **settings), folder)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Run:
     """How a training is run; the parameters are those of `unet_train`."""
 
@@ -185,8 +188,9 @@ class Run:
             If torch or the device is missing, or the folder cannot be written to or may not be replaced.
         """
         import_torch()
-        if self.max_minutes is not None and not self.max_minutes > 0:
-            raise ValueError(f"max_minutes must be more than 0, got {self.max_minutes}")
+        minutes = self.max_minutes
+        if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
+            raise ValueError(f"max_minutes must be a number of more than 0, got {minutes!r}")
         torch_device(self.device)
         if folder is None:
             if self.resume:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._array import Array
 from .._checks import check_spacing
-from .._writing import replacing
+from .._writing import flushed, replacing
 from ._files import needed, parsed_json, read_file
 from ._weights import check_weights, n_bytes_of
 from .architecture import Architecture
@@ -156,6 +156,8 @@ class UNetModel:
             # Not save_file, whose error on a full disk is none of the system's.
             (temporary / WEIGHTS).write_bytes(save({k: np.asarray(v, order="C") for k, v in self.weights.items()}))
             (temporary / SETTINGS).write_text(json.dumps(self._settings(), indent=1), encoding="utf-8")
+            for name in (WEIGHTS, SETTINGS):
+                flushed(temporary / name)
         return target
 
     def export_onnx(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
