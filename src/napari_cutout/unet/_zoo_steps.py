@@ -197,12 +197,17 @@ _MOMENTS = Pass(
 )
 
 
-def _between(steps: tuple[Step, ...], wanted: Quantiles, bins: Bins) -> Step | None:
-    """Return the step that two quantiles of the grey levels decide; the steps before keep the order of numbers."""
-    if bins.counts is None or not bins.counts.any():
-        return None
+def _between(steps: tuple[Step, ...], wanted: Quantiles, bins: Bins) -> Step:
+    """Return the step that two quantiles of the grey levels decide; the steps before keep the order of numbers.
+
+    Raises
+    ------
+    ValueError
+        If no voxel is finite.
+    """
+    histogram = bins.histogram()
     low, high = (
-        None if q is None else float(_through(steps, np.array([quantile(bins.histogram(), q)], np.float32))[0])
+        None if q is None else float(_through(steps, np.array([quantile(histogram, q)], np.float32))[0])
         for q in (wanted.low, wanted.high)
     )
     if wanted.clips:

@@ -176,18 +176,43 @@ def load_zoo(path: str | os.PathLike[str]) -> ZooModel:
     Statistics that a package asks for before its network are those of the whole image, as for models of our own, so
     that tiles and chunks do not show. Nothing is fetched from the network, and nothing written.
     """
-    package = Package(Path(path))
+    return _read(Path(path), whole=True)
+
+
+def described(path: str | os.PathLike[str]) -> ZooModel:
+    """Read what a model of the BioImage Model Zoo is, without its network, which may be large.
+
+    Parameters
+    ----------
+    path : str or path
+        As in `load_zoo`.
+
+    Returns
+    -------
+    ZooModel
+        With no data and no digest.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As in `load_zoo`, but for what is wrong with the network.
+    """
+    return _read(Path(path), whole=False)
+
+
+def _read(place: Path, *, whole: bool) -> ZooModel:
+    package = Package(place)
     content = package.content()
     try:
         if str(content.get("format_version", "")).startswith("0.4."):
             content = as_new(content)
-        return _model(package, content)
+        return _model(package, content, whole)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         said = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"the package {str(package.place)!r} cannot be used: {said:.500}") from error
 
 
-def _model(package: Package, content: Mapping[str, Any]) -> ZooModel:
+def _model(package: Package, content: Mapping[str, Any], whole: bool) -> ZooModel:
     version = str(content.get("format_version", ""))
     if not version.startswith("0.5."):
         raise ValueError(f"its format_version is {version!r}, and 0.4 and 0.5 are read; update napari-cutout")
@@ -197,9 +222,10 @@ def _model(package: Package, content: Mapping[str, Any]) -> ZooModel:
     after = after_of(found.get("postprocessing") or (), n_out)
     if not 1 <= n_out <= MOST_CHANNELS:
         raise ValueError(f"its output has {n_out} channels, and up to {MOST_CHANNELS} can be classes")
-    data = _weights(package, content["weights"])
+    entry = _onnx(content["weights"])
     exclusive = _exclusive(package, found, form, after, n_out)
-    digest = sha256(package.read(package.description, MOST_DESCRIPTION) + data).hexdigest()
+    data = _weights(package, entry) if whole else b""
+    digest = "" if not whole else sha256(package.read(package.description, MOST_DESCRIPTION) + data).hexdigest()
     name = str(content.get("name") or package.place.stem)
     return ZooModel(name, data, form, tuple(before), tuple(after), n_out, exclusive, digest)
 
@@ -211,8 +237,8 @@ def _only(tensors: Any, name: str) -> Sequence[Mapping[str, Any]]:
     return tensors
 
 
-def _weights(package: Package, weights: Mapping[str, Any]) -> bytes:
-    """Return the network, as ONNX."""
+def _onnx(weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is said of the network as ONNX."""
     entry = weights.get("onnx")
     if not entry:
         kinds = ", ".join(str(kind) for kind, value in weights.items() if value) or "none"
@@ -222,6 +248,12 @@ def _weights(package: Package, weights: Mapping[str, Any]) -> bytes:
         )
     if entry.get("external_data"):
         raise ValueError("its weights lie in two files, and only one file of ONNX is read")
+    found: Mapping[str, Any] = entry
+    return found
+
+
+def _weights(package: Package, entry: Mapping[str, Any]) -> bytes:
+    """Return the network, as ONNX."""
     data = package.read(entry["source"], MOST_WEIGHTS, entry.get("sha256"))
     _check_complete(data)
     return data

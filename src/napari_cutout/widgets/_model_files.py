@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..unet._checkpoint import checkpoint_of
 from ..unet.trained import N_OUTPUTS, SETTINGS, read_settings
-from ..unet.zoo import load_zoo
+from ..unet.zoo import described as described_package
 
 if TYPE_CHECKING:
     from ._request import Form
@@ -122,7 +122,7 @@ def _read(path: str, from_zoo: bool, version: int, seconds: float) -> ModelInfo:
     """Read it again only if its file has another date."""
     made = datetime.fromtimestamp(seconds)
     if from_zoo:
-        model = load_zoo(path)
+        model = described_package(path)
         return ModelInfo(path, model.name, model.classes, model.head, model.n_channels, model.ndim, made)
     return _info(path, read_settings(path), made)
 
