@@ -23,7 +23,7 @@ Arrays = tuple[np.ndarray, ...]
 
 PACKAGES = ("napari-cutout", "numpy", "scipy", "numba", "scikit-image", "scikit-learn")
 
-PEERS = ("edt", "pyamg", "SimpleITK")
+PEERS = ("edt", "monai", "pyamg", "SimpleITK")
 """What the `bench` extra installs; a case whose peer is not there is left out."""
 
 QUICK_ROUNDS = 2

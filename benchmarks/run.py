@@ -20,6 +20,7 @@ import filters
 import overlap
 import random_walker
 import thresholds
+import unet_predict
 import watershed
 import watershed_gpu
 from _harness import COLUMNS, Case, aligned, machine, markdown, peak_here, peaks_of, result_of, table
@@ -32,7 +33,18 @@ EVENT_LOOP = "event loop"
 OTHERS = (EVENT_LOOP, watershed_gpu.NAME, random_walker.NAME)
 """What is measured beside the cases."""
 
-MODULES = (thresholds, overlap, evaluation, boundaries, filters, distance, watershed, clustering, random_walker)
+MODULES = (
+    thresholds,
+    overlap,
+    evaluation,
+    boundaries,
+    filters,
+    distance,
+    watershed,
+    clustering,
+    random_walker,
+    unet_predict,
+)
 
 CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 

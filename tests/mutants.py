@@ -37,6 +37,8 @@ COMPLETE = "tests/test_evaluation_complete.py"
 PARTITIONS = "tests/test_partitions.py"
 BOUNDARIES = "tests/test_boundaries.py"
 LOSSES = "tests/test_losses.py"
+UNET_PREDICT = "tests/test_unet_predict.py"
+UNET_TILING = "tests/test_unet_tiling.py"
 MODELS = "tests/test_unet_models.py"
 MODEL_RECIPES = "tests/test_unet_recipes.py"
 ONNX = "tests/test_unet_onnx.py"
@@ -619,4 +621,12 @@ MUTANTS = [
     Mutant("cli/_unet.py", 'return () if found == ("none",) else found', "return found", f"{CLI_UNET}::test_train_predict_info_export"),
     Mutant("cli/_unet.py", "    if plan_only:\n        return 0\n", "", f"{CLI_UNET}::test_the_plan_alone_writes_nothing"),
     Mutant("doctor.py", "elif gpu.cuda and _what_torch_uses() == CPU_BUILD:", "elif gpu.cuda:", f"{DOCTOR}::test_what_u_nets_run_on"),
+    Mutant("unet/_tiling.py", "says[j][exact[other]] = 0", "pass", f"{UNET_TILING}::test_where_a_tile_sees_what_the_whole_shows_it_alone_speaks"),
+    Mutant("unet/_tiling.py", "(start + self.reach if start else 0)", "start + self.reach", f"{UNET_TILING}::test_where_a_tile_sees_what_the_whole_shows_it_alone_speaks"),
+    Mutant("unet/_tiling.py", "SIGMA * (self.edge + 2 * self.halo)", "SIGMA * self.edge", f"{UNET_PREDICT}::test_tiles_that_see_too_little_are_blended_by_a_gaussian"),
+    Mutant("unet/_run.py", "yield from _of_batch(prediction, backend, batch[half:])", "pass", f"{UNET_PREDICT}::test_batches_are_halved_before_tiles"),
+    Mutant("unet/_run.py", "total / len(mirrors) if len(mirrors) > 1 else total", "total", f"{UNET_PREDICT}::test_flips_are_the_mean_of_all_mirror_images"),
+    Mutant("unet/_lazily.py", "out[(slice(None), *cell.cell)] = host", "out[:] = 0.5", f"{UNET_PREDICT}::test_memory_that_runs_out_at_any_call_changes_no_label"),
+    Mutant("unet/_scaling.py", "apart * apart * self.n * other.n / n", "apart * apart", f"{UNET_PREDICT}::test_moments_of_parts_are_those_of_the_whole"),
+    Mutant("unet/_scaling.py", "exact = block.astype(np.float64)", "exact = block.astype(np.float32)", f"{UNET_PREDICT}::test_details_on_a_huge_offset_are_seen_as_without"),
 ]  # fmt: skip
