@@ -21,6 +21,8 @@ from napari_cutout.widgets._model_files import (
     left_behind,
     model_problem,
     models_in,
+    seconds_of,
+    training_at,
 )
 from napari_cutout.widgets._preferences import Preferences
 from napari_cutout.widgets._training_curves import MOST_POINTS, Curves
@@ -85,6 +87,14 @@ def test_what_was_interrupted_is_known_by_its_checkpoint(tmp_path):
         (tmp_path / f"{name}.checkpoint").touch()
         os.utime(tmp_path / f"{name}.checkpoint", (seconds, seconds))
     assert left_behind(tmp_path) == [tmp_path / "second", tmp_path / "first"]
+    (tmp_path / "fresh.checkpoint").touch()  # another program may be at it
+    assert left_behind(tmp_path) == [tmp_path / "second", tmp_path / "first"]
+    with training_at(tmp_path / "first"):
+        assert left_behind(tmp_path) == [tmp_path / "second"]
+    with training_at(tmp_path / "fresh"):
+        pass
+    assert left_behind(tmp_path)[0] == tmp_path / "fresh", "what has ended here is known to have ended"
+    assert seconds_of(tmp_path / "first") == 0
     assert asked_of(tmp_path / "first") == {}  # an empty file says nothing; the training says why
 
 
@@ -224,6 +234,8 @@ def test_the_best_is_the_first_of_equals_and_the_line_says_so():
         curves.add_report(report(step, dice))
     assert curves.best_point == ([20], [pytest.approx(0.7)])
     assert curves.words(lambda at: "ab"[at]) == ("step 30 of 100 · Dice 0.700 (a 0.80, b 0.60) · best 0.700 at step 20")
+    assert curves.highest_loss == 2.0
+    curves.validation_losses[0] = 80.0  # before the normalisation has settled
     assert curves.highest_loss == 2.0
 
 

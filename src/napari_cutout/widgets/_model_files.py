@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,13 +21,26 @@ if TYPE_CHECKING:
     from ._request import Form
     from ._target import Target
 
-__all__ = ["ModelInfo", "asked_of", "described", "free_place", "left_behind", "model_problem", "models_in"]
+__all__ = [
+    "ModelInfo",
+    "asked_of",
+    "described",
+    "free_place",
+    "left_behind",
+    "model_problem",
+    "models_in",
+    "seconds_of",
+    "training_at",
+]
 
 ZOO_SETTINGS = "bioimageio.yaml"
 """What a package of the zoo is described in."""
 
 MOST_MODELS = 200
 """Models of a folder that are listed, the newest first."""
+
+QUIET = 300.0
+"""Seconds without a new checkpoint after which a training of another program counts as interrupted."""
 
 MOST_CLASSES = 8
 """Classes that are named one by one."""
@@ -163,13 +178,51 @@ def _is_candidate(place: Path) -> bool:
     return (place / SETTINGS).is_file() or ((place.suffix == ".zip" or place.is_dir()) and _package(place) is not None)
 
 
+_trained_here: dict[Path, bool] = {}
+"""Where this program trains models, and whether it still does."""
+
+
+@contextmanager
+def training_at(place: Path) -> Iterator[None]:
+    """Let it be known that a model is trained at this place, as long as it is."""
+    _trained_here[place] = True
+    try:
+        yield
+    finally:
+        _trained_here[place] = False
+
+
 def left_behind(folder: Path) -> list[Path]:
-    """Return where models would be whose training was interrupted, the newest first: their checkpoints are there."""
+    """Return where models would be whose training was interrupted, the newest first: their checkpoints are there.
+
+    One that another program may be writing still, since it has done so within the last minutes, is not among them.
+    """
+    now = time.time()
     try:
         found = [(place.stat().st_mtime, place) for place in folder.glob(f"*{_ENDING}") if place.is_file()]
     except OSError:
         return []
-    return [place.with_name(place.name.removesuffix(_ENDING)) for _, place in sorted(found, reverse=True)]
+    places = [(age, place.with_name(place.name.removesuffix(_ENDING))) for age, place in sorted(found, reverse=True)]
+    return [place for made, place in places if not _trained_here.get(place, now - made < QUIET)]
+
+
+def seconds_of(place: Path) -> float:
+    """Return how long an interrupted training had taken; 0 if its checkpoint does not say."""
+    try:
+        return float(json.loads(_header(place)["numbers"])["seconds"])
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+
+
+def _header(place: Path) -> dict[str, str]:
+    """Return what a checkpoint says of itself; empty if it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(checkpoint_of(place), framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
 
 
 def asked_of(place: Path) -> dict[str, Any]:
@@ -185,11 +238,8 @@ def asked_of(place: Path) -> dict[str, Any]:
     dict
         Settings by name; empty if the checkpoint does not say, which the training itself complains about.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(checkpoint_of(place), framework="numpy") as file:
-            request = json.loads((file.metadata() or {})["request"])
+        request = json.loads(_header(place)["request"])
         architecture, settings = request["architecture"], request["settings"]
         return {
             "head": request["head"],
@@ -200,7 +250,7 @@ def asked_of(place: Path) -> dict[str, Any]:
             **{name: architecture[name] for name in ("width", "normalisation", "residual")},
             **{name: settings[name] for name in _LOOP_SETTINGS},
         }
-    except (KeyError, IndexError, OSError, SafetensorError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError):
         return {}
 
 

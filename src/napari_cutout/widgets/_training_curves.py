@@ -63,8 +63,12 @@ class Curves:
 
     @property
     def highest_loss(self) -> float:
-        """The largest loss that is drawn; 0 if there is none."""
-        return max((x for x in (*self.losses, *self.validation_losses) if math.isfinite(x)), default=0.0)
+        """The largest loss of batches; 0 if there is none.
+
+        What is held out may have a hundred times that at first, while the normalisation has seen few batches, and
+        would press all else flat.
+        """
+        return max((x for x in self.losses or self.validation_losses if math.isfinite(x)), default=0.0)
 
     @property
     def best_point(self) -> tuple[list[float], list[float]]:

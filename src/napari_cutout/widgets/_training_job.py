@@ -15,6 +15,7 @@ from .._device import Asked
 from .._monitor import Cancelled, watch
 from . import _layers
 from ._histogram_plot import preload
+from ._model_files import training_at
 from ._preview_layer import lies_on
 from ._training_layers import PairOfLayers, Read, readable
 from ._worker import Work
@@ -169,7 +170,7 @@ class TrainingJob:
 
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with watch(_Countdown(on_progress), is_cancelled):
+            with training_at(self.folder), watch(_Countdown(on_progress), is_cancelled):
                 unet_train(
                     self.read.images,
                     self.read.annotations,

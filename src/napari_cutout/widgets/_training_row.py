@@ -22,7 +22,7 @@ from ._histogram_levels import Change
 from ._layer_box import LayerBox, LayerField, LayerListener
 from ._missing_torch import missing_torch
 from ._model_box import models_folder
-from ._model_files import asked_of, free_place, left_behind, models_in
+from ._model_files import asked_of, free_place, left_behind, models_in, seconds_of
 from ._newest import Newest
 from ._preview_layer import PreviewLayer
 from ._request import Form
@@ -313,9 +313,18 @@ class TrainingRow(QWidget):  # type: ignore[misc]
             ignored, unpainted = asked.pop("ignore", None), self.settings.unpainted
             if asked:
                 unpainted = next((word for word, value in IGNORED.items() if value == ignored), unpainted)
-            self._train(places[0], asked or self.settings.value, unpainted, resume=True)
+            spent = seconds_of(places[0]) / 60  # the time in the form is from now on
+            self._train(places[0], asked or self.settings.value, unpainted, spent=spent, resume=True)
 
-    def _train(self, place: Path, settings: Mapping[str, Any], unpainted: Unpainted, *, resume: bool = False) -> None:
+    def _train(
+        self,
+        place: Path,
+        settings: Mapping[str, Any],
+        unpainted: Unpainted,
+        *,
+        spent: float = 0.0,
+        resume: bool = False,
+    ) -> None:
         pairs = self.all_pairs
         if not pairs or self._form is None:
             return
@@ -329,7 +338,8 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         self._soon.stop()
         self._complain("")
         self.plot.begin()
-        job = TrainingJob(found, settings, self.settings.minutes, self._form.device, place, resume, self._example)
+        minutes = self.settings.minutes + spent
+        job = TrainingJob(found, settings, minutes, self._form.device, place, resume, self._example)
         self.bar.start(work_of(job, self._stepped, self._reported, self._closing), keeps=True)
 
     def _example_now(self, pair: PairOfLayers, *, flat: bool) -> Example | None:
