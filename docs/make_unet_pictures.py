@@ -141,20 +141,24 @@ def draw_curves(told: Mapping[str, Any]) -> None:
 
 def draw_objects() -> None:
     """Draw nuclei that touch, as classes and as objects with boundaries."""
-    learned, other = nc.samples.nuclei_2d(seed=3), nc.samples.nuclei_2d(seed=4, shape=(150, 200))
-    settings: dict[str, Any] = {"n_steps": N_STEPS, "width": 8, "depth": 3, "ignore": None, "validation": 0.0}
+    learned = [nc.samples.nuclei_2d(seed=seed) for seed in (3, 5)]
+    other = nc.samples.nuclei_2d(seed=4, shape=(150, 200))
+    settings: dict[str, Any] = {"n_steps": 2 * N_STEPS, "width": 8, "depth": 3, "ignore": None, "validation": 0.0}
     settings |= {"patch": (96, 96), "batch_size": 4}
-    image, truth = learned.image.data, learned.truth.data
-    classes = nc.unet_train(image, (truth > 0).astype(np.uint8), **settings)
-    objects = nc.unet_train(image, truth, head="boundary", **settings)
+    images, truths = [one.image.data for one in learned], [one.truth.data for one in learned]
+    classes = nc.unet_train(images, [(truth > 0).astype(np.uint8) for truth in truths], **settings)
+    objects = nc.unet_train(images, truths, head="boundary", **settings)
     seen, known = other.image.data, other.truth.data
-    panels = [Panel("image", grey(seen)), Panel("its nuclei", enlarged(coloured(known)))]
     chance = nc.unet_probabilities(seen, model=objects)[2]
-    panels.append(Panel("probability of a boundary", heat(chance)))
-    for title, model in (("classes, numbered", classes), ("objects, by their boundaries", objects)):
+    panels = [
+        Panel("image", grey(seen)),
+        Panel(f"its {known.max()} nuclei", enlarged(coloured(known))),
+        Panel("probability of a boundary", heat(chance)),
+    ]
+    for title, model in (("classes, numbered", classes), ("objects, by boundaries", objects)):
         labels = nc.unet_predict(seen, model=model, one_per_object=True, min_size=20)
-        f1 = float(nc.evaluate_objects(labels, known).f1[0])
-        panels.append(Panel(f"{title}: F1 {f1:.2f}", enlarged(coloured(labels))))
+        n, f1 = int(labels.max()), float(nc.evaluate_objects(labels, known).f1[0])
+        panels.append(Panel(f"{title}: {n}, F1 {f1:.2f}", enlarged(coloured(labels))))
     side("unet-objects", panels, columns=3)
 
 

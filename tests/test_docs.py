@@ -49,7 +49,7 @@ def walker(pictures: ModuleType) -> ModuleType:
 @pytest.fixture
 def network(pictures: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The script that draws what the U-Net does, writing elsewhere, of networks that have learned next to nothing."""
-    pytest.importorskip("torch")
+    pytest.importorskip("torch").set_num_threads(1)
     script = __import__("make_unet_pictures")
     guide = tmp_path / "guide"
     guide.mkdir()
@@ -96,7 +96,7 @@ def test_the_walk_through_a_guide_does_what_it_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write files for the lines that follow
     if name == "unet.md":
-        pytest.importorskip("torch")
+        pytest.importorskip("torch").set_num_threads(1)
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     lines = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, name, None, None)
