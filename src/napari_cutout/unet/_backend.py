@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import to_numpy
-from ._torch import deterministic, free_bytes, import_torch, make_room, release, torch_device
+from ._torch import deterministic, free_bytes, import_torch, make_room, release, torch_device, trim
 from .model import network
 from .trained import UNetModel
 
@@ -102,6 +102,7 @@ class TorchBackend:
         self.exact = not a.has_tile_statistics
         self.tile: tuple[int, ...] | None = None
         self.most_at_once = TILES_ON_GPU if self.device.type == "cuda" else 1  # processors are busy with one
+        self._shape: tuple[int, ...] = ()
         net = network(a)
         load_weights(net, model.weights)
         self._net = folded(net.eval()).to(self.device, memory_format=_layout(a.ndim))
@@ -112,6 +113,9 @@ class TorchBackend:
         x = tiles if isinstance(tiles, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(tiles))
         x = x.to(self.device).contiguous(memory_format=_layout(self.ndim))
         mixed = self.device.type == "cuda"
+        if tuple(x.shape) != self._shape:  # what tiles of another shape left fits none of this one
+            self._shape = tuple(x.shape)
+            trim()
         try:
             with (
                 torch.inference_mode(),

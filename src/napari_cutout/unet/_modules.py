@@ -22,7 +22,7 @@ class Block(nn.Module):  # type: ignore[misc]
     def forward(self, x: Any) -> Any:
         """Return the activations of a level."""
         found = self.inner(x)
-        return functional.relu(found if self.link is None else found + self.link(x))
+        return functional.relu(found if self.link is None else found + self.link(x), inplace=True)
 
 
 class InstanceNorm(nn.Module):  # type: ignore[misc]
@@ -58,7 +58,8 @@ class UNet(nn.Module):  # type: ignore[misc]
             links.append(x)
         links.pop()
         for level in range(len(self.strides) - 1, -1, -1):
-            x = self.decoder[level](torch.cat((self.up[level](x), links.pop()), dim=1))
+            x = self.up[level](x)  # what it was made of is free before there is more
+            x = self.decoder[level](torch.cat((x, links.pop()), dim=1))
         return self.last(x)
 
 

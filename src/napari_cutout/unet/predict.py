@@ -94,7 +94,7 @@ def unet_predict(
     network's coarsest voxel. Where their halo covers the receptive field the labels are those of the whole image; where
     it would take more than a quarter of the tile, a quarter of each tile overlaps with the next and their probabilities
     are blended, weighted by a Gaussian. The provenance says which. Only the probabilities of a row of tiles are held.
-    Voxels that are NaN or infinite are the mean to the network, and become 0. Memory: one tile, about 400 bytes per
+    Voxels that are NaN or infinite are the mean to the network, and become 0. Memory: one tile, about 500 bytes per
     voxel of it at a width of 16. Dask arrays give lazy ones, whose labels do not depend on chunks.
 
     References
