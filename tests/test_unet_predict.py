@@ -525,6 +525,49 @@ def test_a_network_that_fits_nowhere_is_told_in_a_sentence(lazy: bool) -> None:
         labels_by(fake, da.from_array(IMAGE, 23) if lazy else IMAGE)
 
 
+def test_a_halo_that_leaves_no_smaller_tile_ends_the_halving() -> None:
+    fake = Fake(lambda call, shape: len(fake.shapes) < 99, multiple=(16, 16), reach=(40, 40))
+    with pytest.raises(MemoryError, match="does not fit into memory"):
+        labels_by(fake, two_humps((200, 220), dtype="float32"), (128, 128))
+    assert len(fake.shapes) < 20
+
+
+def test_tiles_are_as_small_as_memory_is_before_they_are_tried() -> None:
+    fake = Fake(free=16 * 16)
+    labels, facts = labels_by(fake, IMAGE, (64, 64))
+    np.testing.assert_array_equal(labels, EXPECTED)
+    assert max(int(np.prod(s[2:])) for s in fake.shapes) <= 16 * 16
+    assert facts["smaller_tiles"] == "memory is short; tiles of (16, 16) voxels"
+    labels, _ = labels_by(Fake(free=1), IMAGE, (64, 64))  # an estimate that cannot be met is no reason to give up
+    np.testing.assert_array_equal(labels, EXPECTED)
+
+
+def test_only_a_layer_across_the_longest_axis_waits_for_its_neighbours() -> None:
+    finish = partial(predict._labels, classes=np.asarray([0, 1]), head="classes")
+    image, backend = two_humps((40, 400), dtype="float32"), Fake(reach=(9, 9))
+    tiling = _run.tiling_of(backend, image.shape, (16, 16))
+    assert not tiling.exact
+    assert tiling.grid[1] > 5 * tiling.grid[0]
+    prediction, reader = Prediction(lambda: backend, finish, "uint8"), _run.Reader([image], None, [Scaling()])
+    seen = [cell.index for cell, _ in _run.cells_of(prediction, reader, tiling)]
+    assert sorted(seen) == sorted(tile.index for tile in tiling.tiles())
+    columns = [index[1] for index in seen]
+    assert all(now >= max(columns[: at + 1]) - 1 for at, now in enumerate(columns))
+
+
+def test_the_graph_of_many_tiles_is_one_layer() -> None:
+    fake, finish = Fake(), partial(predict._labels, classes=np.asarray([0, 1]), head="classes")
+    image = da.zeros((4000, 4000), chunks=500, dtype=np.float32)
+    found = [
+        _run.predict(Prediction(lambda: fake, finish, "uint8"), [image], None, (n, n)).__dask_graph__()
+        for n in (1000, 100)
+    ]
+    few, many = ([layer for name, layer in graph.layers.items() if name.startswith("unet-")] for graph in found)
+    assert len(few) == len(many) == 1
+    assert len(many[0]) > 50 * len(few[0])
+    assert len(found[0].layers) == len(found[1].layers)
+
+
 @pytest.mark.parametrize(("free", "most"), [(1 << 40, 4), (3 * 1100, 3), (1, 1)])
 def test_a_batch_has_as_many_tiles_as_there_is_memory_for(free: int, most: int) -> None:
     fake = Fake(most_at_once=4, free=free)

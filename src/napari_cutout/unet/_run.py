@@ -136,8 +136,8 @@ def in_tiles_that_fit(
     MemoryError
         If memory does not suffice for the smallest tile.
     """
+    tiling = _foreseen(backend, shape, tile)
     while True:
-        tiling = tiling_of(backend, shape, tile)
         try:
             return attempt(tiling)
         except backend.out_of_memory as error:
@@ -147,19 +147,38 @@ def in_tiles_that_fit(
                     f"the network does not fit into memory with its smallest tile of {tiling.tile_shape} voxels; close "
                     f"other programs, or train a network with a smaller width or depth"
                 ) from error
-        tile = smaller  # out here the error is gone, and with it what its frames held
+        tiling = smaller  # out here the error is gone, and with it what its frames held
         backend.release()
-        note(smaller_tiles=f"memory ran out; tiles of {tile} voxels")
+        note(smaller_tiles=f"memory ran out; tiles of {_edges(tiling, backend)} voxels")
 
 
-def _halved(tiling: Tiling, backend: Backend) -> tuple[int, ...] | None:
-    """Return smaller tiles: the longest edge is halved. None if they are as small as they may be."""
-    shape = tiling.tile_shape[-backend.ndim :]
-    axis = max(range(backend.ndim), key=lambda a: shape[a] / backend.multiple[a])
-    half = shape[axis] // 2 // backend.multiple[axis] * backend.multiple[axis]
-    if half < 2 * backend.multiple[axis]:
-        return None
-    return tuple(half if a == axis else n for a, n in enumerate(shape))
+def _foreseen(backend: Backend, shape: Sequence[int], tile: tuple[int, ...]) -> Tiling:
+    """Return tiles of a size, or smaller ones where memory is short: a host that runs out ends the program."""
+    tiling = tiling_of(backend, shape, tile)
+    while backend.tile_bytes(_edges(tiling, backend)) > backend.free_bytes():
+        smaller = _halved(tiling, backend)
+        if smaller is None:  # what a tile takes is an estimate
+            break
+        tiling = smaller
+        note(smaller_tiles=f"memory is short; tiles of {_edges(tiling, backend)} voxels")
+    return tiling
+
+
+def _edges(tiling: Tiling, backend: Backend) -> tuple[int, ...]:
+    """Return the edges of a tile as the network sees it."""
+    return tiling.tile_shape[-backend.ndim :]
+
+
+def _halved(tiling: Tiling, backend: Backend) -> Tiling | None:
+    """Return smaller tiles: the longest edge is halved, or another one. None if they are as small as they may be."""
+    shape = _edges(tiling, backend)
+    for axis in sorted(range(backend.ndim), key=lambda a: -shape[a] / backend.multiple[a]):
+        half = shape[axis] // 2 // backend.multiple[axis] * backend.multiple[axis]
+        if half >= backend.multiple[axis]:
+            smaller = tiling_of(backend, tiling.shape, tuple(half if a == axis else n for a, n in enumerate(shape)))
+            if math.prod(smaller.tile_shape) < math.prod(tiling.tile_shape):  # a halo leaves no tile below four of it
+                return smaller
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,7 +252,7 @@ def cells_of(prediction: Prediction, reader: Reader, tiling: Tiling) -> Iterator
     cell : Tile
         In the order in which they are complete.
     probabilities : float32 array or tensor of shape (K, *cell)
-        Where the network runs.
+        Where the network runs, or in host memory where tiles are blended.
     """
     sums: dict[tuple[int, ...], Any] = {}
     left: dict[tuple[int, ...], int] = {}
@@ -241,10 +260,22 @@ def cells_of(prediction: Prediction, reader: Reader, tiling: Tiling) -> Iterator
     for done, (tile, probabilities) in enumerate(_of_tiles(prediction, reader, tiling)):
         tick(done, total)
         for cell, part in shares_of(tile, probabilities, tiling):
-            sums[cell] = sums[cell] + part if cell in sums else part
-            left[cell] = left.get(cell, sum(1 for _ in tiling.about(cell))) - 1
-            if left[cell] == 0:
-                yield tiling.tile(cell), sums.pop(cell)
+            if cell not in left:
+                left[cell] = sum(1 for _ in tiling.about(cell))
+            left[cell] -= 1
+            # What waits for other tiles is a layer of the image: more than a GPU may have.
+            said_so_far = sums[cell] + _on_host(part) if cell in sums else part if not left[cell] else _on_host(part)
+            if left[cell]:
+                sums[cell] = said_so_far
+            else:
+                del left[cell]
+                sums.pop(cell, None)
+                yield tiling.tile(cell), said_so_far
+
+
+def _on_host(part: Any) -> Any:
+    """Return an array, or a tensor in host memory."""
+    return part if isinstance(part, np.ndarray) else part.cpu()
 
 
 def _of_tiles(prediction: Prediction, reader: Reader, tiling: Tiling) -> Iterator[tuple[Tile, Any]]:

@@ -113,22 +113,29 @@ class Tiling:
         return tuple(-(-n // m) * m for n, m in zip(largest, self.multiple, strict=True))
 
     def tiles(self) -> Iterator[Tile]:
-        """Yield all tiles in scan order."""
-        for index in itertools.product(*(range(n) for n in self.grid)):
+        """Yield all tiles, layer after layer across the axis with the most, so that a layer has few."""
+        for index in self._scanned([range(n) for n in self.grid]):
             yield self.tile(index)
+
+    def _scanned(self, ranges: Sequence[Sequence[int]]) -> Iterator[tuple[int, ...]]:
+        """Yield the places that are in all ranges; the axis with the most tiles is the slowest."""
+        order = sorted(range(len(ranges)), key=lambda axis: -self.grid[axis])
+        back = [order.index(axis) for axis in range(len(ranges))]
+        for found in itertools.product(*(ranges[axis] for axis in order)):
+            yield tuple(found[at] for at in back)
 
     def tile(self, index: tuple[int, ...]) -> Tile:
         """Return the tile at a place in the grid."""
         return Tile(index, tuple(parts[i] for parts, i in zip(self.axes, index, strict=True)))
 
     def about(self, index: tuple[int, ...]) -> Iterator[Tile]:
-        """Yield the tiles that say something about a cell, in scan order."""
+        """Yield the tiles that say something about a cell, in the order of `tiles`."""
         ranges = []
         for parts, i in zip(self.axes, index, strict=True):
             low, high = parts[i].cell
             near = range(max(i - 1, 0), min(i + 2, len(parts)))
             ranges.append([j for j in near if parts[j].support[0] < high and parts[j].support[1] > low])
-        for found in itertools.product(*ranges):
+        for found in self._scanned(ranges):
             yield self.tile(found)
 
 

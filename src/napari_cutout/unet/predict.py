@@ -93,7 +93,8 @@ def unet_predict(
     Images larger than a tile (1024 x 1024, or 128 x 128 x 128) are labelled in tiles that begin at multiples of the
     network's coarsest voxel. Where their halo covers the receptive field the labels are those of the whole image; where
     it would take more than a quarter of the tile, a quarter of each tile overlaps with the next and their probabilities
-    are blended, weighted by a Gaussian. The provenance says which. Only the probabilities of a row of tiles are held.
+    are blended, weighted by a Gaussian. The provenance says which. Only the probabilities of
+    a layer of tiles are held, the layer across the axis with the most tiles, in host memory, and only where they blend.
     Voxels that are NaN or infinite are the mean to the network, and become 0. Memory: one tile, about 500 bytes per
     voxel of it at a width of 16. Dask arrays give lazy ones, whose labels do not depend on chunks.
 
