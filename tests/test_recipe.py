@@ -209,7 +209,7 @@ def test_a_recipe_gives_what_the_api_gives(name: str, image: np.ndarray) -> None
     settings |= {"n_classes": 2} if name == "histogram_segmentation" else {}
     arrays = arrays_of(entry, image)
     if entry.needs == "strokes":
-        arrays["markers"] = (image > 115).astype(np.uint8)
+        arrays["markers"] = 1 + (image > 115).astype(np.uint8)
     for array in arrays.values():
         array.flags.writeable = False
     result = execute(Recipe([Step(name, settings)]), arrays, spacing=(2.0, 1.0))

@@ -127,3 +127,17 @@ def test_details_of_an_error_stay_at_hand_until_the_next_run(bar, qtbot, monkeyp
     assert bar.details_button.isHidden()
     bar.say("the layer of the result is gone", problem=True)
     assert bar.details_button.isHidden(), "there is no traceback to this sentence"
+
+
+def test_a_thread_leaves_the_units_of_napari_to_the_first_layer(bar, qtbot, monkeypatch):
+    import pint
+
+    from napari_cutout.widgets import _worker
+
+    warmed = []
+    monkeypatch.setattr(_worker, "_warm_up", lambda: warmed.append(1))
+    for registry, n in ((pint.registry.LazyRegistry(), 0), (pint.UnitRegistry(), 1)):
+        monkeypatch.setattr(pint, "get_application_registry", lambda held=registry: pint.ApplicationRegistry(held))
+        with qtbot.waitSignal(bar.ended):
+            bar.start(lambda report, is_cancelled: 1)
+        assert len(warmed) == n

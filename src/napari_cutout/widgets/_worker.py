@@ -87,7 +87,8 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         self._running = True
         self._tell(self.signals.started)
         try:
-            _warm_up()
+            if _has_units():
+                _warm_up()
             result = self._work(self._progress, lambda: self.abort_requested)
         except Cancelled as cancelled:
             self._tell(self.signals.cancelled, str(cancelled))
@@ -115,12 +116,24 @@ class _Worker(WorkerBase):  # type: ignore[misc]
             self._tell(self.signals.progressed, stage, fraction)
 
 
+def _has_units() -> bool:
+    """Tell whether napari has loaded its units, as it does for the first layer.
+
+    They are loaded when they are first asked for, and whoever asks from another thread meanwhile is told that there is
+    no pixel: a thread of ours that came first would be in the way of the first layer of the user.
+    """
+    import pint
+
+    return not isinstance(pint.get_application_registry().get(), pint.registry.LazyRegistry)
+
+
 @cache
 def _warm_up() -> None:
     """Import what the first Labels layer of a session imports, which would block the event loop for a second."""
     from napari.layers import Labels
 
-    Labels(np.zeros((1, 1), np.uint8))
+    with suppress(Exception):  # what runs after it needs none of it
+        Labels(np.zeros((1, 1), np.uint8))
 
 
 class WorkerSlot:
