@@ -126,3 +126,15 @@ def test_a_network_is_made_once_for_all_threads_and_two_are_kept(monkeypatch: py
     assert len(made) == 2
     predict.backend_of(three, "cpu")
     assert [digest for digest, _ in predict._ready] == [two.digest, three.digest]
+
+
+def test_the_memory_that_is_foreseen_is_that_of_a_tile_and_not_of_the_image(tmp_path: Any) -> None:
+    model = untrained(ndim=2, width=16, depth=4)
+    entry, folder = nc.catalog.find("unet_predict"), model.save(tmp_path / "model")
+    small, large = 1 << 16, 1 << 26
+    for given in (model, folder, str(folder)):
+        of_small = small * entry.bytes_per_voxel({"model": given}, small)
+        of_large = large * (entry.bytes_per_voxel({"model": given}, large) - predict.HELD)
+        assert of_small == pytest.approx(small * predict.HELD + model.architecture.predict_bytes(small))
+        assert of_large == pytest.approx(model.architecture.predict_bytes(1 << 20))
+    assert entry.bytes_per_voxel({"model": str(tmp_path / "none")}, large) == predict.HELD

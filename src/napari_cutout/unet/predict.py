@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Unpack
 
@@ -24,7 +25,8 @@ from ._instances import instances
 from ._package import is_package
 from ._run import TILE, Finish, Prediction, predict
 from ._scaling import Scaling
-from .trained import UNetModel, labels_dtype, load_unet
+from .architecture import Architecture
+from .trained import SETTINGS, UNetModel, labels_dtype, load_unet, read_settings
 from .zoo import ZooModel, load_zoo
 
 __all__ = ["unet_predict", "unet_probabilities"]
@@ -36,7 +38,36 @@ Model = UNetModel | ZooModel
 """What can predict."""
 
 
-@method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=4.0, network=True)
+HELD = 4.0
+"""Bytes per voxel of what tiles said that waits for their neighbours, in an image of many layers of tiles."""
+
+
+def _memory(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
+    """Return bytes per voxel: those of a tile, which does not grow with the image, and of what waits."""
+    model = settings.get("model")
+    if isinstance(model, str | os.PathLike):
+        model = _architecture(Path(model) / SETTINGS)
+    architecture = getattr(model, "architecture", model)
+    if not isinstance(architecture, Architecture):  # one of elsewhere, or none: it says so when it is opened
+        return HELD
+    tile = min(math.prod(TILE[architecture.ndim]), n_voxels)
+    return HELD + architecture.predict_bytes(tile) / max(n_voxels, 1)
+
+
+def _architecture(path: Path) -> Architecture | None:
+    """Return what a model at a path is made of; None if that cannot be read."""
+    try:
+        return _read_architecture(path.parent, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=16)
+def _read_architecture(folder: Path, _written: int) -> Architecture:
+    return Architecture.from_dict(read_settings(folder)["architecture"])
+
+
+@method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=_memory, network=True)
 def unet_predict(
     image: Image,
     mask: Mask | None = None,
