@@ -13,13 +13,17 @@ from napari_cutout._execute import execute
 from napari_cutout.recipe import Recipe
 from napari_cutout.widgets import _layers
 
+from ..cases import settings_of
+
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
 METHODS = list(catalog.methods().values())
 
 
 def given(method):
-    """Settings that have no default."""
+    """Settings that have no default, and of a network those that keep it small."""
+    if method.network:
+        return settings_of(method)
     return {p.name: (60.0, 190.0) if p.name == "values" else 100.0 for p in method.settings if p.required}
 
 
