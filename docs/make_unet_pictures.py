@@ -206,6 +206,8 @@ def _points(axes: Any, rows: Sequence[Mapping[str, Any]], part: str, name: str, 
     """Draw strokes as dots and whole sections as squares, joined through the means of all hands."""
     for mark, word in (("o", "strokes"), ("s", "section")):
         kind = [row for row in rows if row["part"] == part and word in row["what"]]
+        if not kind:  # that part was not measured
+            continue
         groups = {what: [row for row in kind if row["what"] == what] for what in dict.fromkeys(r["what"] for r in kind)}
         x = [100 * float(np.mean([row["annotated"] for row in group])) for group in groups.values()]
         y = [float(np.mean([row["dice"] for row in group])) for group in groups.values()]
