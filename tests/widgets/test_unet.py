@@ -261,7 +261,7 @@ def test_a_volume_is_learned_whole_or_plane_by_plane(viewer, dock, models, volum
     widget.choose_method("unet_predict")
     row = widget.extras["training"]
     planned(row, qtbot, lambda: row.settings.learn_box.setCurrentText("planes"))
-    assert row.settings.unpainted == "background in painted slices"
+    assert row.settings.unpainted == "background in its slices"
     assert row.settings.painted.text().endswith("1 label, in 1 of 6 slices")
     assert "2-D U-Net" in row.bar.plan.text()
     assert "(0: 431, 1: 49)" in row.bar.plan.text()  # of one slice of 20 x 24 voxels, 7 x 7 are painted

@@ -24,10 +24,10 @@ __all__ = ["IGNORED", "SLICES", "PairOfLayers", "Read", "Unpainted", "guess_of",
 Layer = Any
 """A napari layer."""
 
-Unpainted = Literal["background", "not annotated", "background in painted slices"]
+Unpainted = Literal["background", "not annotated", "background in its slices"]
 """What label 0 of an annotation means; the last is for volumes of which some slices are annotated completely."""
 
-SLICES: Unpainted = "background in painted slices"
+SLICES: Unpainted = "background in its slices"
 
 IGNORED: Mapping[Unpainted, int | None] = {"background": None, "not annotated": 0, SLICES: -1}
 """The value of an annotation, as it is read, from which nothing is learned."""
@@ -121,7 +121,7 @@ def read(pairs: Sequence[PairOfLayers], unpainted: Unpainted) -> Read:
     ----------
     pairs : sequence of PairOfLayers
         At least one.
-    unpainted : {"background", "not annotated", "background in painted slices"}
+    unpainted : {"background", "not annotated", "background in its slices"}
         What label 0 means. Frames without labels are left out unless it is background everywhere.
 
     Returns

@@ -35,7 +35,7 @@ _HEADS: Mapping[str, str] = {"classes": "classes", "objects": "boundary", "objec
 
 _UNPAINTED = (
     "What label 0 of the annotation means: background, if everything was annotated; not annotated, if it holds "
-    "strokes, so that nothing is learned from the rest; background in painted slices, if some slices of a volume were "
+    "strokes, so that nothing is learned from the rest; background in its slices, if some slices of a volume were "
     "annotated completely."
 )
 _LEARN = (
