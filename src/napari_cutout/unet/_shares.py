@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,13 +15,8 @@ __all__ = ["share", "shares_of"]
 
 def shares_of(tile: Tile, probabilities: Any, tiling: Tiling) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Yield the cells of which a tile says something, and its share of what is said of them."""
-    ranges = []
-    for i, (part, parts) in enumerate(zip(tile.parts, tiling.axes, strict=True)):
-        at = tile.index[i]
-        near = range(max(at - 1, 0), min(at + 2, len(parts)))
-        ranges.append([j for j in near if part.support[0] < parts[j].cell[1] and part.support[1] > parts[j].cell[0]])
-    for cell in itertools.product(*ranges):
-        yield cell, share(tile, probabilities, tiling.tile(cell))
+    for cell in tiling.under(tile.index):
+        yield cell.index, share(tile, probabilities, cell)
 
 
 def share(tile: Tile, probabilities: Any, cell: Tile) -> Any:

@@ -43,6 +43,10 @@ class Part:
     support: tuple[int, int]
     weights: NDArray[np.float32]
 
+    def reaches(self, other: Part) -> bool:
+        """Tell whether it says something of the cell of another."""
+        return self.support[0] < other.cell[1] and self.support[1] > other.cell[0]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
@@ -130,13 +134,20 @@ class Tiling:
 
     def about(self, index: tuple[int, ...]) -> Iterator[Tile]:
         """Yield the tiles that say something about a cell, in the order of `tiles`."""
-        ranges = []
-        for parts, i in zip(self.axes, index, strict=True):
-            low, high = parts[i].cell
-            near = range(max(i - 1, 0), min(i + 2, len(parts)))
-            ranges.append([j for j in near if parts[j].support[0] < high and parts[j].support[1] > low])
-        for found in self._scanned(ranges):
+        placed = zip(self.axes, index, strict=True)
+        for found in self._scanned([[j for j in _near(i, parts) if parts[j].reaches(parts[i])] for parts, i in placed]):
             yield self.tile(found)
+
+    def under(self, index: tuple[int, ...]) -> Iterator[Tile]:
+        """Yield the tiles whose cells a tile says something about, in scan order."""
+        placed = zip(self.axes, index, strict=True)
+        for found in itertools.product(*([j for j in _near(i, p) if p[i].reaches(p[j])] for p, i in placed)):
+            yield self.tile(found)
+
+
+def _near(i: int, parts: Sequence[Part]) -> range:
+    """Return the places of a tile and of its neighbours along an axis; no halo reaches farther."""
+    return range(max(i - 1, 0), min(i + 2, len(parts)))
 
 
 def tiling_for(
