@@ -604,10 +604,13 @@ def column_passes(source: Source, name: str) -> tuple[Pass, ...]:
 
 
 def distinct(sample: NDArray[np.float32], n_used: int, wanted: int) -> int:
-    """Return how many different voxels a sample has among the used columns, and look no further than needed."""
+    """Return how many different voxels a sample has among the used columns, and look no further than needed.
+
+    Values that are the same once they are rounded as sums are count as one: no two means can tell them apart.
+    """
     seen: set[bytes] = set()
     for start in range(0, sample.shape[1], 1024):
-        part = np.ascontiguousarray(sample[:n_used, start : start + 1024].T) + np.float32(0)
+        part = rounded(sample[:n_used, start : start + 1024].T.astype(np.float64, order="C")) + 0.0
         seen.update(row.tobytes() for row in part)
         if len(seen) >= wanted:
             break
