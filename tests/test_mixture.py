@@ -476,7 +476,7 @@ def test_small_blocks_and_chunks_give_the_labels_and_facts_of_large_ones(
 def test_more_components_than_different_voxels_are_refused() -> None:
     image = np.zeros((2, 6, 7), np.uint8)
     image[0, 2:, :], image[1, :, 3:] = 5, 9
-    with pytest.raises(ValueError, match="mixture needs at least 5 different voxels, but among all 42 there are 4 "):
+    with pytest.raises(ValueError, match="mixture needs at least 5 different voxels, but among all 42 there are 4;"):
         nc.gaussian_mixture(image, channel_axis=0, n_components=5)
     with pytest.raises(ValueError, match="gaussian_mixture needs at least 5 grey levels in the image, but there are 2"):
         nc.gaussian_mixture(image[0], n_components=5)

@@ -177,9 +177,9 @@ def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n
         n_sample = sample.shape[1]
         where = f"all {n:,}" if n_sample == n else f"{n_sample:,} voxels chosen from {n:,}"
         raise ValueError(
-            f"{name} needs at least {wanted} different voxels, but among {where} there are {found} (values closer than "
-            "6e-8 standard deviations are one); ask for fewer classes, or check that the image (and its mask) is the "
-            "right one, and that no extreme value hides the rest"
+            f"{name} needs at least {wanted} different voxels, but among {where} there are {found}; ask for fewer "
+            "classes, or check that the image (and its mask) is the right one and that no extreme value hides the rest: "
+            "values closer than 6e-8 standard deviations count as one"
         )
 
 
