@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, bincount, dtype_name, from_numpy, is_host, to_numpy
 from .._compiled import compiled
 
-__all__ = ["ChannelSums", "LabelSums", "block_sums", "gathered", "merged"]
+__all__ = ["ChannelSums", "LabelSums", "Segments", "block_sums", "gathered", "merged", "ranked"]
 
 MAX_LABEL = 2**63 - 1
 """Largest label that int64 holds."""
@@ -236,7 +236,7 @@ def block_sums(
 def _frame_sums(
     labels: Array, channels: Sequence[Array], origin: Sequence[int], frame: int, n_whole: int, reach: int
 ) -> LabelSums:
-    names, rank = _ranked_on_host(labels) if is_host(labels) else _ranked(labels)
+    names, rank = ranked(labels)
     keep = names != 0
     shape = tuple(labels.shape)
     count, first, second, low, high = (part[keep] for part in _place_sums(rank, shape, len(names)))
@@ -268,31 +268,38 @@ def _narrowed(sums: ChannelSums, keep: NDArray[np.bool_], n_whole: int) -> Chann
     return ChannelSums(sums.count[keep], total, square, sums.low[keep], sums.high[keep], sums.exact)
 
 
-def _checked(names: NDArray[Any]) -> NDArray[np.int64]:
-    """Return labels as int64."""
+def ranked(labels: Array, name: str = "labels") -> tuple[NDArray[np.int64], Array]:
+    """Return the labels that occur and the rank of each voxel among them, in one row.
+
+    Raises
+    ------
+    ValueError
+        If a label is negative or does not fit into int64; the message calls them by `name`.
+    """
+    names, rank = _ranked_on_host(labels) if is_host(labels) else _ranked(labels)
     if len(names) and int(names.min()) < 0:
-        raise ValueError(f"labels hold {int(names.min())}, and labels must be 0 or more; renumber or mask it")
+        raise ValueError(f"{name} hold {int(names.min())}, and labels must be 0 or more; renumber or mask it")
     if len(names) and int(names.max()) > MAX_LABEL:
-        raise ValueError(f"labels hold {int(names.max())}, and labels must be at most {MAX_LABEL}; renumber it")
-    return names.astype(np.int64)
+        raise ValueError(f"{name} hold {int(names.max())}, and labels must be at most {MAX_LABEL}; renumber it")
+    return names.astype(np.int64), rank
 
 
-def _ranked_on_host(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the labels that occur and the rank of each voxel among them, by sorting runs of equal labels."""
+def _ranked_on_host(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Do so by sorting runs of equal labels."""
     flat = labels.reshape(-1)
     flat = flat.astype(np.uint8 if flat.dtype == bool else flat.dtype.newbyteorder("="), copy=False)
     start = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
     names, rank = np.unique(flat[start], return_inverse=True)
     lengths = np.diff(start, append=flat.size)
-    return _checked(names), np.repeat(rank.astype(np.int32).reshape(-1), lengths)
+    return names, np.repeat(rank.astype(np.int32).reshape(-1), lengths)
 
 
-def _ranked(labels: Array) -> tuple[NDArray[np.int64], Array]:
+def _ranked(labels: Array) -> tuple[NDArray[Any], Array]:
     """Do the same where the array lives."""
     xp = array_namespace(labels)
     flat = xp.reshape(labels, (-1,))
     names, rank = xp.unique_inverse(xp.astype(flat, xp.uint8) if dtype_name(flat) == "bool" else flat)
-    return _checked(to_numpy(names)), xp.astype(xp.reshape(rank, (-1,)), xp.int64)
+    return to_numpy(names), xp.astype(xp.reshape(rank, (-1,)), xp.int64)
 
 
 def _place_sums(rank: Array, shape: tuple[int, ...], n: int) -> tuple[Ints, ...]:
@@ -339,13 +346,13 @@ def _sum_places(rank: NDArray[np.int32], sums: Ints, low: Ints, high: Ints) -> N
 
 def _place_sums_by_sorting(rank: Array, shape: tuple[int, ...], n: int) -> tuple[Ints, ...]:
     xp = array_namespace(rank)
-    segments = _Segments(rank, n)
+    segments = Segments(rank, n)
     places: list[Array] = []
     left = xp.arange(rank.shape[0], dtype=xp.int64, device=rank.device)
     for edge in reversed(shape):
         places.insert(0, left % edge)
         left = left // edge
-    extremes = [_Segments(rank, n, by=place).ends(place) for place in places]
+    extremes = [Segments(rank, n, by=place).ends(place) for place in places]
     return (
         segments.count,
         np.stack([segments.sums(place) for place in places], axis=1),
@@ -355,7 +362,7 @@ def _place_sums_by_sorting(rank: Array, shape: tuple[int, ...], n: int) -> tuple
     )
 
 
-class _Segments:
+class Segments:
     """Voxels sorted by rank, so that a sum per rank is the difference of two running sums; exact for integers.
 
     Parameters
@@ -523,7 +530,7 @@ def _by_sorting(rank: Array, values: Array, n: int, exact: bool) -> ChannelSums:
     if dtype_name(values) == "float64":
         known = ~xp.isnan(values)
         rank, values = rank[known], values[known]
-    segments = _Segments(rank, n, by=values)
+    segments = Segments(rank, n, by=values)
     low, high = segments.ends(values)
     if exact:
         values = xp.astype(values, xp.int64)
@@ -540,7 +547,7 @@ def _by_sorting(rank: Array, values: Array, n: int, exact: bool) -> ChannelSums:
     return ChannelSums(segments.count, total, _float_sums(segments, rank, apart * apart, n), low, high, False)
 
 
-def _float_sums(segments: _Segments, rank: Array, values: Array, n: int) -> NDArray[np.float64]:
+def _float_sums(segments: Segments, rank: Array, values: Array, n: int) -> NDArray[np.float64]:
     """Sum floats by rank; where the library can, without the running sum, which rounds with the size of the block."""
     if hasattr(segments.xp, "bincount"):
         return np.asarray(to_numpy(segments.xp.bincount(rank, weights=values, minlength=n)), np.float64)
