@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from .._method import Method, Param
 from ..processing.features import features
 from ._access import explain
+from ._log_slider import LogSlider
 from ._model_box import ModelBox
 from ._words_box import WordsBox, explained
 from ._worker import mark
@@ -53,6 +54,12 @@ _CAPTIONS = {
     "max_iterations": "most iterations",
 }
 """What to call a setting where its name alone would puzzle."""
+
+_NO_VALUE = {"threshold": "no limit"}
+"""What leaving a setting out means, where the method does not choose a value then."""
+
+BELOW, ABOVE = 0.01, 1000.0
+"""Where the slider of a setting ends, as multiples of what the method chooses by itself."""
 
 _ALONE = {"intensity", "position"}
 """Features that have no scale."""
@@ -238,17 +245,28 @@ class Editor(QWidget):  # type: ignore[misc]
         self.param = param
         self.description = method.describe(param.name)
         self.field = _field(param, self.description)
-        self.automatic = QCheckBox("automatic") if param.optional or param.words else None
+        left_out = _NO_VALUE.get(param.name, "automatic")
+        self.automatic = QCheckBox(left_out) if param.optional or param.words else None
         self.world = QLabel()
         self.world.setVisible(False)
+        self.slider = self._make_slider() if _slides(param) else None
         # Several numbers take the whole line, and how large they are stands below.
-        layout = QVBoxLayout(self) if isinstance(self.field, NumbersBox) else QHBoxLayout(self)
+        layout: QVBoxLayout | QHBoxLayout
+        if self.slider is None:
+            layout = QVBoxLayout(self) if isinstance(self.field, NumbersBox) else QHBoxLayout(self)
+        else:
+            layout = QHBoxLayout()
+            outer = QVBoxLayout(self)
+            outer.setContentsMargins(0, 0, 0, 0)
+            outer.addLayout(layout)
+            outer.addWidget(self.slider)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.field, 1)
         layout.addWidget(self.world)
         if self.automatic is not None:
             layout.addWidget(self.automatic)
-            explain(self.automatic, f"{caption(param.name)} automatic", "Let the method choose.")
+            does = "Go on without it." if param.name in _NO_VALUE else "Let the method choose."
+            explain(self.automatic, f"{caption(param.name)} {left_out}", does)
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
         if not isinstance(self.field, ModelBox):  # it explains its parts
@@ -258,6 +276,8 @@ class Editor(QWidget):  # type: ignore[misc]
             wheeled = self.field.box if isinstance(self.field, ModelBox) else self.field
             wheeled.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             wheeled.installEventFilter(self._still)
+        if self.slider is not None:
+            self.slider.installEventFilter(self._still)
         if not param.required:
             self.set_value(param.default)
         _signal_of(self.field).connect(lambda *_: self.changed.emit())
@@ -299,6 +319,23 @@ class Editor(QWidget):  # type: ignore[misc]
         """What *automatic* stands for."""
         return self.param.words[0] if self.param.words else None
 
+    def show_found(self, facts: Mapping[str, Any]) -> None:
+        """Show what the method has chosen by itself, and let the slider stand around it.
+
+        Parameters
+        ----------
+        facts : mapping
+            What it has found out; of no account unless the setting is left to it.
+        """
+        found = facts.get(self.param.name)
+        if self.slider is None or found is None or self.value is not None:
+            return
+        self.slider.set_ends(BELOW * (found or 1.0), ABOVE * (found or 1.0))
+        self.field.blockSignals(True)  # it is no choice of the user
+        self.field.setValue(found)
+        self.field.blockSignals(False)
+        self.slider.show_value(found)
+
     def show_world(self, spacing: Sequence[float], unit: str) -> None:
         """Show how large the value is in the world, where it is a length or a size."""
         text, value = "", self.value
@@ -308,9 +345,33 @@ class Editor(QWidget):  # type: ignore[misc]
         self.world.setText(text)
         self.world.setVisible(bool(text))
 
+    def _make_slider(self) -> LogSlider:
+        """Return a slider that sets the field, and follows it."""
+        slider = LogSlider()
+        explain(slider, f"{caption(self.param.name)} slider", f"{self.description} Equal steps are equal ratios.")
+        slider.moved.connect(self._slide_to)
+        self.field.valueChanged.connect(slider.show_value)
+        return slider
+
+    def _slide_to(self, number: float) -> None:
+        """Take the number of the slider, which is no longer left to the method then."""
+        assert self.automatic is not None
+        self.blockSignals(True)  # one change, and not one of the tick box and one of the number
+        self.automatic.setChecked(False)
+        self.field.setValue(number)
+        self.blockSignals(False)
+        self.changed.emit()
+
     def _automatic_toggled(self, on: bool) -> None:
         self.field.setEnabled(not on)
         self.changed.emit()
+
+
+def _slides(param: Param) -> bool:
+    """Tell whether a number is one that a slider finds: the method tells what it would choose, and ratios matter."""
+    typical = param.typical
+    told = param.optional and param.type is float and param.name not in _NO_VALUE
+    return told and typical is not None and typical.log and not param.grey_level
 
 
 def _field(param: Param, description: str = "") -> QWidget:

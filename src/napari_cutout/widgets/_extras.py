@@ -14,6 +14,7 @@ from ._access import order_tabs
 from ._class_names import class_names
 from ._contents import token_of
 from ._feature_row import FeatureRow
+from ._hierarchy_row import HierarchyRow
 from ._histogram_extra import HistogramExtra
 from ._histogram_levels import stroke_histograms
 from ._histogram_plot import preload
@@ -203,6 +204,7 @@ EXTRAS: dict[str, type[Any]] = {
     "features": FeatureRow,
     "probabilities": ProbabilityRow,
     "updates": LiveRow,
+    "hierarchy": HierarchyRow,
     "training": TrainingRow,
 }
 """What a method may declare."""

@@ -57,6 +57,9 @@ Layer = Any
 _ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_border")
 """Shared options that nobody should have to look for; the others stand under *More*."""
 
+_WITHOUT = {"regions": "none: superpixels"}
+"""What stands for no layer where the method makes then what it would have held."""
+
 _FROM_THE_LAYER = OF_THE_IMAGE
 """Shared options that the image layer answers, or the fields below it."""
 
@@ -194,6 +197,13 @@ class MethodFrame(Dock):
         for name, value in settings.items():
             self.editors[name].set_value(value)
 
+    def set_quietly(self, **settings: Any) -> None:
+        """Set fields so that the next run takes them, where nothing that is shown depends on them until then."""
+        for name, value in settings.items():
+            self.editors[name].blockSignals(True)
+            self.editors[name].set_value(value)
+            self.editors[name].blockSignals(False)
+
     # Building
 
     def _build_methods(self) -> None:
@@ -216,8 +226,9 @@ class MethodFrame(Dock):
         first = self.methods[0].source.name
         params = {p.name: p for method in self.methods for p in method.arrays}
         for param in params.values():
-            box = LayerBox(self.viewer.layers, _kind(param), optional=not param.required)
-            field = LayerField(box, can_add=param.name != first)
+            none = _WITHOUT.get(param.name, "none")
+            box = LayerBox(self.viewer.layers, _kind(param), optional=not param.required, none=none)
+            field = LayerField(box, can_add=param.name != first and param.name not in _WITHOUT)
             field.add_pressed.connect(lambda name=param.name: self.add_layer(name))
             label, line, remark = QLabel(caption(param.name)), problem_line(), sentence_line()
             label.setBuddy(box)
@@ -475,10 +486,9 @@ class MethodFrame(Dock):
             return
         form, request = asked
         updates = self.result_bar.updates
-        work = None
-        if "updates" in self.method.extras:
-            live: Any = self.extras["updates"]
-            work = live.work(form, request, update=updates)
+        extras: list[Any] = [self.extras[name] for name in self.method.extras]
+        offers = (extra.work(form, request, update=updates) for extra in extras if hasattr(extra, "work"))
+        work = next((offered for offered in offers if offered is not None), None)
         self.bar.start(work or self.results.work(request, form.layers, form.source, update=updates))
 
     def ask(self) -> tuple[Form, Request] | None:
@@ -622,6 +632,8 @@ class MethodFrame(Dock):
         if self.closed:
             return
         says, found = self._read
+        for editor in self.editors.values():
+            editor.show_found(self.facts)
         for name, extra in self.extras.items():
             if name in self.method.extras:
                 extra.refresh(says if not any(p.field != "settings" for p in found) else None, self.facts)

@@ -31,6 +31,8 @@ class LayerBox(QComboBox):  # type: ignore[misc]
         Which layers to offer, such as ``napari.layers.Image``.
     optional : bool
         Whether *none* may be chosen; it is the first choice then.
+    none : str
+        What the choice of no layer is called.
     parent : QWidget, optional
         Its parent.
 
@@ -45,12 +47,18 @@ class LayerBox(QComboBox):  # type: ignore[misc]
     changed = Signal()
 
     def __init__(
-        self, layers: Any, kind: type | tuple[type, ...], *, optional: bool, parent: QWidget | None = None
+        self,
+        layers: Any,
+        kind: type | tuple[type, ...],
+        *,
+        optional: bool,
+        none: str = "none",
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # names may be long
         self.setMinimumWidth(80)
-        self._layers, self._kind, self._optional = layers, kind, optional
+        self._layers, self._kind, self._optional, self._none = layers, kind, optional, none
         self.offered: list[Layer | None] = []
         self.setMinimumContentsLength(10)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -78,7 +86,7 @@ class LayerBox(QComboBox):  # type: ignore[misc]
         self.clear()
         self.offered = new
         for layer in new:
-            self.addItem("none" if layer is None else layer.name)
+            self.addItem(self._none if layer is None else layer.name)
         if new:
             self.setCurrentIndex(new.index(self._keep(before, new)))
         self.blockSignals(False)
