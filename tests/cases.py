@@ -38,10 +38,13 @@ CUTS = [
 ]
 """The methods that give a class to every voxel by its grey level, and may number objects afterwards."""
 
-WALKS = [entry for entry in IMAGE_METHODS if entry not in NETWORKS and entry.agreement != "exact"]
+GRAPHS = [entry for entry in IMAGE_METHODS if entry.row == "Graph-based"]
+"""The methods that part an image into regions along edges between neighbours; they have settings of their own only."""
+
+WALKS = [entry for entry in IMAGE_METHODS if entry not in [*NETWORKS, *GRAPHS] and entry.agreement != "exact"]
 """The methods that solve an equation to within a tolerance: labels may differ where two are about as likely."""
 
-FLOODS = [entry for entry in IMAGE_METHODS if entry not in [*NETWORKS, *CUTS, *WALKS]]
+FLOODS = [entry for entry in IMAGE_METHODS if entry not in [*NETWORKS, *CUTS, *WALKS, *GRAPHS]]
 """The methods that number regions by the order of the grey levels."""
 
 TOGETHER = [entry for entry in CUTS if any(p.name == "channel_axis" for p in entry.params)]

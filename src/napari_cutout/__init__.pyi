@@ -60,6 +60,7 @@ from .methods.local_threshold import niblack as niblack
 from .methods.local_threshold import sauvola as sauvola
 from .methods.objects import draw_lines as draw_lines
 from .methods.objects import objects as objects
+from .methods.partition import felzenszwalb as felzenszwalb
 from .methods.random_walker import random_walker as random_walker
 from .methods.random_walker import random_walker_probabilities as random_walker_probabilities
 from .methods.threshold import classes_at as classes_at

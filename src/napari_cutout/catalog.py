@@ -16,6 +16,7 @@ MODULES = (
     "methods.cluster",
     "methods.watershed",
     "methods.random_walker",
+    "methods.partition",
     "unet.predict",
     "unet.strokes",
     "methods.objects",

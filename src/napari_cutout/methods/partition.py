@@ -1,0 +1,116 @@
+"""Partitions of an image into regions, with nothing to paint: graph-based segmentation and superpixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from .._array import Array, is_lazy
+from .._method import Image, Labels, Mask, Range, Seldom, Typical, method
+from .._monitor import note
+from .._plan import gathered
+from ._felzenszwalb import lattice_of, segmented
+from ._grey_levels import Bins, counting, quantile_bins
+from ._inside import smoothed_inside
+
+__all__ = ["felzenszwalb"]
+
+
+@method("Graph-based", memory=24.0)
+def felzenszwalb(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    scale: Annotated[float, Range(0, 1e9), Typical(1, 1e6)] | None = None,
+    sigma: Annotated[float, Range(0, 100, 0.1), Typical(0.5, 4, off=True, length=True)] = 0.8,
+    min_size: Annotated[int, Range(0, 2**31 - 1), Typical(4, 4000, off=True)] = 20,
+    connectivity: Annotated[int, Range(1, 3), Seldom()] | None = None,
+    channel_axis: int | None = None,
+    spacing: tuple[float, ...] | None = None,
+) -> Labels:
+    """Join neighbours that differ little for how even they are inside.
+
+    Regions grow together across the faintest edges first. Two of them become one if the faintest edge between them is
+    hardly stronger than the edges inside each; so an even region ends at a faint edge, and one with texture does not.
+    For images that fall into many parts, on which you want to see what there is before you paint anything.
+
+    Parameters
+    ----------
+    image : array of shape ([Z,] Y, X), with channels where `channel_axis` says
+        Any real dtype. Voxels that are NaN or infinite, in any channel, are outside.
+    mask : array of the shape of a channel, optional
+        Where to look; voxels outside become 0, and do not count.
+    scale : float, optional
+        How much stronger than inside an edge must be, in grey levels times voxels: the larger, the larger regions
+        become. 0 joins only what is equal. By default the range of grey levels after smoothing.
+    sigma : float
+        Standard deviation of the Gaussian that smooths the image first, in edges of the smallest voxel; 0 is off.
+    min_size : int
+        Regions of fewer voxels join the neighbour from which they differ least; 0 is off.
+    connectivity : int, optional
+        How many axes a step between neighbours may cross. By default all in 2-D, and 1 in 3-D.
+    channel_axis : int, optional
+        The axis that counts channels, which are looked at together.
+    spacing : tuple of float, optional
+        World length of a voxel along each axis, in the order of the axes.
+
+    Returns
+    -------
+    int32 array of the shape of a channel, same library as `image`
+        Regions from 1 by their first voxel in scan order; 0 outside.
+
+    Raises
+    ------
+    ValueError
+        If no voxel lies inside, shapes differ or a setting is out of range.
+    TypeError
+        If the image is boolean, complex or of objects.
+
+    Notes
+    -----
+    Exact. The weight of the edge between two neighbours is the difference of their grey levels, the length of the
+    vector of differences for several channels, divided by the longest edge of the voxel that the step crosses, in edges
+    of the smallest voxel, and rounded to float32. Edges are visited once, in order of weight, of equal ones by their
+    first voxel in scan order and then their second. Two regions are joined if the weight is at most the internal
+    difference plus ``scale / size`` of both, where the internal difference of a region is the largest weight by which
+    it was joined, and size its voxels. Then edges are visited in the same order again, and regions joined of which one
+    is smaller than `min_size`. Voxels that no path connects stay apart, whatever their size.
+    ``skimage.segmentation.felzenszwalb`` finds the same regions in 2-D where no two edges weigh the same; its `scale`
+    is divided by 255 for floats. Memory: about 24 bytes per voxel, edges included, of which only a part is held.
+
+    References
+    ----------
+    .. [1] P. F. Felzenszwalb and D. P. Huttenlocher, "Efficient graph-based image segmentation", Int. J. Comput. Vis.
+       59 (2004) 167-181. DOI:10.1023/B:VISI.0000022288.19776.77
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.array([[0, 0, 0, 9, 9], [0, 1, 0, 9, 9], [0, 0, 0, 9, 9]])
+    >>> felzenszwalb(image, scale=9.0, sigma=0.0, min_size=2).tolist()
+    [[1, 1, 1, 2, 2], [1, 1, 1, 2, 2], [1, 1, 1, 2, 2]]
+    """
+    channels = smoothed_inside(image, mask, sigma=sigma, channel_axis=channel_axis, spacing=spacing)
+    if is_lazy(channels[0]):
+        raise NotImplementedError("felzenszwalb of a dask array")
+    chosen = usual_scale(channels) if scale is None else scale
+    note(scale=chosen)
+    ndim = channels[0].ndim
+    lattice = lattice_of(channels, connectivity or (ndim if ndim == 2 else 1), spacing)
+    del image
+    return segmented(lattice, chosen, min_size).reshape(channels[0].shape)
+
+
+def usual_scale(channels: Sequence[Array]) -> Any:
+    """Return the range of grey levels, without the 0.01 % of voxels at either end.
+
+    Of several channels it is the square root of the sum of squares, as their differences are.
+    """
+    ranges = [_range_of(gathered(*counting(channel), channel, None)) for channel in channels]
+    return ranges[0] if len(ranges) == 1 else sum(r * r for r in ranges) ** 0.5
+
+
+def _range_of(bins: Bins) -> float:
+    histogram = bins.histogram()
+    first, last = quantile_bins(histogram.counts)
+    return float(histogram.values[last] - histogram.values[first])
