@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_cutout import samples
+from napari_cutout import catalog, samples
 from napari_cutout.comparison import _cuts, _strokes
 
 
@@ -28,6 +28,20 @@ def test_splits_look_for_dark_objects_too() -> None:
     assert found["watershed"].settings == {}  # dark objects are valleys as they are
     bright = {cut.method: cut for cut in _cuts.cuts(None, "bright") if cut.first is not None}
     assert bright["watershed"].settings == {"surface": "inverted"}
+
+
+def test_regions_that_know_no_objects_are_chosen_from_by_strokes() -> None:
+    found = {cut.title: cut for cut in _cuts.cuts_from_strokes()}
+    divide = ("felzenszwalb", "superpixels", "merge_regions", "normalized_cut")
+    there = [name for name in divide if name in catalog.methods()]
+    assert [cut.of for cut in found.values() if cut.first is not None] == there
+    for name in there:
+        first, second = found[f"graph_cut on {name}"].steps({"one_per_object": True})
+        assert (first.method, dict(first.inputs)) == (name, {"image": "image"})
+        assert second.method == "graph_cut"
+        assert dict(second.inputs) == {"image": "image", "markers": _cuts.CLASS_STROKES, "regions": "step_1"}
+    assert found["graph_cut"].of == "graph_cut"
+    assert not {cut.of for cut in _cuts.cuts(1.0, "bright")} & set(there)
 
 
 def test_instances_are_told_from_classes() -> None:

@@ -19,6 +19,7 @@ from napari_cutout import _batch, _pictures, demo, io, samples
 from napari_cutout._volume import Volume
 from napari_cutout.cli import main
 from napari_cutout.comparison import _strokes
+from napari_cutout.comparison._cuts import cuts_from_strokes
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING, Leaderboard, Row, Standing
 from napari_cutout.demo import Case
 from napari_cutout.recipe import Recipe, Step
@@ -32,8 +33,8 @@ REPORTED = "nuclei_2d"
 
 SAMPLES = demo.samples
 
-FROM_STROKES = {"back_projection", "random_walker", "watershed"}
-"""Methods that only the comparison on strokes can run."""
+FROM_STROKES = {cut.title for cut in cuts_from_strokes()} - {demo.NETWORK}
+"""Rows that only the comparison on strokes can run."""
 
 
 _LEARNED = demo._learned
@@ -179,9 +180,9 @@ def test_the_picture_shows_the_best_row_of_each_method(made: Made) -> None:
         width, height = round(_pictures.PANEL * shape[-1] / max(shape)), round(_pictures.PANEL * shape[-2] / max(shape))
         assert pixels.shape[1] == 4 * (width + _pictures.GAP) + _pictures.GAP
         board = boards[f"{case.name}/report"]
-        methods = {one.row.recipe.steps[-1].method for one in board.standings if one.row.recipe is not None}
+        ways = {demo._way(one.row.recipe) for one in board.standings if one.row.recipe is not None}
         step = height + _pictures.LINE + _pictures.GAP
-        assert (pixels.shape[0] - 3 * _pictures.LINE - 3 * _pictures.GAP) == step * len(methods | FROM_STROKES)
+        assert (pixels.shape[0] - 3 * _pictures.LINE - 3 * _pictures.GAP) == step * (len(ways) + len(FROM_STROKES))
         top, left = 4 * _pictures.LINE + _pictures.GAP, _pictures.GAP + 2 * (width + _pictures.GAP)
         best = board.winner
         assert best is not None
@@ -207,8 +208,8 @@ def test_of_rows_that_split_the_picture_shows_the_one_with_the_best_objects() ->
         name: Standing(Row(name), 1, nothing, nothing, nothing, nothing, True, nothing, nothing, f1, nothing)
         for name, f1 in {**rows, "otsu cleaned": 0.7}.items()
     }
-    assert demo._best_of_method(recipes, standings) == {"otsu", "split cleaned"}
-    assert demo._best_of_method(recipes, {}) == {"otsu", "split"}
+    assert demo._best_of_way(recipes, standings) == {"otsu", "split cleaned"}
+    assert demo._best_of_way(recipes, {}) == {"otsu", "split"}
 
 
 def test_strokes_of_the_background_are_no_object_in_the_picture() -> None:

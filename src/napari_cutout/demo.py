@@ -339,7 +339,7 @@ def _write_labels(
     standings = _standings(boards)
     recipes = {name: one.row.recipe for name, one in standings.items() if one.row.recipe is not None}
     recipes = recipes or _untried(case, device, say)
-    shown = _best_of_method(recipes, standings)
+    shown = _best_of_way(recipes, standings)
     arrays = {"image": case.image.data, CLASS_STROKES: case.strokes}
     strips = []
     for name, recipe in recipes.items():
@@ -385,11 +385,11 @@ def _untried(case: Case, device: Asked, say: Callable[[str], None]) -> dict[str,
 # What is shown -----------------------------------------------------------------------------------------
 
 
-def _best_of_method(recipes: Mapping[str, Recipe], standings: Mapping[str, Standing]) -> set[str]:
-    """Return the best row of each method; of those that split objects by the objects, which hardly move the Dice."""
-    of_method: dict[str, list[str]] = {}
+def _best_of_way(recipes: Mapping[str, Recipe], standings: Mapping[str, Standing]) -> set[str]:
+    """Return the best row of each way; of those that split objects by the objects, which hardly move the Dice."""
+    of_way: dict[tuple[str, ...], list[str]] = {}
     for name, recipe in recipes.items():
-        of_method.setdefault(recipe.steps[-1].method, []).append(name)
+        of_way.setdefault(_way(recipe), []).append(name)
 
     def merit(name: str) -> float:
         """Return F1 of a row that splits; all others are equal, and of equals the first is taken."""
@@ -398,7 +398,12 @@ def _best_of_method(recipes: Mapping[str, Recipe], standings: Mapping[str, Stand
         f1 = standings[name].f1
         return f1 if f1 == f1 else 0.0
 
-    return {max(names, key=merit) for names in of_method.values()}
+    return {max(names, key=merit) for names in of_way.values()}
+
+
+def _way(recipe: Recipe) -> tuple[str, ...]:
+    """Return the methods of a recipe, one after the other."""
+    return tuple(step.method for step in recipe.steps)
 
 
 def _strip(case: Case, name: str, standing: Standing | None, labels: NDArray[Any]) -> Strip:

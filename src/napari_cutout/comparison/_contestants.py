@@ -13,7 +13,7 @@ from .. import catalog
 from .._execute import keeps_labels
 from .._selection import Selection
 from ..recipe import Recipe, Step, output_number
-from ._cuts import CLASS_STROKES, COUNTS, Cut, cuts
+from ._cuts import COUNTS, Cut, cuts, cuts_from_strokes
 from ._tallies import Problem
 
 __all__ = ["Contestant", "contestants", "given_labels", "settings_of", "with_settings"]
@@ -115,10 +115,10 @@ def contestants(
         for cut in cuts(level, objects, numbered=len(problem.classes) == 2, n_classes=n_classes)
         if catalog.find(cut.method).needs != "strokes"
     ]
-    for cut in (*found, *_from_strokes()):
-        if cut.method in methods if methods is not None else _applies(cut, has_strokes):
+    for cut in (*found, *cuts_from_strokes()):
+        if cut.of in methods if methods is not None else _applies(cut, has_strokes):
             yield _of_cut(cut, selection, one_per_object=problem.numbered and not _sorts(cut))
-    yielded = {cut.method for cut in (*found, *_from_strokes())}
+    yielded = {cut.of for cut in (*found, *cuts_from_strokes())}
     for name in methods or ():
         if name not in yielded:
             yield Contestant(name, error=_why_not(name))
@@ -158,15 +158,6 @@ def _of_recipe(name: str, recipe: Recipe, selection: Selection | None) -> Contes
         return Contestant(name, error=str(error))
     trained = any(catalog.find(step.method).needs == "model" for step in made.steps)
     return Contestant(name, made, kind=kind_of(made), note=MAY_HAVE_SEEN if trained else "")
-
-
-def _from_strokes() -> Iterator[Cut]:
-    """Yield the methods that read strokes of classes."""
-    for entry in catalog.methods().values():
-        if entry.needs == "strokes":
-            relief = next((p for p in entry.settings if p.name == "surface"), None)
-            on_edges = {"surface": "gradient"} if relief is not None and "gradient" in relief.choices else {}
-            yield Cut(entry.name, entry.name, on_edges, strokes=CLASS_STROKES)
 
 
 def _of_cut(cut: Cut, selection: Selection | None, *, one_per_object: bool) -> Contestant:

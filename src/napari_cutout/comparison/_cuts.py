@@ -1,4 +1,4 @@
-"""What takes part by itself: every method that cuts, alone or after Otsu's threshold."""
+"""Who takes part by itself: what cuts, alone or after Otsu's threshold, and regions that strokes choose from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .. import catalog
 from .._method import Method
 from ..recipe import Step
 
-__all__ = ["CLASS_STROKES", "MIDDLES", "Cut", "cuts"]
+__all__ = ["CLASS_STROKES", "MIDDLES", "Cut", "cuts", "cuts_from_strokes"]
 
 CLASS_STROKES, MIDDLES = "markers", "middles"
 """What recipes call the strokes: those of classes, background among them, and those with a number for every object."""
@@ -33,7 +33,7 @@ class Cut:
     strokes : str
         What its recipe calls the strokes that it reads; empty if it reads none.
     first : Cut, optional
-        What runs before it: its labels are split, or are where it may go.
+        What runs before it: its labels are split, are where it may go, or are the regions that it chooses from.
     """
 
     method: str
@@ -42,6 +42,19 @@ class Cut:
     note: str = ""
     strokes: str = ""
     first: Cut | None = None
+
+    @property
+    def of(self) -> str:
+        """The method that it shows: that of the regions where a second one only says which of them are looked for."""
+        return self.first.method if self.first is not None and self._reads == "regions" else self.method
+
+    @property
+    def _reads(self) -> str:
+        """What it calls the labels of the method before it."""
+        entry = catalog.find(self.method)
+        if entry.needs == "labels":
+            return entry.source.name
+        return "regions" if any(p.name == "regions" for p in entry.arrays) else "mask"
 
     @property
     def local(self) -> bool:
@@ -57,8 +70,7 @@ class Cut:
         if self.first is None:
             return [Step(self.method, settings, inputs)]
         before = self.first.steps(clean_up)
-        reads = "labels" if entry.needs == "labels" else "mask"
-        return [*before, Step(self.method, settings, {**inputs, reads: f"step_{len(before)}"})]
+        return [*before, Step(self.method, settings, {**inputs, self._reads: f"step_{len(before)}"})]
 
 
 SPLITS = ("split_touching",)
@@ -78,8 +90,8 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 def cuts(otsu: float | None, objects: str, *, numbered: bool = True, n_classes: int = 2) -> Iterator[Cut]:
     """Yield every method of the catalog that cuts, those with several rules once for each.
 
-    Methods that number regions cannot tell objects from background: they run inside what Otsu's threshold cut, and so
-    do those that split objects.
+    Methods that flood cannot tell objects from background: they run inside what Otsu's threshold cut, and so do those
+    that split objects. Those that divide all of the image are left to `cuts_from_strokes`.
 
     Parameters
     ----------
@@ -97,12 +109,36 @@ def cuts(otsu: float | None, objects: str, *, numbered: bool = True, n_classes: 
         if entry.name in regions or entry.name in SPLITS:
             if numbered:
                 yield _after_otsu(entry, objects)
-        elif entry.needs not in ("labels", "model") and not entry.name.startswith("markers_"):
+        elif entry.needs not in ("labels", "model") and not entry.name.startswith("markers_") and not _divides(entry):
             yield from _rules(entry, otsu, objects, n_classes)
 
 
+def cuts_from_strokes() -> Iterator[Cut]:
+    """Yield every method that reads strokes of classes, and those whose regions such a method can choose from."""
+    for entry in catalog.methods().values():
+        if entry.needs == "strokes":
+            relief = next((p for p in entry.settings if p.name == "surface"), None)
+            on_edges = {"surface": "gradient"} if relief is not None and "gradient" in relief.choices else {}
+            yield Cut(entry.name, entry.name, on_edges, strokes=CLASS_STROKES)
+            if any(p.name == "regions" for p in entry.arrays):
+                yield from (_on_regions(entry, other) for other in catalog.methods().values() if _divides(other))
+
+
+def _on_regions(entry: Method, regions: Method) -> Cut:
+    """Return a method that says by strokes which of the regions of another are looked for."""
+    return Cut(
+        entry.name, f"{entry.name} on {regions.name}", strokes=CLASS_STROKES, first=Cut(regions.name, regions.name)
+    )
+
+
+def _divides(entry: Method) -> bool:
+    """Tell whether a method divides all of the image, and neither floods it nor knows what an object is."""
+    known = {p.name for p in entry.settings}
+    return entry.needs == "image" and not known & {"objects", "surface"}
+
+
 def _numbers_regions(entry: Method) -> bool:
-    """Tell whether a method divides all of the image: it floods a surface."""
+    """Tell whether a method floods a surface."""
     return any(p.name == "surface" for p in entry.settings) and not entry.name.startswith("markers_")
 
 

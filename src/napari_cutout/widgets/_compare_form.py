@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QListWidget, QListWidge
 from .. import catalog
 from .._device import Asked as Device
 from ..comparison._contest import Rules
-from ..comparison._cuts import cuts
+from ..comparison._cuts import cuts, cuts_from_strokes
 from ..comparison._tallies import Metric
 from ._access import explain
 from ._dock import form
@@ -62,7 +62,8 @@ class MethodList(Fold):
 
     def __init__(self) -> None:
         self.list = QListWidget()
-        names = dict.fromkeys(cut.method for cut in cuts(0.0, "bright"))
+        there = {cut.of for cut in (*cuts(0.0, "bright"), *cuts_from_strokes())}
+        names = [name for name in catalog.methods() if name in there]
         for name in names:
             item = QListWidgetItem(name.replace("_", " "))
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
