@@ -45,7 +45,10 @@ from .io import read as read
 from .io import write as write
 from .methods._clusters import Clusters as Clusters
 from .methods._grey_levels import Histogram as Histogram
+from .methods._merge_tree import MergeTree as MergeTree
+from .methods._merge_tree import merge_tree as merge_tree
 from .methods._mixtures import Mixture as Mixture
+from .methods._regions import RegionGraph as RegionGraph
 from .methods.cluster import fit_gaussian_mixture as fit_gaussian_mixture
 from .methods.cluster import fit_kmeans as fit_kmeans
 from .methods.cluster import gaussian_mixture as gaussian_mixture
@@ -61,8 +64,11 @@ from .methods.local_threshold import sauvola as sauvola
 from .methods.objects import draw_lines as draw_lines
 from .methods.objects import objects as objects
 from .methods.partition import felzenszwalb as felzenszwalb
+from .methods.partition import superpixels as superpixels
 from .methods.random_walker import random_walker as random_walker
 from .methods.random_walker import random_walker_probabilities as random_walker_probabilities
+from .methods.region_graph import merge_regions as merge_regions
+from .methods.region_graph import region_graph as region_graph
 from .methods.threshold import classes_at as classes_at
 from .methods.threshold import hysteresis as hysteresis
 from .methods.threshold import multi_otsu as multi_otsu

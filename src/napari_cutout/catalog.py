@@ -17,6 +17,7 @@ MODULES = (
     "methods.watershed",
     "methods.random_walker",
     "methods.partition",
+    "methods.region_graph",
     "unet.predict",
     "unet.strokes",
     "methods.objects",

@@ -10,10 +10,12 @@ from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
 from ._plans import compute, decided, lazy_map_many, run_in_tiles, run_lazy, watched
 from ._pyramid import fits, memory
+from ._stitch import exchanged
 
 __all__ = [
     "compute",
     "decided",
+    "exchanged",
     "fits",
     "lazy_components",
     "lazy_fill_holes",

@@ -22,7 +22,7 @@ from .._monitor import quiet, resumed, stage, tick, ticket
 from .._plan import Exchange, Stitch, Tile
 from ._components import _block_shape, _origins
 
-__all__ = ["run_stitched", "tick_tasks"]
+__all__ = ["exchanged", "run_stitched", "tick_tasks"]
 
 TILE_VOXELS = 1 << 22
 """Voxels of the largest tile."""
@@ -49,9 +49,41 @@ def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     takes up to 190 bytes for every voxel of the tiles that are at work, one in each thread: 0.8 GB for the largest.
     """
     image: Array = arrays[0]
+    return _in_tiles(plan, _tiled(arrays)).rechunk(image.chunks, method="tasks")
+
+
+def exchanged(exchanges: Sequence[Exchange], start: Any, arrays: Sequence[Array | None]) -> Any:
+    """Let the tiles of dask arrays find something out together, at once.
+
+    Parameters
+    ----------
+    exchanges : sequence of Exchange
+        What they find out; the tiles know all of the state.
+    start : object
+        The state before the first exchange.
+    arrays : sequence of dask array or None
+        Of one shape.
+
+    Returns
+    -------
+    object
+        The last state.
+    """
+    tiled = _tiled(arrays)
+    plan = Stitch(_nothing, start, exchanges, lambda state, _: state, _nothing, "uint8")
+    blocks = _Blocks([_extended(a) for a in tiled])
+    return _exchanged(plan, start, blocks, list(_tiles(tiled[0])), ticket())[0]
+
+
+def _nothing(*_: Any) -> Any:
+    raise NotImplementedError("tiles that exchange are not labelled")
+
+
+def _tiled(arrays: Sequence[Array | None]) -> list[Array | None]:
+    """Return arrays whose chunks are tiles."""
+    image: Array = arrays[0]
     chunks = _tile_chunks(image.chunks)
-    tiled = [None if a is None else a.rechunk(chunks, method="tasks") for a in arrays]
-    return _in_tiles(plan, tiled).rechunk(image.chunks, method="tasks")
+    return [None if a is None else a.rechunk(chunks, method="tasks") for a in arrays]
 
 
 def _tile_chunks(chunks: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

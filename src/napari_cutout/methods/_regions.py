@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, dtype_name, from_numpy
+from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
 from .._monitor import stage
-from .._plan import Exchange, PerVoxel, Slices, Tile, blocks_of, each, run_plan, with_halo
+from .._plan import Exchange, PerVoxel, Slices, Stitch, Tile, blocks_of, each, run_plan, with_halo
 from ._region_sums import LEVEL_BITS, RegionSums, exponent_of, is_inside, merged, of_parts, sums_of
 
-__all__ = ["RegionGraph", "Sources", "graph_of", "looked_up", "numbers_of"]
+__all__ = ["RegionGraph", "Sources", "graph_of", "looked_up", "mapped", "numbers_of"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -92,104 +92,71 @@ class Sources:
         """All arrays, in the order in which blocks are looked at."""
         return (self.regions, self.mask, self.boundary, *self.channels)
 
+    @property
+    def kind(self) -> tuple[int, int, bool]:
+        """Number of axes, connectivity, and whether there is a boundary image."""
+        return self.regions.ndim, self.connectivity, self.boundary is not None
+
+
+def _itself(graph: RegionGraph) -> RegionGraph:
+    return graph
+
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the blocks have found so far.
+class _Making:
+    """How a graph is made of what blocks find out together, and what is decided on it.
 
     Parameters
     ----------
-    exponents : tuple of int
-        Those of the grey levels and of the boundary image.
-    sums : RegionSums, optional
-        Those of the whole.
-    """
-
-    exponents: tuple[int, ...] = ()
-    sums: RegionSums | None = None
-
-
-def exponents_in(
-    _tile: Tile, _known: Known, regions: Array, mask: Array | None, boundary: Array | None, *channels: Array
-) -> tuple[int, ...]:
-    """Return the exponents of a block."""
-    given = [*channels] if boundary is None else [*channels, boundary]
-    inside = is_inside(regions, mask, given)
-    of_boundary = () if boundary is None else (exponent_of(boundary, inside),)
-    return (max(exponent_of(c, inside) for c in channels), *of_boundary)
-
-
-def _largest(_known: Known, found: dict[int, tuple[int, ...]]) -> Known:
-    return Known(tuple(max(column) for column in zip(*found.values(), strict=True)))
-
-
-def sums_in(connectivity: int, tile: Tile, known: Known, *blocks: Array | None) -> RegionSums:
-    """Return the sums of a block."""
-    regions, mask, boundary, *channels = blocks
-    return sums_of(tile, known.exponents, connectivity, regions, mask, boundary, *channels)
-
-
-def _added(known: Known, found: dict[int, RegionSums]) -> Known:
-    return Known(known.exponents, merged(list(found.values())))
-
-
-def exchanges_for(connectivity: int) -> tuple[Exchange, ...]:
-    """Return what blocks find out together."""
-    return (
-        Exchange(exponents_in, _largest, "measuring grey levels"),
-        Exchange(partial(sums_in, connectivity), _added, "measuring regions"),
-    )
-
-
-def known_of(sources: Sources) -> Known:
-    """Return what the blocks of arrays in memory find out."""
-    first = sources.regions
-    tiles = {tuple((s.start, s.stop) for s in region): _tile(region, first.shape) for region in blocks_of(first)}
-    known = Known()
-    for exchange in exchanges_for(sources.connectivity):
-        stage(exchange.name)
-
-        def look(region: Slices, exchange: Exchange = exchange, known: Known = known) -> Any:
-            tile, read = tiles[tuple((s.start, s.stop) for s in region)]
-            return exchange.look(tile, known, *(None if a is None else a[read] for a in sources.arrays))
-
-        known = exchange.join(known, dict(enumerate(each(look, blocks_of(first), first))))
-    return known
-
-
-def _tile(region: Slices, whole: tuple[int, ...]) -> tuple[Tile, Slices]:
-    """Return a block with its neighbours' outermost voxels, and where to read it."""
-    read, keep = with_halo(region, (1,) * len(whole), whole)
-    return Tile(0, tuple(r.start for r in read), tuple(r.stop - r.start for r in read), keep, tuple(whole)), read
-
-
-def graph_of(sources: Sources, spacing: Sequence[float] | None = None) -> RegionGraph:
-    """Return the graph of the regions of arrays in memory.
-
-    Parameters
-    ----------
-    sources : Sources
-        NumPy, CuPy or an array-API library.
+    sources : tuple
+        Number of axes, connectivity, and whether there is a boundary image.
     spacing : sequence of float, optional
-        World length of a voxel along each axis; by default 1.
-
-    Returns
-    -------
-    RegionGraph
-        In host memory.
-
-    Raises
-    ------
-    ValueError
-        If a label is negative or does not fit into int64.
+        World length of a voxel along each axis.
+    decide : callable
+        From the graph to what is made of it.
     """
-    return graph_from(known_of(sources), sources.regions.ndim, sources.boundary is not None, spacing)
+
+    sources: tuple[int, int, bool]
+    spacing: Sequence[float] | None
+    decide: Callable[[RegionGraph], Any] = _itself
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The largest grey levels first, which say how fine sums can be, and then the sums."""
+        return (
+            Exchange(self.exponents, self.largest, "measuring grey levels"),
+            Exchange(self.sums, self.decided, "measuring regions"),
+        )
+
+    def exponents(
+        self, _tile: Tile, _: Any, regions: Array, mask: Array | None, boundary: Array | None, *channels: Array
+    ) -> tuple[int, ...]:
+        """Return the exponents of the grey levels and of the boundary image of a block."""
+        given = [*channels] if boundary is None else [*channels, boundary]
+        inside = is_inside(regions, mask, given)
+        of_boundary = () if boundary is None else (exponent_of(boundary, inside),)
+        return (max(exponent_of(c, inside) for c in channels), *of_boundary)
+
+    def largest(self, _: Any, found: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+        """Return the exponents of the whole."""
+        return tuple(max(column) for column in zip(*found.values(), strict=True))
+
+    def sums(self, tile: Tile, exponents: tuple[int, ...], *blocks: Array | None) -> RegionSums:
+        """Return the sums of a block."""
+        regions, mask, boundary, *channels = blocks
+        return sums_of(tile, exponents, self.sources[1], regions, mask, boundary, *channels)
+
+    def decided(self, exponents: tuple[int, ...], found: dict[int, RegionSums]) -> Any:
+        """Return what is decided on the graph of the whole."""
+        ndim, _, has_boundary = self.sources
+        return self.decide(_graph(merged(list(found.values())), exponents, ndim, has_boundary, self.spacing))
 
 
-def graph_from(known: Known, ndim: int, has_boundary: bool, spacing: Sequence[float] | None) -> RegionGraph:
+def _graph(
+    sums: RegionSums, exponents: tuple[int, ...], ndim: int, has_boundary: bool, spacing: Sequence[float] | None
+) -> RegionGraph:
     """Return the graph that sums tell of."""
-    sums: RegionSums = known.sums  # type: ignore[assignment]  # after the last exchange
-    quantum, of_strengths = (2.0 ** (known.exponents[at] - LEVEL_BITS) for at in (0, -1))
+    quantum, of_strengths = (2.0 ** (exponents[at] - LEVEL_BITS) for at in (0, -1))
     n_faces = sums.faces.sum(axis=1)
     strengths = of_parts(sums.strengths) / n_faces * of_strengths
     lengths = np.ones(ndim) if spacing is None else np.asarray(spacing, np.float64)
@@ -205,6 +172,56 @@ def graph_from(known: Known, ndim: int, has_boundary: bool, spacing: Sequence[fl
         strengths / 2 if has_boundary else strengths,
         (sums.faces * of_faces).sum(axis=1),
     )
+
+
+def graph_of(sources: Sources, spacing: Sequence[float] | None = None) -> RegionGraph:
+    """Return the graph of regions.
+
+    Parameters
+    ----------
+    sources : Sources
+        Of any library; dask arrays are computed chunk by chunk.
+    spacing : sequence of float, optional
+        World length of a voxel along each axis; by default 1.
+
+    Returns
+    -------
+    RegionGraph
+        In host memory.
+
+    Raises
+    ------
+    ValueError
+        If a label is negative or does not fit into int64.
+    """
+    making = _Making(sources.kind, spacing)
+    if is_lazy(sources.regions):
+        from ..blockwise import exchanged
+
+        found: RegionGraph = exchanged(making.exchanges, None, sources.arrays)
+        return found
+    graph: RegionGraph = _in_memory(making.exchanges, sources)
+    return graph
+
+
+def _in_memory(exchanges: Sequence[Exchange], sources: Sources) -> Any:
+    """Return what the blocks of arrays in memory find out together."""
+    first, known = sources.regions, None
+    for exchange in exchanges:
+        stage(exchange.name)
+
+        def look(region: Slices, exchange: Exchange = exchange, known: Any = known) -> Any:
+            tile, read = _tile(region, first.shape)
+            return exchange.look(tile, known, *(None if a is None else a[read] for a in sources.arrays))
+
+        known = exchange.join(known, dict(enumerate(each(look, blocks_of(first), first))))
+    return known
+
+
+def _tile(region: Slices, whole: tuple[int, ...]) -> tuple[Tile, Slices]:
+    """Return a block with its neighbours' outermost voxels, and where to read it."""
+    read, keep = with_halo(region, (1,) * len(whole), whole)
+    return Tile(0, tuple(r.start for r in read), tuple(r.stop - r.start for r in read), keep, tuple(whole)), read
 
 
 # Back to voxels --------------------------------------------------------------------------------------
@@ -231,6 +248,48 @@ def numbers_of(graph: RegionGraph, groups: Ints) -> NDArray[np.int32]:
     number = np.empty(len(names), np.int32)
     number[np.argsort(first)] = np.arange(1, len(names) + 1)
     return number[at]
+
+
+def mapped(
+    sources: Sources,
+    decide: Callable[[RegionGraph], NDArray[np.int32]],
+    spacing: Sequence[float] | None = None,
+) -> Array:
+    """Return the value that is decided for each voxel's region, 0 outside regions.
+
+    Parameters
+    ----------
+    sources : Sources
+        Of any library.
+    decide : callable
+        From the graph to a value for each of its regions. On a cluster it travels, so it must be a function of a
+        module, or a ``partial`` of one.
+    spacing : sequence of float, optional
+        World length of a voxel along each axis; by default 1.
+
+    Returns
+    -------
+    int32 array
+        Of the shape and library of the regions; lazy if they are.
+    """
+    making = _Making(sources.kind, spacing, partial(_values, decide))
+
+    def whole(*_: Array | None) -> Array:
+        return looked_up(sources, *_in_memory(making.exchanges, sources))
+
+    return run_plan(Stitch(whole, None, making.exchanges, _all, _values_in, "int32"), *sources.arrays)
+
+
+def _values(decide: Callable[[RegionGraph], NDArray[np.int32]], graph: RegionGraph) -> tuple[Ints, NDArray[np.int32]]:
+    return graph.labels, decide(graph)
+
+
+def _all(state: Any, _tile: Tile) -> Any:
+    return state
+
+
+def _values_in(tile: Tile, known: tuple[Ints, NDArray[np.int32]], *blocks: Array | None) -> Array:
+    return values_at(*known, *(None if block is None else block[tile.own] for block in blocks))
 
 
 def looked_up(sources: Sources, labels: Ints, values: NDArray[Any]) -> Array:
