@@ -1,0 +1,586 @@
+"""SLIC superpixels as statistics of a whole: k-means of place and grey level that looks no farther than a window.
+
+A state knows the image's extent and spread, the grid of cells that it begins with, and the centres. Every sweep assigns
+the voxels of a block to the nearest centre and adds them up, in whole numbers, so that neither the order of voxels nor
+how an image is cut into blocks can show.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._arithmetic import of_quanta
+from .._array import Array, array_namespace, from_numpy, is_host, to_numpy
+from .._monitor import note
+from .._plan import Pass
+from ..processing.filters import edges
+from . import _slic_device
+from ._columns import (
+    LEAST,
+    MAX_SWEEPS,
+    Scaling,
+    Source,
+    _joined_ranges,
+    _moments,
+    _ranged,
+    _ranges,
+    _refined,
+    counted,
+    inverse,
+    rows_of,
+)
+from ._slic_loops import COLOUR_UNITS, STRETCH, add_rows, assign_rows
+
+MAX_GRIDS = 4
+"""How many grids are tried for a mask that is no box, to have about as many centres as asked for."""
+
+CLOSE = Fraction(51, 50)
+"""A grid whose cells inside a mask are no more than this times as many, or as few, is taken."""
+
+FLAT = 2.0**-8
+"""A standard deviation of less than this share of the range is measured again: squares were lost in rounding."""
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SlicSettings:
+    """What is asked for.
+
+    Parameters
+    ----------
+    n_superpixels : int
+        About how many centres.
+    compactness : float
+        How much a distance in space counts.
+    max_iterations : int
+        How often voxels are assigned.
+    edges : tuple of int
+        Edges of a voxel along z, y and x in 1/1024 of the smallest one.
+    """
+
+    n_superpixels: int
+    compactness: float
+    max_iterations: int
+    edges: Triple
+
+
+def settings_for(
+    n_superpixels: int, compactness: float, max_iterations: int, spacing: Sequence[float] | None, ndim: int
+) -> SlicSettings:
+    """Return what is asked for on an image of so many axes."""
+    return SlicSettings(n_superpixels, compactness, max_iterations, _three(edges(spacing, ndim), 1024))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """What voxels add up to, centre by centre.
+
+    Parameters
+    ----------
+    counts : int64 array of shape (k,)
+        How many.
+    places : int64 array of shape (k, 3)
+        Their indices.
+    colours : int64 array of shape (k, n_channels)
+        Their standardised grey levels, in `COLOUR_UNITS`.
+    """
+
+    counts: NDArray[np.int64]
+    places: NDArray[np.int64]
+    colours: NDArray[np.int64]
+
+    @staticmethod
+    def zeros(k: int, n_channels: int) -> Sums:
+        """Return those of no voxels."""
+        return Sums(np.zeros(k, np.int64), np.zeros((k, 3), np.int64), np.zeros((k, n_channels), np.int64))
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.counts + other.counts, self.places + other.places, self.colours + other.colours)
+
+    def take(self, at: NDArray[np.intp]) -> Sums:
+        """Return those of some centres."""
+        return Sums(self.counts[at], self.places[at], self.colours[at])
+
+    def same(self, other: Sums) -> bool:
+        """Tell whether all are the same."""
+        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("counts", "places", "colours"))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Cells of about equal edges that divide the box around what is inside.
+
+    Parameters
+    ----------
+    low : tuple of int
+        Index of the first voxel of the box along z, y and x.
+    sizes : tuple of int
+        Voxels of the box along each axis.
+    counts : tuple of int
+        Cells along each axis.
+    step : float
+        Edge of a cell, in edges of the smallest voxel: the geometric mean over the axes that are divided.
+    """
+
+    low: Triple
+    sizes: Triple
+    counts: Triple
+    step: float
+
+    @property
+    def n(self) -> int:
+        """Number of cells."""
+        return math.prod(self.counts)
+
+    def cells(self, axis: int, first: int, n: int) -> NDArray[np.int32]:
+        """Return the cell of n voxels from `first` on along an axis; the nearest of those beyond the box."""
+        at = np.arange(first - self.low[axis], first - self.low[axis] + n) * self.counts[axis] // self.sizes[axis]
+        return np.clip(at, 0, self.counts[axis] - 1).astype(np.int32)
+
+
+def grid_for(low: Triple, sizes: Triple, edges: Triple, wanted: float) -> Grid:
+    """Divide a box into about so many cells, about as long along one axis as along another.
+
+    Parameters
+    ----------
+    low, sizes : tuple of int
+        The box.
+    edges : tuple of int
+        Edges of a voxel in 1/1024 of the smallest one.
+    wanted : float
+        How many cells.
+
+    Returns
+    -------
+    Grid
+        An axis that is shorter than a cell is not divided. Of the numbers of cells just below and above the length of
+        each other axis, those are taken whose product comes closest.
+    """
+    lengths = [n * edge / 1024 for n, edge in zip(sizes, edges, strict=True)]
+    divided = list(range(3))
+    step = max(lengths)
+    while divided:
+        step = (math.prod(lengths[a] for a in divided) / wanted) ** (1 / len(divided))
+        longer = [a for a in divided if lengths[a] > step]
+        if longer == divided:
+            break
+        divided = longer
+    choices = [
+        sorted({min(max(n, 1), sizes[a]) for n in (math.floor(lengths[a] / step), math.ceil(lengths[a] / step))})
+        if a in divided
+        else [1]
+        for a in range(3)
+    ]
+    counts = min(itertools.product(*choices), key=lambda c: _ratio(math.prod(c), wanted))
+    spread = [lengths[a] / counts[a] for a in range(3) if counts[a] > 1] or [max(lengths)]
+    return Grid(low, sizes, counts, math.prod(spread) ** (1 / len(spread)))
+
+
+def _ratio(n: float, wanted: float) -> Fraction:
+    """Return how many times one number is the other, at least 1."""
+    ratio = Fraction(n) / Fraction(wanted)
+    return max(ratio, 1 / ratio)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Centres:
+    """The centres of one sweep, as voxels are compared with them.
+
+    Parameters
+    ----------
+    places, colours : float32 arrays of shape (k, 3) and (k, n_channels)
+        Where they are, so that squares of distances add to those of `colours`, standardised grey levels.
+    windows : int32 array of shape (k, 3, 2)
+        First index along each axis at which one is a candidate, and the index after the last.
+    """
+
+    places: NDArray[np.float32]
+    colours: NDArray[np.float32]
+    windows: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slic:
+    """What is known of an image's superpixels, sweep by sweep.
+
+    Parameters
+    ----------
+    settings : SlicSettings
+        What is asked for.
+    n_channels : int
+        Channels of the image.
+    scaling : Scaling, optional
+        Range, mean and spread of each channel, and the number of voxels inside.
+    box : tuple of two tuples of int, optional
+        First index inside along each axis, and the index after the last.
+    grid : Grid, optional
+        The cells.
+    tried : tuple
+        Grids that were tried, with how many cells of each hold a voxel.
+    of_cell : int32 array, optional
+        The number of the centre of each cell, -1 where it holds no voxel.
+    sums : Sums, optional
+        What the last sweep added up.
+    n_assigned : int
+        How often voxels were assigned.
+    converged : bool
+        Whether the last sweep changed nothing.
+    """
+
+    settings: SlicSettings
+    n_channels: int
+    scaling: Scaling | None = None
+    box: tuple[Triple, Triple] | None = field(default=None, repr=False)
+    grid: Grid | None = field(default=None, repr=False)
+    tried: tuple[tuple[Grid, int], ...] = field(default=(), repr=False)
+    of_cell: NDArray[np.int32] | None = field(default=None, repr=False)
+    sums: Sums | None = field(default=None, repr=False)
+    centres: Centres | None = field(default=None, repr=False)
+    n_assigned: int = field(default=0, repr=False)
+    converged: bool = field(default=False, repr=False)
+
+    @property
+    def factors(self) -> NDArray[np.float64]:
+        """What differences of grey levels are multiplied by: their squares are averaged over channels that vary."""
+        assert self.scaling is not None
+        n_varied = max(int(np.count_nonzero(self.scaling.deviation)), 1)
+        return inverse(self.scaling.deviation * math.sqrt(n_varied))
+
+    @property
+    def n_centres(self) -> int:
+        """How many centres there are."""
+        assert self.sums is not None
+        return len(self.sums.counts)
+
+    def mean_size(self) -> float:
+        """Return the voxels of a superpixel on average."""
+        assert self.scaling is not None
+        return self.scaling.n / self.n_centres
+
+    # Before the grid ---------------------------------------------------------------------------------
+
+    def ranged(self, source: Source, found: Any) -> Slic:
+        """Return it with the range of grey levels, the box around what is inside, and the first grid."""
+        ranges, low, high = found if found is not None else (None, (), ())
+        scaling = _ranged(source, ranges)  # raises where nothing is inside
+        box = (tuple(low), tuple(high))
+        sizes = tuple(end - first for first, end in zip(low, high, strict=True))
+        wanted = self.settings.n_superpixels * math.prod(sizes) / scaling.n
+        grid = grid_for(box[0], sizes, self.settings.edges, wanted)
+        return replace(self, scaling=scaling, box=box, grid=grid)
+
+    def measured(self, sums: NDArray[np.object_]) -> Slic:
+        """Return it with mean and deviation, from sums over the range."""
+        scaling = self.scaling
+        assert scaling is not None
+        span = scaling.high - scaling.low
+        first, second = of_quanta(sums) / scaling.n
+        variance = np.maximum(second - first**2, LEAST**2)
+        deviation = np.where(span > 0, np.sqrt(variance) * span, 0.0)
+        settled = bool(np.all(deviation >= FLAT * span))
+        return replace(
+            self, scaling=replace(scaling, mean=scaling.low + first * span, deviation=deviation, measured=settled)
+        )
+
+    def refined(self, sums: NDArray[np.object_]) -> Slic:
+        """Return it with mean and deviation corrected by those of standardised values."""
+        assert self.scaling is not None
+        return replace(self, scaling=_refined(self.scaling, sums))
+
+    # The grid ----------------------------------------------------------------------------------------
+
+    @property
+    def gridded(self) -> bool:
+        """Whether the grid is settled."""
+        return self.of_cell is not None
+
+    def counted(self, sums: Sums) -> Slic:
+        """Return it with centres in the cells that hold a voxel, or with the next grid to be tried."""
+        grid, scaling = self.grid, self.scaling
+        assert grid is not None
+        assert scaling is not None
+        held = np.flatnonzero(sums.counts)
+        tried = (*self.tried, (grid, len(held)))
+        wanted = self.settings.n_superpixels
+        following = None if len(held) == grid.n else self._next_grid(tried)
+        if following is not None:
+            return replace(self, grid=following, tried=tried)
+        best, n = min(tried, key=lambda t: _ratio(t[1], wanted))
+        if best != grid:  # it must be counted again
+            return replace(self, grid=best, tried=(*tried, (best, n)))
+        of_cell = np.full(grid.n, -1, np.int32)
+        of_cell[held] = np.arange(len(held))
+        return replace(self, tried=tried, of_cell=of_cell.reshape(grid.counts)).moved(sums.take(held))
+
+    def _next_grid(self, tried: tuple[tuple[Grid, int], ...]) -> Grid | None:
+        """Return a grid that holds about as many cells as are missing, or None if no other is to be tried."""
+        grid, n = tried[-1]
+        wanted = self.settings.n_superpixels
+        if len(tried) >= MAX_GRIDS or _ratio(n, wanted) <= CLOSE:
+            return None
+        following = grid_for(grid.low, grid.sizes, self.settings.edges, max(grid.n * wanted / n, 1.0))
+        return None if any(following == before for before, _ in tried) else following
+
+    # Centres -----------------------------------------------------------------------------------------
+
+    @property
+    def moving(self) -> bool:
+        """Whether voxels are to be assigned and added up once more."""
+        return self.n_assigned < self.settings.max_iterations - 1 and not self.converged
+
+    def moved(self, sums: Sums) -> Slic:
+        """Return it with the centres in the middle of their voxels; one without voxels stays."""
+        if self.sums is not None:
+            lost = sums.counts == 0
+            for name in ("counts", "places", "colours"):
+                getattr(sums, name)[lost] = getattr(self.sums, name)[lost]
+        converged = self.sums is not None and sums.same(self.sums)
+        moved = replace(self, sums=sums, n_assigned=self.n_assigned + 1, converged=converged)
+        return replace(moved, centres=moved._centres())
+
+    def _centres(self) -> Centres:
+        sums, grid = self.sums, self.grid
+        assert sums is not None
+        assert grid is not None
+        middles = sums.places / sums.counts[:, None]
+        reach = 2.0 * np.asarray(grid.sizes) / np.asarray(grid.counts)
+        windows = np.stack([np.ceil(middles - reach), np.floor(middles + reach) + 1], axis=-1)
+        if self.settings.max_iterations == 1:  # the cells are the superpixels
+            windows[:] = 0
+        colours = sums.colours / sums.counts[:, None] / COLOUR_UNITS
+        return Centres((middles * self.scales).astype(np.float32), colours.astype(np.float32), windows.astype(np.int32))
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """What differences of indices are multiplied by: a step of the grid counts for the compactness."""
+        assert self.grid is not None
+        return np.asarray(self.settings.edges) / 1024 * (self.settings.compactness / self.grid.step)
+
+
+# Blocks ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block of every channel as it is compared with centres.
+
+    Parameters
+    ----------
+    values : float32 array of shape (n_channels, nz, ny, nx)
+        Standardised grey levels.
+    known : bool array of shape (nz, ny, nx), or None
+        Which voxels are inside; None if all are.
+    origin : tuple of int
+        Index of the first voxel in the whole.
+    """
+
+    values: Array
+    known: Array | None
+    origin: Triple
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels along z, y and x."""
+        _, nz, ny, nx = self.values.shape
+        return nz, ny, nx
+
+
+def block_of(state: Slic, source: Source, blocks: Sequence[Array | None]) -> Block:
+    """Return a block of a plan, with the axes z, y and x."""
+    assert state.scaling is not None
+    mask, at, columns = source.split(blocks)
+    known = counted(mask, columns)
+    xp = array_namespace(columns[0])
+    shape = _three(columns[0].shape, 1)
+    rows = rows_of(columns, state.scaling.mean, state.factors, None)
+    values = rows.reshape(-1, *shape) if is_host(columns[0]) else xp.reshape(xp.stack(rows), (-1, *shape))
+    return Block(values, None if known is None else xp.reshape(known, shape), _three(_origin(at), 0))
+
+
+def _origin(at: Sequence[Array]) -> tuple[int, ...]:
+    return tuple(int(index[(0,) * index.ndim]) for index in at)
+
+
+def _three(numbers: Sequence[int], first: int) -> Triple:
+    """Return one number for each of z, y and x; of a plane `first` for z."""
+    z, y, x = (first,) * (3 - len(numbers)) + tuple(map(int, numbers))
+    return z, y, x
+
+
+def cells_of(state: Slic, block: Block) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return the cell of every voxel along each axis."""
+    assert state.grid is not None
+    z, y, x = (state.grid.cells(a, o, n) for a, o, n in zip(range(3), block.origin, block.shape, strict=True))
+    return z, y, x
+
+
+def in_cells(state: Slic, block: Block) -> Array:
+    """Return the number of every voxel's cell, -1 outside."""
+    grid = state.grid
+    assert grid is not None
+    z, y, x = cells_of(state, block)
+    numbers = [
+        from_numpy(np.ascontiguousarray(a), like=block.values)
+        for a in ((z * grid.counts[1])[:, None, None], y[None, :, None], x[None, None, :])
+    ]
+    cells = (numbers[0] + numbers[1]) * grid.counts[2] + numbers[2]
+    if block.known is None:
+        return cells
+    xp = array_namespace(cells)
+    return xp.where(block.known, cells, xp.full_like(cells, -1))
+
+
+def assigned(state: Slic, block: Block) -> Array:
+    """Return the number of the nearest centre of every voxel, -1 outside."""
+    centres, of_cell = state.centres, state.of_cell
+    assert centres is not None
+    assert of_cell is not None
+    cells = cells_of(state, block)
+    lines = zip(block.origin, block.shape, state.scales, strict=True)
+    z, y, x = ((np.arange(o, o + n) * scale).astype(np.float32) for o, n, scale in lines)
+    if not is_host(block.values):
+        return _slic_device.assigned(block, cells, of_cell, (z, y, x), centres)
+    windows, origin = centres.windows, np.asarray(block.origin)
+    reaching = (windows[..., 0] < origin + block.shape) & (windows[..., 1] > origin)
+    near, nx = np.flatnonzero(np.all(reaching, axis=1)), block.shape[2]
+    scratch = (*np.empty((2, nx), np.float32), np.empty(nx // STRETCH + 1, np.float32), np.empty(near.size, np.int64))
+    known = np.zeros((0, 0, 0), bool) if block.known is None else np.ascontiguousarray(block.known)
+    labels = np.empty(block.shape, np.int32)
+    assign_rows(
+        block.values, known, cells, of_cell, (z, y, x), block.origin, near, centres.places, centres.colours, windows,
+        scratch, labels,
+    )  # fmt: skip
+    return labels
+
+
+def added_up(labels: Array, block: Block, k: int) -> Sums:
+    """Return what the voxels of each of k centres add up to."""
+    sums = Sums.zeros(k, block.values.shape[0])
+    if not is_host(labels):
+        return _slic_device.added_up(labels, block, sums)
+    add_rows(labels, block.values, block.origin, sums.counts, sums.places, sums.colours)
+    return sums
+
+
+def _extent(source: Source, *blocks: Array | None) -> Any:
+    """Return the range of each channel of a block, and the box around what is inside; None if nothing is."""
+    ranges = _ranges(source, *blocks)
+    if ranges is None:
+        return None
+    mask, at, columns = source.split(blocks)
+    known, first = counted(mask, columns), _origin(at)
+    shape = tuple(map(int, columns[0].shape))
+    if known is None:
+        low, high = first, tuple(o + n for o, n in zip(first, shape, strict=True))
+    else:
+        low, high = _box(known, first)
+    return ranges, _three(low, 0), _three(high, 1)
+
+
+def _box(known: Array, origin: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the first index inside along each axis, and the index after the last."""
+    xp = array_namespace(known)
+    low, high = [], []
+    for axis, first in enumerate(origin):
+        others = tuple(a for a in range(known.ndim) if a != axis)
+        at = np.flatnonzero(to_numpy(xp.any(known, axis=others)))
+        low.append(first + int(at[0]))
+        high.append(first + int(at[-1]) + 1)
+    return tuple(low), tuple(high)
+
+
+def _joined_extents(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return a or b
+    low, high = (tuple(map(of, a[i], b[i])) for i, of in ((1, min), (2, max)))
+    return _joined_ranges(a[0], b[0]), low, high
+
+
+def scaling_passes(source: Source) -> tuple[Pass, ...]:
+    """Return the passes that measure an image: what is inside, and how its grey levels spread."""
+
+    def moments(mean: Any, width: Any, blocks: Sequence[Array | None]) -> NDArray[np.object_]:
+        mask, _, columns = source.split(blocks)
+        return _moments(rows_of(columns, mean, inverse(width), counted(mask, columns)))
+
+    def measure(state: Slic, *blocks: Array | None) -> NDArray[np.object_]:
+        assert state.scaling is not None
+        return moments(state.scaling.low, state.scaling.high - state.scaling.low, blocks)
+
+    def refine(state: Slic, *blocks: Array | None) -> NDArray[np.object_]:
+        assert state.scaling is not None
+        return moments(state.scaling.mean, state.scaling.deviation, blocks)
+
+    def unmeasured(state: Slic) -> bool:
+        return state.scaling is not None and not state.scaling.measured
+
+    return (
+        Pass(
+            lambda _, *blocks: _extent(source, *blocks),
+            _joined_extents,
+            lambda state, found: state.ranged(source, found),
+            lambda state: state.scaling is None,
+            "finding what is inside",
+            derived=source.derived,
+        ),
+        Pass(measure, operator.add, Slic.measured, unmeasured, "measuring grey levels", derived=source.derived),
+        Pass(refine, operator.add, Slic.refined, unmeasured, "measuring grey levels again", derived=source.derived),
+    )
+
+
+def centre_passes(source: Source) -> tuple[Pass, ...]:
+    """Return the passes that find the centres: those of cells, and then sweeps until they have moved enough."""
+
+    def count(state: Slic, *blocks: Array | None) -> Sums:
+        assert state.grid is not None
+        block = block_of(state, source, blocks)
+        return added_up(in_cells(state, block), block, state.grid.n)
+
+    def sweep(state: Slic, *blocks: Array | None) -> Sums:
+        block = block_of(state, source, blocks)
+        return added_up(assigned(state, block), block, state.n_centres)
+
+    return (
+        Pass(
+            count,
+            operator.add,
+            Slic.counted,
+            lambda state: not state.gridded,
+            "laying a grid",
+            most=MAX_GRIDS + 1,
+            derived=source.derived,
+        ),
+        Pass(
+            sweep,
+            operator.add,
+            Slic.moved,
+            lambda state: state.moving,
+            "moving superpixels",
+            most=MAX_SWEEPS,
+            derived=source.derived,
+        ),
+    )
+
+
+def told(state: Slic) -> Slic:
+    """Say what was found out, and return it."""
+    assert state.scaling is not None
+    deviation = [float(d) for d in state.scaling.deviation]
+    note(n_centres=state.n_centres, n_assignments=state.n_assigned + 1, standard_deviation=deviation)
+    return state
+
+
+def label_nearest(source: Source, state: Slic, *blocks: Array | None) -> Array:
+    """Return the number of the nearest centre of every voxel of a block of a plan, -1 outside."""
+    block = block_of(state, source, list(source.made(*blocks)))
+    return array_namespace(block.values).reshape(assigned(state, block), blocks[0].shape)  # type: ignore[union-attr]

@@ -1,0 +1,1 @@
+"""SLIC on a device: the launches of ``slic.cu``."""
