@@ -17,6 +17,7 @@ _NOUNS = {
     "n_objects": ("object", "objects"),
     "n_markers": ("marker", "markers"),
     "n_labels": ("label", "labels"),
+    "n_regions": ("region", "regions"),
 }
 """What methods count; the first that is there says most."""
 
@@ -58,6 +59,8 @@ def levels_found(facts: Mapping[str, Any]) -> str:
     if "beta" in facts:
         betas = np.atleast_1d(facts["beta"]).tolist()  # one for each channel
         return f"beta {_listed(betas, 3)}"
+    if "scale" in facts:
+        return f"scale {facts['scale']:.4g}"
     if "depth" in facts:
         return f"depth {facts['depth']:.4g}"
     if facts.get("columns") == ["intensity"] and "means" in facts:

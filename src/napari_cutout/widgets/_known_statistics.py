@@ -11,6 +11,7 @@ from typing import Any
 from .._statistics import Key
 from ..methods._grey_levels import Bins, Histogram
 from ..recipe import Recipe
+from ._planes import Kept
 
 __all__ = ["Reach", "StatisticsCache", "Whole", "Found", "settings_before_the_cut"]
 
@@ -99,9 +100,12 @@ class StatisticsCache:
     ----------
     most : int
         How many wholes are remembered.
+    ready : Kept
+        Parts of images that are held ready, which take more memory: free it when no preview is wanted.
     """
 
     most: int = MOST
+    ready: Kept = field(default_factory=Kept)
     _found: OrderedDict[Whole, Found] = field(default_factory=OrderedDict)
     _reaches: OrderedDict[Hashable, Reach] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -125,6 +129,7 @@ class StatisticsCache:
 
     def forget(self, identity: str) -> None:
         """Forget all that is known of a layer, whose tokens begin with its identity."""
+        self.ready.clear()
         with self._lock:
             for whole in list(self._found):
                 if any(isinstance(token, tuple) and token[0] == identity for token in whole.tokens):

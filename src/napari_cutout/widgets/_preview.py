@@ -179,6 +179,7 @@ class Preview(QObject):  # type: ignore[misc]
         else:
             self._of_viewer.cut()
             self.clear()
+            self.statistics.ready.clear()
 
     def clear(self) -> None:
         """Take the layer away and forget what was asked; the next question shows it again."""
@@ -270,7 +271,7 @@ class Preview(QObject):  # type: ignore[misc]
         if request.spread is not None:
             labels = np.expand_dims(labels, request.spread)
         place = lies_on(request.place, start, factor, request.spread)
-        self._shown.show(labels, place, request.source)
+        self._shown.show(labels, place, request.source, contour=request.job.covers)
         self.answered.emit(answer)
         self._gather(request, answer)
 

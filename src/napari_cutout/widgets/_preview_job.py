@@ -23,6 +23,7 @@ from ..processing.features import SCALES_ALLOWED
 from ..recipe import Recipe, Step
 from ._found import counted, n_labels
 from ._known_statistics import Found, Reach, StatisticsCache, Whole, settings_before_the_cut
+from ._planes import COVERING, ON_PLANES, plane_of, settings_on_a_plane
 from ._preview_arrays import DrawnMask, in_memory, levels, read, sample_of
 from ._preview_region import Region, region_of, widened
 from ._view import View
@@ -272,6 +273,16 @@ class PreviewJob:
         return self.recipe.inputs[0]
 
     @property
+    def by_planes(self) -> bool:
+        """True if the method looks as far as there is anything: it is run on what is in view alone."""
+        return len(self.recipe.steps) == 1 and self.recipe.steps[0].method in ON_PLANES
+
+    @property
+    def covers(self) -> bool:
+        """True if its regions cover the image."""
+        return self.recipe.steps[-1].method in COVERING
+
+    @property
     def drawn(self) -> Hashable:
         """What is equal as long as the same outlines are drawn to look into; None if there are none."""
         mask = self.inputs.get("mask")
@@ -357,7 +368,7 @@ def parts_of(job: PreviewJob) -> tuple[Region, list[tuple[PartInView, tuple[slic
     ValueError
         If nothing is in view.
     """
-    region = region_of(job.selection, job.shapes, job.kept_view)
+    region = region_of(job.selection, job.shapes, job.kept_view, by_planes=job.by_planes)
     steps = scaled(job.recipe.steps, region.factor, job.selection)
     chosen = Selection(job.selection.kept_axes, each=job.selection.each, box=region.box)
     parts = []
@@ -393,6 +404,10 @@ class PartInView:
 
     def run(self, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled) -> _Labelled:
         """Label it, with as much around it as the steps look at."""
+        if self.job.by_planes:
+            if self._lacks_markers(self._here.box):
+                return self._blank(f"no markers {in_view(self.region, self.job.selection)}")
+            return self._label(self._here.box, cache, on_progress, is_cancelled)[0]
         reach = self._reach(cache, is_cancelled)
         while True:
             box, fits = widened(self._here, _by_axis(reach.width, self.job.selection))
@@ -483,12 +498,10 @@ class PartInView:
             stages.add(stage)
             on_progress(stage, done)
 
-        arrays = {name: np.array(a) for name, a in self._read(box).items()}
-        recipe = self._recipe
-        inner = self._inner(box)
+        run = self._on_plane if self.job.by_planes else self._executed
         try:
             with using(asked), self._lying(box):
-                result = execute(recipe, arrays, device="cpu", on_progress=heard, is_cancelled=is_cancelled)
+                labels, facts = run(box, cache, heard, is_cancelled)
         except ValueError:
             if exact or not asked.missing:
                 raise
@@ -496,10 +509,40 @@ class PartInView:
             wanted = Wanted(whole, frozenset(asked.missing), self.region.level)
             return self._blank("what is in view is too plain by itself", wanted), self._looked(asked, stages)
         notes, missing = self._judge(cache, whole, asked, complete, stages)
-        if stages & FLOODING and not self._covers(box):
+        if (stages & FLOODING or self.job.by_planes) and not self._covers(box):
             notes = (*notes, self._by_itself(box))
-        labels, facts = np.ascontiguousarray(result.labels[inner]), result.provenance["facts"]
+        labels = np.ascontiguousarray(labels[self._inner(box)])
         return _Labelled(labels, facts, notes, missing, self._covers(box)), self._looked(asked, stages)
+
+    def _executed(
+        self, box: Box, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled
+    ) -> tuple[NDArray[Any], Mapping[str, Any]]:
+        """Run the steps on what lies in a box, and return what they noted as well."""
+        arrays = {name: np.array(a) for name, a in self._read(box).items()}
+        result = execute(self._recipe, arrays, device="cpu", on_progress=on_progress, is_cancelled=is_cancelled)
+        return result.labels, result.provenance["facts"]
+
+    def _on_plane(
+        self, box: Box, cache: StatisticsCache, on_progress: OnProgress, is_cancelled: IsCancelled
+    ) -> tuple[NDArray[Any], Mapping[str, Any]]:
+        """Run the method on a box without the axes that are not shown, with what is held ready of it."""
+        job, (step,) = self.job, self.steps
+        hidden = [job.selection.kept_axes[at] for at in _hidden(self.region, job.selection)[0]]
+        plane = plane_of(job.selection, hidden)
+        held = self._read(box)
+        arrays = {name: np.array(plane.flat(held[source])) for name, source in step.inputs.items()}
+        along = list(zip(job.selection.kept_axes, box, self._all, strict=True))
+        lengths = dict(zip(job.selection.run_axes, step.settings.get("spacing") or (1.0,) * 3, strict=False))
+        whole = [(b - a) * lengths[axis] for axis, _, (a, b) in along if axis in lengths]
+        seen = [(b - a) * lengths[axis] for axis, (a, b), _ in along if axis in lengths and axis not in hidden]
+        settings = plane.settings(settings_on_a_plane(step.settings, whole, seen))
+        tokens = {name: job._tokens([source]) for name, source in step.inputs.items()}
+        with watch(on_progress, is_cancelled) as told:
+            where = {"level": self.region.level, "box": (box, job.selection.channel, plane)}
+            session = cache.ready.session(step.method, arrays, settings, {**tokens, **where})
+            labels = session.labels(arrays, settings)
+        seen_shape = [b - a for axis, (a, b), _ in along if axis in job.selection.run_axes]
+        return labels.reshape(seen_shape), {name: fact for name, fact in told.facts.items() if name != "method"}
 
     @property
     def _here(self) -> Region:
@@ -525,6 +568,8 @@ class PartInView:
         hidden, shown = _hidden(self.region, self.job.selection)
         if not hidden or any(box[at] != self._all[at] for at in shown):
             return "what is in view by itself"
+        if self.job.by_planes:
+            return "this slice by itself, in 2-D"
         thick = max(box[at][1] - box[at][0] for at in hidden)
         return "this slice by itself" if thick == 1 else f"this slice and {thick - 1} beside it by themselves"
 

@@ -19,6 +19,9 @@ Layer = Any
 
 NAME = "preview"
 OPACITY = 0.7
+CONTOUR = 1
+"""Width of the boundaries of regions that cover the image, in pixels: filled, they would hide it."""
+
 RAREST = 0.005
 """Share of the smallest, and of the largest values of a feature that are shown black or white."""
 
@@ -37,8 +40,9 @@ class PreviewLayer:
         self.layer: Layer | None = None
         self._place: dict[str, Any] = {}
         self._of: Layer | None = None
+        self._contour = False
 
-    def show(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer) -> None:
+    def show(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer, *, contour: bool = False) -> None:
         """Show labels.
 
         While it lies on the same image and has the same shape and kind it is changed in place, so that no more than
@@ -52,11 +56,14 @@ class PreviewLayer:
             Arguments of a layer: scale, translate and so on.
         source : napari layer
             The image that it lies on.
+        contour : bool
+            Whether labels are shown by their boundaries; the user may change that of the layer that is there.
         """
-        layer = self.layer
-        if layer is not None and (layer not in self._layers or self._of is not source or layer.ndim != labels.ndim):
+        layer, same = self.layer, self._of is source and self._contour == contour
+        if layer is not None and (layer not in self._layers or not same or layer.ndim != labels.ndim):
             self.clear()
             layer = None
+        self._contour = contour
         if layer is None:
             self._insert(labels, place, source)
         elif layer.data.shape == labels.shape and layer.data.dtype == labels.dtype:
@@ -91,7 +98,9 @@ class PreviewLayer:
         """Return a layer of its kind."""
         from napari.layers import Labels
 
-        return Labels(labels, name=NAME, opacity=OPACITY, **options)
+        layer = Labels(labels, name=NAME, opacity=1.0 if self._contour else OPACITY, **options)
+        layer.contour = CONTOUR if self._contour else 0
+        return layer
 
     def _above(self, source: Layer) -> int:
         """Return where in the list the layer belongs: on its image, and on the preview of a feature of it."""

@@ -10,13 +10,16 @@ from .._selection import Box, Selection
 from ._target import factors
 from ._view import View
 
-__all__ = ["MOST_VOXELS", "MOST_VOXELS_3D", "Region", "region_of", "widened"]
+__all__ = ["MOST_ON_PLANES", "MOST_VOXELS", "MOST_VOXELS_3D", "Region", "region_of", "widened"]
 
 MOST_VOXELS = 1 << 24
 """Voxels that a preview of a plane computes at most."""
 
 MOST_VOXELS_3D = 1 << 22
 """Voxels that a preview of a whole volume computes at most, since they are drawn at once, too."""
+
+MOST_ON_PLANES = 1 << 22
+"""Voxels that a preview of a method on graphs computes at most, which looks at every voxel many times."""
 
 MARGIN = 4
 """Voxels around what is in view that are computed as well, so that a small move shows no bare edge."""
@@ -57,7 +60,9 @@ class Region:
         return any(f != 1 for f in self.factor)
 
 
-def region_of(selection: Selection, shapes: Sequence[tuple[int, ...]], view: View) -> Region:
+def region_of(
+    selection: Selection, shapes: Sequence[tuple[int, ...]], view: View, *, by_planes: bool = False
+) -> Region:
     """Choose what a preview computes.
 
     Parameters
@@ -68,6 +73,9 @@ def region_of(selection: Selection, shapes: Sequence[tuple[int, ...]], view: Vie
         The shape of every level, along every axis but c, from full resolution down.
     view : View
         What is shown, in voxels of full resolution, along every axis but c.
+    by_planes : bool
+        Whether the method looks as far as there is anything: then as much is taken of a plane as may be, however
+        little of it is in view.
 
     Returns
     -------
@@ -86,10 +94,11 @@ def region_of(selection: Selection, shapes: Sequence[tuple[int, ...]], view: Vie
         raise ValueError("a preview needs y and x in view, but channels are shown as an axis; swap the axes back")
     last = len(shapes) - 1
     level = min(selection.level, last)
-    region = _on_level(selection, shapes, level, view)
-    most = MOST_VOXELS if len(view.displayed) == 2 else MOST_VOXELS_3D
+    most = MOST_VOXELS_3D if len(view.displayed) == 3 else MOST_ON_PLANES if by_planes else MOST_VOXELS
+    kept = most if by_planes else 0
+    region = _on_level(selection, shapes, level, view, kept)
     while math.prod(region.shape) > most and region.level < last:
-        region = _on_level(selection, shapes, region.level + 1, view)
+        region = _on_level(selection, shapes, region.level + 1, view, kept)
     if math.prod(region.shape) <= most:
         return region
     if len(view.displayed) == 3:
@@ -100,8 +109,8 @@ def region_of(selection: Selection, shapes: Sequence[tuple[int, ...]], view: Vie
     return _middle(region, view.displayed, most)
 
 
-def _on_level(selection: Selection, shapes: Sequence[tuple[int, ...]], level: int, view: View) -> Region:
-    """Return what is in view on one level."""
+def _on_level(selection: Selection, shapes: Sequence[tuple[int, ...]], level: int, view: View, kept: int) -> Region:
+    """Return what is in view on one level, or the plane that it lies in if that has no more voxels than `kept`."""
     base = min(selection.level, len(shapes) - 1)
     from_full, from_base = factors(shapes[0], shapes[level]), factors(shapes[base], shapes[level])
     outer = selection.box or tuple((0, n) for n in shapes[base])
@@ -113,7 +122,7 @@ def _on_level(selection: Selection, shapes: Sequence[tuple[int, ...]], level: in
         box.append(_along(view, at, axis, full, bounds[-1]))
     shown = [at for at in range(len(box)) if at in view.displayed]
     whole = tuple(bounds[at] if at in shown else box[at] for at in range(len(box)))
-    most_of_it = 2 * _voxels(box) > _voxels(whole) and _voxels(whole) <= MOST_VOXELS
+    most_of_it = (2 * _voxels(box) > _voxels(whole) and _voxels(whole) <= MOST_VOXELS) or _voxels(whole) <= kept
     note = f"computed on level {level}" if level != base else ""
     return Region(level, from_base, whole if most_of_it else tuple(box), tuple(bounds), note)
 
