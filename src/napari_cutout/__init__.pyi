@@ -67,7 +67,9 @@ from .methods.partition import felzenszwalb as felzenszwalb
 from .methods.partition import superpixels as superpixels
 from .methods.random_walker import random_walker as random_walker
 from .methods.random_walker import random_walker_probabilities as random_walker_probabilities
+from .methods.region_graph import graph_cut as graph_cut
 from .methods.region_graph import merge_regions as merge_regions
+from .methods.region_graph import normalized_cut as normalized_cut
 from .methods.region_graph import region_graph as region_graph
 from .methods.threshold import classes_at as classes_at
 from .methods.threshold import hysteresis as hysteresis
