@@ -99,14 +99,7 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
     run = {**RUN_OPTIONS, "channel": (option(str | None, PART, CHANNELS[entry.takes_channels]), None)}
     if all(p.name != "mask" for p in entry.arrays):
         del run["mask"]
-    strokes = {
-        p.name: (
-            Annotated[str, Parameter(group=RUN, help=f"{entry.describe(p.name)} A file.")],
-            inspect.Parameter.empty,
-        )
-        for p in entry.arrays
-        if p.name not in (entry.source.name, "mask")
-    }
+    others = {p.name: _file(entry, p) for p in entry.arrays if p.name not in (entry.source.name, "mask")}
     settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings if p.name not in IN_THE_FILE}
     recipe = {"recipe_out": (option(Path | None, RUN, "Write the recipe alone to this file, too."), None)}
     images: dict[str, tuple[Any, Any]] = {
@@ -114,7 +107,13 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
         for kind, text in IMAGES.items()
         if kind in catalog.images_of(entry.name)
     }
-    return {**strokes, **settings, **run, **recipe, **images}
+    return {**others, **settings, **run, **recipe, **images}
+
+
+def _file(entry: Method, param: Param) -> tuple[Any, Any]:
+    """Return annotation and default of the option that names the file of an array."""
+    kind, default = (str, inspect.Parameter.empty) if param.required else (str | None, None)
+    return Annotated[kind, Parameter(group=RUN, help=f"{entry.describe(param.name)} A file.")], default
 
 
 def _setting(entry: Method, param: Param) -> Any:

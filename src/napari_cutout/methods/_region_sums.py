@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, bincount, contiguous, dtype_name, from_numpy, is_host, to_numpy
-from .._compiled import compiled
+from .._compiled import bare, compiled, inlined
 from .._plan import Tile
 from ..processing._label_sums import Segments, ranked
 
@@ -246,30 +246,24 @@ def _swept(
     sums: Ints,
 ) -> tuple[Ints, Ints]:
     """Add up regions, and return the keys of pairs of ranks with their faces and strengths."""
-    nz, ny, _ = rank.shape
+    nz, ny, nx = rank.shape
     keys, found, used = np.full(1 << 10, -1, np.int64), np.zeros((1 << 10, 5), np.int64), 0
     for z in range(own[0, 0], own[0, 1]):
         for y in range(own[1, 0], own[1, 1]):
             _add_row(rank, levels, z, y, own[2, 0], own[2, 1], sizes, first, sums)
             for k in range(len(steps)):
-                oz, oy = z + steps[k, 0], y + steps[k, 1]
-                if 0 <= oz < nz and 0 <= oy < ny:
-                    keys, found, used = _add_faces(
-                        rank,
-                        levels,
-                        has_boundary,
-                        (z, y),
-                        (oz, oy),
-                        steps[k, 2],
-                        own,
-                        columns[k],
-                        sizes,
-                        keys,
-                        found,
-                        used,
-                    )
-    there = keys >= 0
-    return keys[there], found[there]
+                oz, oy, dx = z + steps[k, 0], y + steps[k, 1], steps[k, 2]
+                if not (0 <= oz < nz and 0 <= oy < ny):
+                    continue
+                while 2 * (used + nx) > len(keys):  # all of a row may be new
+                    keys, found = _grown(keys, found)
+                low, high = max(own[2, 0], -dx), min(own[2, 1], nx - dx)
+                here, there = (z, y, low), (oz, oy, low + dx)
+                used += _add_faces(
+                    rank, levels, has_boundary, here, there, high - low, columns[k], len(sizes), keys, found
+                )
+    taken = keys >= 0
+    return keys[taken], found[taken]
 
 
 @compiled
@@ -286,50 +280,54 @@ def _add_row(
 ) -> None:
     """Add up the voxels of a row."""
     _, ny, nx = rank.shape
-    for x in range(start, stop):
-        a = rank[z, y, x]
+    x = start
+    while x < stop:
+        a, begin = rank[z, y, x], x
+        while x < stop and rank[z, y, x] == a:
+            x += 1
         if a < 0:
             continue
         if sizes[a] == 0:
-            first[a] = (z * ny + y) * nx + x
-        sizes[a] += 1
+            first[a] = (z * ny + y) * nx + begin
+        sizes[a] += x - begin
         for c in range(sums.shape[1]):
-            sums[a, c] += levels[c, z, y, x]
+            total = np.int64(0)
+            for i in range(begin, x):
+                total += levels[c, z, y, i]
+            sums[a, c] += total
 
 
-@compiled
+@bare
 def _add_faces(
     rank: NDArray[np.int32],
     levels: NDArray[np.int32],
     has_boundary: bool,
-    row: tuple[int, int],
-    other: tuple[int, int],
-    dx: int,
-    own: Ints,
+    here: tuple[int, int, int],
+    there: tuple[int, int, int],
+    n: int,
     column: int,
-    sizes: Ints,
+    n_regions: int,
     keys: Ints,
     found: Ints,
-    used: int,
-) -> tuple[Ints, Ints, int]:
-    """Add up the boundaries between a row and another, or itself; return the table, which may have grown."""
-    n_images = levels.shape[0] - has_boundary
-    for x in range(max(own[2, 0], -dx), min(own[2, 1], rank.shape[2] - dx)):
-        a, b = rank[row[0], row[1], x], rank[other[0], other[1], x + dx]
+) -> int:
+    """Add up the boundaries between n voxels of a row and as many of another; return how many pairs are new."""
+    (z, y, x), (oz, oy, ox) = here, there
+    n_images, new, at = levels.shape[0] - has_boundary, 0, 0
+    for i in range(n):
+        a, b = rank[z, y, x + i], rank[oz, oy, ox + i]
         if a == b or a < 0 or b < 0:
             continue
-        if 2 * used > len(keys):
-            keys, found = _grown(keys, found)
-        key = min(a, b) * len(sizes) + max(a, b)
-        at = _slot(keys, key)
-        used += keys[at] < 0
-        keys[at] = key
+        key = np.int64(min(a, b)) * n_regions + max(a, b)
+        if keys[at] != key:  # it is that of the voxel before, where a boundary runs along the row
+            at = _slot(keys, key)
+            new += keys[at] < 0
+            keys[at] = key
         found[at, column] += 1
-        found[at, 4] += _strength(levels, n_images, has_boundary, (row[0], row[1], x), (other[0], other[1], x + dx))
-    return keys, found, used
+        found[at, 4] += _strength(levels, n_images, has_boundary, (z, y, x + i), (oz, oy, ox + i))
+    return new
 
 
-@compiled
+@inlined
 def _slot(keys: Ints, key: Any) -> Any:
     """Return where a key is in a table of open addresses, or the free place where it belongs."""
     last = len(keys) - 1
@@ -352,18 +350,18 @@ def _grown(keys: Ints, found: Ints) -> tuple[Ints, Ints]:
     return wide, rows
 
 
-@compiled
+@inlined
 def _strength(
     levels: NDArray[np.int32], n_channels: int, has_boundary: bool, p: tuple[int, int, int], q: tuple[int, int, int]
 ) -> Any:
     """Return how strong the boundary between two voxels is: their distance, or twice the mean of the boundary image."""
     if has_boundary:
-        return np.int64(levels[n_channels][p]) + np.int64(levels[n_channels][q])
+        return np.int64(levels[n_channels, p[0], p[1], p[2]]) + np.int64(levels[n_channels, q[0], q[1], q[2]])
     if n_channels == 1:
-        return abs(np.int64(levels[0][p]) - np.int64(levels[0][q]))
+        return abs(np.int64(levels[0, p[0], p[1], p[2]]) - np.int64(levels[0, q[0], q[1], q[2]]))
     total = 0.0
     for c in range(n_channels):
-        apart = np.float64(np.int64(levels[c][p]) - np.int64(levels[c][q]))
+        apart = np.float64(np.int64(levels[c, p[0], p[1], p[2]]) - np.int64(levels[c, q[0], q[1], q[2]]))
         total += apart * apart
     return np.int64(math.floor(math.sqrt(total) + 0.5))
 
