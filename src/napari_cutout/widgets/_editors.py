@@ -332,7 +332,7 @@ class Editor(QWidget):  # type: ignore[misc]
             return
         self.slider.set_ends(BELOW * (found or 1.0), ABOVE * (found or 1.0))
         self.field.blockSignals(True)  # it is no choice of the user
-        self.field.setValue(found)
+        self.field.setValue(float(f"{found:.4g}"))
         self.field.blockSignals(False)
         self.slider.show_value(found)
 

@@ -1,7 +1,9 @@
 """Previews of methods on graphs, which look as far as there is anything: on what is in view alone, and held ready.
 
-A volume is run on the plane in view, as an image of two axes. What does not depend on the settings that move is kept,
-such as the edges of an image in their order, so that a slider is followed at once. Plain data, no Qt.
+A volume is run on the plane in view, as an image of two axes: `felzenszwalb` with the range of grey levels of all of
+it, the others, whose statistics hold for what they look at, with those of the plane. What does not depend on the
+settings that move is kept, such as the edges of an image in their order, so that a slider is followed at once. Plain
+data, no Qt.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from .. import catalog
 from .._monitor import note
 from .._selection import Selection
-from .._statistics import Asked, Key, current
+from .._statistics import alone
 from ..methods._hierarchy import Hierarchy, listening
 
 __all__ = ["COVERING", "ON_PLANES", "Kept", "Plane", "plane_of", "settings_on_a_plane"]
@@ -81,7 +83,7 @@ class _Tree:
     """The hierarchy of regions, to be cut anywhere."""
 
     def __init__(self, arrays: Arrays, settings: Settings) -> None:
-        with listening() as heard:
+        with alone(), listening() as heard:
             catalog.find("merge_regions")(**arrays, **settings)
         self._hierarchy: Hierarchy = heard[0]
 
@@ -101,12 +103,14 @@ class _Superpixels:
         if arrays.get("regions") is None and settings.get("on") != "voxels":
             names = ("n_superpixels", "channel_axis", "spacing")
             taken = {name: settings[name] for name in names if name in settings}
-            self._regions = catalog.find("superpixels")(arrays["image"], arrays.get("mask"), **taken)
+            with alone():
+                self._regions = catalog.find("superpixels")(arrays["image"], arrays.get("mask"), **taken)
 
     def labels(self, arrays: Arrays, settings: Settings) -> Labels:
         """Run the method on them."""
         made = {} if self._regions is None else {"regions": self._regions}
-        return np.asarray(self._entry(**{**arrays, **made}, **settings))
+        with alone():
+            return np.asarray(self._entry(**{**arrays, **made}, **settings))
 
 
 class _Nothing:
@@ -117,7 +121,8 @@ class _Nothing:
 
     def labels(self, arrays: Arrays, settings: Settings) -> Labels:
         """Run the method."""
-        return np.asarray(self._entry(**arrays, **settings))
+        with alone():
+            return np.asarray(self._entry(**arrays, **settings))
 
 
 def _on_superpixels(method: str, *free: str) -> _Kind:
@@ -133,30 +138,11 @@ KINDS: Mapping[str, _Kind] = {
 """What is held ready, by method."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A session, and what was asked for its sake of the statistics of the whole.
-
-    Parameters
-    ----------
-    session : Session
-        What is held.
-    n_questions : int
-        How many were asked; a run that finds it ready goes on counting after them.
-    lacked : frozenset of Key
-        Those that nobody knew the answers to, which were taken from the part at hand.
-    """
-
-    session: Session
-    n_questions: int
-    lacked: frozenset[Key]
-
-
 @dataclass(slots=True)
 class Kept:
     """The parts of images that are held ready, the most recently used; threads may share it."""
 
-    _sessions: OrderedDict[Hashable, _Ready] = field(default_factory=OrderedDict)
+    _sessions: OrderedDict[Hashable, Session] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def session(self, method: str, arrays: Arrays, settings: Settings, tokens: Mapping[str, Hashable]) -> Session:
@@ -178,48 +164,22 @@ class Kept:
             return _Nothing(method)
         fixed = tuple((name, repr(value)) for name, value in sorted(settings.items()) if name not in kind.free)
         key = (method, fixed, tuple((name, token) for name, token in tokens.items() if name not in kind.free))
-        if (ready := self._found(key)) is not None:
-            return ready.session
-        made = _made(kind, arrays, settings)
+        with self._lock:
+            if key in self._sessions:
+                self._sessions.move_to_end(key)
+                return self._sessions[key]
+        made = kind.make(arrays, settings)
         if arrays["image"].size <= MOST_KEPT:
             with self._lock:
                 self._sessions[key] = made
                 while len(self._sessions) > MOST_SESSIONS:
                     self._sessions.popitem(last=False)
-        return made.session
-
-    def _found(self, key: Hashable) -> _Ready | None:
-        """Return what is held ready, unless more is known by now of the whole."""
-        asked = current()
-        with self._lock:
-            ready = self._sessions.pop(key, None)
-            if ready is None or (asked is not None and ready.lacked & _known(asked).keys()):
-                return None
-            self._sessions[key] = ready
-        if asked is not None:
-            asked.n_questions += ready.n_questions
-        return ready
+        return made
 
     def clear(self) -> None:
         """Free the memory."""
         with self._lock:
             self._sessions.clear()
-
-
-def _made(kind: _Kind, arrays: Arrays, settings: Settings) -> _Ready:
-    """Make what is held ready."""
-    asked = current()
-    if asked is None:
-        return _Ready(kind.make(arrays, settings), 0, frozenset())
-    before, known = asked.n_questions, set(_known(asked))
-    session = kind.make(arrays, settings)
-    return _Ready(session, asked.n_questions - before, frozenset(_known(asked).keys() - known))
-
-
-def _known(asked: Asked) -> Mapping[Key, Any]:
-    """Return what is known of the whole, and what was found out on the way."""
-    states: Mapping[Key, Any] = getattr(asked.statistics, "states", {})
-    return states
 
 
 # Planes -----------------------------------------------------------------------------------------------------
