@@ -112,7 +112,7 @@ def merge_regions(
     [[1, 1, 1, 2, 2], [1, 1, 1, 2, 2]]
     """
     if regions is None:
-        regions = superpixels(image, mask, n_superpixels=n_superpixels, channel_axis=channel_axis, spacing=spacing)
+        regions = _superpixels_for("merge_regions", image, mask, n_superpixels, channel_axis, spacing)
     sources = _sources(image, regions, mask, channel_axis)
     if is_lazy(regions):
         return mapped(sources, partial(_merged, criterion, n_regions, threshold))
@@ -215,7 +215,7 @@ def normalized_cut(
     [[1, 1, 1, 2, 2], [1, 1, 1, 2, 2]]
     """
     if regions is None:
-        regions = superpixels(image, mask, n_superpixels=n_superpixels, channel_axis=channel_axis, spacing=spacing)
+        regions = _superpixels_for("normalized_cut", image, mask, n_superpixels, channel_axis, spacing)
     sources = _sources(image, regions, mask, channel_axis)
     return mapped(sources, partial(cut_regions, n_regions, threshold, contrast))
 
@@ -236,6 +236,20 @@ def _hierarchy(sources: Sources, graph: RegionGraph, tree: MergeTree) -> Hierarc
 
     places = np.arange(1, len(graph) + 1, dtype=np.int32)
     return Hierarchy(to_numpy(looked_up(sources, graph.labels, places)), cut, tree.heights)
+
+
+def _superpixels_for(
+    method: str,
+    image: Image,
+    mask: Mask | None,
+    n_superpixels: int,
+    channel_axis: int | None,
+    spacing: tuple[float, ...] | None,
+) -> Labels:
+    """Return what a method begins with if no regions are given."""
+    found = superpixels(image, mask, n_superpixels=n_superpixels, channel_axis=channel_axis, spacing=spacing)
+    note(method=method)  # and not that of the superpixels
+    return found
 
 
 def _sources(image: Image, regions: Labels, mask: Mask | None, channel_axis: int | None, **more: Any) -> Sources:
@@ -356,8 +370,7 @@ def graph_cut(
         labels = cut_of_voxels(settings, channels[0], markers, None, mask, *channels[1:])
     else:
         if regions is None:
-            regions = superpixels(image, mask, n_superpixels=n_superpixels, channel_axis=channel_axis, spacing=spacing)
-            note(method="graph_cut")  # not that of the superpixels
+            regions = _superpixels_for("graph_cut", image, mask, n_superpixels, channel_axis, spacing)
         labels = run_plan(cut_of_regions(settings), channels[0], markers, regions, mask, *channels[1:])
     return tidy_regions(labels, {"background": background})
 
