@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._monitor import stage, tick
+from ._max_flow import reached_from_source
 
 __all__ = ["Energy", "cheapest"]
 
 LARGEST = 2**30
-"""The largest capacity: SciPy counts in int32, and adds that of an arc to what flows against it."""
+"""The largest capacity that SciPy is given: it counts in int32, and adds that of an arc to what flows against it."""
+
+FEW = 1 << 16
+"""Pairs of the largest graph that SciPy is given: a tenth of a second, in which no other thread runs."""
 
 Ints = NDArray[np.int64]
 
@@ -97,15 +101,17 @@ def _expanded(energy: Energy, labels: Ints, label: int) -> Ints:
     n = len(labels)
     a, b = energy.pairs[:, 0], energy.pairs[:, 1]
     of_a, of_b, weights = labels[a], labels[b], energy.weights
-    none = np.where(of_a != of_b, weights, 0)  # what a pair costs if neither, the second or the first takes the label
-    second = np.where(of_a != label, weights, 0)
+    none = np.where(of_a != of_b, weights, 0)  # what a pair costs if neither, the first or the second takes the label
     first = np.where(of_b != label, weights, 0)
+    second = np.where(of_a != label, weights, 0)
+    apart = first + second - none
+    back = apart // 2  # half each way: with equal labels as much as the pair costs, and so no detour by the terminals
     gain = energy.costs[np.arange(n), labels] - energy.costs[:, label]
-    gain += _summed(b, first, n) - _summed(a, first - none, n)
+    gain += _summed(b, first - back, n) - _summed(a, first - none - back, n)
     certain = 2 * energy.around() + 1  # an arc can cost what a pair costs twice
     gain = np.where((energy.fixed >= 0) & (energy.fixed != label), -certain, gain)
     gain = np.where((energy.fixed == label) & (labels != label), certain, gain)
-    taken = source_side(b, a, first + second - none, gain)
+    taken = source_side(b, a, apart - back, back, gain)
     return np.where(taken, label, labels)
 
 
@@ -117,17 +123,15 @@ def _summed(nodes: NDArray[Any], values: Ints, n: int) -> Ints:
 # Maximum flow ------------------------------------------------------------------------------------------
 
 
-def source_side(tails: NDArray[Any], heads: NDArray[Any], capacities: Ints, gains: Ints) -> NDArray[np.bool_]:
-    """Return the smallest source side of all minimum cuts.
-
-    It is the same whatever flow is found: what the source still reaches when no more can flow.
+def source_side(tails: NDArray[Any], heads: NDArray[Any], there: Ints, back: Ints, gains: Ints) -> NDArray[np.bool_]:
+    """Return the smallest source side of all minimum cuts, which is the same whatever flow is found.
 
     Parameters
     ----------
     tails, heads : integer arrays of shape (m,)
-        Arcs between nodes 0 to n - 1; none is there twice.
-    capacities : int64 array of shape (m,)
-        Not negative: what is cut if the tail is on the source side, and the head is not.
+        Pairs of nodes 0 to n - 1; none is there twice, in either order.
+    there, back : int64 arrays of shape (m,)
+        Not negative: what is cut if only the tail is on the source side, and if only the head is.
     gains : int64 array of shape (n,)
         What is cut if a node is on the sink side; if it is on the source side, where this is negative.
 
@@ -136,19 +140,24 @@ def source_side(tails: NDArray[Any], heads: NDArray[Any], capacities: Ints, gain
     bool array of shape (n,)
         True on the source side.
     """
+    n = len(gains)
+    leaving = _summed(tails, there, n) + _summed(heads, back, n)
+    entering = _summed(heads, there, n) + _summed(tails, back, n)
+    gains = np.clip(gains, -entering - 1, leaving + 1)  # a node that gains more than it can cost is on that side anyway
+    largest = max(int(a.max(initial=0)) for a in (there, back, np.abs(gains)))
+    solve = _by_scipy if len(tails) <= FEW and largest <= LARGEST else reached_from_source
+    return solve(tails, heads, there, back, gains)
+
+
+def _by_scipy(tails: NDArray[Any], heads: NDArray[Any], there: Ints, back: Ints, gains: Ints) -> NDArray[np.bool_]:
+    """Do so with SciPy's maximum flow: the source side is what the source still reaches when no more can flow."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-    n = len(gains)
-    leaving, entering = _summed(tails, capacities, n), _summed(heads, capacities, n)
-    gains = np.clip(gains, -entering - 1, leaving + 1)  # a node that gains more than it can cost is on that side anyway
-    source, sink = np.flatnonzero(gains > 0), np.flatnonzero(gains < 0)
-    rows = np.concatenate([tails, np.full(len(source), n), sink]).astype(np.int32)
-    columns = np.concatenate([heads, source, np.full(len(sink), n + 1)]).astype(np.int32)
-    values = np.concatenate([capacities, gains[source], -gains[sink]])
-    high = int(values.max(initial=0))
-    coarser = max(high.bit_length() - LARGEST.bit_length() + 1, 0)
-    values = ((values + ((1 << coarser) >> 1)) >> coarser).astype(np.int32)
+    n, source, sink = len(gains), np.flatnonzero(gains > 0), np.flatnonzero(gains < 0)
+    rows = np.concatenate([tails, heads, np.full(len(source), n), sink]).astype(np.int32)
+    columns = np.concatenate([heads, tails, source, np.full(len(sink), n + 1)]).astype(np.int32)
+    values = np.concatenate([there, back, gains[source], -gains[sink]]).astype(np.int32)
     graph = csr_array((values, (rows, columns)), shape=(n + 2, n + 2))
     left = graph - maximum_flow(graph, n, n + 1, method="dinic").flow
     left.eliminate_zeros()
