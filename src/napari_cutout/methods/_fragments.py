@@ -12,9 +12,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array
-from .._compiled import bare, compiled
-from .._monitor import stage
+from .._compiled import bare, compiled, inlined
+from .._monitor import note, stage
+from .._plan import Slices, blocks_of, each
 
 SLAB = 1 << 19
 """Voxels whose shared faces are listed at a time."""
@@ -22,34 +22,18 @@ SLAB = 1 << 19
 Parts = NDArray[np.int32]
 
 
-def connected(labels: Array, least: float) -> tuple[Array, int]:
-    """Return connected regions of at least so many voxels where others are beside them.
-
-    Parameters
-    ----------
-    labels : int32 array of shape ([Z,] Y, X)
-        From 0 on; -1 is outside.
-    least : float
-        Parts of fewer voxels join a neighbour.
-
-    Returns
-    -------
-    int32 array
-        Regions from 1 by their first voxel in scan order; 0 outside.
-    int
-        How many there are.
-    """
-    shape = labels.shape
-    stage("connecting superpixels")
-    volume = np.ascontiguousarray(labels).reshape((1,) * (3 - labels.ndim) + shape)
+def connected_on_host(labels: NDArray[np.int32], least: float) -> NDArray[np.int32]:
+    """Do what `connected` does with arrays in host memory."""
+    volume = np.ascontiguousarray(labels).reshape((1,) * (3 - labels.ndim) + labels.shape)
     parts, sizes = label_parts(volume)
     small = sizes < least
     numbers = np.arange(1, len(sizes) + 1, dtype=np.int32)
     if small.any():
         stage("joining small parts")
         numbers = joined(sizes, *shared_faces(parts, small), least)
+    note(n_regions=int(numbers.max()))
     _renumber(parts.reshape(-1), numbers, 0)
-    return parts.reshape(shape), int(numbers.max())
+    return parts.reshape(labels.shape)
 
 
 def label_parts(labels: NDArray[np.int32]) -> tuple[Parts, NDArray[np.int64]]:
@@ -172,17 +156,16 @@ def shared_faces(parts: Parts, small: NDArray[np.bool_]) -> tuple[NDArray[np.int
     int64 array of shape (m,)
         Faces of each pair.
     """
-    n = len(small)
-    thick = max(SLAB // math.prod(parts.shape[1:]), 1)
-    keys, counts = [], []
-    for z in range(0, parts.shape[0], thick):
-        slab = parts[max(z - 1, 0) : z + thick]
-        found = np.empty(_list_faces(slab, small, min(z, 1), np.empty(0, np.int64)), np.int64)
-        _list_faces(slab, small, min(z, 1), found)
-        listed, times = np.unique(found, return_counts=True)
-        keys.append(listed)
-        counts.append(times)
-    return added_faces(np.concatenate(keys), np.concatenate(counts), n)
+
+    def listed(region: Slices) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        first = region[0].start
+        slab = parts[max(first - 1, 0) : region[0].stop]
+        room = np.empty(3 * parts[region[0]].size, np.int64)
+        return np.unique(room[: _list_faces(slab, small, min(first, 1), room)], return_counts=True)
+
+    found = list(each(listed, blocks_of(parts[:, :1, :1], max(SLAB // math.prod(parts.shape[1:]), 1)), parts))
+    keys, counts = (np.concatenate(numbers) for numbers in zip(*found, strict=True))
+    return added_faces(keys, counts, len(small))
 
 
 def added_faces(
@@ -195,12 +178,17 @@ def added_faces(
     return np.stack([pairs // n, pairs % n], axis=1), faces
 
 
+@inlined
+def _list_face(a: int, b: int, small: NDArray[np.bool_], keys: NDArray[np.int64], n: int) -> int:
+    if b >= 0 and a != b and (small[a] or small[b]):
+        keys[n] = np.int64(min(a, b)) * small.size + max(a, b)
+        n += 1
+    return n
+
+
 @bare
 def _list_faces(parts: Parts, small: NDArray[np.bool_], first: int, keys: NDArray[np.int64]) -> int:
-    """Write the pair of every face that leads forward within a slab, or from before plane `first`; return how many.
-
-    Nothing is written where there is no room.
-    """
+    """Write the pair of every face between a voxel, from plane `first` on, and one before it; return how many."""
     nz, ny, nx = parts.shape
     n = 0
     for z in range(first, nz):
@@ -209,14 +197,12 @@ def _list_faces(parts: Parts, small: NDArray[np.bool_], first: int, keys: NDArra
                 a = parts[z, y, x]
                 if a < 0:
                     continue
-                for axis in range(3):
-                    if (x == 0 and axis == 2) or (y == 0 and axis == 1) or (z == 0 and axis == 0):
-                        continue
-                    b = parts[z - (axis == 0), y - (axis == 1), x - (axis == 2)]
-                    if b >= 0 and a != b and (small[a] or small[b]):
-                        if keys.size:
-                            keys[n] = np.int64(min(a, b)) * small.size + max(a, b)
-                        n += 1
+                if x > 0:
+                    n = _list_face(a, parts[z, y, x - 1], small, keys, n)
+                if y > 0:
+                    n = _list_face(a, parts[z, y - 1, x], small, keys, n)
+                if z > 0:
+                    n = _list_face(a, parts[z - 1, y, x], small, keys, n)
     return n
 
 
@@ -239,20 +225,35 @@ def joined(
     int32 array of shape (n,)
         From 1 by first voxel.
     """
-    n = len(sizes)
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    order = np.argsort(both[:, 0], kind="stable")
-    starts = np.searchsorted(both[order, 0], np.arange(n + 1))
-    others, shared = both[order, 1], np.concatenate([faces, faces])[order]
-    return _joined(sizes, starts, others, shared, least)
+    starts, edges = np.zeros(len(sizes) + 1, np.int64), np.empty((2 * len(faces), 2), np.int64)
+    _list_neighbours(pairs, faces, starts, edges)
+    return _joined(sizes, starts, edges, least)
+
+
+@bare
+def _list_neighbours(
+    pairs: NDArray[np.int64], faces: NDArray[np.int64], starts: NDArray[np.int64], edges: NDArray[np.int64]
+) -> None:
+    """Write the neighbours of each part with their faces, those of part p from ``starts[p]`` on."""
+    for i in range(faces.size):
+        starts[pairs[i, 0]] += 1
+        starts[pairs[i, 1]] += 1
+    total = 0
+    for part in range(starts.size):
+        total += starts[part]
+        starts[part] = total
+    for i in range(faces.size - 1, -1, -1):
+        for side in range(2):
+            part = pairs[i, side]
+            starts[part] -= 1
+            edges[starts[part], 0], edges[starts[part], 1] = pairs[i, 1 - side], faces[i]
 
 
 @compiled
 def _joined(
     sizes: NDArray[np.int64],
     starts: NDArray[np.int64],
-    others: NDArray[np.int64],
-    shared: NDArray[np.int64],
+    edges: NDArray[np.int64],
     least: float,
 ) -> NDArray[np.int32]:
     n = sizes.size
@@ -263,7 +264,7 @@ def _joined(
         own = _root(parent, part)
         if size[own] >= least:
             continue
-        other = _closest(parent, own, starts, others, shared, following, total, met)
+        other = _closest(parent, own, starts, edges, following, total, met)
         if other < 0:
             continue
         low, high = min(own, other), max(own, other)
@@ -286,8 +287,7 @@ def _closest(
     parent: NDArray[np.int32],
     own: int,
     starts: NDArray[np.int64],
-    others: NDArray[np.int64],
-    shared: NDArray[np.int64],
+    edges: NDArray[np.int64],
     following: NDArray[np.int64],
     total: NDArray[np.int64],
     met: NDArray[np.int64],
@@ -296,12 +296,12 @@ def _closest(
     n_met, part = 0, own
     while part >= 0:
         for edge in range(starts[part], starts[part + 1]):
-            other = _root(parent, others[edge])
+            other = _root(parent, edges[edge, 0])
             if other != own:
                 if total[other] == 0:
                     met[n_met] = other
                     n_met += 1
-                total[other] += shared[edge]
+                total[other] += edges[edge, 1]
         part = following[part]
     best, most = -1, 0
     for i in range(n_met):

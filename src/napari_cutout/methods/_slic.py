@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -19,26 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._arithmetic import of_quanta
-from .._array import Array, array_namespace, from_numpy, is_host, to_numpy
-from .._monitor import note
-from .._plan import Pass
 from ..processing.filters import edges
-from . import _slic_device
-from ._columns import (
-    LEAST,
-    MAX_SWEEPS,
-    Scaling,
-    Source,
-    _joined_ranges,
-    _moments,
-    _ranged,
-    _ranges,
-    _refined,
-    counted,
-    inverse,
-    rows_of,
-)
-from ._slic_loops import COLOUR_UNITS, STRETCH, add_rows, assign_rows
+from ._columns import LEAST, Scaling, Source, _ranged, _refined, inverse
+from ._slic_loops import COLOUR_UNITS
 
 MAX_GRIDS = 4
 """How many grids are tried for a mask that is no box, to have about as many centres as asked for."""
@@ -78,7 +60,13 @@ def settings_for(
     n_superpixels: int, compactness: float, max_iterations: int, spacing: Sequence[float] | None, ndim: int
 ) -> SlicSettings:
     """Return what is asked for on an image of so many axes."""
-    return SlicSettings(n_superpixels, compactness, max_iterations, _three(edges(spacing, ndim), 1024))
+    return SlicSettings(n_superpixels, compactness, max_iterations, three(edges(spacing, ndim), 1024))
+
+
+def three(numbers: Sequence[int], first: int) -> Triple:
+    """Return one number for each of z, y and x; of a plane `first` for z."""
+    z, y, x = (first,) * (3 - len(numbers)) + tuple(map(int, numbers))
+    return z, y, x
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +171,7 @@ def grid_for(low: Triple, sizes: Triple, edges: Triple, wanted: float) -> Grid:
     ]
     counts = min(itertools.product(*choices), key=lambda c: _ratio(math.prod(c), wanted))
     spread = [lengths[a] / counts[a] for a in range(3) if counts[a] > 1] or [max(lengths)]
-    return Grid(low, sizes, counts, math.prod(spread) ** (1 / len(spread)))
+    return Grid(low, sizes, three(counts, 1), math.prod(spread) ** (1 / len(spread)))
 
 
 def _ratio(n: float, wanted: float) -> Fraction:
@@ -201,12 +189,15 @@ class Centres:
     places, colours : float32 arrays of shape (k, 3) and (k, n_channels)
         Where they are, so that squares of distances add to those of `colours`, standardised grey levels.
     windows : int32 array of shape (k, 3, 2)
-        First index along each axis at which one is a candidate, and the index after the last.
+        First index along each axis at which one may be a candidate, and the index after the last.
+    reach : float32 array of shape (3,)
+        Squared distance along each axis up to which it is one.
     """
 
     places: NDArray[np.float32]
     colours: NDArray[np.float32]
     windows: NDArray[np.int32]
+    reach: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,234 +344,20 @@ class Slic:
         assert sums is not None
         assert grid is not None
         middles = sums.places / sums.counts[:, None]
-        reach = 2.0 * np.asarray(grid.sizes) / np.asarray(grid.counts)
-        windows = np.stack([np.ceil(middles - reach), np.floor(middles + reach) + 1], axis=-1)
+        far = 2.0 * np.asarray(grid.sizes) / np.asarray(grid.counts)
+        windows = np.stack([np.floor(middles - far), np.ceil(middles + far) + 1], axis=-1)  # a little wider
         if self.settings.max_iterations == 1:  # the cells are the superpixels
             windows[:] = 0
         colours = sums.colours / sums.counts[:, None] / COLOUR_UNITS
-        return Centres((middles * self.scales).astype(np.float32), colours.astype(np.float32), windows.astype(np.int32))
+        return Centres(
+            (middles * self.scales).astype(np.float32),
+            colours.astype(np.float32),
+            windows.astype(np.int32),
+            ((far * self.scales) ** 2).astype(np.float32),
+        )
 
     @property
     def scales(self) -> NDArray[np.float64]:
         """What differences of indices are multiplied by: a step of the grid counts for the compactness."""
         assert self.grid is not None
         return np.asarray(self.settings.edges) / 1024 * (self.settings.compactness / self.grid.step)
-
-
-# Blocks ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """A block of every channel as it is compared with centres.
-
-    Parameters
-    ----------
-    values : float32 array of shape (n_channels, nz, ny, nx)
-        Standardised grey levels.
-    known : bool array of shape (nz, ny, nx), or None
-        Which voxels are inside; None if all are.
-    origin : tuple of int
-        Index of the first voxel in the whole.
-    """
-
-    values: Array
-    known: Array | None
-    origin: Triple
-
-    @property
-    def shape(self) -> Triple:
-        """Voxels along z, y and x."""
-        _, nz, ny, nx = self.values.shape
-        return nz, ny, nx
-
-
-def block_of(state: Slic, source: Source, blocks: Sequence[Array | None]) -> Block:
-    """Return a block of a plan, with the axes z, y and x."""
-    assert state.scaling is not None
-    mask, at, columns = source.split(blocks)
-    known = counted(mask, columns)
-    xp = array_namespace(columns[0])
-    shape = _three(columns[0].shape, 1)
-    rows = rows_of(columns, state.scaling.mean, state.factors, None)
-    values = rows.reshape(-1, *shape) if is_host(columns[0]) else xp.reshape(xp.stack(rows), (-1, *shape))
-    return Block(values, None if known is None else xp.reshape(known, shape), _three(_origin(at), 0))
-
-
-def _origin(at: Sequence[Array]) -> tuple[int, ...]:
-    return tuple(int(index[(0,) * index.ndim]) for index in at)
-
-
-def _three(numbers: Sequence[int], first: int) -> Triple:
-    """Return one number for each of z, y and x; of a plane `first` for z."""
-    z, y, x = (first,) * (3 - len(numbers)) + tuple(map(int, numbers))
-    return z, y, x
-
-
-def cells_of(state: Slic, block: Block) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Return the cell of every voxel along each axis."""
-    assert state.grid is not None
-    z, y, x = (state.grid.cells(a, o, n) for a, o, n in zip(range(3), block.origin, block.shape, strict=True))
-    return z, y, x
-
-
-def in_cells(state: Slic, block: Block) -> Array:
-    """Return the number of every voxel's cell, -1 outside."""
-    grid = state.grid
-    assert grid is not None
-    z, y, x = cells_of(state, block)
-    numbers = [
-        from_numpy(np.ascontiguousarray(a), like=block.values)
-        for a in ((z * grid.counts[1])[:, None, None], y[None, :, None], x[None, None, :])
-    ]
-    cells = (numbers[0] + numbers[1]) * grid.counts[2] + numbers[2]
-    if block.known is None:
-        return cells
-    xp = array_namespace(cells)
-    return xp.where(block.known, cells, xp.full_like(cells, -1))
-
-
-def assigned(state: Slic, block: Block) -> Array:
-    """Return the number of the nearest centre of every voxel, -1 outside."""
-    centres, of_cell = state.centres, state.of_cell
-    assert centres is not None
-    assert of_cell is not None
-    cells = cells_of(state, block)
-    lines = zip(block.origin, block.shape, state.scales, strict=True)
-    z, y, x = ((np.arange(o, o + n) * scale).astype(np.float32) for o, n, scale in lines)
-    if not is_host(block.values):
-        return _slic_device.assigned(block, cells, of_cell, (z, y, x), centres)
-    windows, origin = centres.windows, np.asarray(block.origin)
-    reaching = (windows[..., 0] < origin + block.shape) & (windows[..., 1] > origin)
-    near, nx = np.flatnonzero(np.all(reaching, axis=1)), block.shape[2]
-    scratch = (*np.empty((2, nx), np.float32), np.empty(nx // STRETCH + 1, np.float32), np.empty(near.size, np.int64))
-    known = np.zeros((0, 0, 0), bool) if block.known is None else np.ascontiguousarray(block.known)
-    labels = np.empty(block.shape, np.int32)
-    assign_rows(
-        block.values, known, cells, of_cell, (z, y, x), block.origin, near, centres.places, centres.colours, windows,
-        scratch, labels,
-    )  # fmt: skip
-    return labels
-
-
-def added_up(labels: Array, block: Block, k: int) -> Sums:
-    """Return what the voxels of each of k centres add up to."""
-    sums = Sums.zeros(k, block.values.shape[0])
-    if not is_host(labels):
-        return _slic_device.added_up(labels, block, sums)
-    add_rows(labels, block.values, block.origin, sums.counts, sums.places, sums.colours)
-    return sums
-
-
-def _extent(source: Source, *blocks: Array | None) -> Any:
-    """Return the range of each channel of a block, and the box around what is inside; None if nothing is."""
-    ranges = _ranges(source, *blocks)
-    if ranges is None:
-        return None
-    mask, at, columns = source.split(blocks)
-    known, first = counted(mask, columns), _origin(at)
-    shape = tuple(map(int, columns[0].shape))
-    if known is None:
-        low, high = first, tuple(o + n for o, n in zip(first, shape, strict=True))
-    else:
-        low, high = _box(known, first)
-    return ranges, _three(low, 0), _three(high, 1)
-
-
-def _box(known: Array, origin: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the first index inside along each axis, and the index after the last."""
-    xp = array_namespace(known)
-    low, high = [], []
-    for axis, first in enumerate(origin):
-        others = tuple(a for a in range(known.ndim) if a != axis)
-        at = np.flatnonzero(to_numpy(xp.any(known, axis=others)))
-        low.append(first + int(at[0]))
-        high.append(first + int(at[-1]) + 1)
-    return tuple(low), tuple(high)
-
-
-def _joined_extents(a: Any, b: Any) -> Any:
-    if a is None or b is None:
-        return a or b
-    low, high = (tuple(map(of, a[i], b[i])) for i, of in ((1, min), (2, max)))
-    return _joined_ranges(a[0], b[0]), low, high
-
-
-def scaling_passes(source: Source) -> tuple[Pass, ...]:
-    """Return the passes that measure an image: what is inside, and how its grey levels spread."""
-
-    def moments(mean: Any, width: Any, blocks: Sequence[Array | None]) -> NDArray[np.object_]:
-        mask, _, columns = source.split(blocks)
-        return _moments(rows_of(columns, mean, inverse(width), counted(mask, columns)))
-
-    def measure(state: Slic, *blocks: Array | None) -> NDArray[np.object_]:
-        assert state.scaling is not None
-        return moments(state.scaling.low, state.scaling.high - state.scaling.low, blocks)
-
-    def refine(state: Slic, *blocks: Array | None) -> NDArray[np.object_]:
-        assert state.scaling is not None
-        return moments(state.scaling.mean, state.scaling.deviation, blocks)
-
-    def unmeasured(state: Slic) -> bool:
-        return state.scaling is not None and not state.scaling.measured
-
-    return (
-        Pass(
-            lambda _, *blocks: _extent(source, *blocks),
-            _joined_extents,
-            lambda state, found: state.ranged(source, found),
-            lambda state: state.scaling is None,
-            "finding what is inside",
-            derived=source.derived,
-        ),
-        Pass(measure, operator.add, Slic.measured, unmeasured, "measuring grey levels", derived=source.derived),
-        Pass(refine, operator.add, Slic.refined, unmeasured, "measuring grey levels again", derived=source.derived),
-    )
-
-
-def centre_passes(source: Source) -> tuple[Pass, ...]:
-    """Return the passes that find the centres: those of cells, and then sweeps until they have moved enough."""
-
-    def count(state: Slic, *blocks: Array | None) -> Sums:
-        assert state.grid is not None
-        block = block_of(state, source, blocks)
-        return added_up(in_cells(state, block), block, state.grid.n)
-
-    def sweep(state: Slic, *blocks: Array | None) -> Sums:
-        block = block_of(state, source, blocks)
-        return added_up(assigned(state, block), block, state.n_centres)
-
-    return (
-        Pass(
-            count,
-            operator.add,
-            Slic.counted,
-            lambda state: not state.gridded,
-            "laying a grid",
-            most=MAX_GRIDS + 1,
-            derived=source.derived,
-        ),
-        Pass(
-            sweep,
-            operator.add,
-            Slic.moved,
-            lambda state: state.moving,
-            "moving superpixels",
-            most=MAX_SWEEPS,
-            derived=source.derived,
-        ),
-    )
-
-
-def told(state: Slic) -> Slic:
-    """Say what was found out, and return it."""
-    assert state.scaling is not None
-    deviation = [float(d) for d in state.scaling.deviation]
-    note(n_centres=state.n_centres, n_assignments=state.n_assigned + 1, standard_deviation=deviation)
-    return state
-
-
-def label_nearest(source: Source, state: Slic, *blocks: Array | None) -> Array:
-    """Return the number of the nearest centre of every voxel of a block of a plan, -1 outside."""
-    block = block_of(state, source, list(source.made(*blocks)))
-    return array_namespace(block.values).reshape(assigned(state, block), blocks[0].shape)  # type: ignore[union-attr]

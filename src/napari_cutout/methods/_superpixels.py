@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from .. import _statistics
 from .._array import Array, is_lazy
 from .._method import Labels, Mask
-from .._monitor import note
 from .._place import lying_at
 from .._plan import Reduce, gathered, run_plan
 from ._columns import source_of
-from ._fragments import connected
-from ._slic import Slic, SlicSettings, centre_passes, label_nearest, scaling_passes, told
+from ._fragments_anywhere import connected
+from ._slic import Slic, SlicSettings
+from ._slic_blocks import centre_passes, label_nearest, scaling_passes, told
 
 
 def partitioned(channels: Sequence[Array], mask: Mask | None, settings: SlicSettings, min_size: float) -> Labels:
@@ -40,11 +41,25 @@ def partitioned(channels: Sequence[Array], mask: Mask | None, settings: SlicSett
     arrays = (channels[0], mask, *others)
     start, label = Slic(settings, len(channels)), partial(label_nearest, source)
     if is_lazy(channels[0]):
-        raise NotImplementedError("superpixels of a dask array")
+        from ..blockwise import decided
+
+        known = decided(told, start, (*scaling_passes(source), *centre_passes(source)), *arrays)
+        return connected(run_plan(Reduce(known, (), _same, label, "int32"), *arrays), _least(known, min_size))
     state = gathered(start, scaling_passes(source), *arrays)
     with _statistics.alone():
         state = told(gathered(state, centre_passes(source), *arrays))
-        numbers = run_plan(Reduce(state, (), lambda known: known, label, "int32"), *arrays)
-    regions, n = connected(numbers, min_size * state.mean_size())
-    note(n_regions=n)
-    return regions
+        numbers = run_plan(Reduce(state, (), _same, label, "int32"), *arrays)
+        return connected(numbers, _least(state, min_size))
+
+
+def _same(state: Slic) -> Slic:
+    return state
+
+
+def _least(state: Any, min_size: float) -> Any:
+    """Return how small a part may be; of a delayed state a delayed number."""
+    if isinstance(state, Slic):
+        return min_size * state.mean_size()
+    import dask
+
+    return dask.delayed(_least)(state, min_size)

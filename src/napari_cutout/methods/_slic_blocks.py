@@ -1,0 +1,231 @@
+"""Blocks of an image as SLIC sees them, and the sweeps over them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._array import Array, array_namespace, from_numpy, is_host, to_numpy
+from .._monitor import note
+from .._plan import Pass
+from . import _slic_device
+from ._columns import MAX_SWEEPS, Source, _joined_ranges, _moments, _ranges, counted, inverse, rows_of
+from ._slic import MAX_GRIDS, Slic, Sums, Triple, three
+from ._slic_loops import ROW, STRETCH, add_rows, assign_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block of every channel as it is compared with centres.
+
+    Parameters
+    ----------
+    values : float32 array of shape (n_channels, nz, ny, nx)
+        Standardised grey levels.
+    known : bool array of shape (nz, ny, nx), or None
+        Which voxels are inside; None if all are.
+    origin : tuple of int
+        Index of the first voxel in the whole.
+    """
+
+    values: Array
+    known: Array | None
+    origin: Triple
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels along z, y and x."""
+        _, nz, ny, nx = self.values.shape
+        return nz, ny, nx
+
+
+def block_of(state: Slic, source: Source, blocks: Sequence[Array | None]) -> Block:
+    """Return a block of a plan, with the axes z, y and x."""
+    assert state.scaling is not None
+    mask, at, columns = source.split(blocks)
+    known = counted(mask, columns)
+    xp = array_namespace(columns[0])
+    shape = three(columns[0].shape, 1)
+    rows = rows_of(columns, state.scaling.mean, state.factors, None)
+    values = np.reshape(rows, (-1, *shape)) if is_host(columns[0]) else xp.reshape(xp.stack(list(rows)), (-1, *shape))
+    return Block(values, None if known is None else xp.reshape(known, shape), three(_origin(at), 0))
+
+
+def _origin(at: Sequence[Array]) -> tuple[int, ...]:
+    return tuple(int(index[(0,) * index.ndim]) for index in at)
+
+
+def cells_of(state: Slic, block: Block) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return the cell of every voxel along each axis."""
+    assert state.grid is not None
+    z, y, x = (state.grid.cells(a, o, n) for a, o, n in zip(range(3), block.origin, block.shape, strict=True))
+    return z, y, x
+
+
+def in_cells(state: Slic, block: Block) -> Array:
+    """Return the number of every voxel's cell, -1 outside."""
+    grid = state.grid
+    assert grid is not None
+    z, y, x = cells_of(state, block)
+    numbers = [
+        from_numpy(np.ascontiguousarray(a), like=block.values)
+        for a in ((z * grid.counts[1])[:, None, None], y[None, :, None], x[None, None, :])
+    ]
+    cells = (numbers[0] + numbers[1]) * grid.counts[2] + numbers[2]
+    if block.known is None:
+        return cells
+    xp = array_namespace(cells)
+    return xp.where(block.known, cells, xp.full_like(cells, -1))
+
+
+def assigned(state: Slic, block: Block) -> Array:
+    """Return the number of the nearest centre of every voxel, -1 outside."""
+    centres, of_cell = state.centres, state.of_cell
+    assert centres is not None
+    assert of_cell is not None
+    cells = cells_of(state, block)
+    lines = zip(block.origin, block.shape, state.scales, strict=True)
+    z, y, x = ((np.arange(o, o + n) * scale).astype(np.float32) for o, n, scale in lines)
+    if not is_host(block.values):
+        assert state.grid is not None
+        return _slic_device.assigned(block, state.grid, cells, of_cell, (z, y, x), centres)
+    windows, origin = centres.windows, np.asarray(block.origin)
+    reaching = (windows[..., 0] < origin + block.shape) & (windows[..., 1] > origin)
+    near = np.flatnonzero(np.all(reaching, axis=1)).astype(np.int32)
+    work, worst = np.empty(5 * ROW, np.float32), np.empty(ROW // STRETCH, np.float32)
+    levels = np.empty(len(block.values) * ROW, np.float32)
+    known = np.zeros((0, 0, 0), bool) if block.known is None else np.ascontiguousarray(block.known)
+    labels = np.empty(block.shape, np.int32)
+    assign_rows(
+        block.values, known, cells, of_cell, (z, y, x), block.origin, near, centres.places, centres.colours, windows,
+        centres.reach, (work, worst, levels, *np.empty((2, near.size), np.int32)), labels,
+    )  # fmt: skip
+    return labels
+
+
+def added_up(labels: Array, block: Block, k: int) -> Sums:
+    """Return what the voxels of each of k centres add up to."""
+    sums = Sums.zeros(k, block.values.shape[0])
+    if not is_host(labels):
+        return _slic_device.added_up(labels, block, sums)
+    add_rows(labels, block.values, block.origin, sums.counts, sums.places, sums.colours)
+    return sums
+
+
+def _extent(source: Source, *blocks: Array | None) -> Any:
+    """Return the range of each channel of a block, and the box around what is inside; None if nothing is."""
+    ranges = _ranges(source, *blocks)
+    if ranges is None:
+        return None
+    mask, at, columns = source.split(blocks)
+    known, first = counted(mask, columns), _origin(at)
+    shape = tuple(map(int, columns[0].shape))
+    if known is None:
+        low, high = first, tuple(o + n for o, n in zip(first, shape, strict=True))
+    else:
+        low, high = _box(known, first)
+    return ranges, three(low, 0), three(high, 1)
+
+
+def _box(known: Array, origin: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the first index inside along each axis, and the index after the last."""
+    xp = array_namespace(known)
+    low, high = [], []
+    for axis, first in enumerate(origin):
+        others = tuple(a for a in range(known.ndim) if a != axis)
+        at = np.flatnonzero(to_numpy(xp.any(known, axis=others)))
+        low.append(first + int(at[0]))
+        high.append(first + int(at[-1]) + 1)
+    return tuple(low), tuple(high)
+
+
+def _joined_extents(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return a or b
+    low, high = (tuple(map(of, a[i], b[i])) for i, of in ((1, min), (2, max)))
+    return _joined_ranges(a[0], b[0]), low, high
+
+
+def scaling_passes(source: Source) -> tuple[Pass, ...]:
+    """Return the passes that measure an image: what is inside, and how its grey levels spread."""
+
+    def moments(mean: Any, width: Any, blocks: Sequence[Array | None]) -> NDArray[np.object_]:
+        mask, _, columns = source.split(blocks)
+        return _moments(rows_of(columns, mean, inverse(width), counted(mask, columns)))
+
+    def measure(state: Slic, *blocks: Array | None) -> NDArray[np.object_]:
+        assert state.scaling is not None
+        return moments(state.scaling.low, state.scaling.high - state.scaling.low, blocks)
+
+    def refine(state: Slic, *blocks: Array | None) -> NDArray[np.object_]:
+        assert state.scaling is not None
+        return moments(state.scaling.mean, state.scaling.deviation, blocks)
+
+    def unmeasured(state: Slic) -> bool:
+        return state.scaling is not None and not state.scaling.measured
+
+    return (
+        Pass(
+            lambda _, *blocks: _extent(source, *blocks),
+            _joined_extents,
+            lambda state, found: state.ranged(source, found),
+            lambda state: state.scaling is None,
+            "finding what is inside",
+            derived=source.derived,
+        ),
+        Pass(measure, operator.add, Slic.measured, unmeasured, "measuring grey levels", derived=source.derived),
+        Pass(refine, operator.add, Slic.refined, unmeasured, "measuring grey levels again", derived=source.derived),
+    )
+
+
+def centre_passes(source: Source) -> tuple[Pass, ...]:
+    """Return the passes that find the centres: those of cells, and then sweeps until they have moved enough."""
+
+    def count(state: Slic, *blocks: Array | None) -> Sums:
+        assert state.grid is not None
+        block = block_of(state, source, blocks)
+        return added_up(in_cells(state, block), block, state.grid.n)
+
+    def sweep(state: Slic, *blocks: Array | None) -> Sums:
+        block = block_of(state, source, blocks)
+        return added_up(assigned(state, block), block, state.n_centres)
+
+    return (
+        Pass(
+            count,
+            operator.add,
+            Slic.counted,
+            lambda state: not state.gridded,
+            "laying a grid",
+            most=MAX_GRIDS + 1,
+            derived=source.derived,
+        ),
+        Pass(
+            sweep,
+            operator.add,
+            Slic.moved,
+            lambda state: state.moving,
+            "moving superpixels",
+            most=MAX_SWEEPS,
+            derived=source.derived,
+        ),
+    )
+
+
+def told(state: Slic) -> Slic:
+    """Say what was found out, and return it."""
+    assert state.scaling is not None
+    deviation = [float(d) for d in state.scaling.deviation]
+    note(n_centres=state.n_centres, n_assignments=state.n_assigned + 1, standard_deviation=deviation)
+    return state
+
+
+def label_nearest(source: Source, state: Slic, *blocks: Array | None) -> Array:
+    """Return the number of the nearest centre of every voxel of a block of a plan, -1 outside."""
+    block = block_of(state, source, list(source.made(*blocks)))
+    return array_namespace(block.values).reshape(assigned(state, block), blocks[0].shape)  # type: ignore[union-attr]
