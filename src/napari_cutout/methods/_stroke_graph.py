@@ -48,7 +48,7 @@ def cut_of_voxels(settings: CutSettings, *arrays: Array | None) -> Array:
     for step in settings.steps:
         here, there, both = pairs_across(step, block, block.inside)
         pairs.append(np.stack([number[here][both], number[there][both]], axis=1))
-        weights.append(found.weight_of(step, squares(block, here, there, both, 2 * found.half_range)))
+        weights.append(found.weight_of(step, squares(block, here, there, both, found.half_range)))
     painted = block.markers[block.inside]
     fixed = np.where(painted > 0, np.searchsorted(found.labels, painted), -1)
     costs = np.ascontiguousarray(costs_at(found, block, block.inside).T)
@@ -134,7 +134,7 @@ def _tables_in(tile: Tile, found: Found, *blocks: Array | None) -> Tables:
         pairs &= rank[here] != rank[there]
         a, b = rank[here][pairs].astype(np.int64), rank[there][pairs].astype(np.int64)
         keys.append(np.minimum(a, b) * n + np.maximum(a, b))
-        weights.append(found.weight_of(step, squares(block, here, there, pairs, 2 * found.half_range)))
+        weights.append(found.weight_of(step, squares(block, here, there, pairs, found.half_range)))
     pair, at = np.unique(np.concatenate(keys), return_inverse=True)
     total = np.bincount(at, np.concatenate(weights), len(pair)).astype(np.int64)
     there = np.bincount(number, minlength=n) > 0

@@ -280,7 +280,7 @@ def _counts_in(tile: Tile, found: Found, *blocks: Array | None) -> Counts:
     n_pairs = high = low = 0
     for step in found.settings.steps:
         here, there, pairs = pairs_across(step, block, own)
-        parts = np.rint(squares(block, here, there, pairs, 2 * found.half_range) * SQUARES).astype(np.int64)
+        parts = np.rint(squares(block, here, there, pairs, found.half_range) * SQUARES).astype(np.int64)
         n_pairs, high, low = n_pairs + len(parts), high + int((parts >> HALF).sum()), low + int(_rest(parts).sum())
     return Counts(histograms, n_pairs, high, low)
 

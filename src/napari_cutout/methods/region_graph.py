@@ -40,12 +40,12 @@ def merge_regions(
     *,
     criterion: Annotated[Criterion, Typical()] = "ward",
     n_regions: Annotated[int, Range(1, 2**31 - 1), Typical(2, 500)] = 50,
-    threshold: Annotated[float, Range(0, 1e18)] | None = None,
+    threshold: Annotated[float, Range(0, 1e15)] | None = None,
     n_superpixels: NumberOfSuperpixels = 1000,
     channel_axis: int | None = None,
     spacing: tuple[float, ...] | None = None,
 ) -> Labels:
-    """Merge neighbouring regions, the most alike first, until so many are left.
+    """Merge neighbouring regions, the most alike first.
 
     Begin with too many regions, of `superpixels`, of `watershed_from_minima` or of any label layer: the two neighbours
     that differ least become one, again and again. The whole order of merges is found at once, so that a slider moves
@@ -130,12 +130,12 @@ def normalized_cut(
     *,
     n_regions: Annotated[int, Range(1, 2**31 - 1), Typical(2, 100)] | None = None,
     threshold: Annotated[float, Range(0, 2, 1e-4), Typical(1e-4, 0.3)] = 0.001,
-    contrast: Annotated[float, Range(0, 1e18)] | None = None,
+    contrast: Annotated[float, Range(0, 1e15)] | None = None,
     n_superpixels: NumberOfSuperpixels = 1000,
     channel_axis: int | None = None,
     spacing: tuple[float, ...] | None = None,
 ) -> Labels:
-    """Cut regions apart where they are least alike for how much they hang together.
+    """Cut regions apart where both sides hang together more than across.
 
     A boundary counts as a whole: a cut is good if what lies on both sides is much alike inside, and little across it,
     so that neither one odd region nor a gap in an edge decides. For images of a few large things whose edges are weak
@@ -367,6 +367,11 @@ def graph_cut(
     lengths = tuple(edge / 1024 for edge in edges(spacing, channels[0].ndim))
     settings = CutSettings(smoothness, contrast, lengths)
     if regions is None and on == "voxels":
+        if is_lazy(image):
+            raise ValueError(
+                "on='voxels' needs the whole image in memory, and a dask array may be larger; call .compute() on all "
+                "arrays, or take on='superpixels'"
+            )
         labels = cut_of_voxels(settings, channels[0], markers, None, mask, *channels[1:])
     else:
         if regions is None:
