@@ -101,7 +101,7 @@ def merge_regions(
     References
     ----------
     .. [1] J. H. Ward, "Hierarchical grouping to optimize an objective function", J. Am. Stat. Assoc. 58 (1963)
-       236-244. DOI:10.1080/01621459.1963.10500845 (if criterion is ward)
+       236-244. DOI:10.1080/01621459.1963.10500845 (if criterion="ward")
 
     Examples
     --------
@@ -202,9 +202,9 @@ def normalized_cut(
     .. [1] J. Shi and J. Malik, "Normalized cuts and image segmentation", IEEE Trans. Pattern Anal. Mach. Intell. 22
        (2000) 888-905. DOI:10.1109/34.868688
     .. [2] S. X. Yu and J. Shi, "Multiclass spectral clustering", in Proc. 9th IEEE Int. Conf. Comput. Vis. (2003)
-       313-319. DOI:10.1109/ICCV.2003.1238361 (if n_regions is given)
+       313-319. DOI:10.1109/ICCV.2003.1238361 (if n_regions > 0)
     .. [3] A. Damle, V. Minden and L. Ying, "Simple, direct and efficient multi-way spectral clustering", Inf. Inference
-       8 (2019) 181-203. DOI:10.1093/imaiai/iay008 (if n_regions is given)
+       8 (2019) 181-203. DOI:10.1093/imaiai/iay008 (if n_regions > 0)
 
     Examples
     --------
