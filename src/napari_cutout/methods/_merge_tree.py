@@ -198,7 +198,7 @@ def _merged(
     heap, slot = np.arange(n), np.arange(n)
     for a in range(n):
         _look(kind, sizes, means, faces, strengths, to, after, head, a, best, least)
-    for at in range(n // 2, -1, -1):
+    for at in range(n // 2 - 1, -1, -1):
         _sink(heap, slot, n, best, least, at)
     done = 0
     while n and best[heap[0]] >= 0:
