@@ -10,18 +10,18 @@ nor the limits of the groups can show. Edges of equal weight are ordered by thei
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._compiled import compiled, inlined, n_threads
+from .._compiled import bare, compiled, inlined, n_threads
 from .._monitor import quiet
 from .._plan import each
 from ..processing.filters import edges as voxel_edges
 
-__all__ = ["HEAVIEST", "OUTSIDE", "Lattice", "Window", "counted", "gathered", "steps_between"]
+__all__ = ["HEAVIEST", "OUTSIDE", "Lattice", "Window", "counted", "equal_edges", "gathered", "steps_between"]
 
 OUTSIDE = np.int32(-(2**31))
 """The label of voxels that are outside."""
@@ -29,14 +29,20 @@ OUTSIDE = np.int32(-(2**31))
 HEAVIEST = 0x7F800000
 """The bits of the largest weight, infinity; those of NaN, which is no edge, are above."""
 
-BLOCK_ROWS = 1 << 16
-"""Voxels of a block below which it is not worth a thread."""
+BLOCK = 1 << 16
+"""Voxels or edges for which it is not worth to use another thread."""
 
 FEW = 24
 """Edges up to which a bucket is sorted by insertion."""
 
 DIGIT = 8
 """Bits by which a bucket is sorted at a time."""
+
+STRIP = 256
+"""Voxels of a row that are looked at together: what is made of them stays in the cache."""
+
+NONE = np.int32(2**31 - 1)
+"""The bits where there is no edge, above those of any weight."""
 
 KEY, ONE, TWO = 0, 1, 2
 """The fields of an edge: the bits of its weight, and the labels at its ends."""
@@ -50,22 +56,30 @@ class Lattice(NamedTuple):
 
     Parameters
     ----------
-    levels : float array of shape (n_channels, nz, ny, nx)
-        Grey levels; NaN is outside.
-    steps : int64 array of shape (n_steps, 3)
+    levels : float array of shape (n_channels, voxels)
+        Grey levels in scan order; NaN is outside.
+    shape : int32 array of shape (3,)
+        Planes, rows and columns.
+    steps : int32 array of shape (n_steps, 3)
         From a voxel to those of its neighbours that come after it, in scan order.
     lengths : float64 array of shape (n_steps,)
         What the differences along each step are divided by.
     """
 
     levels: NDArray[Any]
-    steps: Longs
+    shape: Ints
+    steps: Ints
     lengths: NDArray[np.float64]
 
     @property
     def n_rows(self) -> int:
         """Number of rows of voxels."""
-        return int(self.levels.shape[1] * self.levels.shape[2])
+        return int(self.shape[0]) * int(self.shape[1])
+
+    @property
+    def n_voxels(self) -> int:
+        """Number of voxels."""
+        return int(self.levels.shape[1])
 
 
 class Window(NamedTuple):
@@ -93,7 +107,7 @@ class Window(NamedTuple):
         return max(((self.low >> self.shift) + number) << self.shift, self.low)
 
 
-def steps_between(ndim: int, connectivity: int, spacing: Sequence[float] | None) -> tuple[Longs, NDArray[np.float64]]:
+def steps_between(ndim: int, connectivity: int, spacing: Sequence[float] | None) -> tuple[Ints, NDArray[np.float64]]:
     """Return the steps to later neighbours, always in 3-D, and the longest edge that each crosses.
 
     Parameters
@@ -107,7 +121,7 @@ def steps_between(ndim: int, connectivity: int, spacing: Sequence[float] | None)
 
     Returns
     -------
-    steps : int64 array of shape (n, 3)
+    steps : int32 array of shape (n, 3)
         Those after (0, 0, 0), in scan order.
     lengths : float64 array of shape (n,)
         In edges of the smallest voxel.
@@ -116,7 +130,7 @@ def steps_between(ndim: int, connectivity: int, spacing: Sequence[float] | None)
     reach = [(0,)] * (3 - ndim) + [(-1, 0, 1)] * ndim
     steps = [s for s in itertools.product(*reach) if s > (0, 0, 0) and sum(map(abs, s)) <= connectivity]
     lengths = [max(side for side, way in zip(sides, s, strict=True) if way) for s in steps]
-    return np.array(steps, np.int64).reshape(-1, 3), np.array(lengths, np.float64)
+    return np.array(steps, np.int32).reshape(-1, 3), np.array(lengths, np.float64)
 
 
 def counted(lattice: Lattice, labels: Ints, window: Window, alone: bool) -> Ints:
@@ -126,7 +140,7 @@ def counted(lattice: Lattice, labels: Ints, window: Window, alone: bool) -> Ints
     ----------
     lattice : Lattice
         What the weights are made of.
-    labels : int32 array of shape (nz, ny, nx)
+    labels : int32 array of shape (voxels,)
         Of every voxel its component, or its complement where that is frozen; `OUTSIDE` outside.
     window : Window
         Which bits count.
@@ -139,17 +153,19 @@ def counted(lattice: Lattice, labels: Ints, window: Window, alone: bool) -> Ints
         One row for every block of `blocks_of_rows`.
     """
     blocks = blocks_of_rows(lattice)
-    counts = np.zeros((len(blocks), window.n_bins), np.int32)
+    counts = np.zeros((len(blocks), window.n_bins + 1), np.int32)  # one more for the rest, without a branch
 
     def count(numbered: tuple[int, slice]) -> None:
         number, rows = numbered
-        _count(*lattice, labels, alone, *window, rows.start, rows.stop, counts[number])
+        _count(lattice, labels, alone, window, rows.start, rows.stop, new_strip(lattice), counts[number])
 
     run(count, list(enumerate(blocks)))
-    return counts
+    return counts[:, :-1]
 
 
-def gathered(lattice: Lattice, labels: Ints, window: Window, counts: Ints, alone: bool) -> Ints:
+def gathered(
+    lattice: Lattice, labels: Ints, window: Window, counts: Ints, alone: bool, room: Ints | None = None
+) -> Ints:
     """Return the edges that matter in order of their weight, their first and their second voxel.
 
     Parameters
@@ -157,22 +173,24 @@ def gathered(lattice: Lattice, labels: Ints, window: Window, counts: Ints, alone
     lattice, labels, window, alone
         As in `counted`.
     counts : int32 array
-        What that returned; a window that ends before the one that was counted takes the first bins only.
+        What that returned of the window.
+    room : int32 array of shape (at least n, 3), optional
+        Where they are written.
 
     Returns
     -------
     int32 array of shape (n, 3)
         The bits of the weight, and the components at both ends.
     """
-    by_bin = counts[:, : window.n_bins].T.astype(np.int64)
+    by_bin = counts.T.astype(np.int64)
     ends = np.cumsum(by_bin.ravel()).reshape(by_bin.shape)
     places = np.ascontiguousarray((ends - by_bin).T)
     starts = np.append(places[0], ends[-1, -1])
-    edges = np.empty((int(starts[-1]), 3), np.int32)
+    edges = np.empty((int(starts[-1]), 3), np.int32) if room is None else room[: starts[-1]]
 
     def gather(numbered: tuple[int, slice]) -> None:
         number, rows = numbered
-        _gather(*lattice, labels, alone, *window, rows.start, rows.stop, places[number], edges)
+        _gather(lattice, labels, alone, window, rows.start, rows.stop, new_strip(lattice), places[number], edges)
 
     run(gather, list(enumerate(blocks_of_rows(lattice))))
     if window.shift:
@@ -180,10 +198,34 @@ def gathered(lattice: Lattice, labels: Ints, window: Window, counts: Ints, alone
     return edges
 
 
+def equal_edges(lattice: Lattice, labels: Ints, window: Window, alone: bool, room: Ints) -> Iterator[Ints]:
+    """Yield the edges of one weight in their order, as many at a time as there is room for, and at least a row.
+
+    Parameters
+    ----------
+    lattice, labels, window, alone
+        As in `counted`; the window has one bin.
+    room : int32 array of shape (n, 3)
+        Where they are written.
+    """
+    of_a_row = len(lattice.steps) * int(lattice.shape[2])
+    if len(room) < of_a_row:
+        room = np.empty((of_a_row, 3), np.int32)
+    n_rows = len(room) // of_a_row
+    for first in range(0, lattice.n_rows, n_rows):
+        places, last = np.zeros(1, np.int64), min(first + n_rows, lattice.n_rows)
+        _gather(lattice, labels, alone, window, first, last, new_strip(lattice), places, room)
+        yield room[: places[0]]
+
+
 def blocks_of_rows(lattice: Lattice) -> list[slice]:
     """Return rows of voxels in blocks, several for each processor."""
-    n, width = lattice.n_rows, lattice.levels.shape[3]
-    return slices(n, min(4 * n_threads(), -(-n * width // BLOCK_ROWS)))
+    return slices(lattice.n_rows, len(parts_of(lattice.n_voxels)))
+
+
+def parts_of(n: int) -> list[slice]:
+    """Return so many items in parts, several for each processor where there are many."""
+    return slices(n, min(4 * n_threads(), -(-n // BLOCK)))
 
 
 def slices(n: int, n_parts: int) -> list[slice]:
@@ -194,8 +236,7 @@ def slices(n: int, n_parts: int) -> list[slice]:
 
 def _shares(starts: Longs) -> list[slice]:
     """Return bins in parts with about as many edges each."""
-    n_parts = min(4 * n_threads(), -(-int(starts[-1]) // BLOCK_ROWS))
-    limits = np.searchsorted(starts, np.linspace(0, starts[-1], max(n_parts, 1) + 1)[1:-1])
+    limits = np.searchsorted(starts, [part.start for part in parts_of(int(starts[-1]))][1:])
     return [slice(int(a), int(b)) for a, b in itertools.pairwise([0, *limits, len(starts) - 1])]
 
 
@@ -209,102 +250,154 @@ def run(work: Any, parts: Sequence[Any]) -> None:
 _HOST = np.zeros(0)
 
 
-@compiled
-def weigh_row(levels: NDArray[Any], z: int, y: int, step: Longs, length: float, weights: NDArray[np.float32]) -> None:
-    """Write the weights of the edges from the voxels of a row, one step away; NaN where none is."""
-    n_channels, nz, ny, nx = levels.shape
-    weights[:] = np.nan
-    up, on, dx = z + step[0], y + step[1], step[2]
-    if up >= nz or on < 0 or on >= ny:
-        return
-    start, stop = max(0, -dx), nx - max(0, dx)
-    found = weights[start:stop]
-    if n_channels == 1:
-        here, there = levels[0, z, y, start:stop], levels[0, up, on, start + dx : stop + dx]
-        for x in range(len(found)):
-            found[x] = np.float32(abs(np.float64(there[x]) - np.float64(here[x])) / length)
-        return
-    sums = np.zeros(len(found), np.float64)
-    for c in range(n_channels):
-        here, there = levels[c, z, y, start:stop], levels[c, up, on, start + dx : stop + dx]
-        for x in range(len(found)):
-            difference = np.float64(there[x]) - np.float64(here[x])
-            sums[x] += difference * difference
-    for x in range(len(found)):
-        found[x] = np.float32(np.sqrt(sums[x]) / length)
+class Strip(NamedTuple):
+    """Room for what is found of a strip of voxels.
+
+    Parameters
+    ----------
+    sums : float64 array of shape (STRIP,)
+        Squares of several channels.
+    weights : float32 array of shape (n_steps, STRIP)
+        Of the edges along each step.
+    keys : int32 array of shape (n_steps, STRIP)
+        Their bits: the same memory.
+    """
+
+    sums: NDArray[np.float64]
+    weights: NDArray[np.float32]
+    keys: Ints
+
+
+def new_strip(lattice: Lattice) -> Strip:
+    """Return room for a strip."""
+    keys = np.full((len(lattice.steps), STRIP), NONE, np.int32)
+    return Strip(np.zeros(STRIP), keys.view(np.float32), keys)
 
 
 @inlined
-def matters(a: np.int32, b: np.int32, alone: bool) -> bool:
-    """Tell whether an edge between two components, complements where they are frozen, may still join them."""
-    return bool(a != b and ((a | b) >= 0 or (alone and (a & b) >= 0)))
+def matters(a: np.int32, b: np.int32, alone: bool) -> Any:
+    """Tell whether an edge between two components, complements where they are frozen, may still join them.
+
+    As a bit: with a branch instead, a loop would take voxels one by one.
+    """
+    return (a != b) & (((a & b) if alone else (a | b)) >= 0)
 
 
-@compiled
-def _count(
-    levels: NDArray[Any],
-    steps: Longs,
-    lengths: NDArray[np.float64],
-    labels: Ints,
-    alone: bool,
-    low: int,
-    high: int,
-    shift: int,
-    first: int,
-    last: int,
-    counts: Ints,
+@bare
+def offset_of(lattice: Lattice, s: int) -> int:
+    """Return how many voxels later in scan order a step leads."""
+    dz, dy, dx = lattice.steps[s]
+    return int((dz * np.int64(lattice.shape[1]) + dy) * lattice.shape[2] + dx)
+
+
+@bare
+def weigh(
+    levels: NDArray[Any], at: int, offset: int, length: float, sums: NDArray[np.float64], weights: NDArray[np.float32]
 ) -> None:
-    nz, ny, nx = labels.shape
-    weights = np.empty(nx, np.float32)
-    bits = weights.view(np.int32)
-    bin_before = low >> shift
+    """Write the weights of the edges between voxels in a row and those `offset` later.
+
+    Differences of float32 are the same whether they are rounded once, or first to float64.
+    """
+    n = len(weights)
+    if len(levels) == 1:
+        here, there = levels[0, at : at + n], levels[0, at + offset : at + offset + n]
+        if length == 1:
+            for x in range(n):
+                weights[x] = abs(there[x] - here[x])
+        else:
+            for x in range(n):
+                weights[x] = abs(np.float64(there[x]) - np.float64(here[x])) / length
+        return
+    squares = sums[:n]
+    squares[:] = 0
+    for c in range(len(levels)):
+        here, there = levels[c, at : at + n], levels[c, at + offset : at + offset + n]
+        for x in range(n):
+            difference = np.float64(there[x]) - np.float64(here[x])
+            squares[x] += difference * difference
+    for x in range(n):
+        weights[x] = np.sqrt(squares[x]) / length
+
+
+@bare
+def read_step(lattice: Lattice, labels: Ints, alone: bool, row: int, begin: int, s: int, strip: Strip) -> bool:
+    """Write the bits of the weights of the edges of a strip along one step, and tell whether any of them matters.
+
+    They are `NONE` where there is no edge that does.
+    """
+    nz, ny, nx = lattice.shape
+    step, keys = lattice.steps[s], strip.keys[s]
+    z, y = row // ny + step[0], row % ny + step[1]
+    start, stop = max(begin, -step[2]), min(begin + STRIP, nx - max(0, step[2]))
+    keys[:] = NONE
+    if z >= nz or y < 0 or y >= ny or start >= stop:
+        return False
+    at, offset, n = row * nx + start, offset_of(lattice, s), stop - start
+    here, there = labels[at : at + n], labels[at + offset : at + offset + n]
+    n_alive = 0
+    for x in range(n):
+        n_alive += matters(here[x], there[x], alone)
+    if n_alive == 0:
+        return False
+    found = keys[start - begin : stop - begin]
+    weigh(lattice.levels, at, offset, lattice.lengths[s], strip.sums, strip.weights[s, start - begin : stop - begin])
+    for x in range(n):
+        found[x] = found[x] if matters(here[x], there[x], alone) else NONE
+    return True
+
+
+@bare
+def read_strip(lattice: Lattice, labels: Ints, alone: bool, row: int, begin: int, strip: Strip) -> bool:
+    """Do that along all steps."""
+    some = False
+    for s in range(len(lattice.steps)):
+        some |= read_step(lattice, labels, alone, row, begin, s, strip)
+    return some
+
+
+@bare
+def _count(
+    lattice: Lattice, labels: Ints, alone: bool, window: Window, first: int, last: int, strip: Strip, counts: Ints
+) -> None:
+    low, high, shift = window
+    n_bins = ((high - 1) >> shift) - (low >> shift) + 1
     for row in range(first, last):
-        z, y = row // ny, row % ny
-        for s in range(len(steps)):
-            up, on, dx = z + steps[s, 0], y + steps[s, 1], steps[s, 2]
-            if up >= nz or on < 0 or on >= ny:
-                continue
-            weigh_row(levels, z, y, steps[s], lengths[s], weights)
-            here, there = labels[z, y], labels[up, on]
-            for x in range(max(0, -dx), nx - max(0, dx)):
-                key = bits[x]
-                if low <= key < high and matters(here[x], there[x + dx], alone):
-                    counts[(key >> shift) - bin_before] += 1
+        for begin in range(0, lattice.shape[2], STRIP):
+            for s in range(len(lattice.steps)):
+                if read_step(lattice, labels, alone, row, begin, s, strip):
+                    for key in strip.keys[s]:
+                        here = (key >> shift) - (low >> shift) if low <= key < high else n_bins
+                        counts[np.uint32(here)] += 1
 
 
-@compiled
+@bare
 def _gather(
-    levels: NDArray[Any],
-    steps: Longs,
-    lengths: NDArray[np.float64],
+    lattice: Lattice,
     labels: Ints,
     alone: bool,
-    low: int,
-    high: int,
-    shift: int,
+    window: Window,
     first: int,
     last: int,
+    strip: Strip,
     places: Longs,
     edges: Ints,
 ) -> None:
     """Write edges into their buckets; those of a voxel come together, in order of their steps."""
-    _, ny, nx = labels.shape
-    weights = np.empty((len(steps), nx), np.float32)
-    bits = weights.view(np.int32)
-    bin_before = low >> shift
+    low, high, shift = window
+    nx = lattice.shape[2]
     for row in range(first, last):
-        z, y = row // ny, row % ny
-        for s in range(len(steps)):
-            weigh_row(levels, z, y, steps[s], lengths[s], weights[s])
-        for x in range(nx):
-            a = labels[z, y, x]
-            for s in range(len(steps)):
-                key = bits[s, x]
-                if low <= key < high:
-                    b = labels[z + steps[s, 0], y + steps[s, 1], x + steps[s, 2]]
-                    if matters(a, b, alone):
-                        at = places[(key >> shift) - bin_before]
-                        places[(key >> shift) - bin_before] = at + 1
+        for begin in range(0, nx, STRIP):
+            if not read_strip(lattice, labels, alone, row, begin, strip):
+                continue
+            for x in range(min(STRIP, nx - begin)):
+                for s in range(len(lattice.steps)):
+                    key = strip.keys[s, x]
+                    if low <= key < high:
+                        p = np.uint32(row * nx + begin + x)
+                        a, b = labels[p], labels[p + np.uint32(offset_of(lattice, s))]
+                        k = np.uint32((key >> shift) - (low >> shift))
+                        at = np.uint64(places[k])
+                        places[k] += 1
                         edges[at, KEY], edges[at, ONE], edges[at, TWO] = key, max(a, ~a), max(b, ~b)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 
 from .._array import Array
 from .._monitor import stage, tick
-from ._edges import HEAVIEST, OUTSIDE, Lattice, Window, counted, gathered, run, slices, steps_between
-from ._merging import forest_of, merge, merge_equal, merge_small, number, settle, settle_large
+from ._edges import HEAVIEST, OUTSIDE, Lattice, Window, counted, equal_edges, gathered, parts_of, run, steps_between
+from ._merging import forest_of, merge, merge_small, number, settle, settle_large
 
 __all__ = ["MAX_VOXELS", "lattice_of", "segmented"]
 
@@ -45,16 +44,20 @@ class Rule(NamedTuple):
     scale: float
     min_size: int = 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is enough that one end of an edge may grow."""
+        return self.min_size > 0
 
-@dataclass(frozen=True, slots=True)
-class Components:
+
+class Components(NamedTuple):
     """Components of voxels, and along which edges they may still be merged.
 
     Parameters
     ----------
     lattice : Lattice
         What the edges are made of.
-    labels : int32 array of shape (nz, ny, nx)
+    labels : int32 array of shape (voxels,)
         Of every voxel a node of its component, or its complement where that is frozen; `OUTSIDE` outside.
     forest : int32 array of shape (voxels, 2)
         As in `_merging`.
@@ -63,11 +66,6 @@ class Components:
     lattice: Lattice
     labels: Ints
     forest: Ints
-
-    @property
-    def internal(self) -> NDArray[np.float32]:
-        """The second field of the forest as what it is."""
-        return self.forest.view(np.float32)
 
 
 def lattice_of(channels: Sequence[Array], connectivity: int, spacing: Sequence[float] | None) -> Lattice:
@@ -85,9 +83,9 @@ def lattice_of(channels: Sequence[Array], connectivity: int, spacing: Sequence[f
     first = channels[0]
     shape = (1,) * (3 - first.ndim) + first.shape
     levels = first[None] if len(channels) == 1 else np.stack(list(channels))
-    levels = np.require(levels, levels.dtype.newbyteorder("="), ("C", "A")).reshape(len(channels), *shape).view()
+    levels = np.require(levels, levels.dtype.newbyteorder("="), ("C", "A")).reshape(len(channels), -1).view()
     levels.flags.writeable = False  # as images are: loops are compiled for one layout
-    return Lattice(levels, *steps_between(first.ndim, connectivity, spacing))
+    return Lattice(levels, np.array(shape, np.int32), *steps_between(first.ndim, connectivity, spacing))
 
 
 def segmented(lattice: Lattice, scale: float, min_size: int) -> Ints:
@@ -104,93 +102,109 @@ def segmented(lattice: Lattice, scale: float, min_size: int) -> Ints:
 
     Returns
     -------
-    int32 array of shape (nz, ny, nx)
+    int32 array of shape (voxels,)
         Regions from 1 by their first voxel in scan order; 0 outside.
     """
-    components = begun(lattice)
+    components = begun(lattice, scale)
     merge_all(components, Rule(scale))
     if min_size > 1:
         merge_all(components, Rule(scale, min_size))
     stage("numbering regions")
-    number(components.labels.reshape(-1), components.forest)
+    number(components.labels, components.forest)
     return components.labels
 
 
-def begun(lattice: Lattice) -> Components:
+def begun(lattice: Lattice, scale: float) -> Components:
     """Return every voxel as a component by itself."""
-    shape = lattice.levels.shape[1:]
-    labels = np.arange(np.prod(shape, dtype=np.int64), dtype=np.int32).reshape(shape)
+    labels = np.arange(lattice.n_voxels, dtype=np.int32)
     labels[np.isnan(lattice.levels[0])] = OUTSIDE
-    return Components(lattice, labels, forest_of(labels.size))
+    return Components(lattice, labels, forest_of(labels.size, scale))
 
 
 def merge_all(components: Components, rule: Rule) -> None:
-    """Merge along all edges in their order, a group at a time."""
+    """Merge along all edges in their order, by changing `components`."""
     stage("joining small regions" if rule.min_size else "merging regions")
-    alone = rule.min_size > 0
-    if alone:
-        settled(components, rule, 0)
-    lattice, labels, forest, internal = components.lattice, components.labels, components.forest, components.internal
-    most = max(int(GROUP * labels.size), LEAST)
-    low, done = 0, 0
-    while True:
-        window, counts = _next_group(lattice, labels, low, alone, most)
-        total = int(counts.sum())
-        if total == 0:
-            return
-        if window.high - window.low == 1 and total > most:
-            merge_equal(*lattice, window.low, labels, forest, internal, rule.scale, rule.min_size)
+    for edges in edges_in_order(components, rule):
+        if rule.min_size:
+            merge_small(edges, components.forest, rule.min_size)
         else:
-            edges = gathered(lattice, labels, window, counts, alone)
-            _merge(edges, components, rule)
-        low = window.high
-        done += total
-        tick(done, len(lattice.steps) * labels.size)
+            merge(edges, components.forest, rule.scale)
+
+
+def edges_in_order(components: Components, rule: Rule) -> Iterator[Ints]:
+    """Yield the edges that matter in their order, a group at a time, while components are merged.
+
+    Parameters
+    ----------
+    components : Components
+        Labels are changed: they are pointed at the roots of the forest, and complements where frozen.
+    rule : Rule
+        By which components are merged between two groups, or left as they are.
+
+    Yields
+    ------
+    int32 array of shape (n, 3)
+        The bits of the weights, and roots of the components at both ends. It is overwritten by the next one.
+    """
+    lattice, labels = components.lattice, components.labels
+    room = np.empty((max(int(GROUP * lattice.n_voxels), LEAST), 3), np.int32)
+    low = done = 0
+    if rule.min_size:
+        settled(components, rule, low)
+    while low <= HEAVIEST and (group := _next_group(components, rule, low, len(room))) is not None:
+        window, counts = group
+        n = int(counts.sum())
+        if n <= len(room):
+            yield gathered(lattice, labels, window, counts, rule.alone, room)
+        else:  # all weigh the same, and come in scan order
+            yield from equal_edges(lattice, labels, window, rule.alone, room)
+        low, done = window.high, done + n
+        tick(done, len(lattice.steps) * lattice.n_voxels)
         settled(components, rule, low)
 
 
-def _merge(edges: Ints, components: Components, rule: Rule) -> None:
-    weights = edges.view(np.float32)
-    if rule.min_size:
-        merge_small(edges, weights, components.forest, components.internal, rule.min_size)
-    else:
-        merge(edges, weights, components.forest, components.internal, rule.scale)
-
-
 def settled(components: Components, rule: Rule, low: int) -> None:
-    """Point voxels at their roots, and freeze those that no edge with these bits, or more, can change."""
-    labels, forest, internal = components.labels.reshape(-1), components.forest, components.internal
-    weight = float(np.int32(low).view(np.float32))
+    """Point voxels at their roots, and freeze components that no edge with these bits, or more, can change."""
+    labels, forest = components.labels, components.forest
 
     def work(part: slice) -> None:
         if rule.min_size:
             settle_large(labels, forest, rule.min_size, part.start, part.stop)
         else:
-            settle(labels, forest, internal, weight, rule.scale, part.start, part.stop)
+            settle(labels, forest, low, part.start, part.stop)
 
-    run(work, slices(labels.size, min(8, -(-labels.size // (1 << 16)))))
+    run(work, parts_of(labels.size))
 
 
-def _next_group(lattice: Lattice, labels: Ints, low: int, alone: bool, most: int) -> tuple[Window, Ints]:
-    """Return the window of the next edges, of which there are at most `most` unless they weigh the same, and counts."""
-    window = Window(low, HEAVIEST + 1, COARSE)
-    counts = counted(lattice, labels, window, alone)
+def _next_group(components: Components, rule: Rule, low: int, most: int) -> tuple[Window, Ints] | None:
+    """Return the window of the next edges, and how many there are in each bin of each block; None if there are none.
+
+    They are at most as many as there is room for, unless all of them weigh the same.
+    """
+    window, counts = _without_empty(*_counted(components, rule, Window(low, HEAVIEST + 1, COARSE)))
+    if not counts.size:
+        return None
     n = _fitting(counts, most)
-    if n == 0:  # one bin is too large
-        first = int(np.flatnonzero(counts.any(axis=0))[0])
-        window = Window(window.begin_of(first), min(window.begin_of(first + 1), window.high), 0)
-        counts = counted(lattice, labels, window, alone)
-        n = _fitting(counts, most)
-        if n == 0:
-            n = 1 + int(np.flatnonzero(counts.any(axis=0))[0])
-            window = window._replace(low=window.low + n - 1)
-            counts, n = counts[:, n - 1 :], 1
-    high = min(window.begin_of(n), window.high)
+    if n == 0:  # the first bin is too large
+        one = Window(window.low, min(window.begin_of(1), window.high), 0)
+        window, counts = _without_empty(*_counted(components, rule, one))
+        n = max(_fitting(counts, most), 1)
+    high = window.high if n == window.n_bins else window.begin_of(n)
     return window._replace(high=high), counts[:, :n]
 
 
+def _counted(components: Components, rule: Rule, window: Window) -> tuple[Window, Ints]:
+    return window, counted(components.lattice, components.labels, window, rule.alone)
+
+
+def _without_empty(window: Window, counts: Ints) -> tuple[Window, Ints]:
+    """Leave out the bins before the first edge; all of them where there is none."""
+    used = np.flatnonzero(counts.any(axis=0))
+    first = int(used[0]) if len(used) else counts.shape[1]
+    return window._replace(low=window.begin_of(first)), counts[:, first:]
+
+
 def _fitting(counts: Ints, most: int) -> int:
-    """Return how many of the first bins hold no more than `most` edges; 0 if none of them is filled."""
+    """Return how many of the first bins hold together no more than `most` edges."""
     total = np.cumsum(counts.sum(axis=0, dtype=np.int64))
-    n = int(np.searchsorted(total, most, side="right"))
-    return n if n and (total[n - 1] or total[-1] == 0) else 0
+    return int(np.searchsorted(total, most, side="right"))

@@ -44,7 +44,7 @@ class Session:
         ndim = self._channels[0].ndim
         connectivity = settings.get("connectivity") or (ndim if ndim == 2 else 1)
         lattice = lattice_of(self._channels, connectivity, given["spacing"])
-        self._begun = begun(lattice).labels
+        self._begun = begun(lattice, 0.0).labels
         stage("ordering edges")
         tick(0, 1)
         every = Window(0, HEAVIEST + 1, COARSE)
@@ -65,13 +65,12 @@ class Session:
         note(scale=scale)
         stage("merging regions")
         tick(0, 2)
-        forest = forest_of(self._begun.size)
-        internal, weights = forest.view(np.float32), self._edges.view(np.float32)
-        merge(self._edges, weights, forest, internal, scale)
+        forest = forest_of(self._begun.size, scale)
+        merge(self._edges, forest, scale)
         tick(1, 2)
         if min_size > 1:
-            merge_small(self._edges, weights, forest, internal, min_size)
+            merge_small(self._edges, forest, min_size)
         labels = self._begun.copy()
-        n = number(labels.reshape(-1), forest)
+        n = number(labels, forest)
         note(n_regions=n)
         return labels.reshape(self._channels[0].shape)

@@ -1,152 +1,121 @@
 """Components of voxels that are merged along edges in order of their weight: loops on the host.
 
 A component is a tree of voxels. Of every voxel the forest holds where the tree leads on, or at its root how many voxels
-the component has, as a negative number; and at roots the component's internal difference, which is the largest weight
-along which it was merged. Which voxel is the root depends on sizes only and never shows.
+the component has, as a negative number; and at roots the component's limit, the largest weight of an edge along which
+it may be merged. Weights and limits are bits of float32, which rise with the number. Which voxel is the root depends on
+sizes only and never shows.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .._compiled import compiled, inlined
-from ._edges import OUTSIDE, weigh_row
+from .._compiled import bare, inlined
+from ._edges import KEY, ONE, OUTSIDE, TWO
 
-__all__ = ["forest_of", "merge", "merge_equal", "merge_small", "number", "settle", "settle_large"]
+__all__ = ["LIMIT", "LINK", "forest_of", "merge", "merge_small", "number", "settle", "settle_large"]
 
-LINK, INTERNAL = 0, 1
-"""The fields of a node: a number of another one or minus a size, and the bits of the internal difference."""
+LINK, LIMIT = 0, 1
+"""The fields of a node: a number of another one or minus a size, and the bits of the limit."""
 
 Ints = NDArray[np.int32]
-Longs = NDArray[np.int64]
-Floats = NDArray[np.float32]
-
-
-def forest_of(n: int) -> Ints:
-    """Return the forest of that many voxels, each by itself."""
-    forest = np.zeros((n, 2), np.int32)
-    forest[:, LINK] = -1
-    return forest
 
 
 @inlined
-def root_of(forest: Ints, node: int) -> int:
-    """Return the root of a node's tree, and shorten the way there."""
-    while forest[node, LINK] >= 0:
-        link = forest[node, LINK]
-        if forest[link, LINK] >= 0:
-            forest[node, LINK] = forest[link, LINK]
-        node = link
-    return node
+def limit_of(weight: float, scale: float, size: int) -> np.int32:
+    """Return the bits of the largest float32 that is no more than an internal difference and its share."""
+    limit = weight + scale / size
+    bits: np.int32 = np.float32(limit).view(np.int32)
+    return bits - np.int32(np.float64(np.float32(limit)) > limit)
 
 
 @inlined
-def may_grow(forest: Ints, internal: Floats, root: int, weight: float, scale: float) -> bool:
-    """Tell whether a component takes an edge of this weight."""
-    return bool(weight <= np.float64(internal[root, INTERNAL]) + scale / np.float64(-forest[root, LINK]))
+def root_of(forest: Ints, node: int) -> np.uint32:
+    """Return the root of a node's tree, and shorten the way there.
+
+    Indices are unsigned, so that nothing asks whether they count from the end.
+    """
+    at = np.uint32(node)
+    link = forest[at, LINK]
+    while link >= 0:
+        beyond = forest[np.uint32(link), LINK]
+        if beyond >= 0:
+            forest[at, LINK] = beyond
+        at, link = np.uint32(link), beyond
+    return at
 
 
 @inlined
-def join(forest: Ints, internal: Floats, a: int, b: int, weight: np.float32) -> None:
+def root_seen(forest: Ints, node: int) -> np.uint32:
+    """Return the root of a node's tree, and change nothing: several threads may look."""
+    at = np.uint32(node)
+    while forest[at, LINK] >= 0:
+        at = np.uint32(forest[at, LINK])
+    return at
+
+
+@inlined
+def join(forest: Ints, a: np.uint32, b: np.uint32, key: np.int32, scale: float) -> None:
     """Make two components one; the larger one's root stays."""
-    if forest[a, LINK] > forest[b, LINK]:
-        a, b = b, a
-    forest[a, LINK] += forest[b, LINK]
-    forest[b, LINK] = a
-    internal[a, INTERNAL] = weight
+    size = -(forest[a, LINK] + forest[b, LINK])
+    larger, other = (a, b) if forest[a, LINK] <= forest[b, LINK] else (b, a)
+    forest[other, LINK] = larger
+    forest[larger, LINK] = -size
+    forest[larger, LIMIT] = limit_of(np.float64(np.int32(key).view(np.float32)), scale, size)
 
 
-@compiled
-def merge(edges: Ints, weights: Floats, forest: Ints, internal: Floats, scale: float) -> None:
-    """Merge along edges, which rise: where the weight is no more than each side's internal difference plus its share.
+@bare
+def begin(forest: Ints, scale: float) -> None:
+    """Make every node a component of one voxel, without an internal difference."""
+    for p in range(len(forest)):
+        forest[p, LINK] = -1
+        forest[p, LIMIT] = limit_of(0.0, scale, 1)
+
+
+@bare
+def merge(edges: Ints, forest: Ints, scale: float) -> None:
+    """Merge along edges, which rise: where the weight is no more than the limit of either side.
 
     Parameters
     ----------
     edges : int32 array of shape (n, 3)
         The bits of the weights, and nodes of the components at both ends.
-    weights : float32 array of shape (n, 3)
-        The same memory.
     forest : int32 array of shape (nodes, 2)
         Changed.
-    internal : float32 array of shape (nodes, 2)
-        The same memory.
     scale : float
-        Divided by the size of a component it is its share.
+        Divided by the size of a component it is how much its limit lies above its internal difference.
     """
     for i in range(len(edges)):
-        a, b = root_of(forest, edges[i, 1]), root_of(forest, edges[i, 2])
-        if a == b:
-            continue
-        weight = np.float64(weights[i, 0])
-        if may_grow(forest, internal, a, weight, scale) and may_grow(forest, internal, b, weight, scale):
-            join(forest, internal, a, b, weights[i, 0])
+        a, b = root_of(forest, edges[i, ONE]), root_of(forest, edges[i, TWO])
+        if a != b and edges[i, KEY] <= min(forest[a, LIMIT], forest[b, LIMIT]):
+            join(forest, a, b, edges[i, KEY], scale)
 
 
-@compiled
-def merge_small(edges: Ints, weights: Floats, forest: Ints, internal: Floats, min_size: int) -> None:
+@bare
+def merge_small(edges: Ints, forest: Ints, min_size: int) -> None:
     """Merge along edges, which rise, where one of the components has fewer voxels than `min_size`."""
     for i in range(len(edges)):
-        a, b = root_of(forest, edges[i, 1]), root_of(forest, edges[i, 2])
+        a, b = root_of(forest, edges[i, ONE]), root_of(forest, edges[i, TWO])
         if a != b and max(forest[a, LINK], forest[b, LINK]) > -min_size:
-            join(forest, internal, a, b, weights[i, 0])
+            join(forest, a, b, edges[i, KEY], 0.0)
 
 
-@compiled
-def merge_equal(
-    levels: NDArray[Any],
-    steps: Longs,
-    lengths: NDArray[np.float64],
-    key: int,
-    labels: Ints,
-    forest: Ints,
-    internal: Floats,
-    scale: float,
-    min_size: int,
-) -> None:
-    """Do what `merge` does, or `merge_small` if there is a `min_size`, along all edges of one weight, in their order.
+@bare
+def settle(labels: Ints, forest: Ints, key: int, first: int, last: int) -> None:
+    """Point voxels at their root, and freeze those whose limit lies below this weight: their components grow no more.
 
-    They need not be held: they are found in their order.
+    Parameters
+    ----------
+    labels : int32 array of shape (voxels,)
+        Nodes, complements where frozen. Changed from `first` to `last`.
+    forest : int32 array of shape (voxels, 2)
+        As in `merge`.
+    key : int
+        The bits of the weight.
+    first, last : int
+        Which voxels.
     """
-    nz, ny, nx = labels.shape
-    weights = np.empty((len(steps), nx), np.float32)
-    bits = weights.view(np.int32)
-    for row in range(nz * ny):
-        z, y = row // ny, row % ny
-        for s in range(len(steps)):
-            weigh_row(levels, z, y, steps[s], lengths[s], weights[s])
-        for x in range(nx):
-            for s in range(len(steps)):
-                if bits[s, x] != key:
-                    continue
-                there = labels[z + steps[s, 0], y + steps[s, 1], x + steps[s, 2]]
-                a = root_of(forest, max(labels[z, y, x], ~labels[z, y, x]))
-                b = root_of(forest, max(there, ~there))
-                if a == b:
-                    continue
-                weight = np.float64(weights[s, x])
-                if min_size > 0:
-                    wanted = max(forest[a, LINK], forest[b, LINK]) > -min_size
-                else:
-                    wanted = may_grow(forest, internal, a, weight, scale)
-                    wanted = wanted and may_grow(forest, internal, b, weight, scale)
-                if wanted:
-                    join(forest, internal, a, b, weights[s, x])
-
-
-@inlined
-def root_seen(forest: Ints, node: int) -> int:
-    """Return the root of a node's tree, and change nothing: several threads may look."""
-    while forest[node, LINK] >= 0:
-        node = forest[node, LINK]
-    return node
-
-
-@compiled
-def settle(labels: Ints, forest: Ints, internal: Floats, weight: float, scale: float, first: int, last: int) -> None:
-    """Point voxels at their root, and freeze those whose component takes no edge of this weight: it grows no more."""
     before, after = np.int32(-1), np.int32(-1)
     for p in range(first, last):
         label = labels[p]
@@ -154,11 +123,11 @@ def settle(labels: Ints, forest: Ints, internal: Floats, weight: float, scale: f
             continue
         if label != before:
             before, root = label, root_seen(forest, label)
-            after = np.int32(root if may_grow(forest, internal, root, weight, scale) else ~root)
+            after = np.int32(root) if forest[root, LIMIT] >= key else ~np.int32(root)
         labels[p] = after
 
 
-@compiled
+@bare
 def settle_large(labels: Ints, forest: Ints, min_size: int, first: int, last: int) -> None:
     """Point voxels at their root, and freeze those whose component has `min_size` voxels."""
     before, after = OUTSIDE, OUTSIDE
@@ -168,13 +137,13 @@ def settle_large(labels: Ints, forest: Ints, min_size: int, first: int, last: in
             continue
         if label != before:
             before, root = label, root_seen(forest, max(label, ~label))
-            after = np.int32(~root if -forest[root, LINK] >= min_size else root)
+            after = ~np.int32(root) if -forest[root, LINK] >= min_size else np.int32(root)
         labels[p] = after
 
 
-@compiled
+@bare
 def number(labels: Ints, forest: Ints) -> int:
-    """Number components by their first voxel, from 1, and return how many there are; 0 is outside.
+    """Give numbers to components by their first voxel, from 1, and return how many there are; 0 is outside.
 
     The forest is used up.
     """
@@ -185,8 +154,15 @@ def number(labels: Ints, forest: Ints) -> int:
             labels[p] = 0
             continue
         root = root_seen(forest, max(label, ~label))
-        if forest[root, INTERNAL] >= 0:  # bits of a number that is not negative
+        if forest[root, LIMIT] >= 0:
             n += np.int32(1)
-            forest[root, INTERNAL] = -n
-        labels[p] = -forest[root, INTERNAL]
+            forest[root, LIMIT] = -n
+        labels[p] = -forest[root, LIMIT]
     return int(n)
+
+
+def forest_of(n: int, scale: float) -> Ints:
+    """Return the forest of that many voxels, each by itself."""
+    forest = np.empty((n, 2), np.int32)
+    begin(forest, scale)
+    return forest
