@@ -116,6 +116,6 @@ def _solver(laplacian: Any) -> Callable[[Floats], Floats]:
 
 def _not_found(n_regions: int, n: int) -> RuntimeError:
     return RuntimeError(
-        f"the {n} smallest eigenvectors of a group of {n_regions:,} regions were not found in {MAX_ITERATIONS} "
+        f"the {n} smallest eigenvectors of {n_regions:,} regions were not found in {MAX_ITERATIONS} "
         f"iterations, so there is no normalized cut; join regions first (`merge_regions`), or give another contrast"
     )
