@@ -143,8 +143,15 @@ def test_every_method_is_copied(entry: Any, masked: bool) -> None:
     assert " run " not in as_command(case.recipe, case.sources)
 
 
-@every_method
-@pytest.mark.parametrize("which", SELECTIONS)
+@pytest.mark.parametrize(
+    ("entry", "which"),
+    [
+        pytest.param(m, which, id=f"{which}-{m.name}")
+        for which in SELECTIONS
+        for m in METHODS
+        if which == "frames" or not m.slow
+    ],
+)
 def test_every_method_is_copied_with_every_selection(entry: Any, which: str) -> None:
     selection, shape = SELECTIONS[which]
     if entry.source.name == "labels" and which == "grey":
