@@ -261,10 +261,10 @@ def _sources(image: Image, regions: Labels, mask: Mask | None, channel_axis: int
 
 def _bytes_of_cut(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
     """Return the bytes per voxel that a cut takes: those of superpixels, or of a graph whose nodes are voxels."""
-    return 700.0 if settings["on"] == "voxels" else 24.0
+    return 400.0 if settings["on"] == "voxels" else 24.0
 
 
-@method("Graph-based", memory=_bytes_of_cut)
+@method("Graph-based", memory=_bytes_of_cut, working=77.0)
 def graph_cut(
     image: Image,
     markers: Markers,
@@ -342,7 +342,7 @@ def graph_cut(
     channels each has a histogram of its own. The bins span the grey levels under the strokes; a Gaussian smooths them,
     as wide as Scott's rule says.
     The provenance has `contrast`, what the labelling costs (`energy`), and how many regions have strokes of two labels
-    (`n_contested`). Memory: that of `superpixels`, and a few blocks; on voxels about 700 bytes per voxel.
+    (`n_contested`). Memory: that of `superpixels`, and a few blocks; on voxels about 400 bytes per voxel.
 
     References
     ----------
