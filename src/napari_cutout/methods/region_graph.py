@@ -122,7 +122,7 @@ def merge_regions(
     return looked_up(sources, graph.labels, _cut(tree, n_regions, threshold))
 
 
-@method("Graph-based", agreement="tolerance(1e-9)", memory=24.0, working=40.0)
+@method("Graph-based", agreement="tolerance(1e-9)", memory=20.0, working=40.0)
 def normalized_cut(
     image: Image,
     regions: Labels | None = None,
