@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import _array, _monitor, _plan
+from napari_cutout.catalog import find
 from napari_cutout.methods import _min_cut
 from napari_cutout.methods._colour_models import QUANTUM, bins_for, costs_of
 from napari_cutout.methods._max_flow import reached_from_source
@@ -454,6 +457,20 @@ def test_gpu_gives_the_labels_of_the_host(case: str, to_gpu: Any) -> None:
     arrays, more = call_of(case)
     labels = nc.graph_cut(**{name: to_gpu(a) for name, a in arrays.items()}, **more)
     np.testing.assert_array_equal(_array.to_numpy(labels), nc.graph_cut(**arrays, **more))
+
+
+def test_a_cut_of_voxels_takes_the_memory_that_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 1 << 12)
+    image, markers, _ = scene(shape=(150, 160))
+    nc.graph_cut(image, markers, on="voxels")
+    gc.collect()
+    tracemalloc.start()
+    try:
+        nc.graph_cut(image, markers, on="voxels")
+        taken = tracemalloc.get_traced_memory()[1] / image.size
+    finally:
+        tracemalloc.stop()
+    assert 0.75 <= find("graph_cut").bytes_per_voxel({"on": "voxels"}, image.size) / taken <= 1.35
 
 
 # Strokes that are in the way ------------------------------------------------------------------------------------

@@ -98,21 +98,26 @@ def _expanded(energy: Energy, labels: Ints, label: int) -> Ints:
     .. [1] V. Kolmogorov and R. Zabih, "What energy functions can be minimized via graph cuts?", IEEE Trans. Pattern
        Anal. Mach. Intell. 26 (2004) 147-159. DOI:10.1109/TPAMI.2004.1262177
     """
+    taken = source_side(energy.pairs[:, 1], energy.pairs[:, 0], *_network(energy, labels, label))
+    return np.where(taken, label, labels)
+
+
+def _network(energy: Energy, labels: Ints, label: int) -> tuple[Ints, Ints, Ints]:
+    """Return the capacities from second to first nodes and back, and the gains of nodes that take the label."""
     n = len(labels)
-    a, b = energy.pairs[:, 0], energy.pairs[:, 1]
-    of_a, of_b, weights = labels[a], labels[b], energy.weights
-    none = np.where(of_a != of_b, weights, 0)  # what a pair costs if neither, the first or the second takes the label
-    first = np.where(of_b != label, weights, 0)
-    second = np.where(of_a != label, weights, 0)
-    apart = first + second - none
-    back = apart // 2  # half each way: with equal labels as much as the pair costs, and so no detour by the terminals
+    a, b, weights = energy.pairs[:, 0], energy.pairs[:, 1], energy.weights
+    none = np.where(
+        labels[a] != labels[b], weights, 0
+    )  # what a pair costs if neither, the first or the second takes it
+    first = np.where(labels[b] != label, weights, 0)
+    second = np.where(labels[a] != label, weights, 0)
+    there = first + second - none
+    back = there // 2  # half each way: with equal labels as much as the pair costs, and so no detour by the terminals
     gain = energy.costs[np.arange(n), labels] - energy.costs[:, label]
     gain += _summed(b, first - back, n) - _summed(a, first - none - back, n)
     certain = 2 * energy.around() + 1  # an arc can cost what a pair costs twice
     gain = np.where((energy.fixed >= 0) & (energy.fixed != label), -certain, gain)
-    gain = np.where((energy.fixed == label) & (labels != label), certain, gain)
-    taken = source_side(b, a, apart - back, back, gain)
-    return np.where(taken, label, labels)
+    return there - back, back, np.where((energy.fixed == label) & (labels != label), certain, gain)
 
 
 def _summed(nodes: NDArray[Any], values: Ints, n: int) -> Ints:

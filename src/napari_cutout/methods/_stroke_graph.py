@@ -20,7 +20,7 @@ from ..processing._label_sums import ranked
 from ._colour_models import QUANTUM
 from ._min_cut import Energy, cheapest
 from ._regions import values_at
-from ._stroke_models import MODELS, CutSettings, Found, block_of, costs_at, pairs_across, squares
+from ._stroke_models import MODELS, Block, CutSettings, Found, block_of, costs_at, pairs_across, squares
 
 __all__ = ["cut_of_regions", "cut_of_voxels"]
 
@@ -41,22 +41,26 @@ def cut_of_regions(settings: CutSettings) -> Stitch:
 def cut_of_voxels(settings: CutSettings, *arrays: Array | None) -> Array:
     """Return the label of every voxel of arrays in memory, those of `block_of`; there are no regions among them."""
     found = _exchanged(Found(settings), MODELS, arrays)
-    block = block_of(*arrays)
+    inside, energy = _voxel_energy(found, block_of(*arrays))
+    values, labels = _cut(found, np.arange(len(energy.costs)), energy).values, np.zeros(inside.shape, np.int32)
+    assert values is not None
+    labels[inside] = values
+    return from_numpy(labels, like=arrays[0])
+
+
+def _voxel_energy(found: Found, block: Block) -> tuple[NDArray[np.bool_], Energy]:
+    """Return which voxels of a whole are inside, and what a labelling of these costs."""
     assert found.labels is not None
-    number = np.cumsum(block.inside).reshape(block.inside.shape) - 1
+    number = (np.cumsum(block.inside) - 1).reshape(block.inside.shape).astype(np.int32)
     pairs, weights = [], []
-    for step in settings.steps:
+    for step in found.settings.steps:
         here, there, both = pairs_across(step, block, block.inside)
         pairs.append(np.stack([number[here][both], number[there][both]], axis=1))
         weights.append(found.weight_of(step, squares(block, here, there, both, found.half_range)))
     painted = block.markers[block.inside]
     fixed = np.where(painted > 0, np.searchsorted(found.labels, painted), -1)
     costs = np.ascontiguousarray(costs_at(found, block, block.inside).T)
-    found = _cut(found, np.arange(len(costs)), Energy(costs, np.concatenate(pairs), np.concatenate(weights), fixed))
-    labels = np.zeros(block.inside.shape, np.int32)
-    assert found.values is not None
-    labels[block.inside] = found.values
-    return from_numpy(labels, like=arrays[0])
+    return block.inside, Energy(costs, np.concatenate(pairs), np.concatenate(weights), fixed)
 
 
 def _exchanged(found: Found, exchanges: Sequence[Exchange], arrays: Sequence[Array | None]) -> Found:
