@@ -383,6 +383,25 @@ def test_the_beta_that_was_taken_is_said(
     assert f"% (beta {one:g}, {other:g}); on the " in capsys.readouterr().out
 
 
+def test_regions_are_counted_and_not_listed(
+    folder: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    halves = np.zeros((8, 20), np.uint8)
+    halves[:, 15:] = 200
+    io.write("halves.tif", Volume(halves, "yx"), kind="image")
+    assert main(["felzenszwalb", "halves.tif", "parts.tif", "--sigma", "0", "--scale", "300"]) == 0
+    # 120 and 40 of 160 voxels: the largest is three quarters, the median (120 + 40) / 2
+    said = "felzenszwalb: 2 regions, the largest 75.0%, half of them below 80 voxels (scale 300); on the "
+    assert capsys.readouterr().out.startswith(said)
+    many = np.arange(1, 41, dtype=np.int32).reshape(4, 10)
+    io.write("flat.tif", Volume(np.zeros((4, 10), np.uint8), "yx"), kind="image")
+    io.write("many.tif", Volume(many, "yx"))
+    assert main(["watershed", "flat.tif", "flooded.tif", "--markers", "many.tif"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "watershed: 40 regions, the largest 2.5%, half of them below 1 voxels; on"
+    )
+
+
 @pytest.mark.filterwarnings("default")
 def test_a_warning_is_said_once(
     walked: list[str],

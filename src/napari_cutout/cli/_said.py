@@ -10,12 +10,20 @@ from .. import catalog
 from ._options import COMPARE_OPTIONS, IMAGES, IN_THE_FILE, RECIPE_OPTIONS, RUN_OPTIONS, input_option
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .._batch import Batch, Row
     from .._execute import Result
     from ..evaluation.pooled import PooledEvaluation
 
 SOME_FAILED = 1
 """Exit code where some images of a folder failed and the others are done."""
+
+MANY = 32
+"""Labels above which they are counted, and no longer listed one by one."""
+
+CHOSEN = ("beta", "scale", "contrast")
+"""Settings that a method finds by itself if they are not given, under which name it also tells what it took."""
 
 _WORDS = {
     "allow to overwrite": "give --overwrite",
@@ -89,26 +97,43 @@ def report(name: str, result: Result) -> str:
 
 def what_was_found(result: Result) -> str:
     """Return the number of objects, or the share of each class, the thresholds, and what is to be known of them."""
-    import numpy as np
-
     last = result.provenance["steps"][-1]
     if last["settings"].get("one_per_object"):
         n = int(result.labels.max())
         found = f"{n} object{'' if n == 1 else 's'}"
     else:
-        labels, counts = np.unique(result.labels, return_counts=True)
-        shares = [f"class {k} {c / result.labels.size:.1%}" for k, c in zip(labels, counts, strict=True) if k]
-        found = ", ".join(shares) or "nothing"
+        found = _shares(result.labels, last["method"])
     return found + _what_was_noted(last["facts"]) + _how_nearly(last)
 
 
+def _shares(labels: NDArray[Any], method: str) -> str:
+    """Return how much of the image each class has, or of regions how many there are and how large."""
+    import numpy as np
+
+    there, counts = np.unique(labels, return_counts=True)
+    counts, there = counts[there != 0], there[there != 0]
+    if not len(there):
+        return "nothing"
+    if len(there) > MANY or _numbers_regions(method):
+        half = f"half of them below {np.median(counts):,.0f} voxels"
+        plural = "s" if len(there) > 1 else ""
+        return f"{len(there):,} region{plural}, the largest {counts.max() / labels.size:.1%}, {half}"
+    return ", ".join(f"class {k} {c / labels.size:.1%}" for k, c in zip(there, counts, strict=True))
+
+
+def _numbers_regions(method: str) -> bool:
+    """Tell whether labels of a method are numbers without a meaning: it looks for nothing bright or dark."""
+    entry = catalog.find(method)
+    return entry.needs == "image" and all(p.name != "objects" for p in entry.settings)
+
+
 def _what_was_noted(facts: dict[str, Any]) -> str:
-    """Return the thresholds, the means of classes or beta, and what is to be known of them."""
+    """Return the thresholds, the means of classes, or what was found for a setting, and what is to be known of them."""
     cuts = [facts["threshold"]] if "threshold" in facts else facts.get("thresholds", [])
     means = facts.get("means", []) if "variances" in facts else []  # of several columns they are no grey levels
-    betas = facts.get("beta", [])
-    betas = betas if isinstance(betas, list) else [betas]  # one for each channel
-    known = (("cut at", cuts), ("means", means), ("beta", betas))
+    chosen = {name: facts[name] for name in CHOSEN if name in facts}
+    several = ((name, of if isinstance(of, list) else [of]) for name, of in chosen.items())  # one for each channel
+    known = (("cut at", cuts), ("means", means), *several)
     at = [f" ({words} {', '.join(f'{x:g}' for x in of)})" for words, of in known if of]
     left_out = [f"; left out: {', '.join(facts['left_out'])}"] if "left_out" in facts else []
     unreached = [f"; {facts['n_unreached']:,} voxels have no path to a marker"] if "n_unreached" in facts else []
