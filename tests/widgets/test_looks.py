@@ -33,6 +33,8 @@ WIDTH = 320
 LONG = "a name of a layer that somebody has given in full 2026-11-24 488nm maximum projection"
 ROWS = list(catalog.rows())
 KINDS = ("2-D", "3-D", "time", "multiscale", "colour")
+WALKS = [*((row, "time") for row in ROWS), *(("k-means", kind) for kind in KINDS if kind != "time")]
+"""Rows and kinds of images whose fields are walked through: the kinds change what all rows have in common."""
 
 
 def add(viewer, kind):
@@ -160,6 +162,18 @@ def test_every_widget_fits_into_320_pixels(row, shown, narrow, qtbot):
     well_laid_out(widget, qtbot)
 
 
+def test_the_slider_of_a_hierarchy_fits_and_is_reached(shown, narrow, press, qtbot):
+    shown.theme = "light"
+    add(shown, "2-D")
+    widget = narrow("Graph-based")
+    widget.choose_method("merge_regions")
+    widget.set(n_superpixels=30)
+    press(widget)
+    well_laid_out(widget, qtbot)
+    row = widget.extras["hierarchy"]
+    assert {row.slider, row.box} <= {stop for stop in tab_stops(widget) if stop.isVisible()}
+
+
 def test_a_long_problem_is_read_in_full(shown, narrow, qtbot):
     add(shown, "2-D")
     widget = narrow("Threshold")
@@ -211,8 +225,7 @@ def walked(first, top):
         found.append(at)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(("row", "kind"), WALKS)
 def test_tab_goes_through_the_fields_as_they_are_read(row, kind, shown, narrow, qtbot):
     add(shown, kind)
     shown.add_labels(np.ones((40, 48), np.uint8), name="labels")

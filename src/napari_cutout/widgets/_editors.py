@@ -48,6 +48,8 @@ _CAPTIONS = {
     "n_clusters": "classes",
     "n_components": "classes",
     "max_components": "most classes",
+    "n_regions": "regions",
+    "n_superpixels": "superpixels",
     "features": "compare by",
     "scales": "at scales",
     "n_init": "starts",

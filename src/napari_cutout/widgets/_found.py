@@ -200,6 +200,8 @@ def _numbered(labels: NDArray[Any], ran: Mapping[str, Any]) -> str:
     n, facts = n_labels(labels), {**ran.get("by_part", {}), **ran["facts"]}
     if "n_labels" in facts:
         return _number(n, "n_labels")
+    if "n_regions" in facts:
+        return _number(n, "n_regions")
     if "n_markers" not in facts:
         return _number(n, "n_minima" if "n_minima" in facts else "n_objects")
     name = "n_minima" if "n_minima" in facts else "n_markers"

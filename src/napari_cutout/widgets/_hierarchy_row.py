@@ -246,6 +246,7 @@ class HierarchyRow(ShowingRow):
         self._unlock(given.layer)
         if not self._frame.closed and self._frame.method.name == self._method:
             self._frame.set_quietly(n_regions=done.cut.n_regions, threshold=None)
+            self._frame.bar.say("cut elsewhere, without a run; the recipe of the layer says where")
 
     def _fail(self, error: Exception) -> None:
         """Say that not all was written, as when memory has run out; what is there is no result of ours any more."""

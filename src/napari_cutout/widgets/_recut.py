@@ -45,11 +45,10 @@ class Cut:
     following: float
 
     def __str__(self) -> str:
-        """Say where it is."""
-        regions = f"{self.n_regions:,} region{'s' * (self.n_regions != 1)}"
-        merged = "" if np.isnan(self.last) else f"merged up to {self.last:.4g}"
-        following = "" if np.isnan(self.following) else f"next at {self.following:.4g}"
-        return " · ".join(words for words in (regions, merged, following) if words)
+        """Say between which differences it lies."""
+        merged = "" if np.isnan(self.last) else f"merged up to a difference of {_digits(self.last)}"
+        following = "" if np.isnan(self.following) else f"the next pair differs by {_digits(self.following)}"
+        return "; ".join(words for words in (merged, following) if words)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +129,11 @@ class Recut:
                 raise Cancelled("another place of the slider came first")
             np.take(cut.table, numbers, out=plane, mode="clip")
         return Done(cut, checksum(self.data), described(ours, cut, fingerprint(self.data)))
+
+
+def _digits(number: float) -> str:
+    """Return a number to four digits, in full where that is a whole number below a billion."""
+    return f"{float(f'{number:.4g}'):,.0f}" if 1e3 <= number < 1e9 else f"{number:.4g}"
 
 
 def described(ours: Mapping[str, Any], cut: Cut, sha256: str) -> dict[str, Any]:
