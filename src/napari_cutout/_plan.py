@@ -257,6 +257,9 @@ class Stitch:
         The dtype of the result.
     fits : callable, optional
         ``fits(shape) -> bool``: whether a host array of this shape is done whole; others are done in tiles as well.
+    tile_voxels : int, optional
+        Most voxels of a tile where tiles come from the shape of the whole, so that chunks do not show in the result. By
+        default a chunk is a tile, which does not show either where tiles give the labels of the whole.
     """
 
     whole: Callable[..., Array]
@@ -266,6 +269,7 @@ class Stitch:
     apply: Callable[..., Array]
     dtype: str
     fits: Callable[[tuple[int, ...]], bool] = _always
+    tile_voxels: int | None = None
 
 
 Sweep = Callable[[str, Callable[..., Any]], list[Any]]

@@ -19,7 +19,7 @@ from .. import _device
 from .._array import Array, dtype_name, from_numpy, is_lazy
 from .._monitor import note, quiet, resumed, stage, ticket
 from .._plan import Pyramid, Slices, Tile
-from ._stitch import answers, computed
+from ._stitch import answers, computed, done_whole, tile_edges
 
 __all__ = ["fits", "run_pyramid"]
 
@@ -79,15 +79,7 @@ def run_pyramid(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
 
 def _whole(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
     """Gather all blocks in one task."""
-    import dask
-
-    task = dask.delayed(_done_whole, pure=False)(plan, ticket(), *arrays)
-    return _from_delayed(plan, task, arrays[0].shape)  # type: ignore[union-attr]
-
-
-def _done_whole(plan: Pyramid, watcher: int | None, *arrays: Array | None) -> Array:
-    with resumed(watcher):
-        return plan.whole(*arrays)
+    return _from_delayed(plan, done_whole(plan.whole, arrays), arrays[0].shape)  # type: ignore[union-attr]
 
 
 def _from_delayed(plan: Pyramid, task: Any, shape: Sequence[int]) -> Array:
@@ -115,7 +107,7 @@ def _in_tiles(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
 
 def _tiles(shape: tuple[int, ...], width: int) -> tuple[list[Tile], tuple[int, ...]]:
     """Return the tiles of an image, and how many there are along each axis."""
-    edges = _edges(shape)
+    edges = tile_edges(shape, TILE_VOXELS)
     along = [[(i, min(i + e, n)) for i in range(0, n, e)] for n, e in zip(shape, edges, strict=True)]
     tiles = []
     for number, own in enumerate(itertools.product(*along)):
@@ -131,16 +123,6 @@ def _tiles(shape: tuple[int, ...], width: int) -> tuple[list[Tile], tuple[int, .
             )
         )
     return tiles, tuple(map(len, along))
-
-
-def _edges(shape: Sequence[int]) -> list[int]:
-    """Return the edges of tiles: the shortest is doubled, as long as it is shorter than the image."""
-    edges = [1] * len(shape)
-    while True:
-        short = [axis for axis, (e, n) in enumerate(zip(edges, shape, strict=True)) if e < n]
-        if not short or 2 * math.prod(edges) > TILE_VOXELS:
-            return edges
-        edges[min(short, key=lambda axis: edges[axis])] *= 2
 
 
 class _Blocks:

@@ -36,7 +36,8 @@ def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     plan : Stitch
         What to do.
     arrays : sequence of dask array or None
-        Of one shape and in the same chunks; a chunk is a tile, or several where it has more than `TILE_VOXELS`.
+        Of one shape and in the same chunks; a chunk is a tile, or several where it has more than `TILE_VOXELS`, unless
+        the plan has tiles of its own. If it has and all is one of them, that is done whole.
 
     Returns
     -------
@@ -49,7 +50,30 @@ def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     takes up to 190 bytes for every voxel of the tiles that are at work, one in each thread: 0.8 GB for the largest.
     """
     image: Array = arrays[0]
-    return _in_tiles(plan, _tiled(arrays)).rechunk(image.chunks, method="tasks")
+    one = plan.tile_voxels is not None and math.prod(image.shape) <= plan.tile_voxels
+    found = _as_one(plan, arrays) if one else _in_tiles(plan, _tiled(arrays, plan.tile_voxels))
+    return found.rechunk(image.chunks, method="tasks")
+
+
+def _as_one(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
+    """Gather all blocks in one task."""
+    import dask.array as da
+
+    image: Array = arrays[0]
+    shape = tuple(map(int, image.shape))
+    return da.from_delayed(done_whole(plan.whole, arrays), shape, meta=np.empty((0,) * len(shape), plan.dtype))
+
+
+def done_whole(whole: Callable[..., Array], arrays: Sequence[Array | None]) -> Any:
+    """Return what is made of whole arrays, as a delayed value."""
+    import dask
+
+    return dask.delayed(_done_whole, pure=False)(whole, ticket(), *arrays)
+
+
+def _done_whole(whole: Callable[..., Array], watcher: int | None, *arrays: Array | None) -> Array:
+    with resumed(watcher):
+        return whole(*arrays)
 
 
 def exchanged(exchanges: Sequence[Exchange], start: Any, arrays: Sequence[Array | None]) -> Any:
@@ -79,10 +103,11 @@ def _nothing(*_: Any) -> Any:
     raise NotImplementedError("tiles that exchange are not labelled")
 
 
-def _tiled(arrays: Sequence[Array | None]) -> list[Array | None]:
-    """Return arrays whose chunks are tiles."""
+def _tiled(arrays: Sequence[Array | None], voxels: int | None = None) -> list[Array | None]:
+    """Return arrays whose chunks are tiles: their own, or of at most so many voxels whatever these are."""
     image: Array = arrays[0]
-    chunks = _tile_chunks(image.chunks)
+    shape = tuple(map(int, image.shape))
+    chunks = _tile_chunks(image.chunks) if voxels is None else _evenly(shape, tile_edges(shape, voxels))
     return [None if a is None else a.rechunk(chunks, method="tasks") for a in arrays]
 
 
@@ -96,6 +121,27 @@ def _tile_chunks(chunks: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]
         tuple(itertools.chain.from_iterable(_parts(size, edge) for size in sizes))
         for sizes, edge in zip(chunks, edges, strict=True)
     )
+
+
+def tile_edges(shape: Sequence[int], voxels: int) -> list[int]:
+    """Return the edges of tiles that come from a shape: the shortest is doubled, as long as it is shorter than that."""
+    edges = [1] * len(shape)
+    while True:
+        short = [axis for axis, (e, n) in enumerate(zip(edges, shape, strict=True)) if e < n]
+        if not short or 2 * math.prod(edges) > voxels:
+            return edges
+        edges[min(short, key=lambda axis: edges[axis])] *= 2
+
+
+def _evenly(shape: Sequence[int], edges: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return chunks with these edges, the last ones shorter, and none less than half as long as another."""
+    found = []
+    for n, edge in zip(shape, edges, strict=True):
+        rest = n % edge if n > edge else 0
+        last = [rest] if 2 * rest >= edge else _parts(edge + rest, edge) if rest else []
+        n_full = (n - sum(last)) // edge if n > edge else 0
+        found.append((edge,) * n_full + tuple(last) if n > edge else (n,))
+    return tuple(found)
 
 
 def _parts(size: int, edge: int) -> list[int]:
