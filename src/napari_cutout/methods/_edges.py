@@ -81,6 +81,11 @@ class Lattice(NamedTuple):
         """Number of voxels."""
         return int(self.levels.shape[1])
 
+    @property
+    def outside(self) -> NDArray[np.bool_]:
+        """Which voxels are outside."""
+        return np.asarray(np.isnan(self.levels[0]), bool)
+
 
 class Window(NamedTuple):
     """Which bits of weights are looked at, and how they are counted.

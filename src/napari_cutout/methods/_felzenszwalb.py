@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._array import Array
-from .._monitor import stage, tick
+from .._monitor import note, stage, tick
 from ._edges import HEAVIEST, OUTSIDE, Lattice, Window, counted, equal_edges, gathered, parts_of, run, steps_between
 from ._merging import forest_of, merge, merge_small, number, settle, settle_large
 
@@ -55,7 +55,7 @@ class Components(NamedTuple):
 
     Parameters
     ----------
-    lattice : Lattice
+    lattice : Lattice, or that of a device
         What the edges are made of.
     labels : int32 array of shape (voxels,)
         Of every voxel a node of its component, or its complement where that is frozen; `OUTSIDE` outside.
@@ -63,9 +63,13 @@ class Components(NamedTuple):
         As in `_merging`.
     """
 
-    lattice: Lattice
+    lattice: Any
     labels: Ints
     forest: Ints
+
+
+Ordered = Callable[[Components, Rule], Iterator[Ints]]
+"""From components and a rule to the edges that matter in their order, a group at a time."""
 
 
 def lattice_of(channels: Sequence[Array], connectivity: int, spacing: Sequence[float] | None) -> Lattice:
@@ -88,43 +92,52 @@ def lattice_of(channels: Sequence[Array], connectivity: int, spacing: Sequence[f
     return Lattice(levels, np.array(shape, np.int32), *steps_between(first.ndim, connectivity, spacing))
 
 
-def segmented(lattice: Lattice, scale: float, min_size: int) -> Ints:
+def segmented(lattice: Any, scale: float, min_size: int, ordered: Ordered | None = None) -> Ints:
     """Segment an image.
 
     Parameters
     ----------
     lattice : Lattice
-        Its edges.
+        Its edges; those of another kind need `ordered`.
     scale : float
         The larger, the larger regions become.
     min_size : int
         Voxels below which a region joins a neighbour.
+    ordered : callable, optional
+        What yields edges in their order; by default `edges_in_order`.
 
     Returns
     -------
     int32 array of shape (voxels,)
         Regions from 1 by their first voxel in scan order; 0 outside.
+
+    Raises
+    ------
+    ValueError
+        If all voxels are outside.
     """
     components = begun(lattice, scale)
-    merge_all(components, Rule(scale))
+    if (components.labels == OUTSIDE).all():
+        raise ValueError("image is NaN or infinite, or lies outside mask, at every voxel; check it, or widen the mask")
+    merge_all(components, Rule(scale), ordered)
     if min_size > 1:
-        merge_all(components, Rule(scale, min_size))
+        merge_all(components, Rule(scale, min_size), ordered)
     stage("numbering regions")
-    number(components.labels, components.forest)
+    note(n_regions=number(components.labels, components.forest))
     return components.labels
 
 
-def begun(lattice: Lattice, scale: float) -> Components:
+def begun(lattice: Any, scale: float) -> Components:
     """Return every voxel as a component by itself."""
     labels = np.arange(lattice.n_voxels, dtype=np.int32)
-    labels[np.isnan(lattice.levels[0])] = OUTSIDE
+    labels[lattice.outside] = OUTSIDE
     return Components(lattice, labels, forest_of(labels.size, scale))
 
 
-def merge_all(components: Components, rule: Rule) -> None:
+def merge_all(components: Components, rule: Rule, ordered: Ordered | None = None) -> None:
     """Merge along all edges in their order, by changing `components`."""
     stage("joining small regions" if rule.min_size else "merging regions")
-    for edges in edges_in_order(components, rule):
+    for edges in (ordered or edges_in_order)(components, rule):
         if rule.min_size:
             merge_small(edges, components.forest, rule.min_size)
         else:
