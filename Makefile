@@ -13,10 +13,10 @@ demo: .venv/unet.stamp ## compare all methods on the samples, or on IMAGE=... TR
 app: .venv/app.stamp ## napari with the plugin, in .venv
 
 test: .venv/dev.stamp system-libraries ## every test but the slow ones, the widgets in a real viewer among them
-	$(BIN)/python -m pytest --numprocesses 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(PYTEST_ARGS)
 
 test-long: .venv/dev.stamp system-libraries ## mutants and long Hypothesis profiles; before a release
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest --numprocesses 2 --slow $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --slow $(PYTEST_ARGS)
 
 lint: .venv/dev.stamp ## style, types, docstrings, and that generated files are up to date
 	$(BIN)/ruff check .
@@ -37,6 +37,7 @@ pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real pro
 	$(BIN)/python docs/make_method_pictures.py
 	$(BIN)/python docs/make_clustering_pictures.py
 	$(BIN)/python docs/make_walker_pictures.py
+	$(BIN)/python docs/make_graph_pictures.py
 	$(BIN)/python docs/make_evaluation_pictures.py
 
 clean:

@@ -603,6 +603,40 @@ def random_walker(viewer: Any) -> None:
     show_all(viewer)
 
 
+def graph_based(viewer: Any) -> None:
+    """Find the regions of coins while the scale is moved."""
+    viewer.open_sample("napari-cutout", "coins")
+    viewer.layers["coins_truth"].visible = False
+    widget = open_widget(viewer, "Graph-based")
+    widget.set(scale=1000.0)
+    widget.preview_box.setChecked(True)
+    settle(lambda: bool(widget.bar.status.text()))
+    show_all(viewer)
+
+
+def graph_hierarchy(viewer: Any) -> None:
+    """Merge superpixels of the coins, and move through all merges."""
+    viewer.open_sample("napari-cutout", "coins")
+    viewer.layers["coins_truth"].visible = False
+    widget = open_widget(viewer, "Graph-based")
+    widget.choose_method("merge_regions")
+    widget.set(criterion="boundary")
+    press(widget)
+    row = widget.findChild(_hierarchy_row())
+    row.slider.moved.emit(40)
+    settle(lambda: row.cut is not None and row.cut.n_regions == 40)
+    result = widget.results.last
+    result.opacity, result.contour = 0.9, 1
+    scroll(widget, row)
+    show_all(viewer)
+
+
+def _hierarchy_row() -> type[Any]:
+    from napari_cutout.widgets._hierarchy_row import HierarchyRow
+
+    return HierarchyRow
+
+
 def draw(strokes: Any, label: int, start: Any, stop: Any) -> None:
     """Paint one stroke, as a mouse does."""
     import numpy as np
@@ -757,6 +791,8 @@ PICTURES: dict[str, Callable[[Any], None]] = {
     "watershed-minima": watershed_minima,
     "watershed-gradient": watershed_gradient,
     "random-walker": random_walker,
+    "graph-based": graph_based,
+    "graph-hierarchy": graph_hierarchy,
     "unet": unet,
     "kmeans": kmeans,
     "gaussian-mixture": gaussian_mixture,

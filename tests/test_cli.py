@@ -391,14 +391,16 @@ def test_regions_are_counted_and_not_listed(
     io.write("halves.tif", Volume(halves, "yx"), kind="image")
     assert main(["felzenszwalb", "halves.tif", "parts.tif", "--sigma", "0", "--scale", "300"]) == 0
     # 120 and 40 of 160 voxels: the largest is three quarters, the median (120 + 40) / 2
-    said = "felzenszwalb: 2 regions, the largest 75.0%, half of them below 80 voxels (scale 300); on the "
+    said = "felzenszwalb: 2 regions, the largest 75.0%, half of them up to 80 voxels (scale 300); on the "
     assert capsys.readouterr().out.startswith(said)
+    assert main(["felzenszwalb", "halves.tif", "one.tif", "--min-size", "161"]) == 0
+    assert capsys.readouterr().out.startswith("felzenszwalb: 1 region, 100.0% (scale ")
     many = np.arange(1, 41, dtype=np.int32).reshape(4, 10)
     io.write("flat.tif", Volume(np.zeros((4, 10), np.uint8), "yx"), kind="image")
     io.write("many.tif", Volume(many, "yx"))
     assert main(["watershed", "flat.tif", "flooded.tif", "--markers", "many.tif"]) == 0
     assert capsys.readouterr().out.startswith(
-        "watershed: 40 regions, the largest 2.5%, half of them below 1 voxels; on"
+        "watershed: 40 regions, the largest 2.5%, half of them up to 1 voxels; on"
     )
 
 

@@ -47,6 +47,12 @@ def walker(pictures: ModuleType) -> ModuleType:
 
 
 @pytest.fixture
+def graphs(pictures: ModuleType) -> ModuleType:
+    """The script that draws what graph-based methods do, writing elsewhere."""
+    return __import__("make_graph_pictures")
+
+
+@pytest.fixture
 def network(pictures: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The script that draws what the U-Net does, writing elsewhere, of networks that have learned next to nothing."""
     pytest.importorskip("torch").set_num_threads(1)
@@ -90,7 +96,7 @@ def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed
     np.testing.assert_array_equal(pictures.by_the_rule(level, steps, markers), nc.watershed(image, markers))
 
 
-@pytest.mark.parametrize("name", ["clustering.md", "random-walker.md", "unet.md"])
+@pytest.mark.parametrize("name", ["clustering.md", "graph-based.md", "random-walker.md", "unet.md"])
 def test_the_walk_through_a_guide_does_what_it_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +133,13 @@ def test_the_pages_of_the_random_walker_show_it_and_lead_to_the_walk() -> None:
     assert "](../random-walker.md)" in page
 
 
+def test_the_pages_of_graph_based_methods_show_them_and_lead_to_the_walk() -> None:
+    for name in ("felzenszwalb", "superpixels", "merge_regions", "normalized_cut", "graph_cut"):
+        page = (ROOT / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"](../pictures/methods/{name}.png)" in page
+        assert "](../graph-based.md)" in page
+
+
 def test_the_pages_of_the_u_net_show_it_and_lead_to_the_walk() -> None:
     for name in ("unet_predict", "unet_from_strokes"):
         page = (ROOT / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
@@ -154,13 +167,14 @@ def test_the_script_draws_the_pictures_of_the_u_net(network: ModuleType, tmp_pat
 
 
 def test_the_pictures_are_those_that_the_script_draws(
-    pictures: ModuleType, clustering: ModuleType, walker: ModuleType, tmp_path: Path
+    pictures: ModuleType, clustering: ModuleType, walker: ModuleType, graphs: ModuleType, tmp_path: Path
 ) -> None:
     pictures.draw_definition()
     pictures.draw_ties()
     pictures.draw_methods()
     clustering.draw()
     walker.draw()
+    graphs.draw()
     kept = ROOT / "docs" / "pictures" / "methods"
     assert {path.name for path in tmp_path.iterdir()} | NETWORKS == {path.name for path in kept.iterdir()}
     for path in tmp_path.iterdir():

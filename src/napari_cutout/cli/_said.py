@@ -115,9 +115,10 @@ def _shares(labels: NDArray[Any], method: str) -> str:
     if not len(there):
         return "nothing"
     if len(there) > MANY or _numbers_regions(method):
-        half = f"half of them below {np.median(counts):,.0f} voxels"
-        plural = "s" if len(there) > 1 else ""
-        return f"{len(there):,} region{plural}, the largest {counts.max() / labels.size:.1%}, {half}"
+        if len(there) == 1:
+            return f"1 region, {counts[0] / labels.size:.1%}"
+        largest, half = counts.max() / labels.size, np.median(counts)
+        return f"{len(there):,} regions, the largest {largest:.1%}, half of them up to {half:,.0f} voxels"
     return ", ".join(f"class {k} {c / labels.size:.1%}" for k, c in zip(there, counts, strict=True))
 
 
