@@ -16,6 +16,9 @@ BRIGHTEST = 1200
 BOX = 5
 """Edge of the boxes that fill a volume with objects, about 140,000 of them."""
 
+CELL = 12
+"""Edge of the boxes that fill a volume with about 10,000 regions."""
+
 
 def tiled(image: np.ndarray, kind: str) -> np.ndarray:
     """Return three quarters of a volume along each axis, or one of its planes, eight times side by side both ways."""
@@ -44,10 +47,13 @@ def array(name: str, side: int) -> np.ndarray:
     Returns
     -------
     array of shape (side, side, side)
-        In C order; half the edge where the name says so, 96 of 256 of ``"blobs:96"``. ``"channels, half"`` has three
+        In C order; ``"scene:4"`` is a square of four times the edge, with ``":rgb"`` in colour; half the edge where the name says so, 96 of 256 of ``"blobs:96"``. ``"channels, half"`` has three
         channels in front, ``"plane"`` no first axis.
     """
     kind, _, dtype = name.partition(":")
+    if kind == "scene":
+        times, _, colour = dtype.partition(":")
+        return scene(int(times) * side, 3 if colour else 1)
     if kind in ("blobs", "strokes"):
         edge, _, n_labels = dtype.partition(":")
         image = blobs(side * int(edge) // 256)
@@ -84,6 +90,8 @@ def labels(image: np.ndarray, objects: np.ndarray, kind: str, dtype: str) -> np.
             return some_objects(objects, dtype)
         case "moved-objects":
             return np.roll(some_objects(objects, dtype), (1, 2, 2), (0, 1, 2))
+        case "cells" | "cells, half":
+            return boxes(tuple(n // (1 + kind.endswith("half")) for n in objects.shape), CELL)
         case "cores":
             return cores(objects, int(dtype) if dtype else None)
     raise ValueError(f"there is no array {kind!r}")
@@ -132,6 +140,18 @@ def stains(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
     marker = rng.poisson(np.where(objects % 2 == 1, 0.8 * image, background))
     cells = rng.poisson(ndimage.gaussian_filter(image.astype(np.float32), 3.0))
     return np.stack([image, marker.astype(np.uint16), cells.astype(np.uint16)])
+
+
+def scene(side: int, n_channels: int) -> np.ndarray:
+    """Return a square with structure at all scales, uint8; colours share most of it."""
+    rng = np.random.default_rng(3)
+    across, down = np.fft.rfftfreq(side), np.fft.fftfreq(side)[:, None]
+    fall = 1 / np.maximum(np.hypot(across, down), 1 / side)
+    layers = [np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * fall) for _ in range(n_channels + 1)]
+    channels = [layers[0] + 0.5 * layer for layer in layers[1:]]
+    spread = [100 + 45 * (c - c.mean()) / c.std() for c in channels]
+    image = np.clip(np.stack(spread, axis=-1), 0, 255).astype(np.uint8)
+    return image if n_channels > 1 else image[..., 0].copy()
 
 
 @cache

@@ -16,9 +16,11 @@ import data
 import distance
 import evaluation
 import event_loop
+import felzenszwalb
 import filters
 import overlap
 import random_walker
+import region_graph
 import thresholds
 import unet_predict
 import watershed
@@ -43,6 +45,8 @@ MODULES = (
     watershed,
     clustering,
     random_walker,
+    felzenszwalb,
+    region_graph,
     unet_predict,
 )
 
