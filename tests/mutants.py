@@ -14,7 +14,10 @@ class Mutant(NamedTuple):
     tests: str
 
 
+GRAPH_CUT = "tests/test_graph_cut.py"
+FELZENSZWALB_TILES = "tests/test_felzenszwalb_tiles.py"
 PROCESSING = "tests/test_processing.py"
+NCUT = "tests/test_normalized_cut.py"
 FEATURES = "tests/test_features.py"
 MEANS = "tests/test_weighted_means.py"
 SESSION = "tests/test_walk_session.py"
@@ -633,4 +636,30 @@ MUTANTS = [
     Mutant("unet/_lazily.py", "out[(slice(None), *cell.cell)] = host", "out[:] = 0.5", f"{UNET_PREDICT}::test_memory_that_runs_out_at_any_call_changes_no_label"),
     Mutant("unet/_scaling.py", "apart * apart * self.n * other.n / n", "apart * apart", f"{UNET_PREDICT}::test_moments_of_parts_are_those_of_the_whole"),
     Mutant("unet/_scaling.py", "exact = block.astype(np.float64)", "exact = block.astype(np.float32)", f"{UNET_PREDICT}::test_details_on_a_huge_offset_are_seen_as_without"),
+    Mutant("methods/_min_cut.py", "back = there // 2", "back = there", f"{GRAPH_CUT}::test_two_labels_are_the_cheapest_and_the_fewest_of_the_second"),
+    Mutant("methods/_min_cut.py", "certain = 2 * energy.around() + 1", "certain = energy.around() // 4", f"{GRAPH_CUT}::test_two_labels_are_the_cheapest_and_the_fewest_of_the_second"),
+    Mutant("methods/_min_cut.py", "unchanged = 0 if cost < spent else unchanged + 1", "unchanged = unchanged + 1", f"{GRAPH_CUT}::test_no_expansion_makes_several_labels_cheaper"),
+    Mutant("methods/_max_flow.py", "capacities[arcs[along, 1]] += flow", "pass", f"{GRAPH_CUT}::test_both_maximum_flows_cut_grids_alike"),
+    Mutant("methods/_max_flow.py", "+ 1, nodes)\n            _push(other, queue, waiting, state)", "+ 1, nodes)", f"{GRAPH_CUT}::test_both_maximum_flows_cut_grids_alike"),
+    Mutant("methods/_colour_models.py", "(-1 / (len(shape) + 4))", "(-1 / (len(shape) + 40))", f"{GRAPH_CUT}::test_voxels_are_cut_as_the_best_of_all_labellings"),
+    Mutant("methods/_stroke_models.py", "/ 2) / half_range)", "/ 2) / (2 * half_range))", f"{GRAPH_CUT}::test_contrast_of_none_is_that_of_neighbours"),
+    Mutant("methods/_stroke_models.py", "block.inside[here] & block.inside[there] & own[here]", "block.inside[here] & block.inside[there]", f"{GRAPH_CUT}::test_neither_blocks_nor_the_solver_show"),
+    Mutant("methods/_stroke_graph.py", "xp.where((markers > 0) & (labels > 0), xp.astype(markers, xp.int32), labels)", "labels", f"{GRAPH_CUT}::test_strokes_that_contradict_each_other_leave_a_region_to_the_majority"),
+    Mutant("methods/_likeness.py", "min(np.median(unlike), differences.mean())", "np.median(unlike)", f"{NCUT}::test_contrast_is_taken_from_the_graph"),
+    Mutant("methods/_likeness.py", "differences <= ROUNDING, 0.0, differences", "differences < 0, 0.0, differences", f"{NCUT}::test_means_that_differ_by_rounding_are_the_same"),
+    Mutant("methods/_likeness.py", "1.0 + np.asarray(alike.sum", "0.0 + np.asarray(alike.sum", f"{NCUT}::test_two_cliques_fall_apart_into_what_is_best"),
+    Mutant("methods/_two_way.py", "across / below + across", "across / below + 2 * across", f"{NCUT}::test_a_cut_is_what_it_says_and_not_better_than_the_best"),
+    Mutant("methods/_two_way.py", "if value >= threshold:", "if value > threshold:", f"{NCUT}::test_thresholds_at_the_ends"),
+    Mutant("methods/_two_way.py", "values[np.diff(rising) <= SAME * (rising[-1] - rising[0])] = np.inf", "pass", f"{NCUT}::test_entries_that_differ_by_rounding_stay_together"),
+    Mutant("methods/_k_way.py", 'kind="stable")[:spare]', 'kind="stable")[:1]', f"{NCUT}::test_parts_get_as_many_as_their_eigenvalues"),
+    Mutant("methods/_k_way.py", "alike[least] = -1.0", "pass", f"{NCUT}::test_groups_in_pieces_are_mended"),
+    Mutant("methods/_spectrum.py", "return lambda x: x - without * (without @ x)", "return lambda x: x", f"{NCUT}::test_dense_and_sparse_solvers_agree"),
+    Mutant("methods/_ncut.py", "np.maximum(weights, LEAST)", "weights", f"{NCUT}::test_regions_that_are_not_alike_at_all_are_still_neighbours"),
+    Mutant("methods/_merging_tiles.py", "return bool(-forest[root, LINK] < min_size and not (speaker[root] != NOBODY and large[speaker[root]]))", "return bool(-forest[root, LINK] < min_size)", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
+    Mutant("methods/_merging_tiles.py", "keys[i] <= min(limits[a], limits[b])", "keys[i] <= max(limits[a], limits[b])", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
+    Mutant("methods/_merging_tiles.py", "if speaker[b] != NOBODY or (speaker[a] == NOBODY and forest[b, LINK] < forest[a, LINK]):", "if forest[b, LINK] < forest[a, LINK]:", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
+    Mutant("methods/_felzenszwalb_tiles.py", "order = np.lexsort((across[:, 1], across[:, 0], keys))", "order = np.argsort(keys)[::-1]", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
+    Mutant("methods/_felzenszwalb_tiles.py", "if np.isnan(inside[0]).all():", "if False:", f"{FELZENSZWALB_TILES}::test_a_tile_without_a_voxel_inside_is_skipped"),
+    Mutant("methods/_felzenszwalb_tiles.py", "np.minimum.at(begin, roots, part.firsts[part.speakers])", "begin[roots] = part.firsts[part.speakers]", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
+    Mutant("blockwise/_stitch.py", "math.prod(image.shape) <= plan.tile_voxels", "math.prod(image.shape) < plan.tile_voxels", f"{FELZENSZWALB_TILES}::test_what_fits_into_a_tile_is_the_whole"),
 ]  # fmt: skip

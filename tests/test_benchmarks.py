@@ -169,6 +169,22 @@ def test_sampled_strokes_stay_inside_what_they_mark(harness: ModuleType) -> None
     assert walker_strokes.scores(labels, truth) == pytest.approx(((2 / 3 + 0) / 2, (4 / 5 + 0) / 2))
 
 
+def test_normalized_cuts_are_scored_beside_scikit_image(
+    harness: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts = __import__("normalized_cut")
+    truth = np.repeat([[1] * 8 + [2] * 16], 24, axis=0)
+    (tmp_path / "bsds500_test").mkdir()
+    colours = np.stack([np.where(truth == 1, 30, 220).astype(np.uint8)] * 3, axis=-1)
+    np.savez(tmp_path / "bsds500_test" / "ground_truth.npz", seg_7=np.stack([truth, truth]))
+    cuts.io.imsave(tmp_path / "bsds500_test" / "7.jpg", colours, check_contrast=False)
+    monkeypatch.setattr(cuts, "N_SUPERPIXELS", 12)
+    rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in cuts.quality(tmp_path)[2:]}
+    for name in ("**ours**, contrast 16", "scikit-image, defaults (sigma 255)"):
+        assert [cell.strip() for cell in rows[name][:4]] == ["1.000", "1.000", "0.000", "2"]
+    assert rows["**ours**, n_regions=10"][3].strip() == "10"
+
+
 def test_membranes_are_scored_as_by_hand_and_rows_are_kept(harness: ModuleType, tmp_path: Path) -> None:
     study_of = __import__("unet_membranes")
     truth = [np.array([[1, 1, 0, 0]], bool), np.array([[1, 1, 1, 1]], bool)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -17,6 +18,7 @@ import napari_cutout as nc
 from napari_cutout.methods import _k_way, _spectrum, _two_way
 from napari_cutout.methods._k_way import cut_at_once, discrete
 from napari_cutout.methods._likeness import Group, similarities, usual_contrast, whole
+from napari_cutout.methods._ncut import cut_regions
 from napari_cutout.methods._spectrum import smallest
 from napari_cutout.methods._two_way import best_cut, cut_again_and_again, low_vectors
 
@@ -267,6 +269,14 @@ def test_a_contrast_of_nothing_joins_only_what_is_equal() -> None:
     assert nc.normalized_cut(row_of(1, 1, 2, 2, 2, 1), ROW, contrast=0.0)[0, ::2].tolist() == [1, 1, 2, 2, 2, 3]
 
 
+def test_means_that_differ_by_rounding_are_the_same() -> None:
+    # of a constant times many voxels, divided by their number
+    graph = nc.region_graph(row_of(0.1, 0.1, 0.1, 0.1, 0.3, 0.3), ROW)
+    rounded = replace(graph, means=graph.means * (1 + 1e-15 * np.arange(6)[:, None]))
+    assert (rounded.means[:4] != rounded.means[0]).any()
+    assert cut_regions(None, 1e-3, 0.0, rounded).tolist() == [1, 1, 1, 1, 2, 2]
+
+
 def test_clean_things_come_out_by_default() -> None:
     image = np.zeros((60, 60), np.uint8)
     image[12:36, 18:42] = 7
@@ -297,6 +307,13 @@ def test_cliques_are_found_at_once(n_regions: int) -> None:
     for name, part in enumerate(members):
         truth[part] = name
     assert same_partition(cut_at_once(group, n_regions), truth)
+
+
+def test_regions_that_are_not_alike_at_all_are_still_neighbours() -> None:
+    image = row_of(0, 0, 0, 255, 255, 255)
+    assert nc.normalized_cut(image, ROW, contrast=1.0).max() == 2
+    assert nc.normalized_cut(image, ROW, contrast=1.0, n_regions=1).max() == 1
+    assert nc.normalized_cut(image, ROW, contrast=0.0, n_regions=2)[0, ::2].tolist() == [1, 1, 1, 2, 2, 2]
 
 
 def test_things_are_found_at_once() -> None:
