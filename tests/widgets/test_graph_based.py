@@ -11,6 +11,7 @@ import napari_cutout as nc
 from napari_cutout._monitor import Cancelled
 from napari_cutout.recipe import Recipe
 from napari_cutout.widgets import _hierarchy_row
+from napari_cutout.widgets._editors import caption_of
 from napari_cutout.widgets._log_slider import LogSlider
 from napari_cutout.widgets._recut import Recut
 
@@ -159,9 +160,18 @@ def test_a_slider_around_the_default_finds_a_scale_and_regions_are_seen_by_their
 ):
     viewer.add_image(image, name="data")
     editor = widget.editors["scale"]
+    assert (editor.slider.accessibleName(), caption_of(widget.editors["min_size"].param)) == (
+        "scale slider",
+        "join smaller than",
+    )
+    widget.set(scale=5e4)
+    assert editor.slider.value() == 400  # nobody knows the image yet
     with qtbot.waitSignal(widget.preview.answered, timeout=LONG):
         widget.preview_box.setChecked(True)
-    qtbot.waitUntil(lambda: editor.field.value() > 0)
+    qtbot.waitUntil(lambda: editor.slider.value() < 400)
+    assert editor.value == 5e4
+    editor.automatic.setChecked(True)
+    qtbot.waitUntil(lambda: editor.field.value() < 5e4, timeout=LONG)
     assert editor.value is None
     assert not editor.field.isEnabled()
     found = widget.facts["scale"]

@@ -14,6 +14,7 @@ from napari_cutout.methods.histogram import histogram
 from napari_cutout.recipe import Recipe, Step
 from napari_cutout.widgets import _preview_arrays, _preview_job, _preview_region
 from napari_cutout.widgets._known_statistics import StatisticsCache
+from napari_cutout.widgets._planes import ON_PLANES
 from napari_cutout.widgets._points import PlantedPoints
 from napari_cutout.widgets._preview_arrays import DrawnMask
 from napari_cutout.widgets._preview_job import PreviewJob
@@ -22,7 +23,12 @@ from napari_cutout.widgets._view import View
 
 from ..cases import NETWORKS, arrays_of, settings_of, two_humps
 
-METHODS = [entry for entry in catalog.methods().values() if entry.needs != "labels" and entry not in NETWORKS]
+METHODS = [
+    entry
+    for entry in catalog.methods().values()
+    if entry.needs != "labels" and entry not in NETWORKS and entry.name not in ON_PLANES
+]
+"""All but those that are tested by themselves, in test_planes.py and those of networks."""
 
 
 def quiet(*_):

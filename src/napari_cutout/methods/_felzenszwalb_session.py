@@ -52,6 +52,10 @@ class Session:
         tick(1, 2)
         self._edges = gathered(lattice, self._begun, every, counts, False)
 
+    def usual_scale(self) -> float:
+        """Return the scale by default."""
+        return float(usual_scale(self._channels))
+
     def labels(self, settings: Mapping[str, Any]) -> NDArray[np.int32]:
         """Return the regions for these settings.
 
@@ -61,7 +65,7 @@ class Session:
             All settings of `felzenszwalb`; but for `scale` and `min_size` those that it was made with.
         """
         scale, min_size = settings.get("scale"), settings["min_size"]
-        scale = usual_scale(self._channels) if scale is None else scale
+        scale = self.usual_scale() if scale is None else scale
         note(scale=scale)
         stage("merging regions")
         tick(0, 2)

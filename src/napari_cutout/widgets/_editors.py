@@ -30,7 +30,17 @@ from ._model_box import ModelBox
 from ._words_box import WordsBox, explained
 from ._worker import mark
 
-__all__ = ["Editor", "FloatBox", "NumbersBox", "StillUnlessFocused", "applies", "caption", "value_text", "world_size"]
+__all__ = [
+    "Editor",
+    "FloatBox",
+    "NumbersBox",
+    "StillUnlessFocused",
+    "applies",
+    "caption",
+    "caption_of",
+    "value_text",
+    "world_size",
+]
 
 MAX_INT = 2**31 - 1
 """Largest whole number that a spin box holds."""
@@ -57,6 +67,9 @@ _CAPTIONS = {
 }
 """What to call a setting where its name alone would puzzle."""
 
+_OWN_CAPTIONS = {"min_size": "join smaller than"}
+"""The same for settings of a method that are called like an option of others, and do something else."""
+
 _NO_VALUE = {"threshold": "no limit"}
 """What leaving a setting out means, where the method does not choose a value then."""
 
@@ -81,6 +94,11 @@ def applies(name: str, settings: Mapping[str, Any]) -> bool:
 def caption(name: str) -> str:
     """Return what stands beside the field of a setting."""
     return _CAPTIONS.get(name, name.replace("_", " "))
+
+
+def caption_of(param: Param) -> str:
+    """Return what stands beside the field of a setting of a method, or of an option that many share."""
+    return caption(param.name) if param.option else _OWN_CAPTIONS.get(param.name, caption(param.name))
 
 
 def value_text(value: Any) -> str:
@@ -268,11 +286,11 @@ class Editor(QWidget):  # type: ignore[misc]
         if self.automatic is not None:
             layout.addWidget(self.automatic)
             does = "Go on without it." if param.name in _NO_VALUE else "Let the method choose."
-            explain(self.automatic, f"{caption(param.name)} {left_out}", does)
+            explain(self.automatic, f"{caption_of(param)} {left_out}", does)
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
         if not isinstance(self.field, ModelBox):  # it explains its parts
-            explain(self.field, caption(param.name), self.description)
+            explain(self.field, caption_of(param), self.description)
         self._still = StillUnlessFocused(self)
         if not isinstance(self.field, WordsBox):  # its tick boxes have the focus, and know no wheel
             wheeled = self.field.box if isinstance(self.field, ModelBox) else self.field
@@ -327,16 +345,18 @@ class Editor(QWidget):  # type: ignore[misc]
         Parameters
         ----------
         facts : mapping
-            What it has found out; of no account unless the setting is left to it.
+            What it has found out; under ``usual`` what it would have, if the setting were left to it.
         """
-        found = facts.get(self.param.name)
-        if self.slider is None or found is None or self.value is not None:
+        left_out = self.value is None
+        found = (facts if left_out else facts.get("usual", {})).get(self.param.name)
+        if self.slider is None or found is None:
             return
         self.slider.set_ends(BELOW * (found or 1.0), ABOVE * (found or 1.0))
-        self.field.blockSignals(True)  # it is no choice of the user
-        self.field.setValue(float(f"{found:.4g}"))
-        self.field.blockSignals(False)
-        self.slider.show_value(found)
+        if left_out:
+            self.field.blockSignals(True)  # it is no choice of the user
+            self.field.setValue(float(f"{found:.4g}"))
+            self.field.blockSignals(False)
+        self.slider.show_value(self.field.value())
 
     def show_world(self, spacing: Sequence[float], unit: str) -> None:
         """Show how large the value is in the world, where it is a length or a size."""

@@ -19,7 +19,7 @@ from ._access import align, explain, order_tabs
 from ._channels import channel_problem
 from ._contents import token_of
 from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
-from ._editors import Editor, applies, caption, value_text
+from ._editors import Editor, applies, caption, caption_of, value_text
 from ._extent import extent_of
 from ._extras import Extra, make_extra
 from ._fold import Fold
@@ -392,7 +392,7 @@ class MethodFrame(Dock):
             layout.setRowVisible(editor, applies(editor.param.name, settings) or not editor.is_right)
         for fold, held in ((self.more, self._hidden), (self.seldom, [e for e in own if e.param.seldom])):
             changed = [e for e in held if e.param.name in settings and e.value != e.param.default]
-            fold.set_text("More" + "".join(f" · {caption(e.param.name)} {value_text(e.value)}" for e in changed))
+            fold.set_text("More" + "".join(f" · {caption_of(e.param)} {value_text(e.value)}" for e in changed))
 
     def _checked(self) -> tuple[Form | None, tuple[Problem, ...]]:
         """Return what the form says and what is wrong with it."""
@@ -733,7 +733,7 @@ def _fold(layout: QFormLayout) -> Fold:
 
 
 def _add_row(layout: QFormLayout, editor: Editor) -> None:
-    label = QLabel(caption(editor.param.name))
+    label = QLabel(caption_of(editor.param))
     label.setToolTip(editor.description)
     label.setBuddy(editor.field)
     layout.addRow(label, editor)

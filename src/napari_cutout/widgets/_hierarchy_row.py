@@ -132,7 +132,9 @@ class HierarchyRow(ShowingRow):
 
     def _show_run(self, request: Request, layer: Layer) -> None:
         """Offer the hierarchy of a run."""
-        (ran, hierarchies), self._heard = self._heard or (None, []), None
+        if self._heard is None:  # a run of another method of the row
+            return
+        (ran, hierarchies), self._heard = self._heard, None
         self._recut, self.cut, self._given = None, None, self._frame.results.given_of(layer)
         data = layer.data
         one = ran is request and len(hierarchies) == 1 and hierarchies[0].regions.size == data.size
@@ -246,7 +248,8 @@ class HierarchyRow(ShowingRow):
         self._unlock(given.layer)
         if not self._frame.closed and self._frame.method.name == self._method:
             self._frame.set_quietly(n_regions=done.cut.n_regions, threshold=None)
-            self._frame.bar.say("cut elsewhere, without a run; the recipe of the layer says where")
+            left = f"{done.cut.n_regions:,} region{'s' * (done.cut.n_regions != 1)}"
+            self._frame.bar.say(f"{left}, from the hierarchy of the last run; the recipe of the layer follows")
 
     def _fail(self, error: Exception) -> None:
         """Say that not all was written, as when memory has run out; what is there is no result of ours any more."""

@@ -73,9 +73,12 @@ class _Edges:
         from ..methods._felzenszwalb_session import Session as Ordered
 
         self._ordered = Ordered(arrays["image"], arrays.get("mask"), settings)
+        with alone():
+            self._usual = {"scale": self._ordered.usual_scale()}
 
     def labels(self, arrays: Arrays, settings: Settings) -> Labels:
         """Return regions for a scale and a least size."""
+        note(usual=self._usual)
         return self._ordered.labels(settings)
 
 
