@@ -24,6 +24,7 @@ BODIES = {
     "watershed": ("test_watershed_kernels.py", "racing"),
     "walk": ("test_walk_kernels.py", "racing"),
     "distance": ("test_distance_kernel.py", "kernel_and_host_find_the_same and not anything"),
+    "slic": ("test_slic_kernels.py", "racing"),
     "shim": ("test_shim.py", "threads_of_a_block or many_blocks or many-blocks"),
 }
 
