@@ -252,7 +252,7 @@ def test_bad_images_are_refused(entry: Method, image: Any, sentence: str) -> Non
         ({"sigma": -1.0}, r"sigma must be between 0 and 1000?, got -1.0"),
         ({"sigma": float("nan")}, "sigma must be a finite number, got nan"),
         ({"sigma": "1"}, "sigma must be of type float, got '1' of type str"),
-        ({"min_size": 2.5}, "min_size must be of type int, got 2.5"),
+        ({"min_size": 2.5}, r"min_size must be (of type int|between 0 and 1), got 2.5"),
         ({"fill_holes": 1}, "fill_holes must be of type bool, got 1"),
         ({"objects": "green"}, "objects must be one of 'bright', 'dark', got 'green'"),
     ],
