@@ -15,6 +15,8 @@ from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import catalog
+from napari_cutout._execute import execute
+from napari_cutout._known_steps import KnownSteps
 from napari_cutout._selection import Selection
 from napari_cutout.comparison import _confidence, _contestants, _trial, _tuning
 from napari_cutout.comparison._contest import Contest, Rules
@@ -393,6 +395,8 @@ def test_every_number_with_a_range_says_whether_it_is_searched():
         ("sauvola", "r"),  # half of the range of the image by itself
         ("watershed_from_minima", "depth"),  # grey levels; None finds it by itself
         ("markers_from_minima", "depth"),
+        ("merge_regions", "threshold"),  # how many regions are left is searched instead
+        ("normalized_cut", "contrast"),  # the image says it
         ("unet_from_strokes", "n_steps"),  # more are better and take longer, and each that is tried is a training
         ("unet_from_strokes", "width"),
         ("objects", "min_size"),  # no cut: it only numbers what is there
@@ -497,6 +501,48 @@ def test_strokes_that_are_held_out_are_not_shown_to_methods_that_read_strokes(mo
     assert not row.error
     parts = [set(np.flatnonzero(part).tolist()) for part in made.contest.tuning_parts()]
     assert [set(s.tolist()) for s in seen] == [*parts, {0, 1, 2, 3, 4}], "each part, and everything for the recipe"
+
+
+def test_regions_that_no_stroke_can_change_are_made_once_for_all_folds(monkeypatch):
+    image, _, strokes = squares()
+    recipe = nc.Recipe([nc.Step("superpixels"), nc.Step("graph_cut", {}, {"regions": "step_1"})])
+    asked, of = [], KnownSteps.of
+
+    def spy(self, number, method, settings, arrays):
+        found = of(self, number, method, settings, arrays)
+        asked.append((method, found is not None))
+        return found
+
+    monkeypatch.setattr(KnownSteps, "of", spy)
+    board = nc.compare(image, strokes, ignore=0, methods=[], recipes={"two": recipe}, folds=2)
+    assert board.standings[0].row.error == ""
+    again = [("superpixels", True), ("graph_cut", False)]
+    of_row = [one for one in asked if one[0] != "threshold"]  # by which a level is found before
+    assert of_row == [("superpixels", False), ("graph_cut", False), *again * 2]  # a fold more, and all strokes
+    monkeypatch.setattr(KnownSteps, "of", lambda *_: None)
+    anew = nc.compare(image, strokes, ignore=0, methods=[], recipes={"two": recipe}, folds=2)
+    assert anew.summary() == board.summary()
+
+
+def test_a_step_is_known_only_of_the_same_settings_and_the_very_same_arrays():
+    image, _, strokes = squares()
+    known = KnownSteps()
+    recipe = nc.Recipe([nc.Step("superpixels"), nc.Step("graph_cut", {}, {"regions": "step_1"})])
+    inputs = {"image": image, "markers": strokes}
+    first = execute(recipe, inputs, known=known)
+    made = known.steps[1].labels
+    assert set(known.steps) == {1}
+    again = execute(recipe, {"image": image, "markers": strokes.copy()}, known=known)
+    assert known.steps[1].labels is made
+    assert again.provenance["steps"] == first.provenance["steps"]
+    assert again.provenance["seconds"] > known.steps[1].seconds  # those of the step that was not run count
+    np.testing.assert_array_equal(again.labels, first.labels)
+    execute(recipe, {**inputs, "image": image.copy()}, known=known)
+    assert known.steps[1].labels is not made
+    made = known.steps[1].labels
+    fewer = nc.Recipe([nc.Step("superpixels", {"n_superpixels": 9}), recipe.steps[1]])
+    execute(fewer, {"image": known.steps[1].arrays["image"], "markers": strokes}, known=known)
+    assert int(known.steps[1].labels.max()) < int(made.max())
 
 
 def test_objects_that_touch_the_same_voxels_score_as_evaluate_says():

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy, to_numpy
 from ._held import said
+from ._known_steps import KnownSteps, Ran
 from ._method import Method
-from ._monitor import watch
+from ._monitor import Monitor, watch
 from ._selection import Part, Selection, placed, where
 from ._statistics import pooled
 from .blockwise import compute
@@ -76,6 +77,7 @@ def execute(
     device: _device.Asked = "auto",
     on_progress: OnProgress | None = None,
     is_cancelled: Callable[[], bool] | None = None,
+    known: KnownSteps | None = None,
 ) -> Result:
     """Run a recipe on arrays.
 
@@ -94,6 +96,8 @@ def execute(
         Called with the stage's name and the fraction of it that is done, 0 to 1.
     is_cancelled : callable, optional
         Polled between blocks.
+    known : KnownSteps, optional
+        What steps gave in earlier runs; it is brought up to date.
 
     Returns
     -------
@@ -115,7 +119,9 @@ def execute(
     _check_shapes(recipe, inputs)
     choice = choice_for(recipe, inputs, device)
     start = time.perf_counter()
-    run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled)
+    known = KnownSteps() if known is None else known
+    known.seconds = 0.0
+    run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled, known)
     try:
         with _device.asking(device):
             labels, steps = run_here.on(choice.used)
@@ -128,7 +134,7 @@ def execute(
         _device.release()
         with _device.asking("cpu"):
             labels, steps = run_here.on("cpu")
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start + known.seconds
     return Result(labels, provenance_of(recipe, inputs, steps, choice, seconds))
 
 
@@ -219,6 +225,7 @@ class _Run:
     spacing: Sequence[float] | None
     on_progress: OnProgress | None
     is_cancelled: Callable[[], bool] | None
+    known: KnownSteps
 
     def on(self, used: Literal["cpu", "gpu"]) -> tuple[NDArray[Any], Steps]:
         """Return the labels in host memory, and what each step did."""
@@ -259,8 +266,8 @@ class _Run:
             entry = catalog.find(step.method)
             arrays = {name: held[source] for name, source in step.inputs.items()}
             settings = {**self._of_the_image(entry, arrays[entry.source.name]), **step.settings}
-            with watch(on_progress, self.is_cancelled) as monitor:
-                labels = held[f"step_{number}"] = entry(**arrays, **settings)
+            labels, monitor = self._step(number, entry, arrays, settings, on_progress)
+            held[f"step_{number}"] = labels
             told = {name: said(value) for name, value in {**step.complete_settings, **settings}.items()}
             ran.append((step.method, told, monitor))
         if is_lazy(labels):  # only now do the steps find out what they note
@@ -270,6 +277,25 @@ class _Run:
             {"method": name, "settings": settings, "facts": {k: v for k, v in seen.facts.items() if k != "method"}}
             for name, settings, seen in ran
         ]
+
+    def _step(
+        self,
+        number: int,
+        entry: Method,
+        arrays: dict[str, Array],
+        settings: dict[str, Any],
+        on_progress: OnProgress | None,
+    ) -> tuple[Array, Monitor]:
+        """Run one step, or return what it gave before."""
+        if (found := self.known.of(number, entry.name, settings, arrays)) is not None:
+            return found.labels, found.monitor
+        start = time.perf_counter()
+        with watch(on_progress, self.is_cancelled) as monitor:
+            labels = entry(**arrays, **settings)
+        if number < len(self.recipe.steps) and not is_lazy(labels):
+            seconds = time.perf_counter() - start
+            self.known.steps[number] = Ran(entry.name, settings, arrays, labels, monitor, seconds)
+        return labels, monitor
 
 
 def of_parts(

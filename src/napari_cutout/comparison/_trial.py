@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import catalog
 from .._execute import execute
+from .._known_steps import KnownSteps
 from .._monitor import Cancelled
 from ..recipe import Recipe
 from ._contest import Box, Contest, Mask, in_box, in_place, plane_of
@@ -65,6 +66,8 @@ class Trial:
     contestant: Contestant
     rungs: list[list[Box]] = field(init=False)
     known: dict[Key, Candidate | Exception] = field(default_factory=dict)
+    steps: dict[int, KnownSteps] = field(default_factory=dict)
+    """What steps before the last gave on each image: folds differ in strokes, which regions do not read."""
 
     def __post_init__(self) -> None:
         self.rungs = self.contest.rungs if self.contestant.recipe is not None else self.contest.rungs[-1:]
@@ -263,7 +266,12 @@ class Trial:
             strokes = np.where((units >= 0) & tuning[units], contest.truths[number], 0)
             inputs[name] = in_place(strokes, recipe.selection, image.shape)
         result = execute(
-            made, inputs, spacing=contest.spacing, device=contest.rules.device, is_cancelled=contest.is_cancelled
+            made,
+            inputs,
+            spacing=contest.spacing,
+            device=contest.rules.device,
+            is_cancelled=contest.is_cancelled,
+            known=self.steps.setdefault(number, KnownSteps()),
         )
         wanted = contest.truths[number][box].shape
         if result.labels.shape != wanted:
