@@ -39,8 +39,10 @@ def all_edges(
     return sorted(found)
 
 
-def regions(edges: list[Edge], inside: NDArray[np.bool_], scale: float, min_size: int) -> NDArray[np.int32]:
-    """Return regions from 1 by their first voxel, 0 outside."""
+def regions(
+    edges: list[Edge], inside: NDArray[np.bool_], scale: float, min_size: int, again: list[Edge] | None = None
+) -> NDArray[np.int32]:
+    """Return regions from 1 by their first voxel, 0 outside; `again` is the order in which small ones are joined."""
     part = {p: [p] for p in np.flatnonzero(inside.ravel()).tolist()}
     internal = dict.fromkeys(part, 0.0)
 
@@ -55,7 +57,7 @@ def regions(edges: list[Edge], inside: NDArray[np.bool_], scale: float, min_size
     for edge in edges:
         if part[edge.one] is not part[edge.two] and takes(edge, edge.one) and takes(edge, edge.two):
             join(edge)
-    for edge in edges:
+    for edge in edges if again is None else again:
         if part[edge.one] is not part[edge.two] and min(len(part[edge.one]), len(part[edge.two])) < min_size:
             join(edge)
     firsts = {first: i + 1 for i, first in enumerate(sorted({min(p) for p in part.values()}))}

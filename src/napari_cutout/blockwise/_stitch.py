@@ -107,7 +107,7 @@ def _tiled(arrays: Sequence[Array | None], voxels: int | None = None) -> list[Ar
     """Return arrays whose chunks are tiles: their own, or of at most so many voxels whatever these are."""
     image: Array = arrays[0]
     shape = tuple(map(int, image.shape))
-    chunks = _tile_chunks(image.chunks) if voxels is None else _evenly(shape, tile_edges(shape, voxels))
+    chunks = _tile_chunks(image.chunks) if voxels is None else tiles_evenly(shape, tile_edges(shape, voxels))
     return [None if a is None else a.rechunk(chunks, method="tasks") for a in arrays]
 
 
@@ -133,7 +133,7 @@ def tile_edges(shape: Sequence[int], voxels: int) -> list[int]:
         edges[min(short, key=lambda axis: edges[axis])] *= 2
 
 
-def _evenly(shape: Sequence[int], edges: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+def tiles_evenly(shape: Sequence[int], edges: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Return chunks with these edges, the last ones shorter, and none less than half as long as another."""
     found = []
     for n, edge in zip(shape, edges, strict=True):

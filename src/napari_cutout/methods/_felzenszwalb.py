@@ -24,6 +24,9 @@ GROUP = 1.0
 LEAST = 1 << 19
 """Edges that a group may have whatever the number of voxels."""
 
+EDGE = 12.0
+"""Bytes of an edge."""
+
 COARSE = 16
 """Last bits of a weight that are left out when edges are counted first: bins are 1/128 of their weight wide."""
 
@@ -72,6 +75,11 @@ Ordered = Callable[[Components, Rule], Iterator[Ints]]
 """From components and a rule to the edges that matter in their order, a group at a time."""
 
 
+def group_of(n_voxels: int) -> int:
+    """Return how many edges of an image are held at a time."""
+    return max(int(GROUP * n_voxels), LEAST)
+
+
 def lattice_of(channels: Sequence[Array], connectivity: int, spacing: Sequence[float] | None) -> Lattice:
     """Return what the weights of the edges of an image are made of.
 
@@ -118,13 +126,18 @@ def segmented(lattice: Any, scale: float, min_size: int, ordered: Ordered | None
     """
     components = begun(lattice, scale)
     if (components.labels == OUTSIDE).all():
-        raise ValueError("image is NaN or infinite, or lies outside mask, at every voxel; check it, or widen the mask")
+        raise nothing_inside()
     merge_all(components, Rule(scale), ordered)
     if min_size > 1:
         merge_all(components, Rule(scale, min_size), ordered)
     stage("numbering regions")
     note(n_regions=number(components.labels, components.forest))
     return components.labels
+
+
+def nothing_inside() -> ValueError:
+    """Return the error of an image without a voxel to segment."""
+    return ValueError("image is NaN or infinite, or lies outside mask, at every voxel; check it, or widen the mask")
 
 
 def begun(lattice: Any, scale: float) -> Components:
@@ -160,7 +173,7 @@ def edges_in_order(components: Components, rule: Rule) -> Iterator[Ints]:
         The bits of the weights, and roots of the components at both ends. It is overwritten by the next one.
     """
     lattice, labels = components.lattice, components.labels
-    room = np.empty((max(int(GROUP * lattice.n_voxels), LEAST), 3), np.int32)
+    room = np.empty((group_of(lattice.n_voxels), 3), np.int32)
     low = done = 0
     if rule.min_size:
         settled(components, rule, low)

@@ -30,7 +30,7 @@ from .._checks import MAX_LABEL
 from .._monitor import note
 from .._plan import Exchange, Stitch, Tile
 from ._edges import KEY, ONE, OUTSIDE, TWO, steps_between
-from ._felzenszwalb import MAX_VOXELS, Components, Rule, begun, edges_in_order, lattice_of, merge_all
+from ._felzenszwalb import MAX_VOXELS, Components, Rule, begun, edges_in_order, lattice_of, merge_all, nothing_inside
 from ._merging import LIMIT, LINK
 from ._merging_tiles import NOBODY, firsts_of, merge_across, merge_small_across, merge_sure, numbered_in, rise
 
@@ -377,6 +377,8 @@ def _weights(channels: Sequence[NDArray[Any]], one: Longs, two: Longs, length: f
 def _joined(settings: Settings, known: Any, told: dict[int, Told]) -> Joined:
     """Merge the components of all tiles, and number them."""
     scale, parts = float(known), list(told.values())
+    if not any(len(part.firsts) for part in parts):
+        raise nothing_inside()
     starts = np.cumsum([0, *(len(part.speakers) for part in parts)])
     sizes = np.concatenate([part.sizes for part in parts])
     limits = np.concatenate([part.limits for part in parts])

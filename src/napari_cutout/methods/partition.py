@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
-from .._array import Array, is_lazy
+from .._array import Array, from_numpy, is_host, is_lazy
 from .._method import Image, Labels, Mask, Range, Seldom, Typical, method
 from .._monitor import note
-from .._plan import gathered
+from .._plan import gathered, run_plan
 from ..processing.features import channels_of
-from ._felzenszwalb import lattice_of, segmented
+from ._edges_device import device_edges_in_order, device_lattice_of
+from ._felzenszwalb import EDGE, group_of, lattice_of, segmented
+from ._felzenszwalb_tiles import felzenszwalb_plan
 from ._grey_levels import Bins, counting, quantile_bins
 from ._inside import smoothed_inside
 from ._slic import settings_for
@@ -19,13 +22,23 @@ from ._superpixels import partitioned
 __all__ = ["felzenszwalb", "superpixels"]
 
 
-@method("Graph-based", memory=24.0)
+SIGMA = 0.8
+"""How much an image is smoothed before edges are weighed: as much as removes the noise of single voxels."""
+
+
+def _bytes_needed(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
+    """Return the bytes per voxel of the forest, of the edges of a group, and of channels that are put together."""
+    levels = 4.0 * n_channels * ((n_channels > 1) + (not settings.get("sigma", SIGMA)))
+    return levels + 11.0 + group_of(n_voxels) * EDGE / n_voxels
+
+
+@method("Graph-based", memory=_bytes_needed)
 def felzenszwalb(
     image: Image,
     mask: Mask | None = None,
     *,
     scale: Annotated[float, Range(0, 1e9), Typical(1, 1e6)] | None = None,
-    sigma: Annotated[float, Range(0, 100, 0.1), Typical(0.5, 4, off=True, length=True)] = 0.8,
+    sigma: Annotated[float, Range(0, 100, 0.1), Typical(0.5, 4, off=True, length=True)] = SIGMA,
     min_size: Annotated[int, Range(0, 2**31 - 1), Typical(4, 4000, off=True)] = 20,
     connectivity: Annotated[int, Range(1, 3), Seldom()] | None = None,
     channel_axis: int | None = None,
@@ -81,6 +94,12 @@ def felzenszwalb(
     ``skimage.segmentation.felzenszwalb`` finds the same regions in 2-D where no two edges weigh the same; its `scale`
     is divided by 255 for floats. Memory: about 24 bytes per voxel, edges included, of which only a part is held.
 
+    The order of the edges is one of the whole image, which no tile knows. A dask array of up to 8,388,608 voxels is
+    gathered and done as one; a larger one in tiles of so many at most, whatever its chunks. Each tile joins regions by
+    the same rule; then edges across tiles are visited in their order, and at last small regions joined in the order of
+    all edges. So regions beside tiles may differ from those of the whole, and the result says so. Chunks, threads and
+    devices do not show.
+
     References
     ----------
     .. [1] P. F. Felzenszwalb and D. P. Huttenlocher, "Efficient graph-based image segmentation", Int. J. Comput. Vis.
@@ -94,23 +113,47 @@ def felzenszwalb(
     [[1, 1, 1, 2, 2], [1, 1, 1, 2, 2], [1, 1, 1, 2, 2]]
     """
     channels = smoothed_inside(image, mask, sigma=sigma, channel_axis=channel_axis, spacing=spacing)
-    if is_lazy(channels[0]):
-        raise NotImplementedError("felzenszwalb of a dask array")
+    chosen = usual_scale(channels) if scale is None else scale
+    ndim = channels[0].ndim
+    reach = connectivity or (ndim if ndim == 2 else 1)
+    known = scale if is_lazy(channels[0]) else chosen
+    del image
+    whole = partial(_segmented, scale=known, min_size=min_size, connectivity=reach, spacing=spacing)
+    return run_plan(felzenszwalb_plan(whole, chosen, min_size, reach, spacing), *channels)
+
+
+def _segmented(
+    *channels: Array, scale: float | None, min_size: int, connectivity: int, spacing: tuple[float, ...] | None
+) -> Labels:
+    """Segment an image in memory."""
     chosen = usual_scale(channels) if scale is None else scale
     note(scale=chosen)
-    ndim = channels[0].ndim
-    lattice = lattice_of(channels, connectivity or (ndim if ndim == 2 else 1), spacing)
-    del image
-    return segmented(lattice, chosen, min_size).reshape(channels[0].shape)
+    first = channels[0]
+    if is_host(first):
+        labels = segmented(lattice_of(channels, connectivity, spacing), chosen, min_size)
+    else:
+        lattice = device_lattice_of(channels, connectivity, spacing)
+        labels = segmented(lattice, chosen, min_size, device_edges_in_order)
+    return from_numpy(labels.reshape(tuple(first.shape)), like=first)
 
 
 def usual_scale(channels: Sequence[Array]) -> Any:
     """Return the range of grey levels, without the 0.01 % of voxels at either end.
 
-    Of several channels it is the square root of the sum of squares, as their differences are.
+    Of several channels it is the square root of the sum of squares, as their differences are. Of dask arrays it is a
+    delayed number.
     """
-    ranges = [_range_of(gathered(*counting(channel), channel, None)) for channel in channels]
-    return ranges[0] if len(ranges) == 1 else sum(r * r for r in ranges) ** 0.5
+    if is_lazy(channels[0]):
+        import dask
+
+        from ..blockwise import decided
+
+        return dask.delayed(_length_of)([decided(_range_of, *counting(channel), channel, None) for channel in channels])
+    return _length_of([_range_of(gathered(*counting(channel), channel, None)) for channel in channels])
+
+
+def _length_of(ranges: Sequence[float]) -> float:
+    return ranges[0] if len(ranges) == 1 else float(sum(r * r for r in ranges) ** 0.5)
 
 
 def _range_of(bins: Bins) -> float:
