@@ -47,17 +47,13 @@ def array(name: str, side: int) -> np.ndarray:
     Returns
     -------
     array of shape (side, side, side)
-        In C order; ``"scene:4"`` is a square of four times the edge, with ``":rgb"`` in colour; half the edge where the name says so, 96 of 256 of ``"blobs:96"``. ``"channels, half"`` has three
-        channels in front, ``"plane"`` no first axis.
+        In C order; half the edge where the name says so, 96 of 256 of ``"blobs:96"``. ``"channels, half"`` has three
+        channels in front, ``"plane"`` no first axis. ``"scene:4"`` is a square of four times the edge, and
+        ``"scene:2:rgb"`` one in colour.
     """
     kind, _, dtype = name.partition(":")
-    if kind == "scene":
-        times, _, colour = dtype.partition(":")
-        return scene(int(times) * side, 3 if colour else 1)
-    if kind in ("blobs", "strokes"):
-        edge, _, n_labels = dtype.partition(":")
-        image = blobs(side * int(edge) // 256)
-        return image if kind == "blobs" else single_voxels(image, int(n_labels))
+    if kind in ("scene", "blobs", "strokes"):
+        return without_nuclei(kind, dtype, side)
     image, objects = nuclei(side)
     match kind:
         case "nuclei":
@@ -77,6 +73,15 @@ def array(name: str, side: int) -> np.ndarray:
         case "valleys":
             return (image.max() - image) if dtype == "uint16" else -smoothed(image)
     return labels(image, objects, kind, dtype)
+
+
+def without_nuclei(kind: str, more: str, side: int) -> np.ndarray:
+    """Return one of the arrays that are not made of nuclei."""
+    size, _, rest = more.partition(":")
+    if kind == "scene":
+        return scene(int(size) * side, 3 if rest else 1)
+    image = blobs(side * int(size) // 256)
+    return image if kind == "blobs" else single_voxels(image, int(rest))
 
 
 def labels(image: np.ndarray, objects: np.ndarray, kind: str, dtype: str) -> np.ndarray:
@@ -143,14 +148,13 @@ def stains(image: np.ndarray, objects: np.ndarray) -> np.ndarray:
 
 
 def scene(side: int, n_channels: int) -> np.ndarray:
-    """Return a square with structure at all scales, uint8; colours share most of it."""
+    """Return a square with structure at all scales and a little smoothing, float32; colours share most of it."""
     rng = np.random.default_rng(3)
     across, down = np.fft.rfftfreq(side), np.fft.fftfreq(side)[:, None]
     fall = 1 / np.maximum(np.hypot(across, down), 1 / side)
     layers = [np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * fall) for _ in range(n_channels + 1)]
-    channels = [layers[0] + 0.5 * layer for layer in layers[1:]]
-    spread = [100 + 45 * (c - c.mean()) / c.std() for c in channels]
-    image = np.clip(np.stack(spread, axis=-1), 0, 255).astype(np.uint8)
+    image = np.stack([layers[0] + 0.5 * layer for layer in layers[1:]], axis=-1)
+    image = ndimage.gaussian_filter(100 + 45 * (image - image.mean()) / image.std(), (0.8, 0.8, 0)).astype(np.float32)
     return image if n_channels > 1 else image[..., 0].copy()
 
 

@@ -89,6 +89,16 @@ def test_the_walker_takes_what_it_says(n_labels: int) -> None:
     assert 0.75 <= needed / taken <= 1.35
 
 
+@pytest.mark.parametrize(("n_channels", "sigma"), [(1, 0.8), (3, 0.0)])
+def test_graph_based_segmentation_takes_what_it_says(
+    n_channels: int, sigma: float, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_cutout.methods._felzenszwalb.LEAST", 1)
+    image = np.random.default_rng(0).integers(0, 100, (n_channels, 40, 80, 80)).astype("uint16")
+    recipe = nc.Recipe([nc.Step("felzenszwalb", {"sigma": sigma})], nc.Selection("czyx", channel="all"))
+    assert 0.75 <= footprint(recipe, image.shape, 2) / measured(recipe, image) <= 1.25
+
+
 def test_frame_by_frame_needs_one_frame_and_the_labels() -> None:
     frames = nc.Selection("tzyx", each="t")
     recipe = nc.Recipe([nc.Step("threshold", {"fill_holes": True})], frames)
@@ -203,6 +213,7 @@ FLOODS: dict[str, tuple[str, dict[str, Any], str] | tuple[str, dict[str, Any], s
     "mask": ("split_touching", {}, "bool"),
     "objects": ("split_touching", {"min_separation": 4.0}, "int32"),
     "middles": ("markers_from_distance", {}, "int32"),
+    "superpixels": ("superpixels", {}, "uint16"),
 }
 CHILD = """
 import gc, json, sys
