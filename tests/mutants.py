@@ -15,6 +15,8 @@ class Mutant(NamedTuple):
 
 
 GRAPH_CUT = "tests/test_graph_cut.py"
+MERGES = "tests/test_merge_regions.py"
+REGION_GRAPH = "tests/test_region_graph.py"
 FELZENSZWALB_TILES = "tests/test_felzenszwalb_tiles.py"
 PROCESSING = "tests/test_processing.py"
 NCUT = "tests/test_normalized_cut.py"
@@ -98,6 +100,8 @@ AGREEMENT = "tests/widgets/test_agreement.py"
 LIVE = "tests/widgets/test_random_walker.py"
 TRY_ALL = "tests/test_try_all.py"
 COMPARE = "tests/widgets/test_compare.py"
+PLANES = "tests/widgets/test_planes.py"
+GRAPH_BASED = "tests/widgets/test_graph_based.py"
 OBJECT_ERRORS = "tests/test_object_errors.py"
 DISTANCE = "tests/test_distance.py"
 DISTANCE_KERNEL = "tests/kernels/test_distance_kernel.py"
@@ -456,6 +460,14 @@ MUTANTS = [
     Mutant("evaluation/_object_errors.py", "ours if rank[ours] > rank[theirs] else theirs", "ours if rank[ours] >= rank[theirs] else theirs", OBJECT_ERRORS),
     Mutant("evaluation/_object_errors.py", "xp.where(xp.take(names, at) == flat, xp.take(found, at), xp.zeros_like(flat))", "xp.take(found, at)", OBJECT_ERRORS),
     Mutant("evaluation/_object_errors.py", 'ours = dict.fromkeys(overlaps.predicted.tolist(), OBJECT_KINDS["matched"].label)', "ours = {}", OBJECT_ERRORS),
+    Mutant("widgets/_planes.py", '_Kind(_Edges, frozenset({"scale", "min_size"}))', '_Kind(_Edges, frozenset({"scale", "min_size", "sigma"}))', f"{PLANES}::test_edges_are_put_in_order_once_for_all_scales"),
+    Mutant("widgets/_planes.py", '_Kind(_Tree, frozenset({"n_regions", "threshold"}))', "_Kind(_Tree, frozenset())", f"{PLANES}::test_superpixels_and_merges_are_made_once"),
+    Mutant("widgets/_planes.py", "edge = (math.prod(whole) / n) ** (1 / len(whole))", "edge = (math.prod(whole) / n) ** 0.5", f"{PLANES}::test_superpixels_of_a_part_are_as_large_as_in_the_run"),
+    Mutant("widgets/_planes.py", 'min(settings["connectivity"] or 1,', 'min(settings["connectivity"] or 2,', f"{PLANES}::test_a_slice_of_a_volume_is_run_by_itself_as_two_axes"),
+    Mutant("widgets/_preview_region.py", " or _voxels(whole) <= kept", "", f"{PLANES}::test_all_of_a_plane_that_is_small_is_run_however_little_is_in_view"),
+    Mutant("widgets/_recut.py", 'np.take(cut.table, numbers, out=plane, mode="clip")', "pass", f"{PLANES}::test_every_cut_is_what_the_method_gives_and_a_box_may_come_first"),
+    Mutant("widgets/_hierarchy_row.py", "return token_of(given.layer) == self._token or given.untouched()", "return True", f"{GRAPH_BASED}::test_what_a_user_has_edited_is_left_alone"),
+    Mutant("widgets/_hierarchy_row.py", "            layer.editable = False", "            pass", f"{GRAPH_BASED}::test_of_a_large_result_the_view_comes_first_and_then_the_rest"),
     Mutant("widgets/_live.py", "or self._slot is not slot", "", f"{LIVE}::test_only_the_region_that_changed_is_written"),
     Mutant("widgets/_live.py", " and np.array_equal(held.reshape(self._shown.shape), self._shown)", "", f"{LIVE}::test_an_edit_that_nobody_tells_of_is_kept"),
     Mutant("widgets/_live.py", "np.where(self._found == 0, np.float32(np.nan), found)", "np.where(True, found, found)", f"{LIVE}::test_where_no_stroke_leads_there_is_no_probability"),
@@ -636,9 +648,9 @@ MUTANTS = [
     Mutant("unet/_lazily.py", "out[(slice(None), *cell.cell)] = host", "out[:] = 0.5", f"{UNET_PREDICT}::test_memory_that_runs_out_at_any_call_changes_no_label"),
     Mutant("unet/_scaling.py", "apart * apart * self.n * other.n / n", "apart * apart", f"{UNET_PREDICT}::test_moments_of_parts_are_those_of_the_whole"),
     Mutant("unet/_scaling.py", "exact = block.astype(np.float64)", "exact = block.astype(np.float32)", f"{UNET_PREDICT}::test_details_on_a_huge_offset_are_seen_as_without"),
-    Mutant("methods/_min_cut.py", "back = there // 2", "back = there", f"{GRAPH_CUT}::test_two_labels_are_the_cheapest_and_the_fewest_of_the_second"),
+    Mutant("methods/_min_cut.py", "_summed(b, first - back, n)", "_summed(b, first, n)", f"{GRAPH_CUT}::test_two_labels_are_the_cheapest_and_the_fewest_of_the_second"),
     Mutant("methods/_min_cut.py", "certain = 2 * energy.around() + 1", "certain = energy.around() // 4", f"{GRAPH_CUT}::test_two_labels_are_the_cheapest_and_the_fewest_of_the_second"),
-    Mutant("methods/_min_cut.py", "unchanged = 0 if cost < spent else unchanged + 1", "unchanged = unchanged + 1", f"{GRAPH_CUT}::test_no_expansion_makes_several_labels_cheaper"),
+    Mutant("methods/_min_cut.py", "while unchanged < n_labels:", "while unchanged < 1:", f"{GRAPH_CUT}::test_no_expansion_makes_several_labels_cheaper"),
     Mutant("methods/_max_flow.py", "capacities[arcs[along, 1]] += flow", "pass", f"{GRAPH_CUT}::test_both_maximum_flows_cut_grids_alike"),
     Mutant("methods/_max_flow.py", "+ 1, nodes)\n            _push(other, queue, waiting, state)", "+ 1, nodes)", f"{GRAPH_CUT}::test_both_maximum_flows_cut_grids_alike"),
     Mutant("methods/_colour_models.py", "(-1 / (len(shape) + 4))", "(-1 / (len(shape) + 40))", f"{GRAPH_CUT}::test_voxels_are_cut_as_the_best_of_all_labellings"),
@@ -655,6 +667,14 @@ MUTANTS = [
     Mutant("methods/_k_way.py", "alike[least] = -1.0", "pass", f"{NCUT}::test_groups_in_pieces_are_mended"),
     Mutant("methods/_spectrum.py", "return lambda x: x - without * (without @ x)", "return lambda x: x", f"{NCUT}::test_dense_and_sparse_solvers_agree"),
     Mutant("methods/_ncut.py", "np.maximum(weights, LEAST)", "weights", f"{NCUT}::test_regions_that_are_not_alike_at_all_are_still_neighbours"),
+    Mutant("methods/_merge_tree.py", "elif best[x] == a or best[x] == b:", "elif best[x] == b:", f"{MERGES}::test_trees_are_those_of_plain_python"),
+    Mutant("methods/_merge_tree.py", "strengths[seen[x] // 2] += strengths[h // 2]", "strengths[seen[x] // 2] = strengths[h // 2]", f"{MERGES}::test_trees_are_those_of_plain_python"),
+    Mutant("methods/_merge_tree.py", "np.maximum.accumulate(heights[:k])", "heights[:k]", f"{MERGES}::test_what_is_weaker_after_a_merge_has_the_height_of_that_merge"),
+    Mutant("methods/_merge_tree.py", 'side="right"', 'side="left"', f"{MERGES}::test_merges_by_hand"),
+    Mutant("methods/_region_sums.py", "inside = inside & xp.isfinite(image)", "inside = inside & ~xp.isnan(image)", f"{REGION_GRAPH}::test_what_belongs_to_no_region"),
+    Mutant("methods/_region_sums.py", "max(own[2, 0], -dx), min(own[2, 1], nx - dx)", "max(0, -dx), min(own[2, 1], nx - dx)", f"{REGION_GRAPH}::test_chunks_do_not_show"),
+    Mutant("methods/_regions.py", "number[np.argsort(first)] = np.arange(1, len(names) + 1)", "number[:] = np.arange(1, len(names) + 1)", f"{REGION_GRAPH}::test_groups_are_numbered_by_their_first_voxel"),
+    Mutant("cli/_methods.py", "inspect.Parameter.empty) if param.required else (str | None, None)", "inspect.Parameter.empty)", f"{MERGES}::test_the_command_takes_regions_from_a_file_or_makes_them"),
     Mutant("methods/_merging_tiles.py", "return bool(-forest[root, LINK] < min_size and not (speaker[root] != NOBODY and large[speaker[root]]))", "return bool(-forest[root, LINK] < min_size)", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
     Mutant("methods/_merging_tiles.py", "keys[i] <= min(limits[a], limits[b])", "keys[i] <= max(limits[a], limits[b])", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
     Mutant("methods/_merging_tiles.py", "if speaker[b] != NOBODY or (speaker[a] == NOBODY and forest[b, LINK] < forest[a, LINK]):", "if forest[b, LINK] < forest[a, LINK]:", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),

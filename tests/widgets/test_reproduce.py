@@ -101,12 +101,16 @@ def test_every_method_is_reproduced(method, viewer, dock, press, open_file, chec
         source = open_file("nuclei", image)
     painted = open_file("strokes", strokes, kind="labels")
     mask = open_file("inside", (np.indices(image.shape)[0] > 8).astype(np.uint8), kind="labels")
+    chosen = {"markers": painted, "mask": mask}
+    if "regions" in {p.name for p in method.arrays}:
+        cells = np.arange(1, 131, dtype=np.uint8).reshape(10, 13)
+        chosen["regions"] = open_file("cells", np.kron(cells, np.ones((4, 4), np.uint8)), kind="labels")
     widget = dock(method.row)
     widget.choose_method(method.name)
     widget.set(**settings_of(method))
     for name, box in widget.boxes.items():
         if name in {p.name for p in method.arrays}:
-            box.choose({"markers": painted, "mask": mask}.get(name, source))
+            box.choose(chosen.get(name, source))
     press(widget)
     layer = widget.results.last
     assert layer is not None, widget.bar.status.text()
