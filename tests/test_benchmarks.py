@@ -26,6 +26,8 @@ ANOTHER_RULE = {
     "kmeans": 0.9,  # the peer stops at an optimum nearby
     "gaussian_mixture": 0.8,
     "gaussian_mixture, 3 channels, half the edge": 0.8,
+    "superpixels, 128^3": 0.6,  # regions of a few voxels, whose boundaries are most of it
+    "superpixels, colours": 0.6,
     "U-Net on a plane": 0.8,  # tiles lie elsewhere, and an untrained network is never sure
     "U-Net on a volume": 0.8,
     "features, hessian, half the edge": 0.6,  # a correlation; edges, where derivatives differ, are half of the array
@@ -183,6 +185,22 @@ def test_normalized_cuts_are_scored_beside_scikit_image(
     for name in ("**ours**, contrast 16", "scikit-image, defaults (sigma 255)"):
         assert [cell.strip() for cell in rows[name][:4]] == ["1.000", "1.000", "0.000", "2"]
     assert rows["**ours**, n_regions=10"][3].strip() == "10"
+
+
+def test_graph_cuts_are_scored_and_their_flows_leave_one_cut(
+    harness: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts = __import__("graph_cut")
+    monkeypatch.setattr(cuts, "GRIDS", {"small": ((20, 24), 5.0)})
+    (row,) = cuts.flows(lambda _: None)
+    assert (row[0], row[-1]) == ("small", "True")
+    truth = np.repeat([[0] * 10 + [1] * 14], 20, axis=0)
+    strokes = np.zeros((20, 24), np.uint8)
+    strokes[5:9, 3], strokes[5:9, 20] = 1, 2
+    arrays = {"img_a": np.stack([truth * 200 + 20] * 3, axis=-1).astype(np.uint8), "gt_a": truth, "seeds1_a": strokes}
+    assert cuts.photograph(arrays, "seeds1", "a", n_superpixels=12) == (1.0, 0.0)
+    truth[:, 23] = 0  # 20 of 280 that are found are wrong now, of 480 in all
+    assert cuts.photograph(arrays, "seeds1", "a", n_superpixels=12) == pytest.approx((260 / 280, 20 / 480))
 
 
 def test_membranes_are_scored_as_by_hand_and_rows_are_kept(harness: ModuleType, tmp_path: Path) -> None:

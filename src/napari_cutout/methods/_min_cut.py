@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._monitor import stage, tick
 from ._max_flow import reached_from_source
 
-__all__ = ["Energy", "cheapest"]
+__all__ = ["Energy", "by_scipy", "cheapest", "source_side"]
 
 LARGEST = 2**30
 """The largest capacity that SciPy is given: it counts in int32, and adds that of an arc to what flows against it."""
@@ -150,11 +150,11 @@ def source_side(tails: NDArray[Any], heads: NDArray[Any], there: Ints, back: Int
     entering = _summed(heads, there, n) + _summed(tails, back, n)
     gains = np.clip(gains, -entering - 1, leaving + 1)  # a node that gains more than it can cost is on that side anyway
     largest = max(int(a.max(initial=0)) for a in (there, back, np.abs(gains)))
-    solve = _by_scipy if len(tails) <= FEW and largest <= LARGEST else reached_from_source
+    solve = by_scipy if len(tails) <= FEW and largest <= LARGEST else reached_from_source
     return solve(tails, heads, there, back, gains)
 
 
-def _by_scipy(tails: NDArray[Any], heads: NDArray[Any], there: Ints, back: Ints, gains: Ints) -> NDArray[np.bool_]:
+def by_scipy(tails: NDArray[Any], heads: NDArray[Any], there: Ints, back: Ints, gains: Ints) -> NDArray[np.bool_]:
     """Do so with SciPy's maximum flow: the source side is what the source still reaches when no more can flow."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
