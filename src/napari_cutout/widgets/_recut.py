@@ -132,8 +132,8 @@ class Recut:
 
 
 def _digits(number: float) -> str:
-    """Return a number to four digits, in full where that is a whole number below a billion."""
-    return f"{float(f'{number:.4g}'):,.0f}" if 1e3 <= number < 1e9 else f"{number:.4g}"
+    """Return a number to four digits, or from a thousand to a billion as a whole one."""
+    return f"{number:,.0f}" if 1e3 <= number < 1e9 else f"{number:.4g}"
 
 
 def described(ours: Mapping[str, Any], cut: Cut, sha256: str) -> dict[str, Any]:
