@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +18,7 @@ from scipy import ndimage
 from skimage import graph as skimage_graph
 
 import napari_cutout as nc
-from napari_cutout import _plan
+from napari_cutout import _plan, catalog
 from napari_cutout._monitor import watch
 from napari_cutout.cli import main
 from napari_cutout.methods._hierarchy import listening
@@ -305,6 +307,21 @@ def test_whoever_listens_has_the_hierarchy() -> None:
         nc.merge_regions(image, regions, image > 5, n_regions=1, threshold=300.0),
     )
     assert hierarchy.most - hierarchy.fewest == len(hierarchy.heights)
+
+
+def test_a_block_in_work_takes_what_is_said() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((48, 64, 64), np.float32)  # one block
+    regions = np.arange(image.size, dtype=np.int32).reshape(image.shape) // 2048 + 1
+    nc.merge_regions(image, regions)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        nc.merge_regions(image, regions)
+        taken = tracemalloc.get_traced_memory()[1] / image.size - 4  # the result
+    finally:
+        tracemalloc.stop()
+    assert 0.5 <= taken / catalog.find("merge_regions").working <= 1
 
 
 # Optional labels in recipes and on the command line --------------------------------------------------

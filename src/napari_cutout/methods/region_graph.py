@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, is_lazy, to_numpy
 from .._checks import check_channel_axis, check_image, check_labels, check_spacing
-from .._method import Image, Labels, Markers, Mask, Range, Seldom, Typical, method
+from .._method import Image, Labels, Markers, Mask, Method, Range, Seldom, Typical, method
 from .._monitor import note
 from .._plan import run_plan
 from ..processing.features import channels_of
@@ -28,11 +28,26 @@ from .partition import superpixels
 
 __all__ = ["merge_regions", "graph_cut", "merge_tree", "normalized_cut", "region_graph"]
 
+BYTES_PER_REGION = 1500.0
+"""What is known of a region and of the seven or so boundaries that it has in a volume, and of its merges."""
+
 NumberOfSuperpixels = Annotated[int, Range(1, 2**31 - 1), Typical(200, 5000)]
 """About how many regions to begin with, where none are given."""
 
 
-@method("Graph-based", extras=("hierarchy",), memory=24.0, working=40.0)
+WORKING = 40.0
+"""Bytes per voxel of a block in work: regions, their ranks, and grey levels in quanta. Measured; a test holds it."""
+
+
+def _needed(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
+    """Return the bytes per voxel of superpixels while they are made, or as they are kept with what is known of each."""
+    made: Method = superpixels.__method__  # type: ignore[attr-defined]
+    own = {p.name: settings.get(p.name, p.default) for p in made.settings}
+    n_regions = min(int(settings["n_superpixels"]), n_voxels)
+    return max(made.bytes_per_voxel(own, n_voxels, n_channels), 4.0 + BYTES_PER_REGION * n_regions / n_voxels)
+
+
+@method("Graph-based", extras=("hierarchy",), memory=_needed, working=WORKING)
 def merge_regions(
     image: Image,
     regions: Labels | None = None,
