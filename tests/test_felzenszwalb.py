@@ -272,6 +272,10 @@ def test_bad_settings_and_masks_of_nothing_are_refused(more: dict[str, Any], sen
         nc.felzenszwalb(two_humps((9, 9)), **more)
 
 
+def test_a_paper_says_that_small_regions_joined_a_neighbour() -> None:
+    assert "Regions of fewer than 20 voxels were joined to the neighbour" in nc.cite(nc.Step("felzenszwalb")).text
+
+
 def test_it_can_be_cancelled_between_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_felzenszwalb, "GROUP", 0)
     monkeypatch.setattr(_felzenszwalb, "LEAST", 100)

@@ -44,6 +44,9 @@ _AFTER = {
     "min_size": "{} of fewer than {:,} voxels were removed",
     "one_per_object": "{} were numbered",
 }
+_JOINED = "{} of fewer than {:,} voxels were joined to the neighbour from which they differ least"
+"""What `min_size` means to methods whose regions cover the image."""
+
 _EACH = {"t": "time points", "z": "slices", "tz": "time points and slices", "zt": "time points and slices"}
 _LENGTHS = "edges of the smallest voxel"
 
@@ -277,7 +280,8 @@ def _after(step: Step) -> Iterator[str]:
     noun = "objects" if "one_per_object" in settings or step.method == "split_touching" else "regions"
     for name, words in _AFTER.items():
         if settings.get(name) and (name != "min_size" or settings[name] > 1):
-            yield words.format(noun, settings[name])
+            joined = name == "min_size" and catalog.find(step.method).row == "Graph-based"
+            yield (_JOINED if joined else words).format(noun, settings[name])
 
 
 def _selected(selection: Selection | None) -> Iterator[str]:
