@@ -14,7 +14,7 @@ from napari_cutout import _plan
 from napari_cutout._plan import Derived, Pass, Reduce
 from napari_cutout.blockwise import decided
 
-from .cases import CUTS, IMAGE_METHODS, NETWORKS, arrays_of, blobs, settings_of, two_humps
+from .cases import CUTS, GRAPHS, IMAGE_METHODS, NETWORKS, arrays_of, blobs, settings_of, two_humps
 
 
 @pytest.mark.parametrize("entry", IMAGE_METHODS, ids=lambda m: m.name)
@@ -27,7 +27,7 @@ def test_making_the_graph_computes_nothing(entry: Any) -> None:
         name: da.from_array(a, 5).map_blocks(forbidden, dtype=a.dtype) for name, a in arrays_of(entry, image).items()
     }
     tidied = {"fill_holes": True, "one_per_object": True} if entry in [*CUTS, *NETWORKS] else {"min_size": 3}
-    more = tidied if entry in NETWORKS else {"sigma": 1.0, **tidied}
+    more = {} if entry in GRAPHS else tidied if entry in NETWORKS else {"sigma": 1.0, **tidied}
     labels = entry(**lazy, **settings_of(entry), **more)
     assert labels.shape == image.shape
     with pytest.raises(AssertionError, match="a block was computed"):

@@ -176,6 +176,22 @@ def test_dask_gives_the_labels_of_the_whole(
     np.testing.assert_array_equal(labels.compute(scheduler="sync"), whole)
 
 
+@every_graph_method
+def test_dask_gives_the_regions_of_the_whole(entry: Method) -> None:
+    image = two_humps((11, 17, 19), seed=3, dtype="float32")
+    arrays = arrays_of(entry, image) | {"image": image.copy(), "mask": np.ones(image.shape, bool)}
+    arrays["image"][2, 3, 4:9] = np.nan
+    arrays["mask"][7:, :9] = False  # one chunk is outside
+    more = {"n_superpixels": 60} if any(p.name == "n_superpixels" for p in entry.settings) else {"scale": 2000.0}
+    lazy = {name: da.from_array(array, (7, 9, 19) if name == "image" else 10) for name, array in arrays.items()}
+    labels = entry(**lazy, **more)
+    assert isinstance(labels, da.Array)
+    whole = entry(**arrays, **more)
+    assert labels.dtype == whole.dtype
+    assert len(np.unique(whole)) > 2
+    np.testing.assert_array_equal(labels.compute(scheduler="sync"), whole)
+
+
 @every_prepared_method
 def test_steps_before_the_cut_are_those_of_processing(entry: Method) -> None:
     image = two_humps((30, 30), dtype="uint8")
