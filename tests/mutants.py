@@ -15,6 +15,7 @@ class Mutant(NamedTuple):
 
 
 GRAPH_CUT = "tests/test_graph_cut.py"
+FELZENSZWALB = "tests/test_felzenszwalb.py"
 MERGES = "tests/test_merge_regions.py"
 REGION_GRAPH = "tests/test_region_graph.py"
 FELZENSZWALB_TILES = "tests/test_felzenszwalb_tiles.py"
@@ -83,6 +84,8 @@ STORED = "tests/test_stored.py"
 MEASURE = "tests/test_measure.py"
 OBJECTS = "tests/test_objects.py"
 CLUSTER = "tests/test_cluster.py"
+SUPERPIXELS = "tests/test_superpixels.py"
+SLIC_KERNELS = "tests/kernels/test_slic_kernels.py"
 MIXTURE = "tests/test_mixture.py"
 LLOYD = "tests/test_lloyd.py"
 ARITHMETIC = "tests/test_arithmetic.py"
@@ -115,6 +118,16 @@ THREAD_SANITIZER = f"{SANITIZED}[watershed-thread]"
 ADDRESS_SANITIZER = f"{SANITIZED}[watershed-address,undefined]"
 
 MUTANTS = [
+    # superpixels
+    Mutant("methods/_slic_loops.py", "closer = (distance < work[i]) & (along <= reach)", "closer = distance <= work[i]", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
+    Mutant("methods/_slic_loops.py", "away = max(max(left - centre, centre - right), ZERO)", "away = max(left - centre, centre - right)", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
+    Mutant("methods/_slic_loops.py", "places[k, 2] += (start + end - 1) * n // 2 + n * origin[2]", "places[k, 2] += (start + end - 1) * n // 2", f"{SUPERPIXELS}::test_blocks_and_threads_do_not_show"),
+    Mutant("methods/_slic.py", "self.n_assigned < self.settings.max_iterations - 1", "self.n_assigned < self.settings.max_iterations", f"{SUPERPIXELS}::test_six_voxels_by_hand"),
+    Mutant("methods/_slic.py", "        if best != grid:  # it must be counted again", "        if False:", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
+    Mutant("methods/_fragments.py", "    while _join_once(parts, parent, sizes, least, total, voxels, met):\n        pass", "    _join_once(parts, parent, sizes, least, total, voxels, met)", f"{SUPERPIXELS}::test_small_parts_join_by_hand"),
+    Mutant("methods/_fragments.py", "if total[region] > most or (total[region] == most and region < best):", "if total[region] > most:", f"{SUPERPIXELS}::test_parts_join_in_blocks_as_they_do_in_memory"),
+    Mutant("kernels/slic.cu", "if (space.z > reach[0] || space.y > reach[1] || space.x > reach[2]) continue;", "", f"{SLIC_KERNELS}::test_device_and_host_find_the_same"),
+    Mutant("kernels/slic.cu", "y += first_y + line % ny;", "y += line % ny;", f"{SLIC_KERNELS}::test_sums_of_three_voxels_by_hand"),
     # the engine
     Mutant("_plan.py", "max(s.start - w, 0)", "max(s.start - w + 1, 0)", PLAN),
     Mutant("_plan.py", "min(s.stop + w, n)", "s.stop + w", PLAN),
@@ -668,7 +681,7 @@ MUTANTS = [
     Mutant("methods/_likeness.py", "differences <= ROUNDING, 0.0, differences", "differences < 0, 0.0, differences", f"{NCUT}::test_means_that_differ_by_rounding_are_the_same"),
     Mutant("methods/_likeness.py", "1.0 + np.asarray(alike.sum", "0.0 + np.asarray(alike.sum", f"{NCUT}::test_two_cliques_fall_apart_into_what_is_best"),
     Mutant("methods/_two_way.py", "across / below + across", "across / below + 2 * across", f"{NCUT}::test_a_cut_is_what_it_says_and_not_better_than_the_best"),
-    Mutant("methods/_two_way.py", "if value >= threshold:", "if value > threshold:", f"{NCUT}::test_thresholds_at_the_ends"),
+    Mutant("methods/_two_way.py", "if value >= threshold:", "if value > threshold:", f"{NCUT}::test_a_cut_must_lie_below_the_threshold"),
     Mutant("methods/_two_way.py", "values[np.diff(rising) <= SAME * (rising[-1] - rising[0])] = np.inf", "pass", f"{NCUT}::test_entries_that_differ_by_rounding_stay_together"),
     Mutant("methods/_k_way.py", 'kind="stable")[:spare]', 'kind="stable")[:1]', f"{NCUT}::test_parts_get_as_many_as_their_eigenvalues"),
     Mutant("methods/_k_way.py", "alike[least] = -1.0", "pass", f"{NCUT}::test_groups_in_pieces_are_mended"),
@@ -682,6 +695,14 @@ MUTANTS = [
     Mutant("methods/_region_sums.py", "max(own[2, 0], -dx), min(own[2, 1], nx - dx)", "max(0, -dx), min(own[2, 1], nx - dx)", f"{REGION_GRAPH}::test_chunks_do_not_show"),
     Mutant("methods/_regions.py", "number[np.argsort(first)] = np.arange(1, len(names) + 1)", "number[:] = np.arange(1, len(names) + 1)", f"{REGION_GRAPH}::test_groups_are_numbered_by_their_first_voxel"),
     Mutant("cli/_methods.py", "inspect.Parameter.empty) if param.required else (str | None, None)", "inspect.Parameter.empty)", f"{MERGES}::test_the_command_takes_regions_from_a_file_or_makes_them"),
+    Mutant("methods/_merging.py", "edges[i, KEY] <= min(forest[a, LIMIT], forest[b, LIMIT])", "edges[i, KEY] < min(forest[a, LIMIT], forest[b, LIMIT])", f"{FELZENSZWALB}::test_a_weight_may_equal_the_internal_difference_and_the_share"),
+    Mutant("methods/_merging.py", "max(forest[a, LINK], forest[b, LINK]) > -min_size", "min(forest[a, LINK], forest[b, LINK]) > -min_size", f"{FELZENSZWALB}::test_regions_are_those_of_the_definition_whatever_the_groups_and_threads"),
+    Mutant("methods/_merging.py", "if forest[root, LIMIT] >= key else", "if forest[root, LIMIT] > key else", f"{FELZENSZWALB}::test_regions_are_those_of_the_definition_whatever_the_groups_and_threads"),
+    Mutant("methods/_edges.py", "((a & b) if alone else (a | b))", "(a | b)", f"{FELZENSZWALB}::test_regions_are_those_of_the_definition_whatever_the_groups_and_threads"),
+    Mutant("methods/_edges.py", "places = np.ascontiguousarray((ends - by_bin).T)", "places = np.ascontiguousarray((ends - by_bin)[:, ::-1].T)", f"{FELZENSZWALB}::test_regions_are_those_of_the_definition_whatever_the_groups_and_threads"),
+    Mutant("methods/_edges.py", "_by_digit(other, bucket, digit + DIGIT, ends)", "_by_digit(other, bucket, digit, ends)", f"{FELZENSZWALB}::test_rows_longer_than_a_strip_and_buckets_of_many_edges"),
+    Mutant("methods/_edges_device.py", "order = xp.argsort(weights, stable=True)", "order = xp.argsort(weights, descending=True)", f"{FELZENSZWALB}::test_a_device_gives_the_regions_of_the_definition"),
+    Mutant("methods/_inside.py", "inside = inside & xp.isfinite(other)", "pass", f"{FELZENSZWALB}::test_voxels_that_are_not_finite_are_outside_and_do_not_count"),
     Mutant("methods/_merging_tiles.py", "return bool(-forest[root, LINK] < min_size and not (speaker[root] != NOBODY and large[speaker[root]]))", "return bool(-forest[root, LINK] < min_size)", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
     Mutant("methods/_merging_tiles.py", "keys[i] <= min(limits[a], limits[b])", "keys[i] <= max(limits[a], limits[b])", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
     Mutant("methods/_merging_tiles.py", "if speaker[b] != NOBODY or (speaker[a] == NOBODY and forest[b, LINK] < forest[a, LINK]):", "if forest[b, LINK] < forest[a, LINK]:", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
