@@ -346,7 +346,7 @@ def test_signs_and_order_of_vectors_do_not_matter(seed: int) -> None:
     assert same_partition(discrete(turned), truth)
 
 
-ROWS = ([0.9, 0.9, 0.9, 0.9, 0.1], [1.0, 0.3, 0.2, 1.0], [1.0, 0.2, 0.3, 1.0])
+ROWS = ([0.9, 0.9, 0.9, 0.9, 0.1], [1.0, 0.3, 0.2, 1.0], [1.0, 0.2, 0.3, 1.0], [1.0, 1.0, 0.3, 1.0, 0.2, 1.0, 1.0])
 """How alike neighbours in a row are. Degrees of the first are 1.9, 2.8, 2.8, 2.8, 2.0, 1.1."""
 
 
@@ -357,6 +357,7 @@ ROWS = ([0.9, 0.9, 0.9, 0.9, 0.1], [1.0, 0.3, 0.2, 1.0], [1.0, 0.2, 0.3, 1.0])
         pytest.param(0, [0, 1, 2, 2, 1, 0], 3, [0, 0, 1, 1, 2, 2], id="the least first"),  # 5 to 4, and then 0 to 1
         pytest.param(1, [0, 0, 1, 2, 2], 2, [0, 0, 0, 2, 2], id="joins what it is more alike"),
         pytest.param(2, [0, 0, 1, 2, 2], 2, [0, 0, 2, 2, 2], id="joins what it is more alike, mirrored"),
+        pytest.param(3, [0, 0, 0, 1, 1, 2, 2, 2], 2, [0, 0, 0, 0, 0, 2, 2, 2], id="joins another, not itself"),
         pytest.param(0, [0, 0, 0, 0, 0, 0], 2, [0, 0, 0, 0, 0, 1], id="cut where it is weakest"),
         pytest.param(0, [0, 0, 1, 1, 1, 1], 3, [0, 0, 1, 1, 1, 2], id="cut what is cut best"),
     ],
@@ -468,6 +469,14 @@ def test_what_does_not_touch_is_never_one() -> None:
         assert nc.normalized_cut(image, regions, **settings)[0, ::2].tolist() == truth.tolist()
     assert nc.normalized_cut(image, regions, n_regions=5)[0, ::2].tolist() == [1, 2, 0, 3, 4, 5]
     assert nc.normalized_cut(image, regions, n_regions=6)[0, ::2].tolist() == [1, 2, 0, 3, 4, 5]
+
+
+def test_a_cut_must_lie_below_the_threshold() -> None:
+    group = group_of(2, [(0, 1)], 0.5)
+    _, value = best_cut(group, np.array([0.0, 1.0]))
+    assert value == pytest.approx(0.5 / 1.5 * 2)
+    assert cut_again_and_again(group, value).tolist() == [0, 0]
+    assert len(set(cut_again_and_again(group, np.nextafter(value, 1.0)).tolist())) == 2
 
 
 def test_thresholds_at_the_ends() -> None:
