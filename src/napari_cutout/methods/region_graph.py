@@ -286,7 +286,7 @@ def graph_cut(
     regions: Labels | None = None,
     mask: Mask | None = None,
     *,
-    smoothness: Annotated[float, Range(0, 1e6, 5.0), Typical(5, 500)] = 50.0,
+    smoothness: Annotated[float, Range(0, 1e6, 5.0), Typical(1, 200)] = 50.0,
     contrast: Annotated[float, Range(0, 1e9), Seldom()] | None = None,
     on: Literal["superpixels", "voxels"] = "superpixels",
     n_superpixels: NumberOfSuperpixels = 1000,
@@ -314,7 +314,8 @@ def graph_cut(
         Where to cut; voxels outside become 0, and strokes outside are left out.
     smoothness : float
         What a boundary costs per voxel where there is no edge, beside the grey levels, whose costs are logarithms of
-        likelihoods: the larger, the smoother; 0 goes by grey levels alone.
+        likelihoods: the larger, the smoother; 0 goes by grey levels alone. Thin or crowded things, which are mostly
+        boundary, want less than the default, such as 5.
     contrast : float, optional
         The difference of grey levels across a boundary at which it costs 0.6 of that; by default the root of the mean
         squared difference of all neighbours.
