@@ -21,6 +21,7 @@ import filters
 import overlap
 import random_walker
 import region_graph
+import superpixels
 import thresholds
 import unet_predict
 import watershed
@@ -47,6 +48,7 @@ MODULES = (
     random_walker,
     felzenszwalb,
     region_graph,
+    superpixels,
     unet_predict,
 )
 
