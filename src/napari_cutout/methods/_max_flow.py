@@ -2,8 +2,8 @@
 
 SciPy's maximum flow (Dinic's algorithm) searches anew from the source after every round of paths, counts in int32,
 and keeps all other threads waiting until it ends: no matter in a graph of a few thousand regions, but seconds and more
-where voxels are nodes. The trees are two to five times faster on photographs (on volumes in which nothing but the
-strokes is left, SciPy is three times faster), let other threads run, and can be cancelled. Both find the same cut.
+where voxels are nodes. The trees are mostly about five times faster (benchmarks/graph_cut.py), let other threads run,
+and can be cancelled. Both find the same cut.
 """
 
 from __future__ import annotations
