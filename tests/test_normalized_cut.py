@@ -472,11 +472,11 @@ def test_what_does_not_touch_is_never_one() -> None:
 
 
 def test_a_cut_must_lie_below_the_threshold() -> None:
-    group = group_of(2, [(0, 1)], 0.5)
-    _, value = best_cut(group, np.array([0.0, 1.0]))
-    assert value == pytest.approx(0.5 / 1.5 * 2)
-    assert cut_again_and_again(group, value).tolist() == [0, 0]
-    assert len(set(cut_again_and_again(group, np.nextafter(value, 1.0)).tolist())) == 2
+    group = group_of(3, [(0, 1), (1, 2)], [0.5, 0.2])
+    _, value = best_cut(group, low_vectors(group, np.inf)[0])
+    assert value == pytest.approx(0.2 / 1.2 + 0.2 / (1.5 + 1.7))
+    assert cut_again_and_again(group, value).tolist() == [0, 0, 0]
+    assert same_partition(cut_again_and_again(group, value * (1 + 1e-9)), np.array([0, 0, 1]))
 
 
 def test_thresholds_at_the_ends() -> None:
