@@ -50,7 +50,7 @@ REPORT, ON_STROKES = "report", "report-on-strokes"
 NETWORK = "unet_from_strokes"
 """The row of the network that the strokes teach."""
 
-LEARNING = {"n_steps": 40, "width": 8, "dimensions": 2}
+LEARNING = {"n_steps": 35, "width": 8, "dimensions": 2}
 """A training of seconds, for the comparison trains once for each fold."""
 
 TIDY = " cleaned"
