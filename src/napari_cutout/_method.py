@@ -350,7 +350,8 @@ class Method:
     output : Role
         What it returns.
     agreement : str
-        ``"exact"`` if every device and tiling gives bit-identical labels, else the stated tolerance.
+        ``"exact"`` if every device and tiling gives bit-identical labels, ``"exact, near in tiles"`` if what is larger
+        than a tile differs by as much as is published, else the stated tolerance.
     extras : tuple of str
         What its widget shows beyond the form, such as ``"histogram"``.
     memory : float or callable
