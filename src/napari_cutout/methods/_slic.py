@@ -212,8 +212,8 @@ class Slic:
         Channels of the image.
     scaling : Scaling, optional
         Range, mean and spread of each channel, and the number of voxels inside.
-    box : tuple of two tuples of int, optional
-        First index inside along each axis, and the index after the last.
+    full : bool
+        Whether every voxel is inside.
     grid : Grid, optional
         The cells.
     tried : tuple
@@ -231,7 +231,7 @@ class Slic:
     settings: SlicSettings
     n_channels: int
     scaling: Scaling | None = None
-    box: tuple[Triple, Triple] | None = field(default=None, repr=False)
+    full: bool = field(default=False, repr=False)
     grid: Grid | None = field(default=None, repr=False)
     tried: tuple[tuple[Grid, int], ...] = field(default=(), repr=False)
     of_cell: NDArray[np.int32] | None = field(default=None, repr=False)
@@ -262,13 +262,12 @@ class Slic:
 
     def ranged(self, source: Source, found: Any) -> Slic:
         """Return it with the range of grey levels, the box around what is inside, and the first grid."""
-        ranges, low, high = found if found is not None else (None, (), ())
+        n_voxels, ranges, low, high = found
         scaling = _ranged(source, ranges)  # raises where nothing is inside
-        box = (tuple(low), tuple(high))
-        sizes = tuple(end - first for first, end in zip(low, high, strict=True))
+        sizes = three([end - first for first, end in zip(low, high, strict=True)], 1)
         wanted = self.settings.n_superpixels * math.prod(sizes) / scaling.n
-        grid = grid_for(box[0], sizes, self.settings.edges, wanted)
-        return replace(self, scaling=scaling, box=box, grid=grid)
+        grid = grid_for(three(low, 0), sizes, self.settings.edges, wanted)
+        return replace(self, scaling=scaling, full=scaling.n == n_voxels, grid=grid)
 
     def measured(self, sums: NDArray[np.object_]) -> Slic:
         """Return it with mean and deviation, from sums over the range."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from .._plan import Pass
 from . import _slic_device
 from ._columns import MAX_SWEEPS, Source, _joined_ranges, _moments, _ranges, counted, inverse, rows_of
 from ._slic import MAX_GRIDS, Slic, Sums, Triple, three
-from ._slic_loops import ROW, STRETCH, add_rows, assign_rows
+from ._slic_loops import ROW, STRETCH, WORK, add_rows, assign_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,7 @@ def block_of(state: Slic, source: Source, blocks: Sequence[Array | None]) -> Blo
     """Return a block of a plan, with the axes z, y and x."""
     assert state.scaling is not None
     mask, at, columns = source.split(blocks)
-    known = counted(mask, columns)
+    known = None if state.full else counted(mask, columns)
     xp = array_namespace(columns[0])
     shape = three(columns[0].shape, 1)
     rows = rows_of(columns, state.scaling.mean, state.factors, None)
@@ -97,7 +98,7 @@ def assigned(state: Slic, block: Block) -> Array:
     windows, origin = centres.windows, np.asarray(block.origin)
     reaching = (windows[..., 0] < origin + block.shape) & (windows[..., 1] > origin)
     near = np.flatnonzero(np.all(reaching, axis=1)).astype(np.int32)
-    work, worst = np.empty(5 * ROW, np.float32), np.empty(ROW // STRETCH, np.float32)
+    work, worst = np.empty(WORK, np.float32), np.empty(ROW // STRETCH, np.float32)
     levels = np.empty(len(block.values) * ROW, np.float32)
     known = np.zeros((0, 0, 0), bool) if block.known is None else np.ascontiguousarray(block.known)
     labels = np.empty(block.shape, np.int32)
@@ -118,18 +119,18 @@ def added_up(labels: Array, block: Block, k: int) -> Sums:
 
 
 def _extent(source: Source, *blocks: Array | None) -> Any:
-    """Return the range of each channel of a block, and the box around what is inside; None if nothing is."""
+    """Return how many voxels a block has, the range of each channel, and the box around what is inside."""
+    mask, at, columns = source.split(blocks)
+    shape = tuple(map(int, columns[0].shape))
     ranges = _ranges(source, *blocks)
     if ranges is None:
-        return None
-    mask, at, columns = source.split(blocks)
+        return math.prod(shape), None, (), ()
     known, first = counted(mask, columns), _origin(at)
-    shape = tuple(map(int, columns[0].shape))
     if known is None:
         low, high = first, tuple(o + n for o, n in zip(first, shape, strict=True))
     else:
         low, high = _box(known, first)
-    return ranges, three(low, 0), three(high, 1)
+    return math.prod(shape), ranges, three(low, 0), three(high, 1)
 
 
 def _box(known: Array, origin: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -145,10 +146,11 @@ def _box(known: Array, origin: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[
 
 
 def _joined_extents(a: Any, b: Any) -> Any:
-    if a is None or b is None:
-        return a or b
-    low, high = (tuple(map(of, a[i], b[i])) for i, of in ((1, min), (2, max)))
-    return _joined_ranges(a[0], b[0]), low, high
+    n = a[0] + b[0]
+    if a[1] is None or b[1] is None:
+        return n, *(a if b[1] is None else b)[1:]
+    low, high = (tuple(map(of, a[i], b[i])) for i, of in ((2, min), (3, max)))
+    return n, _joined_ranges(a[1], b[1]), low, high
 
 
 def scaling_passes(source: Source) -> tuple[Pass, ...]:

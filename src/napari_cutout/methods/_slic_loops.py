@@ -23,9 +23,12 @@ ROW = 512
 """Voxels of a row in work. What is known of them stands in one array, `ROW` places apart: compilers then know that what
 is written is not what is read next, and compare voxels in vectors."""
 
-AT, PLACE, LEVEL, APART = ROW, 2 * ROW, 3 * ROW, 4 * ROW
-"""Where the number of the best centre stands, the place along x, the grey level, and the distance to a centre; the
-distance to the best comes first."""
+AT, PLACE, LEVEL, SECOND, THIRD, APART = ROW, 2 * ROW, 3 * ROW, 4 * ROW, 5 * ROW, 6 * ROW
+"""Where the number of the best centre stands, the place along x, the grey levels of one channel or three, and the
+distance to a centre; the distance to the best comes first."""
+
+WORK = 7 * ROW
+"""Places of that array."""
 
 LONGER, LONGER_BY = np.float32(1 + 2.0**-22), np.float32(1e-30)
 """The distance to the centre of the own cell is taken a little longer, so that this centre, too, is found by its turn
@@ -80,7 +83,7 @@ def assign_rows(
         First index along each axis at which a centre may be a candidate, and the index after the last.
     reach : float32 array of shape (3,)
         Squared distance along each axis at which it is one.
-    scratch : arrays of shape (5 * ROW,), (ROW // STRETCH,), (n_channels * ROW,), and twice (near.size,)
+    scratch : arrays of shape (WORK,), (ROW // STRETCH,), (n_channels * ROW,), and twice (near.size,)
         Overwritten.
     labels : int32 array of shape (nz, ny, nx)
         The result.
@@ -134,15 +137,14 @@ def _lay_out(axis: Floats, work: Floats) -> None:
 
 @bare
 def _read_row(values: Floats, z: int, y: int, start: int, end: int, work: Floats, levels: Floats) -> None:
-    """Copy the grey levels of a row: of one channel beside the rest, of several to where they stand alone."""
+    """Copy the grey levels of a row: of up to three channels beside the rest, and all to where they stand alone."""
     n_channels = values.shape[0]
     for channel in range(n_channels):
         row = values[channel, z, y, start:end]
         for i in range(row.size):
-            if n_channels == 1:
-                work[LEVEL + i] = row[i]
-            else:
-                levels[channel * ROW + i] = row[i]
+            levels[channel * ROW + i] = row[i]
+            if channel < 3:
+                work[LEVEL + channel * ROW + i] = row[i]
 
 
 @bare
@@ -226,6 +228,8 @@ def _compare(
         if base + away * away < worst[s]:
             if n_channels == 1:
                 _take_one(work[at:], base, centre, colours[k, 0], reach, number)
+            elif n_channels == 3:
+                _take_colour(work[at:], base, centre, colours[k, 0], colours[k, 1], colours[k, 2], reach, number)
             else:
                 _take_closer(work[at:], levels[at:], base, centre, colours, k, reach, number)
 
@@ -238,6 +242,19 @@ def _take_one(work: Floats, base: np.float32, centre: np.float32, middle: np.flo
         dx, away = work[PLACE + i] - centre, work[LEVEL + i] - middle
         along = dx * dx
         distance = (base + along) + away * away
+        closer = (distance < work[i]) & (along <= reach)
+        work[i] = distance if closer else work[i]
+        work[AT + i] = number if closer else work[AT + i]
+
+
+@bare
+def _take_colour(work: Floats, base: np.float32, centre: np.float32, first: np.float32, second: np.float32,
+                 third: np.float32, reach: np.float32, number: np.float32) -> None:  # fmt: skip
+    """Compare a stretch of three channels: as `_take_closer` does, in one go."""
+    for i in range(STRETCH):
+        dx, one, two = work[PLACE + i] - centre, work[LEVEL + i] - first, work[SECOND + i] - second
+        along, three = dx * dx, work[THIRD + i] - third
+        distance = (((base + along) + one * one) + two * two) + three * three
         closer = (distance < work[i]) & (along <= reach)
         work[i] = distance if closer else work[i]
         work[AT + i] = number if closer else work[AT + i]
