@@ -119,7 +119,7 @@ ADDRESS_SANITIZER = f"{SANITIZED}[watershed-address,undefined]"
 
 MUTANTS = [
     # superpixels
-    Mutant("methods/_slic_loops.py", "closer = (distance < work[i]) & (along <= reach)", "closer = distance <= work[i]", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
+    Mutant("methods/_slic_loops.py", "away * away\n        closer = (distance < work[i]) & (along <= reach)", "away * away\n        closer = distance <= work[i]", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
     Mutant("methods/_slic_loops.py", "away = max(max(left - centre, centre - right), ZERO)", "away = max(left - centre, centre - right)", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
     Mutant("methods/_slic_loops.py", "places[k, 2] += (start + end - 1) * n // 2 + n * origin[2]", "places[k, 2] += (start + end - 1) * n // 2", f"{SUPERPIXELS}::test_blocks_and_threads_do_not_show"),
     Mutant("methods/_slic.py", "self.n_assigned < self.settings.max_iterations - 1", "self.n_assigned < self.settings.max_iterations", f"{SUPERPIXELS}::test_six_voxels_by_hand"),
