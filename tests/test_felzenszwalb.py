@@ -26,7 +26,10 @@ PLAIN: dict[str, Any] = {"sigma": 0.0, "min_size": 0}
 # What comes out, by hand ------------------------------------------------------------------------------------
 
 
-def test_a_weight_may_equal_the_internal_difference_and_the_share() -> None:
+@pytest.mark.parametrize("least", [1, 100])
+def test_a_weight_may_equal_the_internal_difference_and_the_share(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_felzenszwalb, "GROUP", 0)
+    monkeypatch.setattr(_felzenszwalb, "LEAST", least)  # 1: a group for each edge, the third beginning with weight 3
     # Weights 1, 2, 3, 4, and scale 3. 1 <= 0 + 3/1 joins the first two: 1 + 3/2 = 2.5. 2 <= 2.5 and 2 <= 3 joins the
     # third: 2 + 3/3 = 3. 3 <= 3 and 3 <= 3 joins the fourth: 3 + 3/4 = 3.75. 4 > 3.75 leaves the fifth alone.
     image = np.array([[0, 1, 3, 6, 10]])
