@@ -109,6 +109,7 @@ CASES: dict[str, tuple[tuple[int, ...], int, bool, dict[str, Any]]] = {
     "anisotropic": ((6, 18, 24), 1, False, {"n_superpixels": 24, "spacing": (3.0, 1.0, 1.0)}),
     "channels": ((24, 30), 3, False, {"n_superpixels": 20}),
     "masked": ((30, 36), 1, True, {"n_superpixels": 25}),
+    "masked, an earlier grid": ((24, 30), 1, True, {"n_superpixels": 35}),  # 48, 36, 33 and 40 cells hold a voxel
     "masked volume": ((12, 18, 24), 2, True, {"n_superpixels": 24, "spacing": (2.0, 1.0, 1.0)}),
 }
 every_case = pytest.mark.parametrize("case", CASES)
