@@ -515,7 +515,7 @@ def test_a_run_that_stops_early_says_so_and_labels_all_the_same() -> None:
 def test_grey_levels_that_an_extreme_one_hides_are_refused_and_not_one_class_short() -> None:
     image = np.ones((2, 2, 5), np.float32)
     image[0, 0, :2] = 0, 4.5343828e7
-    with pytest.raises(ValueError, match="among all 10 there are 2; .* no extreme value hides the rest: values closer than 6e-8 "):
+    with pytest.raises(ValueError, match=r"there are 2; .* extreme value hides the rest: values closer than 6e-8"):
         nc.kmeans(image, channel_axis=0, n_clusters=3)
 
 

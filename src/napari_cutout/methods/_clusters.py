@@ -171,15 +171,15 @@ class Clustering:
 
 
 def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n: int, wanted: int) -> None:
-    """Raise unless a sample has as many different voxels as clusters are wanted, in steps of a quantum."""
+    """Raise unless a sample has as many different voxels, in steps of a quantum, as clusters are wanted."""
     found = distinct(sample, standard.n_used, wanted)
     if found < wanted:
         n_sample = sample.shape[1]
         where = f"all {n:,}" if n_sample == n else f"{n_sample:,} voxels chosen from {n:,}"
         raise ValueError(
             f"{name} needs at least {wanted} different voxels, but among {where} there are {found}; ask for fewer "
-            "classes, or check that the image (and its mask) is the right one and that no extreme value hides the rest: "
-            "values closer than 6e-8 standard deviations count as one"
+            "classes, or check that the image (and its mask) is the right one and that no extreme value hides the "
+            "rest: values closer than 6e-8 standard deviations count as one"
         )
 
 
