@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .. import _statistics
-from .._array import Array, is_lazy
+from .._array import Array, contiguous, is_host, is_lazy
 from .._method import Labels, Mask
 from .._place import lying_at
 from .._plan import Reduce, gathered, run_plan
@@ -36,6 +36,8 @@ def partitioned(channels: Sequence[Array], mask: Mask | None, settings: SlicSett
     int32 array
         Connected regions from 1 by their first voxel in scan order; 0 outside.
     """
+    if len(channels) > 1 and is_host(channels[0]):  # every sweep reads them all
+        channels = [contiguous(channel) for channel in channels]
     with lying_at(()):  # the grid is that of the arrays at hand, wherever they lie
         source, others = source_of(channels, ("intensity",), (1.0,), None)
     arrays = (channels[0], mask, *others)

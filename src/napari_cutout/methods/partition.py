@@ -19,7 +19,10 @@ from ._inside import smoothed_inside
 from ._slic import settings_for
 from ._superpixels import partitioned
 
-__all__ = ["felzenszwalb", "superpixels"]
+__all__ = ["SUPERPIXELS", "felzenszwalb", "superpixels"]
+
+SUPERPIXELS = Range(1, 10_000_000)
+"""How many superpixels may be asked for, here and where others begin with them."""
 
 
 SIGMA = 0.8
@@ -58,7 +61,8 @@ def felzenszwalb(
         Where to look; voxels outside become 0, and do not count.
     scale : float, optional
         How much stronger than inside an edge must be, in grey levels times voxels: the larger, the larger regions
-        become. 0 joins only what is equal. By default the range of grey levels after smoothing.
+        become. 0 joins only what is equal. By default the range of grey levels after smoothing, without the 0.01 % of
+        voxels at either end.
     sigma : float
         Standard deviation of the Gaussian that smooths the image first, in edges of the smallest voxel; 0 is off.
     min_size : int
@@ -163,12 +167,17 @@ def _range_of(bins: Bins) -> float:
     return float(histogram.values[last] - histogram.values[first])
 
 
-@method("Graph-based", memory=12.0)
+def _kept(_settings: Mapping[str, Any], _n_voxels: int, n_channels: int) -> float:
+    """Return the bytes per voxel of labels and parts, and of channels that are put in order, float32 say."""
+    return 12.0 + (4.0 * n_channels if n_channels > 1 else 0.0)
+
+
+@method("Graph-based", memory=_kept)
 def superpixels(
     image: Image,
     mask: Mask | None = None,
     *,
-    n_superpixels: Annotated[int, Range(1, 10_000_000), Typical(50, 5000)] = 1000,
+    n_superpixels: Annotated[int, SUPERPIXELS, Typical(50, 5000)] = 1000,
     compactness: Annotated[float, Range(0, 1000, 0.1), Typical(0.1, 5)] = 1.0,
     sigma: Annotated[float, Range(0, 100, 0.1), Typical(0.5, 4, off=True, length=True)] = 0.0,
     max_iterations: Annotated[int, Range(1, 1000), Seldom()] = 10,
@@ -232,7 +241,7 @@ def superpixels(
     neighbour. So there are fewer regions than centres where the image is noisy beside its `compactness`, and a constant
     image is divided into the cells. ``skimage.segmentation.slic`` has the same windows and starts alike; its unit is
     the range of grey levels, and L*a*b* for three channels. Memory: about 12 bytes per voxel, up to 20 in pure noise
-    that is divided loosely; on a device about 40.
+    that is divided loosely, and that of several channels, which are put in order; more on a device.
 
     References
     ----------
