@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -27,8 +28,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(skip)
 
 
+@pytest.fixture(scope="session")
+def nothing_old_to_collect():
+    """Take what imports leave out of the garbage collector, which napari's fixture runs after every viewer."""
+    import napari._qt.qt_main_window
+    import napari.viewer  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
+def viewer(nothing_old_to_collect, make_napari_viewer_proxy):
     """A viewer with a window that is not shown."""
     return make_napari_viewer_proxy()
 
