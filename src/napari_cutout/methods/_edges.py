@@ -10,15 +10,14 @@ nor the limits of the groups can show. Edges of equal weight are ordered by thei
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._compiled import bare, compiled, inlined, n_threads
-from .._monitor import quiet
-from .._plan import each
 from ..processing.filters import edges as voxel_edges
 
 __all__ = ["HEAVIEST", "OUTSIDE", "Lattice", "Window", "counted", "equal_edges", "gathered", "steps_between"]
@@ -29,8 +28,11 @@ OUTSIDE = np.int32(-(2**31))
 HEAVIEST = 0x7F800000
 """The bits of the largest weight, infinity; those of NaN, which is no edge, are above."""
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Voxels or edges for which it is not worth to use another thread."""
+
+MOST = 1 << 30
+"""About how many edges a block may have: half of what int32 can count, since blocks are not quite equal."""
 
 FEW = 24
 """Edges up to which a bucket is sorted by insertion."""
@@ -64,12 +66,15 @@ class Lattice(NamedTuple):
         From a voxel to those of its neighbours that come after it, in scan order.
     lengths : float64 array of shape (n_steps,)
         What the differences along each step are divided by.
+    offsets : int64 array of shape (n_steps,)
+        How many voxels later each step leads.
     """
 
     levels: NDArray[Any]
     shape: Ints
     steps: Ints
     lengths: NDArray[np.float64]
+    offsets: Longs
 
     @property
     def n_rows(self) -> int:
@@ -224,8 +229,9 @@ def equal_edges(lattice: Lattice, labels: Ints, window: Window, alone: bool, roo
 
 
 def blocks_of_rows(lattice: Lattice) -> list[slice]:
-    """Return rows of voxels in blocks, several for each processor."""
-    return slices(lattice.n_rows, len(parts_of(lattice.n_voxels)))
+    """Return rows of voxels in blocks, several for each processor, and none with more edges than int32 can count."""
+    n_edges = lattice.n_voxels * len(lattice.steps)
+    return slices(lattice.n_rows, max(len(parts_of(lattice.n_voxels)), n_edges // MOST + 1))
 
 
 def parts_of(n: int) -> list[slice]:
@@ -245,14 +251,27 @@ def _shares(starts: Longs) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in itertools.pairwise([0, *limits, len(starts) - 1])]
 
 
-def run(work: Any, parts: Sequence[Any]) -> None:
-    """Do what there is to do for every part, on all processors."""
-    with quiet():
-        for _ in each(work, list(parts), _HOST):
-            pass
+def run(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
+    """Do what there is to do for every part, on all processors.
 
+    This thread takes parts as well, so that nothing waits for threads that a busy machine starts late.
+    """
+    parts = list(parts)
+    waiting = iter(parts)
 
-_HOST = np.zeros(0)
+    def drain() -> None:
+        for part in waiting:
+            work(part)
+
+    helpers = min(n_threads(), len(parts)) - 1
+    if helpers < 1:
+        drain()
+        return
+    with ThreadPoolExecutor(helpers) as pool:
+        others = [pool.submit(drain) for _ in range(helpers)]
+        drain()
+        for other in others:
+            other.result()
 
 
 class Strip(NamedTuple):
@@ -289,13 +308,6 @@ def matters(a: np.int32, b: np.int32, alone: bool) -> Any:
 
 
 @bare
-def offset_of(lattice: Lattice, s: int) -> int:
-    """Return how many voxels later in scan order a step leads."""
-    dz, dy, dx = lattice.steps[s]
-    return int((dz * np.int64(lattice.shape[1]) + dy) * lattice.shape[2] + dx)
-
-
-@bare
 def weigh(
     levels: NDArray[Any], at: int, offset: int, length: float, sums: NDArray[np.float64], weights: NDArray[np.float32]
 ) -> None:
@@ -304,24 +316,39 @@ def weigh(
     Differences of float32 are the same whether they are rounded once, or first to float64.
     """
     n = len(weights)
-    if len(levels) == 1:
-        here, there = levels[0, at : at + n], levels[0, at + offset : at + offset + n]
-        if length == 1:
-            for x in range(n):
-                weights[x] = abs(there[x] - here[x])
-        else:
-            for x in range(n):
-                weights[x] = abs(np.float64(there[x]) - np.float64(here[x])) / length
-        return
-    squares = sums[:n]
-    squares[:] = 0
+    here, there = levels[0, at : at + n], levels[0, at + offset : at + offset + n]
+    if len(levels) > 1:
+        add_squares(levels, at, offset, sums[:n])
+        root(sums[:n], length, weights)
+    elif length == 1:
+        for x in range(n):
+            weights[x] = abs(there[x] - here[x])
+    else:
+        for x in range(n):
+            weights[x] = abs(np.float64(there[x]) - np.float64(here[x])) / length
+
+
+@bare
+def add_squares(levels: NDArray[Any], at: int, offset: int, sums: NDArray[np.float64]) -> None:
+    """Write the sums of the squared differences of all channels."""
+    n = len(sums)
+    sums[:] = 0
     for c in range(len(levels)):
         here, there = levels[c, at : at + n], levels[c, at + offset : at + offset + n]
         for x in range(n):
             difference = np.float64(there[x]) - np.float64(here[x])
-            squares[x] += difference * difference
-    for x in range(n):
-        weights[x] = np.sqrt(squares[x]) / length
+            sums[x] += difference * difference
+
+
+@bare
+def root(sums: NDArray[np.float64], length: float, weights: NDArray[np.float32]) -> None:
+    """Write the lengths of vectors of differences, divided by that of a step; a division by 1 is left out."""
+    if length == 1:
+        for x in range(len(sums)):
+            weights[x] = np.sqrt(sums[x])
+    else:
+        for x in range(len(sums)):
+            weights[x] = np.sqrt(sums[x]) / length
 
 
 @bare
@@ -337,7 +364,7 @@ def read_step(lattice: Lattice, labels: Ints, alone: bool, row: int, begin: int,
     keys[:] = NONE
     if z >= nz or y < 0 or y >= ny or start >= stop:
         return False
-    at, offset, n = row * nx + start, offset_of(lattice, s), stop - start
+    at, offset, n = row * nx + start, lattice.offsets[s], stop - start
     here, there = labels[at : at + n], labels[at + offset : at + offset + n]
     n_alive = 0
     for x in range(n):
@@ -389,17 +416,17 @@ def _gather(
 ) -> None:
     """Write edges into their buckets; those of a voxel come together, in order of their steps."""
     low, high, shift = window
-    nx = lattice.shape[2]
+    nx, offsets = lattice.shape[2], lattice.offsets
     for row in range(first, last):
         for begin in range(0, nx, STRIP):
             if not read_strip(lattice, labels, alone, row, begin, strip):
                 continue
             for x in range(min(STRIP, nx - begin)):
-                for s in range(len(lattice.steps)):
-                    key = strip.keys[s, x]
+                p = np.uint32(row * nx + begin + x)
+                for s in range(len(offsets)):
+                    key = strip.keys[np.uint32(s), np.uint32(x)]
                     if low <= key < high:
-                        p = np.uint32(row * nx + begin + x)
-                        a, b = labels[p], labels[p + np.uint32(offset_of(lattice, s))]
+                        a, b = labels[p], labels[np.uint32(p + offsets[np.uint32(s)])]
                         k = np.uint32((key >> shift) - (low >> shift))
                         at = np.uint64(places[k])
                         places[k] += 1

@@ -21,7 +21,7 @@ MAX_VOXELS = 2**31 - 2
 GROUP = 1.0
 """Edges of a group, as a share of the number of voxels."""
 
-LEAST = 1 << 19
+LEAST = 1 << 20
 """Edges that a group may have whatever the number of voxels."""
 
 EDGE = 12.0
@@ -97,7 +97,9 @@ def lattice_of(channels: Sequence[Array], connectivity: int, spacing: Sequence[f
     levels = first[None] if len(channels) == 1 else np.stack(list(channels))
     levels = np.require(levels, levels.dtype.newbyteorder("="), ("C", "A")).reshape(len(channels), -1).view()
     levels.flags.writeable = False  # as images are: loops are compiled for one layout
-    return Lattice(levels, np.array(shape, np.int32), *steps_between(first.ndim, connectivity, spacing))
+    steps, lengths = steps_between(first.ndim, connectivity, spacing)
+    offsets = steps.astype(np.int64) @ np.array([shape[1] * shape[2], shape[2], 1], np.int64)
+    return Lattice(levels, np.array(shape, np.int32), steps, lengths, offsets)
 
 
 def segmented(lattice: Any, scale: float, min_size: int, ordered: Ordered | None = None) -> Ints:
