@@ -91,8 +91,10 @@ def test_the_walker_takes_what_it_says(n_labels: int) -> None:
 
 @pytest.mark.parametrize(("n_channels", "sigma"), [(1, 0.8), (3, 0.0)])
 def test_graph_based_segmentation_takes_what_it_says(
-    n_channels: int, sigma: float, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+    n_channels: int, sigma: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in (_plan.__name__, "napari_cutout._footprint"):
+        monkeypatch.setattr(f"{module}.BLOCK_VOXELS", 1 << 13)
     monkeypatch.setattr("napari_cutout.methods._felzenszwalb.LEAST", 1)
     image = np.random.default_rng(0).integers(0, 100, (n_channels, 40, 80, 80)).astype("uint16")
     recipe = nc.Recipe([nc.Step("felzenszwalb", {"sigma": sigma})], nc.Selection("czyx", channel="all"))
