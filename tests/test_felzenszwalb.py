@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 import napari_cutout as nc
 from napari_cutout import _array
 from napari_cutout.methods import _edges, _edges_device, _felzenszwalb
+from napari_cutout.methods._edges import blocks_of_rows
 
 from . import strict
 from .cases import same_partition, two_humps
@@ -274,6 +276,31 @@ def test_voxels_that_are_not_finite_are_outside_and_do_not_count(spoilt: float) 
 def test_bad_settings_and_masks_of_nothing_are_refused(more: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         nc.felzenszwalb(two_humps((9, 9)), **more)
+
+
+@pytest.mark.parametrize("wrapped", [np.asarray, da.from_array], ids=["numpy", "dask"])
+@pytest.mark.parametrize(("dtype", "largest"), [("float32", 3.4e38), ("float64", 1.8e306), ("float32", -1.1e37)])
+def test_grey_levels_whose_differences_are_infinite_are_refused(wrapped: Any, dtype: str, largest: float) -> None:
+    image = np.zeros((6, 7), dtype)
+    image[2, 3], image[5, 5] = largest, np.nan
+    with pytest.raises(ValueError, match=r"grey levels up to .* no more than 1e\+37 .*; divide it by its largest"):
+        np.asarray(nc.felzenszwalb(wrapped(image)))
+    mask = np.ones(image.shape, bool)
+    mask[2, 3] = False
+    assert np.asarray(nc.felzenszwalb(wrapped(image), wrapped(mask))).max() == 1
+    image[2, 3] = np.sign(largest) * 1e37
+    assert np.asarray(nc.felzenszwalb(wrapped(image), sigma=0.0, min_size=0)).max() == 2
+
+
+def test_no_block_of_rows_has_more_edges_than_int32_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_edges, "n_threads", lambda: 1)
+    levels = np.broadcast_to(np.float32(0), (1, 900**3))  # 729 million voxels with 13 edges, in 4 bytes
+    small = _felzenszwalb.lattice_of([np.zeros((2, 2, 2), np.float32)], 3, None)
+    lattice = small._replace(levels=levels, shape=np.full(3, 900, np.int32))
+    blocks = blocks_of_rows(lattice)
+    assert [part.start for part in blocks] == [0, *(part.stop for part in blocks[:-1])]
+    assert blocks[-1].stop == 900**2
+    assert max(part.stop - part.start for part in blocks) * 900 * 13 < 2**31
 
 
 def test_a_paper_says_that_small_regions_joined_a_neighbour() -> None:

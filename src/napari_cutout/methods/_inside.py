@@ -13,6 +13,9 @@ from ..processing.filters import all_finite, gaussian, working_dtype
 
 __all__ = ["smoothed_inside"]
 
+LARGEST = 1e37
+"""The largest grey level: differences and weighted sums of such are finite in float32."""
+
 
 def smoothed_inside(
     image: Image, mask: Mask | None, *, sigma: float, channel_axis: int | None, spacing: tuple[float, ...] | None
@@ -36,9 +39,14 @@ def smoothed_inside(
     -------
     list of float32 or float64 arrays
         NaN outside the mask and where any channel is not finite. Voxels outside count for nothing inside.
+
+    Raises
+    ------
+    ValueError
+        If a grey level inside is larger than `LARGEST`.
     """
     channels = channels_of(image, channel_axis)
-    if mask is not None or not all(map(_surely_finite, channels)):
+    if mask is not None or not all(map(_surely_usable, channels)):
         only = partial(_only_inside, dtype=working_dtype(channels[0]))
         plan = PerVoxel(only, working_dtype(channels[0]))
         channels = [run_plan(plan, channel, mask, *channels) for channel in channels]
@@ -46,9 +54,16 @@ def smoothed_inside(
     return [gaussian(channel, sigma=sigma, spacing=spacing) for channel in channels]
 
 
-def _surely_finite(channel: Array) -> bool:
-    """Tell whether all voxels are finite, without computing a dask array."""
-    return not dtype_name(channel).startswith("float") or (not is_lazy(channel) and all_finite(channel))
+def _surely_usable(channel: Array) -> bool:
+    """Tell whether all voxels are finite, and none too large, without computing a dask array."""
+    if not dtype_name(channel).startswith("float"):
+        return True
+    if is_lazy(channel):
+        return False
+    if dtype_name(channel) == "float16":  # which holds nothing as large
+        return all_finite(channel)
+    xp = array_namespace(channel)
+    return bool(xp.all(channel <= LARGEST)) and bool(xp.all(channel >= -LARGEST))
 
 
 def _only_inside(channel: Array, mask: Array | None, *channels: Array, dtype: str) -> Array:
@@ -61,4 +76,11 @@ def _only_inside(channel: Array, mask: Array | None, *channels: Array, dtype: st
     for other in channels:
         if dtype_name(other).startswith("float"):
             inside = inside & xp.isfinite(other)
+    too_large = inside & (xp.abs(levels) > LARGEST)
+    if bool(xp.any(too_large)):
+        worst = float(xp.max(xp.abs(xp.where(too_large, levels, xp.zeros_like(levels)))))
+        raise ValueError(
+            f"image has grey levels up to {worst:.2g} either way, but no more than {LARGEST:g} can be smoothed and "
+            "compared; divide it by its largest level"
+        )
     return xp.where(inside, levels, xp.full_like(levels, xp.nan))

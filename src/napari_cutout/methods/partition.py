@@ -82,7 +82,8 @@ def felzenszwalb(
     Raises
     ------
     ValueError
-        If no voxel lies inside, shapes differ or a setting is out of range.
+        If no voxel lies inside, a grey level that is to be smoothed is larger than 1e37, shapes differ or a setting is
+        out of range.
     TypeError
         If the image is boolean, complex or of objects.
 
@@ -221,7 +222,8 @@ def superpixels(
     Raises
     ------
     ValueError
-        If no voxel lies inside, shapes differ or a setting is out of range.
+        If no voxel lies inside, a grey level that is to be smoothed is larger than 1e37, shapes differ or a setting is
+        out of range.
     TypeError
         If the image is boolean, complex or of objects.
 
@@ -231,7 +233,9 @@ def superpixels(
     over the box around all that is inside, with about as many cells as superpixels are asked for, about as long along
     one axis as along another in world units, and a centre in the middle of what of a cell is inside; a cell without any
     has none. If cells are left out, a finer grid is tried, four at most, and the one taken that comes closest: maskSLIC
-    places centres by k-means instead. Then every voxel goes to the nearest centre among those that are at most two
+    places centres by k-means instead. No grid has more than 128 cells for each superpixel asked for, or for each voxel
+    inside if these are fewer: a mask that fills less of its box, such as a thin slanting thread, is divided into fewer
+    superpixels. Then every voxel goes to the nearest centre among those that are at most two
     cells away along each axis and that of its own cell, of several to the first in scan order of the grid, and every
     centre to the middle of its voxels; one that has lost them all stays. The squared distance is that in space, in
     cells and times the square of `compactness`, plus the squared difference of grey levels in standard deviations of
