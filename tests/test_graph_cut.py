@@ -7,6 +7,7 @@ import itertools
 import math
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from scipy import ndimage
 import napari_cutout as nc
 from napari_cutout import _array, _monitor, _plan
 from napari_cutout.catalog import find
-from napari_cutout.methods import _min_cut
+from napari_cutout.methods import _min_cut, _stroke_graph
 from napari_cutout.methods._colour_models import QUANTUM, bins_for, costs_of
 from napari_cutout.methods._max_flow import reached_from_source
 from napari_cutout.methods._min_cut import Energy, cheapest, source_side
@@ -471,6 +472,38 @@ def test_a_cut_of_voxels_takes_the_memory_that_it_says(monkeypatch: pytest.Monke
     finally:
         tracemalloc.stop()
     assert 0.75 <= find("graph_cut").bytes_per_voxel({"on": "voxels"}, image.size) / taken <= 1.35
+
+
+def test_voxels_share_the_costs_of_their_bins_so_that_labels_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Energy] = []
+
+    def spy(energy: Energy) -> np.ndarray:
+        asked.append(energy)
+        return cheapest(energy)
+
+    monkeypatch.setattr(_stroke_graph, "cheapest", spy)
+    image, markers, _ = scene(shape=(20, 22))
+    markers[0, :20] = np.arange(20) + 1
+    nc.graph_cut(image, markers, on="voxels")
+    assert asked[0].costs.shape == (256, 20)
+    assert asked[0].rows is not None
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4))
+def test_nodes_that_share_costs_are_labelled_as_if_each_had_its_own(seed: int, n_labels: int) -> None:
+    energy = random_energy(seed, n_labels)
+    rows = np.random.default_rng(seed).integers(0, len(energy.costs), len(energy.fixed))
+    apart, together = (replace(energy, costs=c, rows=r) for c, r in ((energy.costs[rows], None), (energy.costs, rows)))
+    labels = cheapest(together)
+    assert labels.tolist() == cheapest(apart).tolist()
+    assert together.of(labels) == apart.of(labels) == spelt_out(apart, labels)
+
+
+def test_a_contrast_beyond_all_grey_levels_is_a_large_one() -> None:
+    image, markers, _ = scene(shape=(20, 22))
+    faint = image.astype(np.float64) * 1e-300
+    found = nc.graph_cut(faint, markers, on="voxels", contrast=1e9)  # was (1e9 / 1e-298) ** 2, which is no float
+    np.testing.assert_array_equal(found, nc.graph_cut(image, markers, on="voxels", contrast=1e9))
 
 
 # Strokes that are in the way ------------------------------------------------------------------------------------

@@ -28,32 +28,43 @@ class Energy:
 
     Parameters
     ----------
-    costs : int64 array of shape (n, n_labels)
-        What each label costs at each node.
+    costs : int64 array of shape (n_rows, n_labels)
+        What each label costs at nodes of each kind.
     pairs : integer array of shape (m, 2)
         Two nodes that are neighbours; no pair is there twice, in either order.
     weights : int64 array of shape (m,)
         What it costs if they have different labels; not negative.
     fixed : int64 array of shape (n,)
         The label that a node must have, as a column of `costs`; -1 is any.
+    rows : integer array of shape (n,), optional
+        The row of `costs` that a node has; by default every node has its own.
     """
 
     costs: Ints
     pairs: NDArray[Any]
     weights: Ints
     fixed: Ints
+    rows: NDArray[Any] | None = None
+
+    def alone(self, labels: Ints | int) -> Ints:
+        """Return what each node costs by itself, with its label or all with one."""
+        alone: Ints = self.costs[np.arange(len(self.fixed)) if self.rows is None else self.rows, labels]
+        return alone
+
+    def best_alone(self) -> Ints:
+        """Return the label that costs least at each node by itself, of equal costs the first."""
+        best: Ints = np.argmin(self.costs, axis=1)
+        return best if self.rows is None else best[self.rows]
 
     def of(self, labels: Ints) -> int:
         """Return what a labelling costs; columns of `costs`, those of `fixed` among them."""
-        alone = self.costs[np.arange(len(labels)), labels].sum()
         apart = labels[self.pairs[:, 0]] != labels[self.pairs[:, 1]]
-        return int(alone + self.weights[apart].sum())
+        return int(self.alone(labels).sum() + self.weights[apart].sum())
 
     def around(self) -> Ints:
         """Return what all neighbours of each node can cost together."""
-        return _summed(self.pairs[:, 0], self.weights, len(self.costs)) + _summed(
-            self.pairs[:, 1], self.weights, len(self.costs)
-        )
+        n = len(self.fixed)
+        return _summed(self.pairs[:, 0], self.weights, n) + _summed(self.pairs[:, 1], self.weights, n)
 
 
 def cheapest(energy: Energy) -> Ints:
@@ -73,7 +84,7 @@ def cheapest(energy: Energy) -> Ints:
         none saves anything.
     """
     n_labels = energy.costs.shape[1]
-    labels = np.where(energy.fixed >= 0, energy.fixed, np.argmin(energy.costs, axis=1))
+    labels = np.where(energy.fixed >= 0, energy.fixed, energy.best_alone())
     if n_labels < 2 or not len(energy.pairs):
         return labels
     stage("cutting the graph")
@@ -113,7 +124,7 @@ def _network(energy: Energy, labels: Ints, label: int) -> tuple[Ints, Ints, Ints
     second = np.where(labels[a] != label, weights, 0)
     there = first + second - none
     back = there // 2  # half each way: with equal labels as much as the pair costs, and so no detour by the terminals
-    gain = energy.costs[np.arange(n), labels] - energy.costs[:, label]
+    gain = energy.alone(labels) - energy.alone(label)
     gain += _summed(b, first - back, n) - _summed(a, first - none - back, n)
     certain = 2 * energy.around() + 1  # an arc can cost what a pair costs twice
     gain = np.where((energy.fixed >= 0) & (energy.fixed != label), -certain, gain)

@@ -42,7 +42,7 @@ def cut_of_voxels(settings: CutSettings, *arrays: Array | None) -> Array:
     """Return the label of every voxel of arrays in memory, those of `block_of`; there are no regions among them."""
     found = _exchanged(Found(settings), MODELS, arrays)
     inside, energy = _voxel_energy(found, block_of(*arrays))
-    values, labels = _cut(found, np.arange(len(energy.costs)), energy).values, np.zeros(inside.shape, np.int32)
+    values, labels = _cut(found, np.arange(len(energy.fixed)), energy).values, np.zeros(inside.shape, np.int32)
     assert values is not None
     labels[inside] = values
     return from_numpy(labels, like=arrays[0])
@@ -59,8 +59,17 @@ def _voxel_energy(found: Found, block: Block) -> tuple[NDArray[np.bool_], Energy
         weights.append(found.weight_of(step, squares(block, here, there, both, found.half_range)))
     painted = block.markers[block.inside]
     fixed = np.where(painted > 0, np.searchsorted(found.labels, painted), -1)
-    costs = np.ascontiguousarray(costs_at(found, block, block.inside).T)
-    return block.inside, Energy(costs, np.concatenate(pairs), np.concatenate(weights), fixed)
+    costs, rows = _costs_of_voxels(found, block)
+    return block.inside, Energy(costs, np.concatenate(pairs), np.concatenate(weights), fixed, rows)
+
+
+def _costs_of_voxels(found: Found, block: Block) -> tuple[Ints, Ints | None]:
+    """Return what labels cost in each bin, and the bins of the voxels inside; or, of several histograms, at each."""
+    assert found.bins is not None
+    if len(found.costs) > 1:
+        return np.ascontiguousarray(costs_at(found, block, block.inside).T), None
+    (rows,) = found.bins.of([level[block.inside] for level in block.levels])
+    return np.ascontiguousarray(found.costs[0].T), rows
 
 
 def _exchanged(found: Found, exchanges: Sequence[Exchange], arrays: Sequence[Array | None]) -> Found:

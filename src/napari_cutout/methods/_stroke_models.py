@@ -296,7 +296,7 @@ def _modelled(found: Found, seen: dict[int, Counts]) -> Found:
     costs = tuple(costs_of(h, shape) for h, shape in zip(histograms, found.bins.shapes, strict=True))
     extent = 2 * found.half_range
     if found.settings.contrast is not None:
-        spread = (found.settings.contrast / extent) ** 2 if extent else 0.0
+        spread = min(found.settings.contrast / extent, 1e150) ** 2 if extent else 0.0  # its square is finite
     else:
         n_pairs = sum(c.n_pairs for c in counts)
         total = sum((c.high << HALF) + c.low for c in counts)
