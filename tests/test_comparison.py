@@ -16,7 +16,8 @@ from scipy import ndimage
 import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout._execute import execute
-from napari_cutout._known_steps import KnownSteps
+from napari_cutout._known_steps import KnownSteps, Ran
+from napari_cutout._monitor import Monitor
 from napari_cutout._selection import Selection
 from napari_cutout.comparison import _confidence, _contestants, _trial, _tuning
 from napari_cutout.comparison._contest import Contest, Rules
@@ -35,6 +36,8 @@ from napari_cutout.comparison._tallies import (
 from napari_cutout.comparison._trial import Trial
 from napari_cutout.comparison._units import Units, folds_of, units_of
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING, Row, ranked
+
+from . import strict
 
 RULES = Rules("dice", tune=False, budget=4, folds=3, repeats=1, seed=0, device="cpu")
 
@@ -543,6 +546,21 @@ def test_a_step_is_known_only_of_the_same_settings_and_the_very_same_arrays():
     fewer = nc.Recipe([nc.Step("superpixels", {"n_superpixels": 9}), recipe.steps[1]])
     execute(fewer, {"image": known.steps[1].arrays["image"], "markers": strokes}, known=known)
     assert int(known.steps[1].labels.max()) < int(made.max())
+
+
+def test_a_step_on_a_device_is_known_by_its_voxels_and_holds_none_of_them():
+    image = np.array([[1.0, np.nan], [3.0, 4.0]])
+    known, labels, monitor = KnownSteps(), strict.on_device([[1, 2], [3, 4]]), Monitor()
+    known.keep(1, Ran("superpixels", {}, {"image": strict.on_device(image)}, labels, monitor, 2.0))
+    assert isinstance(known.steps[1].labels, np.ndarray)
+    found = known.of(1, "superpixels", {}, {"image": strict.on_device(image)})
+    assert found is not None
+    assert found[0].device == strict.DEVICE
+    assert strict.to_host(found[0]).tolist() == [[1, 2], [3, 4]]
+    assert (found[1], known.seconds) == (monitor, 2.0)
+    for other in (image + 1, image.astype(np.float32), image.reshape(1, 4)):
+        assert known.of(1, "superpixels", {}, {"image": strict.on_device(other)}) is None
+    assert known.of(1, "superpixels", {}, {"image": image}) is None  # after a fallback to the host
 
 
 def test_objects_that_touch_the_same_voxels_score_as_evaluate_says():

@@ -288,13 +288,13 @@ class _Run:
     ) -> tuple[Array, Monitor]:
         """Run one step, or return what it gave before."""
         if (found := self.known.of(number, entry.name, settings, arrays)) is not None:
-            return found.labels, found.monitor
+            return found
         start = time.perf_counter()
         with watch(on_progress, self.is_cancelled) as monitor:
             labels = entry(**arrays, **settings)
         if number < len(self.recipe.steps) and not is_lazy(labels):
             seconds = time.perf_counter() - start
-            self.known.steps[number] = Ran(entry.name, settings, arrays, labels, monitor, seconds)
+            self.known.keep(number, Ran(entry.name, settings, arrays, labels, monitor, seconds))
         return labels, monitor
 
 

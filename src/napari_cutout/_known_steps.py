@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ._array import Array
+from ._array import Array, dtype_name, from_numpy, is_host, is_lazy, to_numpy
 from ._monitor import Monitor
+from ._sources import image_fingerprint
 
 __all__ = ["KnownSteps", "Ran"]
 
@@ -22,10 +23,10 @@ class Ran:
         Its method.
     settings : mapping
         All that the method was called with, but arrays.
-    arrays : mapping of str to array
-        What it read, by its parameter.
+    arrays : mapping of str to array or str
+        What it read, by its parameter; of arrays on a device a hash of their voxels.
     labels : array
-        What it gave.
+        What it gave, in host memory, so that none of a device is held.
     monitor : Monitor
         What it noted.
     seconds : float
@@ -34,7 +35,7 @@ class Ran:
 
     method: str
     settings: Mapping[str, Any]
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Array | str]
     labels: Array
     monitor: Monitor
     seconds: float
@@ -55,12 +56,36 @@ class KnownSteps:
     steps: dict[int, Ran] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def of(self, number: int, method: str, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ran | None:
-        """Return what a step gave before: with the same settings, and not equal arrays but the very same ones."""
+    def of(
+        self, number: int, method: str, settings: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> tuple[Array, Monitor] | None:
+        """Return the labels and notes that a step gave before.
+
+        With the same settings, and arrays that are not equal but the very same ones; on a device, to which every run
+        takes its inputs anew, equal ones.
+        """
         ran = self.steps.get(number)
         if ran is None or (ran.method, ran.settings) != (method, settings) or ran.arrays.keys() != arrays.keys():
             return None
-        if any(ran.arrays[name] is not array for name, array in arrays.items()):
+        if not all(_is_same(ran.arrays[name], array) for name, array in arrays.items()):
             return None
         self.seconds += ran.seconds
-        return ran
+        return from_numpy(ran.labels, like=next(iter(arrays.values()))), ran.monitor
+
+    def keep(self, number: int, ran: Ran) -> None:
+        """Remember a step, without what it has on a device."""
+        arrays = {name: _mark(array) for name, array in ran.arrays.items()}
+        labels = ran.labels if is_host(ran.labels) else to_numpy(ran.labels)
+        self.steps[number] = replace(ran, arrays=arrays, labels=labels)
+
+
+def _is_same(mark: Array | str, array: Array) -> bool:
+    now = _mark(array)
+    return now == mark if isinstance(now, str) and isinstance(mark, str) else now is mark
+
+
+def _mark(array: Array) -> Array | str:
+    """Return by what an array is known again."""
+    if is_host(array) or is_lazy(array):
+        return array
+    return f"{dtype_name(array)} {image_fingerprint(to_numpy(array))}"
