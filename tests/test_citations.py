@@ -476,3 +476,17 @@ def test_the_citation_file_is_valid_and_of_this_version() -> None:
     software = entries(nc.cite("draw_lines").bibtex)["napari_cutout"]
     assert software["title"] == content["title"]
     assert software["author"] == f"{{{content['authors'][0]['name']}}}"
+
+
+@pytest.mark.parametrize("method", ["merge_regions", "normalized_cut", "graph_cut"])
+def test_a_paper_says_that_there_were_superpixels_first_unless_regions_were_given(method: str) -> None:
+    begun = nc.cite(Step(method, {"n_superpixels": 2500}))
+    assert "The image was divided into about 2,500 superpixels (Achanta" in begun.text
+    assert any(one.startswith("R. Achanta") for one in begun.references)
+    source = {p.name: p.name for p in catalog.find(method).arrays if p.name in ("image", "markers")}
+    given_regions = nc.cite(Step(method, inputs={**source, "regions": "regions"}))
+    assert "superpixels" not in given_regions.text + given_regions.bibtex
+
+
+def test_a_paper_says_nothing_of_superpixels_where_voxels_were_cut() -> None:
+    assert "superpixels" not in nc.cite(Step("graph_cut", {"on": "voxels"})).text

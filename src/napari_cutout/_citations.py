@@ -37,6 +37,9 @@ _BY_METHOD = {
 }
 """Which functions of the library are parts of a method."""
 
+_OF_SUPERPIXELS = ("merge_regions", "normalized_cut", "graph_cut")
+"""Methods that divide the image into superpixels first, unless they are given regions."""
+
 _BEFORE = ("background_radius", "median_radius", "sigma")
 _AFTER = {
     "fill_holes": "holes in {} were filled",
@@ -190,7 +193,10 @@ def _of_function(
 def _around(step: Step) -> dict[str, tuple[Reference, ...]]:
     """Return the works behind what a setting switches on, by its condition."""
     settings = step.complete_settings
-    return {of: _of_function(name, settings) for of, name in _BY_SETTING.items() if holds(of, settings)}
+    found = {of: _of_function(name, settings) for of, name in _BY_SETTING.items() if holds(of, settings)}
+    if step.method in _OF_SUPERPIXELS and "regions" not in step.inputs and settings.get("on") != "voxels":
+        found["superpixels"] = _of_function("superpixels")
+    return found
 
 
 def _several(step: Step, selection: Selection | None) -> bool:
@@ -237,6 +243,8 @@ def _before(step: Step, around: Mapping[str, Sequence[Reference]]) -> Iterator[s
         yield f"the median of the box of radius {radius} around every voxel was taken{works['median_radius']}"
     if sigma := settings.get("sigma"):
         yield f"the image was smoothed with a Gaussian of standard deviation {sigma:g}{works['sigma']}"
+    if (made := around.get("superpixels")) is not None:
+        yield f"the image was divided into about {settings['n_superpixels']:,} superpixels{_brackets(made)}"
 
 
 def _cut(step: Step, works: Sequence[Reference], number: int) -> str:
