@@ -95,6 +95,13 @@ def test_a_boundary_image_by_hand() -> None:
     assert channels.means.tolist() == [[0.0, 3.0], [0.0, 3.0]]
 
 
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_voxels_without_a_boundary_strength_belong_to_no_region(spoilt: float) -> None:
+    image, regions = np.array([[1.0, 3.0, 8.0, 8.0]]), np.array([[1, 1, 2, 2]])
+    found = nc.region_graph(image, regions, boundary=np.array([[spoilt, 0.5, 0.5, 0.0]]))
+    assert (found.sizes.tolist(), found.means.tolist()) == ([1, 2], [[3.0], [8.0]])
+
+
 @st.composite
 def scenes(draw: st.DrawFn) -> dict[str, Any]:
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=3)))

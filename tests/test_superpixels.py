@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from skimage.io import imread
 import napari_cutout as nc
 from napari_cutout import _plan
 from napari_cutout._monitor import Cancelled, watch
+from napari_cutout.catalog import find
 from napari_cutout.methods import _fragments_anywhere as anywhere
 from napari_cutout.methods._fragments import connected_on_host, label_parts
 from napari_cutout.methods._slic import grid_for
+from napari_cutout.methods._slic_sums import Sums, Table
 
 from .reference import superpixels as reference
 
@@ -265,6 +268,47 @@ def test_a_thin_mask_has_about_as_many_as_asked_for(n_superpixels: int) -> None:
     assert 0.7 <= found.max() / n_superpixels <= 1.15
 
 
+@pytest.mark.parametrize(("n_superpixels", "sparse"), [(200, True), (5000, False)], ids=["sparse mask", "many"])
+def test_blocks_know_no_more_centres_than_they_meet(n_superpixels: int, sparse: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (48, 48, 48), np.uint8)
+    mask = np.full(image.shape, not sparse)
+    mask[0, 0, 0] = mask[-1, -1, -1] = True  # a box of 110,592 voxels
+    arrays = da.from_array(image, 16), da.from_array(mask, 16)
+    lazy = nc.superpixels(*arrays, n_superpixels=n_superpixels, max_iterations=2, min_size=0.0)
+    tracemalloc.start()
+    try:
+        found = lazy.compute(scheduler="sync")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found[0, 0, 0] == 1
+    assert found[-1, -1, -1] == found.max()
+    assert (found > 0).tolist() == mask.tolist()
+    assert peak / image.size < 45
+
+
+def test_sums_of_blocks_add_centre_by_centre() -> None:
+    def table(*numbers: int) -> Table:
+        at = np.array(numbers)
+        return Table(at, Sums(at + 1, np.stack([at] * 3, axis=1), 10 * at[:, None]))
+
+    both = (table(1, 4) + table(0, 4)).dense(6)
+    assert both.counts.tolist() == [1, 2, 0, 0, 10, 0]
+    assert both.places[:, 2].tolist() == [0, 1, 0, 0, 8, 0]
+    assert both.colours.tolist() == [[0], [10], [0], [0], [80], [0]]
+
+
+def test_a_mask_that_is_sparse_in_its_box_has_no_more_cells_than_are_of_use() -> None:
+    image, mask = scene((1, 1, 4000))[0], np.zeros((1, 1, 4000), bool)
+    mask[..., [0, 10, 1990, 3999]] = True  # 4 of 4,000 voxels; 128 * 4 = 512 cells of 7.8 voxels
+    found = nc.superpixels(image, mask, n_superpixels=100)
+    assert found[mask].tolist() == [1, 2, 3, 4]
+    mask[..., 2] = True  # in the cell of the first; now there are 640 cells of 6.25 voxels
+    with watch() as monitor:
+        nc.superpixels(image, mask, n_superpixels=100)
+    assert monitor.facts["n_centres"] == 4
+
+
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="no finite voxel to count"):
         nc.superpixels(scene((8, 9))[0], np.zeros((8, 9), bool))
@@ -348,3 +392,11 @@ def test_edges_of_natural_images_are_kept_as_well_as_by_scikit_image(data_dir: P
     names = sorted(path.stem for path in folder.glob("*.jpg"))[:2]
     scenes = [(imread(folder / f"{name}.jpg"), truths[f"seg_{name}"][0]) for name in names]
     assert_no_worse(scenes, 300, 0.75, 20.0, channel_axis=-1)  # L*a*b* there, RGB here
+
+
+@pytest.mark.parametrize("method", ["superpixels", "merge_regions", "normalized_cut", "graph_cut"])
+def test_all_who_begin_with_superpixels_ask_for_no_more_than_there_may_be(method: str) -> None:
+    (setting,) = (one for one in find(method).settings if one.name == "n_superpixels")
+    with pytest.raises(ValueError, match="n_superpixels must be between 1 and 10000000, got 10000001"):
+        setting.check(10_000_001)
+    setting.check(10_000_000)

@@ -24,14 +24,14 @@ from ._ncut import cut_regions
 from ._regions import RegionGraph, Sources, graph_of, looked_up, mapped
 from ._stroke_graph import cut_of_regions, cut_of_voxels
 from ._stroke_models import CutSettings
-from .partition import superpixels
+from .partition import SUPERPIXELS, superpixels
 
 __all__ = ["merge_regions", "graph_cut", "merge_tree", "normalized_cut", "region_graph"]
 
 BYTES_PER_REGION = 1500.0
 """What is known of a region and of the seven or so boundaries that it has in a volume, and of its merges."""
 
-NumberOfSuperpixels = Annotated[int, Range(1, 2**31 - 1), Typical(200, 5000)]
+NumberOfSuperpixels = Annotated[int, SUPERPIXELS, Typical(200, 5000)]
 """About how many regions to begin with, where none are given."""
 
 
@@ -137,7 +137,7 @@ def merge_regions(
     return looked_up(sources, graph.labels, _cut(tree, n_regions, threshold))
 
 
-@method("Graph-based", agreement="tolerance(1e-9)", memory=20.0, working=40.0)
+@method("Graph-based", agreement="tolerance(1e-9)", memory=_needed, working=WORKING)
 def normalized_cut(
     image: Image,
     regions: Labels | None = None,
@@ -276,7 +276,7 @@ def _sources(image: Image, regions: Labels, mask: Mask | None, channel_axis: int
 
 def _bytes_of_cut(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
     """Return the bytes per voxel that a cut takes: those of superpixels, or of a graph whose nodes are voxels."""
-    return 400.0 if settings["on"] == "voxels" else 24.0
+    return 400.0 if settings["on"] == "voxels" else _needed(settings, n_voxels, n_channels)
 
 
 @method("Graph-based", memory=_bytes_of_cut, working=77.0)
@@ -358,7 +358,8 @@ def graph_cut(
     channels each has a histogram of its own. The bins span the grey levels under the strokes; a Gaussian smooths them,
     as wide as Scott's rule says.
     The provenance has `contrast`, what the labelling costs (`energy`), and how many regions have strokes of two labels
-    (`n_contested`). Memory: that of `superpixels`, and a few blocks; on voxels about 400 bytes per voxel.
+    (`n_contested`). Memory: that of `superpixels`, and a few blocks; on voxels about 400 bytes per voxel,
+    and of five channels or more 16 for each label besides.
 
     References
     ----------
@@ -418,7 +419,8 @@ def region_graph(
         Where regions are; voxels outside belong to none.
     boundary : real array of the shape of a channel, optional
         How likely a boundary runs through each voxel, such as `gradient_magnitude` or the output of a network. By
-        default the strength of a boundary is how much voxels differ across it.
+        default the strength of a boundary is how much voxels differ across it. Voxels where it is NaN or infinite
+        belong to no region either.
     connectivity : int
         How many axes a step between two voxels that touch may cross: 1 is faces only, the number of axes includes
         edges and corners.
