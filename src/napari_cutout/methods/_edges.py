@@ -423,10 +423,11 @@ def _gather(
                 continue
             for x in range(min(STRIP, nx - begin)):
                 p = np.uint32(row * nx + begin + x)
+                a = labels[p]
                 for s in range(len(offsets)):
                     key = strip.keys[np.uint32(s), np.uint32(x)]
                     if low <= key < high:
-                        a, b = labels[p], labels[np.uint32(p + offsets[np.uint32(s)])]
+                        b = labels[np.uint32(p + offsets[np.uint32(s)])]
                         k = np.uint32((key >> shift) - (low >> shift))
                         at = np.uint64(places[k])
                         places[k] += 1

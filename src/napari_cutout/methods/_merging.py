@@ -19,6 +19,9 @@ __all__ = ["LIMIT", "LINK", "forest_of", "merge", "merge_small", "number", "sett
 LINK, LIMIT = 0, 1
 """The fields of a node: a number of another one or minus a size, and the bits of the limit."""
 
+AHEAD = 8
+"""How many edges ahead nodes are fetched from memory."""
+
 Ints = NDArray[np.int32]
 
 
@@ -74,7 +77,7 @@ def begin(forest: Ints, scale: float) -> None:
 
 
 @bare
-def merge(edges: Ints, forest: Ints, scale: float) -> None:
+def merge(edges: Ints, forest: Ints, scale: float) -> int:
     """Merge along edges, which rise: where the weight is no more than the limit of either side.
 
     Parameters
@@ -85,11 +88,20 @@ def merge(edges: Ints, forest: Ints, scale: float) -> None:
         Changed.
     scale : float
         Divided by the size of a component it is how much its limit lies above its internal difference.
+
+    Returns
+    -------
+    int
+        Of no meaning. It is made of nodes that are needed a little later, which are fetched for it meanwhile.
     """
+    touched, last = 0, len(edges) - 1
     for i in range(len(edges)):
+        ahead = edges[np.uint64(min(i + AHEAD, last))]
+        touched ^= forest[np.uint32(ahead[ONE]), LINK] ^ forest[np.uint32(ahead[TWO]), LINK]
         a, b = root_of(forest, edges[i, ONE]), root_of(forest, edges[i, TWO])
         if a != b and edges[i, KEY] <= min(forest[a, LIMIT], forest[b, LIMIT]):
             join(forest, a, b, edges[i, KEY], scale)
+    return touched
 
 
 @bare
