@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.sparse import csr_array
 from skimage import graph as peer
 
 import napari_cutout as nc
@@ -506,3 +507,23 @@ def test_bad_settings_are_errors() -> None:
         nc.normalized_cut(image, ROW, contrast=-1.0)
     with pytest.raises(ValueError, match="regions"):
         nc.normalized_cut(image, ROW[:, :4])
+
+
+@pytest.mark.parametrize(("n", "wanted", "needed"), [(20_000, 5000, 8), (2_000_000, 400, 11)], ids=["dense", "sparse"])
+def test_more_eigenvectors_than_memory_holds_are_refused_before_they_are_made(n: int, wanted: int, needed: int) -> None:
+    row = Group(np.arange(n), None, np.full(n, 3.0))
+    with pytest.raises(ValueError, match=rf"need {needed} GB, .* may take 8; ask for fewer .*`merge_regions`"):
+        smallest(row, wanted)
+
+
+def test_a_group_that_is_missing_is_looked_for_in_what_was_cut_last_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = np.stack([np.arange(11), np.arange(1, 12)], axis=1)
+    weights = np.array([1.0, 1, 0.2, 1, 1, 0.1, 1, 1, 0.3, 1, 1])  # four threes in a row
+    alike = csr_array((np.tile(weights, 2), (pairs.T.ravel(), pairs.T[::-1].ravel())), shape=(12, 12))
+    sizes: list[int] = []
+    monkeypatch.setattr(
+        _k_way, "low_vectors", lambda group, *more: sizes.append(len(group)) or low_vectors(group, *more)
+    )
+    found = _k_way._more(Group.of(np.arange(12), alike), np.zeros(12, np.int64), 4)
+    assert same_partition(found, np.repeat(np.arange(4), 3))
+    assert sorted(sizes) == [3, 3, 6, 6, 12]  # 12 into 6 and 6, of which one falls in two, and then the other

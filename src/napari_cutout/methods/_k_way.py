@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .._monitor import stage
@@ -113,20 +115,25 @@ def _mended(group: Group, numbers: Ints, n: int) -> Ints:
     inside = numbers[pairs.row] == numbers[pairs.col]
     kept = csr_array((pairs.data[inside], (pairs.row[inside], pairs.col[inside])), shape=group.alike.shape)
     found: Ints = connected_components(kept, directed=False)[1].astype(np.int64)
-    while found.max() + 1 < n:
-        found = _one_more(group, found)
+    found = _more(group, found, n)
     while found.max() + 1 > n:
         found = _one_less(group, found)
     return found
 
 
-def _one_more(group: Group, numbers: Ints) -> Ints:
-    """Cut the group whose normalized cut is smallest."""
-    pieces = [group.part(np.flatnonzero(numbers == number)) for number in range(numbers.max() + 1)]
-    cuts = {at: best_cut(p, low_vectors(p, np.inf, 1)[0]) for at, p in enumerate(pieces) if len(p) > 1}
-    at = min(cuts, key=lambda at: cuts[at][1])
-    found, (first, _) = numbers.copy(), cuts[at]
-    found[np.flatnonzero(numbers == at)[first]] = numbers.max() + 1
+def _more(group: Group, numbers: Ints, n: int) -> Ints:
+    """Cut the group whose normalized cut is smallest, until there are n; none is solved twice."""
+    found, n_found, cuts = numbers.copy(), int(numbers.max()) + 1, dict[int, tuple[Any, float]]()
+    unknown = list(range(n_found))
+    while n_found < n:
+        for at in unknown:
+            piece = group.part(np.flatnonzero(found == at))
+            if len(piece) > 1:
+                cuts[at] = best_cut(piece, low_vectors(piece, np.inf, 1)[0])
+        at = min(cuts, key=lambda at: (cuts[at][1], at))
+        first, _ = cuts.pop(at)
+        found[np.flatnonzero(found == at)[first]] = n_found
+        unknown, n_found = [at, n_found], n_found + 1
     return found
 
 

@@ -16,6 +16,9 @@ DENSE = 96
 SHARE = 4
 """Part of all eigenvectors, one in so many, beyond which a dense solver is faster."""
 
+MOST_BYTES = 1 << 33
+"""What a solver may take: a dense one holds three matrices of all regions, a sparse one two columns for each vector."""
+
 SHIFT = 1e-8
 """What is added to the Laplacian so that it can be inverted: far below every cut that a threshold lets through."""
 
@@ -51,10 +54,18 @@ def smallest(group: Group, n: int, *, without_first: bool = False) -> tuple[Floa
 
     Raises
     ------
+    ValueError
+        If so many would take more than `MOST_BYTES`.
     RuntimeError
         If they are not found.
     """
-    solve = _dense if len(group) <= max(DENSE, SHARE * n) else _sparse
+    is_dense = len(group) <= max(DENSE, SHARE * n)
+    if (needed := 24 * len(group) ** 2 if is_dense else 16 * len(group) * n) > MOST_BYTES:
+        raise ValueError(
+            f"{n:,} regions out of {len(group):,} that hang together need {needed >> 30:,} GB, and a normalized cut "
+            f"may take {MOST_BYTES >> 30:,}; ask for fewer regions, or join some first (`merge_regions`)"
+        )
+    solve = _dense if is_dense else _sparse
     values, vectors = solve(group, n, group.even() if without_first else None)
     return values, vectors / np.sqrt(group.degrees)[:, None]
 

@@ -189,7 +189,8 @@ def normalized_cut(
     Raises
     ------
     ValueError
-        If shapes differ, a label is negative or does not fit into int64, or a setting is out of range.
+        If shapes differ, a label is negative or does not fit into int64, a setting is out of range, or eigenvectors
+        take more than 8 GB.
     TypeError
         If the image is boolean, complex or of objects, or regions are not integers.
     RuntimeError
