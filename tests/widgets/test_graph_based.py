@@ -9,6 +9,7 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout._monitor import Cancelled
+from napari_cutout.catalog import find
 from napari_cutout.recipe import Recipe
 from napari_cutout.widgets import _hierarchy_row
 from napari_cutout.widgets._editors import caption_of
@@ -153,6 +154,11 @@ def test_the_row_has_all_methods_and_regions_may_be_left_out(viewer, widget, pre
     expected = nc.graph_cut(image, strokes, regions=regions.data)
     np.testing.assert_array_equal(viewer.layers["data graph cut"].data, expected)
     assert set(np.unique(expected)) == {1, 2}
+
+
+def test_a_share_is_not_called_a_number_of_voxels() -> None:
+    (share,) = (one for one in find("superpixels").settings if one.name == "min_size")
+    assert caption_of(share) == "join below this share"
 
 
 def test_a_slider_around_the_default_finds_a_scale_and_regions_are_seen_by_their_boundaries(

@@ -70,6 +70,9 @@ _CAPTIONS = {
 _OWN_CAPTIONS = {"min_size": "join smaller than"}
 """The same for settings of a method that are called like an option of others, and do something else."""
 
+_SHARES = {"min_size": "join below this share"}
+"""The same where it is no number of voxels, but a share."""
+
 _NO_VALUE = {"threshold": "no limit"}
 """What leaving a setting out means, where the method does not choose a value then."""
 
@@ -98,7 +101,10 @@ def caption(name: str) -> str:
 
 def caption_of(param: Param) -> str:
     """Return what stands beside the field of a setting of a method, or of an option that many share."""
-    return caption(param.name) if param.option else _OWN_CAPTIONS.get(param.name, caption(param.name))
+    if param.option:
+        return caption(param.name)
+    own = _SHARES if param.type is float and param.name in _SHARES else _OWN_CAPTIONS
+    return own.get(param.name, caption(param.name))
 
 
 def value_text(value: Any) -> str:
