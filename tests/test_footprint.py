@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -217,14 +218,19 @@ FLOODS: dict[str, tuple[str, dict[str, Any], str] | tuple[str, dict[str, Any], s
     "middles": ("markers_from_distance", {}, "int32"),
     "superpixels": ("superpixels", {}, "uint16"),
 }
+GRAPHS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "merged": ("merge_regions", {}, "uint16"),
+    "cut by eigenvectors": ("normalized_cut", {}, "uint16"),
+    "cut by strokes": ("graph_cut", {}, "uint16"),
+}
+SMALLER = (48, 128, 160)
 CHILD = """
 import gc, json, sys
 import numpy as np
 import napari_cutout as nc
 from napari_cutout import _plan, catalog
 
-_plan.BLOCK_VOXELS = 1 << 16
-shape, cases = json.loads(sys.argv[1])
+shape, _plan.BLOCK_VOXELS, cases = json.loads(sys.argv[1])
 
 def size(name):
     lines = open("/proc/self/status").read().splitlines()
@@ -238,6 +244,7 @@ def inputs(method, dtype, every=20):
     if catalog.find(method).needs == "strokes":
         held["markers"] = np.zeros(shape, np.uint8)
         held["markers"][::every, ::every, ::every] = 1
+        held["markers"][0, 0, 1] = 2
     return held
 
 for method, settings, dtype, *every in cases:
@@ -252,13 +259,12 @@ for method, settings, dtype, *every in cases:
 """
 
 
-@pytest.fixture(scope="module")
-def touched() -> dict[str, int]:
+def touched_by(cases: Mapping[str, Any], shape: tuple[int, ...], block: int) -> dict[str, int]:
     """Run every case in a process whose memory goes back to the system at once; return the bytes that each took."""
     if not os.access("/proc/self/clear_refs", os.W_OK):
         pytest.skip("needs /proc/self/clear_refs, which tells the peak of a process anew")
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    asked = json.dumps([SHAPE, list(FLOODS.values())])
+    asked = json.dumps([shape, block, list(cases.values())])
     done = subprocess.run(
         [sys.executable, "-c", CHILD, asked],
         capture_output=True,
@@ -267,7 +273,18 @@ def touched() -> dict[str, int]:
         env=environment,
         cwd=Path(__file__).parents[1],
     )
-    return dict(zip(FLOODS, map(int, done.stdout.split()), strict=True))
+    return dict(zip(cases, map(int, done.stdout.split()), strict=True))
+
+
+@pytest.fixture(scope="module")
+def touched() -> dict[str, int]:
+    return touched_by(FLOODS, SHAPE, 1 << 16)
+
+
+@pytest.fixture(scope="module")
+def touched_by_graphs() -> dict[str, int]:
+    begun = {"first, which fills caches": GRAPHS["merged"]}
+    return touched_by({**begun, **GRAPHS}, SMALLER, 1 << 12)
 
 
 @pytest.mark.parametrize("case", FLOODS)
@@ -275,3 +292,21 @@ def test_what_a_flood_is_said_to_take_is_what_it_fills(case: str, touched: dict[
     method, settings, dtype, *_ = FLOODS[case]
     said = footprint(nc.Recipe([nc.Step(method, settings)]), SHAPE, np.dtype(dtype).itemsize)
     assert 0.8 <= said / touched[case] <= 1.25
+
+
+@pytest.mark.parametrize("case", GRAPHS)
+def test_what_a_graph_of_regions_is_said_to_take_is_what_it_fills(
+    case: str, touched_by_graphs: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 12)
+    method, settings, dtype = GRAPHS[case]
+    said = footprint(nc.Recipe([nc.Step(method, settings)]), SMALLER, np.dtype(dtype).itemsize)
+    assert 0.75 <= said / touched_by_graphs[case] <= 1.25
+
+
+@pytest.mark.parametrize("method", ["merge_regions", "normalized_cut", "graph_cut"])
+def test_what_is_known_of_many_regions_counts(method: str) -> None:
+    few, many = (
+        footprint(nc.Recipe([nc.Step(method, {"n_superpixels": n})]), (10, 400, 400), 2) for n in (1000, 1_000_000)
+    )
+    assert many - few >= 1e9
