@@ -6,6 +6,7 @@ import gc
 import itertools
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,8 +20,9 @@ from skimage import graph as skimage_graph
 
 import napari_cutout as nc
 from napari_cutout import _plan, catalog
-from napari_cutout._monitor import watch
+from napari_cutout._monitor import Cancelled, watch
 from napari_cutout.cli import main
+from napari_cutout.methods import _merge_tree
 from napari_cutout.methods._hierarchy import listening
 from napari_cutout.methods._merge_tree import Criterion
 
@@ -133,6 +135,70 @@ def test_a_hub_with_many_neighbours_merges_as_in_plain_python() -> None:
         graph = nc.region_graph(rng.random(regions.shape), regions)
         tree = nc.merge_tree(graph, criterion=criterion)
         assert [tuple(pair) for pair in tree.merges.tolist()] == in_plain_python(graph, criterion)[0]
+
+
+@every_criterion
+def test_regions_that_touch_many_merge_as_in_plain_python(criterion: Criterion) -> None:
+    """Graphs that no image has, of many ties: all pairs may touch, so that regions pass pairs on to and fro."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 20))
+        pairs = np.argwhere(np.triu(rng.random((n, n)) < rng.random(), 1))
+        levels, (faces, strengths) = rng.integers(0, 4, (n, 1)) * 1.0, rng.integers(1, 3, (2, len(pairs)))
+        first, ones = rng.permutation(n), np.ones(n, np.int64)
+        graph = nc.RegionGraph(np.arange(n), ones, levels, first, pairs, faces, strengths * 1.0, strengths * 1.0)
+        tree = nc.merge_tree(graph, criterion=criterion)
+        assert [tuple(pair) for pair in tree.merges.tolist()] == in_plain_python(graph, criterion)[0]
+
+
+def star(n: int, means: np.ndarray) -> nc.RegionGraph:
+    """Return the graph of a background, last in scan order, that touches all of n others."""
+    places, ones = np.arange(n + 1), np.ones(n + 1, np.int64)
+    spokes = np.stack([places[:n], np.full(n, n)], 1)
+    return nc.RegionGraph(places, ones, means[:, None], places, spokes, ones[:n], means[:n], np.ones(n))
+
+
+@pytest.mark.parametrize(("criterion", "n"), [("mean", 5_000), ("boundary", 20_000)])
+def test_a_background_with_very_many_neighbours_merges_at_once(criterion: Criterion, n: int) -> None:
+    """Looking at every neighbour of every neighbour would take minutes; work is counted, for clocks are not to trust.
+
+    All differ from the background by another number, 1 to n, on the same side. That of the boundary stays: they merge
+    by it. The mean goes towards those that have merged, and never leaves the nearest of those left.
+    """
+    means = np.append(np.random.default_rng(0).permutation(n) + 1.0, 0.0)
+    graph = star(n, means)
+    seen: list[float] = []
+    with watch(on_progress=lambda _, share: seen.append(share)):
+        tree = nc.merge_tree(graph, criterion=criterion)
+    order = np.argsort(means[:n])
+    firsts = np.minimum.accumulate(np.append(n, order))  # the whole goes on under the first name that is in it
+    expected = np.stack([np.minimum(firsts[:-1], order), np.maximum(firsts[:-1], order)], 1)
+    np.testing.assert_array_equal(tree.merges, expected)
+    assert len(seen) < 6  # every 4 million: each by itself, or 5,000^2 / 2 for the mean; 20,000^2 / 2 would be 47
+    assert seen == sorted(seen)
+
+
+def test_merging_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_merge_tree, "VISITS", 10)
+    asked = iter([False] * 5)  # the stage asks first
+    graph = star(300, np.arange(301.0))
+    with watch(is_cancelled=lambda: next(asked, True)), pytest.raises(Cancelled):
+        nc.merge_tree(graph, criterion="boundary")
+    assert next(asked, None) is None
+
+
+@every_criterion
+def test_levels_at_the_end_of_float64_merge_as_others_do(criterion: Criterion) -> None:
+    image, regions = scene((12, 15), 5)
+    plain = nc.merge_tree(nc.region_graph(image, regions), criterion=criterion)
+    graph = nc.region_graph(image, regions)
+    huge = replace(graph, means=np.ldexp(graph.means, 1010), boundary=np.ldexp(graph.boundary, 1010))
+    tree = nc.merge_tree(huge, criterion=criterion)
+    np.testing.assert_array_equal(tree.merges, plain.merges)
+    most = np.finfo(np.float64).max  # of squares, there is no larger number
+    times = 1010 * (1 + (criterion == "ward"))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(tree.heights, np.minimum(np.ldexp(plain.heights, times), most))
 
 
 def _mean_again(graph: Any, kept: int, gone: int, other: int) -> dict[str, float]:
