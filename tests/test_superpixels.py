@@ -21,6 +21,7 @@ from napari_cutout import _plan
 from napari_cutout._monitor import Cancelled, watch
 from napari_cutout.catalog import find
 from napari_cutout.methods import _fragments_anywhere as anywhere
+from napari_cutout.methods import _slic_blocks
 from napari_cutout.methods._fragments import connected_on_host, label_parts
 from napari_cutout.methods._slic import grid_for
 from napari_cutout.methods._slic_sums import Sums, Table
@@ -268,23 +269,34 @@ def test_a_thin_mask_has_about_as_many_as_asked_for(n_superpixels: int) -> None:
     assert 0.7 <= found.max() / n_superpixels <= 1.15
 
 
-@pytest.mark.parametrize(("n_superpixels", "sparse"), [(200, True), (5000, False)], ids=["sparse mask", "many"])
-def test_blocks_know_no_more_centres_than_they_meet(n_superpixels: int, sparse: bool) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (48, 48, 48), np.uint8)
-    mask = np.full(image.shape, not sparse)
+def test_a_mask_that_is_sparse_in_its_box_takes_no_more_memory() -> None:
+    image, mask = np.zeros((48, 48, 48), np.uint8), np.zeros((48, 48, 48), bool)
     mask[0, 0, 0] = mask[-1, -1, -1] = True  # a box of 110,592 voxels
-    arrays = da.from_array(image, 16), da.from_array(mask, 16)
-    lazy = nc.superpixels(*arrays, n_superpixels=n_superpixels, max_iterations=2, min_size=0.0)
+    image[mask] = 1, 2
+    nc.superpixels(image[:2, :2, :2], n_superpixels=2)  # what is loaded once does not count
     tracemalloc.start()
     try:
-        found = lazy.compute(scheduler="sync")
+        found = nc.superpixels(image, mask, n_superpixels=100)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert found[0, 0, 0] == 1
-    assert found[-1, -1, -1] == found.max()
-    assert (found > 0).tolist() == mask.tolist()
-    assert peak / image.size < 45
+    assert found[mask].tolist() == [1, 2]
+    assert peak / image.size < 20
+
+
+def test_blocks_return_sums_of_the_centres_that_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[Table] = []
+
+    def table(*summed: Any) -> Table:
+        tables.append(tabled(*summed))
+        return tables[-1]
+
+    tabled = _slic_blocks._table
+    monkeypatch.setattr(_slic_blocks, "_table", table)
+    monkeypatch.setattr(_plan, "BLOCK_VOXELS", 4096)
+    nc.superpixels(scene((400, 40))[0], n_superpixels=250, max_iterations=3)  # 50 x 5 cells of 8 voxels
+    assert max(len(each.numbers) for each in tables) <= 5 * (2 + 14 + 2)  # 102 rows are in 14 cells at most
+    assert all(each.sums.counts.min() > 0 for each in tables)
 
 
 def test_sums_of_blocks_add_centre_by_centre() -> None:
@@ -299,14 +311,12 @@ def test_sums_of_blocks_add_centre_by_centre() -> None:
 
 
 def test_a_mask_that_is_sparse_in_its_box_has_no_more_cells_than_are_of_use() -> None:
-    image, mask = scene((1, 1, 4000))[0], np.zeros((1, 1, 4000), bool)
-    mask[..., [0, 10, 1990, 3999]] = True  # 4 of 4,000 voxels; 128 * 4 = 512 cells of 7.8 voxels
-    found = nc.superpixels(image, mask, n_superpixels=100)
-    assert found[mask].tolist() == [1, 2, 3, 4]
-    mask[..., 2] = True  # in the cell of the first; now there are 640 cells of 6.25 voxels
+    image, mask = scene((1, 4000))[0], np.zeros((1, 4000), bool)
+    mask[0, [0, 5, 1990, 3000, 3999]] = True  # 5 in 5 of 4,000 cells, but there are 5 * 128 = 640, of 6.25 voxels
     with watch() as monitor:
-        nc.superpixels(image, mask, n_superpixels=100)
+        found = nc.superpixels(image, mask, n_superpixels=5)
     assert monitor.facts["n_centres"] == 4
+    assert (found > 0).tolist() == mask.tolist()
 
 
 def test_an_empty_mask_is_refused() -> None:

@@ -12,9 +12,10 @@ import pytest
 import napari_cutout as nc
 from napari_cutout import _plan, kernels
 from napari_cutout._array import to_numpy
-from napari_cutout.methods._slic import Grid, Sums
+from napari_cutout.methods._slic import Grid
 from napari_cutout.methods._slic_blocks import Block, added_up
 from napari_cutout.methods._slic_device import near_cells
+from napari_cutout.methods._slic_sums import Sums
 
 from .. import strict
 from ..test_superpixels import CASES, case_of
@@ -64,6 +65,16 @@ def test_blocks_on_a_device_do_not_show(move: Callable[[Any], Any], monkeypatch:
     monkeypatch.setattr(_plan, "DEVICE_BLOCK_VOXELS", 3000)
     found = nc.superpixels(move(channels), move(mask), channel_axis=0, **settings)
     np.testing.assert_array_equal(to_numpy(found), expected)
+
+
+def test_a_block_without_centres_is_outside(move: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    channels, mask = case_of("masked volume")[0], np.zeros((12, 18, 24), bool)
+    mask[0, :2, :2] = mask[-1, -2:, -2:] = True
+    expected = nc.superpixels(channels, mask, channel_axis=0, n_superpixels=4)
+    monkeypatch.setattr(_plan, "DEVICE_BLOCK_VOXELS", 3000)
+    found = to_numpy(nc.superpixels(move(channels), move(mask), channel_axis=0, n_superpixels=4))
+    np.testing.assert_array_equal(found, expected)
+    assert found[~mask].max() == 0
 
 
 def test_sums_of_three_voxels_by_hand(move: Callable[[Any], Any], build: None) -> None:

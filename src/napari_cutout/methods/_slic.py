@@ -21,12 +21,17 @@ from .._arithmetic import of_quanta
 from ..processing.filters import edges
 from ._columns import LEAST, Scaling, Source, _ranged, _refined, inverse
 from ._slic_loops import COLOUR_UNITS
+from ._slic_sums import Sums, Table
 
 MAX_GRIDS = 4
 """How many grids are tried for a mask that is no box, to have about as many centres as asked for."""
 
 CLOSE = Fraction(51, 50)
 """A grid whose cells inside a mask are no more than this times as many, or as few, is taken."""
+
+MOST_CELLS = 128
+"""A grid has no more cells than this times what is asked for: a mask that is sparse in its box would take one for
+nearly every voxel of the box."""
 
 FLAT = 2.0**-8
 """A standard deviation of less than this share of the range is measured again: squares were lost in rounding."""
@@ -67,41 +72,6 @@ def three(numbers: Sequence[int], first: int) -> Triple:
     """Return one number for each of z, y and x; of a plane `first` for z."""
     z, y, x = (first,) * (3 - len(numbers)) + tuple(map(int, numbers))
     return z, y, x
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sums:
-    """What voxels add up to, centre by centre.
-
-    Parameters
-    ----------
-    counts : int64 array of shape (k,)
-        How many.
-    places : int64 array of shape (k, 3)
-        Their indices.
-    colours : int64 array of shape (k, n_channels)
-        Their standardised grey levels, in `COLOUR_UNITS`.
-    """
-
-    counts: NDArray[np.int64]
-    places: NDArray[np.int64]
-    colours: NDArray[np.int64]
-
-    @staticmethod
-    def zeros(k: int, n_channels: int) -> Sums:
-        """Return those of no voxels."""
-        return Sums(np.zeros(k, np.int64), np.zeros((k, 3), np.int64), np.zeros((k, n_channels), np.int64))
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(self.counts + other.counts, self.places + other.places, self.colours + other.colours)
-
-    def take(self, at: NDArray[np.intp]) -> Sums:
-        """Return those of some centres."""
-        return Sums(self.counts[at], self.places[at], self.colours[at])
-
-    def same(self, other: Sums) -> bool:
-        """Tell whether all are the same."""
-        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ("counts", "places", "colours"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +236,9 @@ class Slic:
         scaling = _ranged(source, ranges)  # raises where nothing is inside
         sizes = three([end - first for first, end in zip(low, high, strict=True)], 1)
         wanted = self.settings.n_superpixels * math.prod(sizes) / scaling.n
-        grid = grid_for(three(low, 0), sizes, self.settings.edges, wanted)
-        return replace(self, scaling=scaling, full=scaling.n == n_voxels, grid=grid)
+        ranged = replace(self, scaling=scaling, full=scaling.n == n_voxels)
+        grid = grid_for(three(low, 0), sizes, self.settings.edges, min(wanted, ranged._most_cells))
+        return replace(ranged, grid=grid)
 
     def measured(self, sums: NDArray[np.object_]) -> Slic:
         """Return it with mean and deviation, from sums over the range."""
@@ -294,12 +265,15 @@ class Slic:
         """Whether the grid is settled."""
         return self.of_cell is not None
 
-    def counted(self, sums: Sums) -> Slic:
+    @property
+    def _most_cells(self) -> int:
+        """How many cells are asked for at most."""
+        return MOST_CELLS * self.settings.n_superpixels
+
+    def counted(self, table: Table) -> Slic:
         """Return it with centres in the cells that hold a voxel, or with the next grid to be tried."""
-        grid, scaling = self.grid, self.scaling
+        grid, held = self.grid, table.numbers
         assert grid is not None
-        assert scaling is not None
-        held = np.flatnonzero(sums.counts)
         tried = (*self.tried, (grid, len(held)))
         wanted = self.settings.n_superpixels
         following = None if len(held) == grid.n else self._next_grid(tried)
@@ -310,7 +284,7 @@ class Slic:
             return replace(self, grid=best, tried=(*tried, (best, n)))
         of_cell = np.full(grid.n, -1, np.int32)
         of_cell[held] = np.arange(len(held))
-        return replace(self, tried=tried, of_cell=of_cell.reshape(grid.counts)).moved(sums.take(held))
+        return replace(self, tried=tried, of_cell=of_cell.reshape(grid.counts)).moved(table.sums)
 
     def _next_grid(self, tried: tuple[tuple[Grid, int], ...]) -> Grid | None:
         """Return a grid that holds about as many cells as are missing, or None if no other is to be tried."""
@@ -318,7 +292,8 @@ class Slic:
         wanted = self.settings.n_superpixels
         if len(tried) >= MAX_GRIDS or _ratio(n, wanted) <= CLOSE:
             return None
-        following = grid_for(grid.low, grid.sizes, self.settings.edges, max(grid.n * wanted / n, 1.0))
+        n_cells = min(max(grid.n * wanted / n, 1.0), self._most_cells)
+        following = grid_for(grid.low, grid.sizes, self.settings.edges, n_cells)
         return None if any(following == before for before, _ in tried) else following
 
     # Centres -----------------------------------------------------------------------------------------
@@ -327,6 +302,10 @@ class Slic:
     def moving(self) -> bool:
         """Whether voxels are to be assigned and added up once more."""
         return self.n_assigned < self.settings.max_iterations - 1 and not self.converged
+
+    def swept(self, table: Table) -> Slic:
+        """Return it with the centres moved, from what a sweep added up."""
+        return self.moved(table.dense(self.n_centres))
 
     def moved(self, sums: Sums) -> Slic:
         """Return it with the centres in the middle of their voxels; one without voxels stays."""

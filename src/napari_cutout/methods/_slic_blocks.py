@@ -16,8 +16,9 @@ from .._monitor import note
 from .._plan import Pass
 from . import _slic_device
 from ._columns import MAX_SWEEPS, Source, _joined_ranges, _moments, _ranges, counted, inverse, rows_of
-from ._slic import MAX_GRIDS, Slic, Sums, Triple, three
-from ._slic_loops import ROW, STRETCH, WORK, add_rows, assign_rows
+from ._slic import MAX_GRIDS, Centres, Slic, Triple, three
+from ._slic_loops import ROW, STRETCH, WORK, add_rows, assign_rows, renumber
+from ._slic_sums import Sums, Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,43 +69,85 @@ def cells_of(state: Slic, block: Block) -> tuple[NDArray[np.int32], NDArray[np.i
     return z, y, x
 
 
-def in_cells(state: Slic, block: Block) -> Array:
-    """Return the number of every voxel's cell, -1 outside."""
-    grid = state.grid
-    assert grid is not None
+def in_cells(state: Slic, block: Block) -> tuple[Array, NDArray[np.int64]]:
+    """Return the number of every voxel's cell among those that the block reaches into, -1 outside, and which these are.
+
+    They are numbered afresh, so that what is added up takes no room for the cells of the whole.
+    """
+    assert state.grid is not None
     z, y, x = cells_of(state, block)
+    shape = [int(a[-1] - a[0]) + 1 for a in (z, y, x)]
+    z_from, y_from, x_from = (a - a[0] for a in (z, y, x))
     numbers = [
         from_numpy(np.ascontiguousarray(a), like=block.values)
-        for a in ((z * grid.counts[1])[:, None, None], y[None, :, None], x[None, None, :])
+        for a in ((z_from * shape[1])[:, None, None], y_from[None, :, None], x_from[None, None, :])
     ]
-    cells = (numbers[0] + numbers[1]) * grid.counts[2] + numbers[2]
-    if block.known is None:
-        return cells
-    xp = array_namespace(cells)
-    return xp.where(block.known, cells, xp.full_like(cells, -1))
+    cells = (numbers[0] + numbers[1]) * shape[2] + numbers[2]
+    places = np.ix_(*(np.arange(a[0], a[-1] + 1) for a in (z, y, x)))
+    of_whole = np.ravel_multi_index(places, state.grid.counts).reshape(-1)
+    if block.known is not None:
+        xp = array_namespace(cells)
+        cells = xp.where(block.known, cells, xp.full_like(cells, -1))
+    return cells, of_whole
 
 
-def assigned(state: Slic, block: Block) -> Array:
-    """Return the number of the nearest centre of every voxel, -1 outside."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearby:
+    """The centres that voxels of a block may go to, numbered afresh in the same order.
+
+    Parameters
+    ----------
+    numbers : int64 array of shape (m,)
+        Their numbers in the whole, rising.
+    centres : Centres
+        These m.
+    of_cell : int32 array of the shape of the grid
+        The new number of the centre of each cell that the block reaches into, -1 elsewhere.
+    reaching : int32 array
+        New numbers of those whose windows reach into the block; the others are those of its cells.
+    """
+
+    numbers: NDArray[np.int64]
+    centres: Centres
+    of_cell: NDArray[np.int32]
+    reaching: NDArray[np.int32]
+
+
+def nearby(state: Slic, block: Block) -> Nearby:
+    """Return the centres that voxels of a block may go to."""
     centres, of_cell = state.centres, state.of_cell
     assert centres is not None
     assert of_cell is not None
-    cells = cells_of(state, block)
+    windows, origin = centres.windows, np.asarray(block.origin)
+    reaching = np.all((windows[..., 0] < origin + block.shape) & (windows[..., 1] > origin), axis=1)
+    box = tuple(slice(a[0], a[-1] + 1) for a in cells_of(state, block))
+    own = of_cell[box]
+    held = own >= 0
+    present = reaching.copy()
+    present[own[held]] = True
+    numbers = np.flatnonzero(present)
+    afresh = np.full_like(of_cell, -1)
+    afresh[box][held] = np.searchsorted(numbers, own[held])
+    of_block = Centres(centres.places[numbers], centres.colours[numbers], windows[numbers], centres.reach)
+    return Nearby(numbers, of_block, afresh, np.flatnonzero(reaching[numbers]).astype(np.int32))
+
+
+def assigned(state: Slic, block: Block, near: Nearby) -> Array:
+    """Return the new number of the nearest centre of every voxel, -1 outside."""
+    centres, cells = near.centres, cells_of(state, block)
     lines = zip(block.origin, block.shape, state.scales, strict=True)
     z, y, x = ((np.arange(o, o + n) * scale).astype(np.float32) for o, n, scale in lines)
     if not is_host(block.values):
         assert state.grid is not None
-        return _slic_device.assigned(block, state.grid, cells, of_cell, (z, y, x), centres)
-    windows, origin = centres.windows, np.asarray(block.origin)
-    reaching = (windows[..., 0] < origin + block.shape) & (windows[..., 1] > origin)
-    near = np.flatnonzero(np.all(reaching, axis=1)).astype(np.int32)
+        return _slic_device.assigned(block, state.grid, cells, near.of_cell, (z, y, x), centres)
     work, worst = np.empty(WORK, np.float32), np.empty(ROW // STRETCH, np.float32)
     levels = np.empty(len(block.values) * ROW, np.float32)
     known = np.zeros((0, 0, 0), bool) if block.known is None else np.ascontiguousarray(block.known)
     labels = np.empty(block.shape, np.int32)
     assign_rows(
-        block.values, known, cells, of_cell, (z, y, x), block.origin, near, centres.places, centres.colours, windows,
-        centres.reach, (work, worst, levels, *np.empty((2, near.size), np.int32)), labels,
+        block.values, known, cells, near.of_cell, (z, y, x), block.origin, near.reaching, centres.places,
+        centres.colours, centres.windows, centres.reach,
+        (work, worst, levels, *np.empty((2, near.reaching.size), np.int32)), labels,
     )  # fmt: skip
     return labels
 
@@ -116,6 +159,13 @@ def added_up(labels: Array, block: Block, k: int) -> Sums:
         return _slic_device.added_up(labels, block, sums)
     add_rows(labels, block.values, block.origin, sums.counts, sums.places, sums.colours)
     return sums
+
+
+def _table(labels: Array, block: Block, numbers: NDArray[np.int64]) -> Table:
+    """Return what the voxels of a block add up to, under the numbers of the whole."""
+    sums = added_up(labels, block, len(numbers))
+    met = np.flatnonzero(sums.counts)
+    return Table(numbers[met], sums.take(met))
 
 
 def _extent(source: Source, *blocks: Array | None) -> Any:
@@ -188,14 +238,15 @@ def scaling_passes(source: Source) -> tuple[Pass, ...]:
 def centre_passes(source: Source) -> tuple[Pass, ...]:
     """Return the passes that find the centres: those of cells, and then sweeps until they have moved enough."""
 
-    def count(state: Slic, *blocks: Array | None) -> Sums:
-        assert state.grid is not None
+    def count(state: Slic, *blocks: Array | None) -> Table:
         block = block_of(state, source, blocks)
-        return added_up(in_cells(state, block), block, state.grid.n)
+        cells, numbers = in_cells(state, block)
+        return _table(cells, block, numbers)
 
-    def sweep(state: Slic, *blocks: Array | None) -> Sums:
+    def sweep(state: Slic, *blocks: Array | None) -> Table:
         block = block_of(state, source, blocks)
-        return added_up(assigned(state, block), block, state.n_centres)
+        near = nearby(state, block)
+        return _table(assigned(state, block, near), block, near.numbers)
 
     return (
         Pass(
@@ -210,7 +261,7 @@ def centre_passes(source: Source) -> tuple[Pass, ...]:
         Pass(
             sweep,
             operator.add,
-            Slic.moved,
+            Slic.swept,
             lambda state: state.moving,
             "moving superpixels",
             most=MAX_SWEEPS,
@@ -230,4 +281,18 @@ def told(state: Slic) -> Slic:
 def label_nearest(source: Source, state: Slic, *blocks: Array | None) -> Array:
     """Return the number of the nearest centre of every voxel of a block of a plan, -1 outside."""
     block = block_of(state, source, list(source.made(*blocks)))
-    return array_namespace(block.values).reshape(assigned(state, block), blocks[0].shape)  # type: ignore[union-attr]
+    near = nearby(state, block)
+    labels = assigned(state, block, near)
+    if near.numbers.size < state.n_centres:
+        labels = _in_whole(labels, near.numbers.astype(np.int32))
+    return array_namespace(labels).reshape(labels, blocks[0].shape)  # type: ignore[union-attr]
+
+
+def _in_whole(labels: Array, numbers: NDArray[np.int32]) -> Array:
+    """Return the numbers of the whole for those of a block, on the host in place."""
+    if is_host(labels):
+        renumber(labels.reshape(-1), numbers)
+        return labels
+    xp = array_namespace(labels)
+    table = from_numpy(np.append(numbers, np.int32(-1)), like=labels)  # the last is outside
+    return xp.take(table, xp.reshape(xp.where(labels < 0, numbers.size, labels), (-1,)))

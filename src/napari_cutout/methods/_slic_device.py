@@ -13,8 +13,9 @@ from .._array import Array, contiguous, empty, from_numpy, to_numpy
 from .._compiled import bare
 
 if TYPE_CHECKING:
-    from ._slic import Centres, Grid, Sums
+    from ._slic import Centres, Grid
     from ._slic_blocks import Block
+    from ._slic_sums import Sums
 
 STRIP = 16
 """Voxels that a thread adds up, as in ``slic.cu``."""

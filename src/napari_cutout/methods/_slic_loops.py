@@ -323,6 +323,22 @@ def add_rows(
 
 
 @bare
+def renumber(labels: Numbers, numbers: Numbers) -> None:
+    """Write other numbers for those from 0 on, in place.
+
+    Parameters
+    ----------
+    labels : int32 array of shape (n,)
+        Numbers of centres; -1 stays.
+    numbers : int32 array
+        What each becomes.
+    """
+    for i in range(labels.size):
+        if labels[i] >= 0:
+            labels[i] = numbers[labels[i]]
+
+
+@bare
 def _units(values: Floats) -> np.int64:
     total = np.int64(0)
     for i in range(values.size):

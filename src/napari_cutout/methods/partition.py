@@ -233,19 +233,19 @@ def superpixels(
     over the box around all that is inside, with about as many cells as superpixels are asked for, about as long along
     one axis as along another in world units, and a centre in the middle of what of a cell is inside; a cell without any
     has none. If cells are left out, a finer grid is tried, four at most, and the one taken that comes closest: maskSLIC
-    places centres by k-means instead. No grid has more than 128 cells for each superpixel asked for, or for each voxel
-    inside if these are fewer: a mask that fills less of its box, such as a thin slanting thread, is divided into fewer
-    superpixels. Then every voxel goes to the nearest centre among those that are at most two
-    cells away along each axis and that of its own cell, of several to the first in scan order of the grid, and every
-    centre to the middle of its voxels; one that has lost them all stays. The squared distance is that in space, in
-    cells and times the square of `compactness`, plus the squared difference of grey levels in standard deviations of
-    the whole, averaged over the channels that vary. At last all voxels of one centre that are connected by faces are a
-    part. In the order of their first voxels, a part whose region is too small joins it to the region with which the
-    part shares most faces, of several to the first; and so again until every region is large enough or has no
-    neighbour. So there are fewer regions than centres where the image is noisy beside its `compactness`, and a constant
-    image is divided into the cells. ``skimage.segmentation.slic`` has the same windows and starts alike; its unit is
-    the range of grey levels, and L*a*b* for three channels. Memory: about 12 bytes per voxel, up to 20 in pure noise
-    that is divided loosely, and that of several channels, which are put in order; more on a device.
+    places centres by k-means instead. No grid has more than 128 cells for each superpixel asked for: a mask whose
+    voxels lie in fewer of the cells, such as a thin slanting thread, is divided into fewer superpixels. Then every
+    voxel goes to the nearest centre among those that are at most two cells away along each axis and that of its own
+    cell, of several to the first in scan order of the grid, and every centre to the middle of its voxels; one that has
+    lost them all stays. The squared distance is that in space, in cells and times the square of `compactness`, plus the
+    squared difference of grey levels in standard deviations of the whole, averaged over the channels that vary. At last
+    all voxels of one centre that are connected by faces are a part. In the order of their first voxels, a part whose
+    region is too small joins it to the region with which the part shares most faces, of several to the first; and so
+    again until every region is large enough or has no neighbour. So there are fewer regions than centres where the
+    image is noisy beside its `compactness`, and a constant image is divided into the cells.
+    ``skimage.segmentation.slic`` has the same windows and starts alike; its unit is the range of grey levels, and
+    L*a*b* for three channels. Memory: about 12 bytes per voxel, up to 20 in pure noise that is divided loosely, and
+    that of several channels, which are put in order; more on a device.
 
     References
     ----------
