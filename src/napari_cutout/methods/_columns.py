@@ -610,7 +610,7 @@ def distinct(sample: NDArray[np.float32], n_used: int, wanted: int) -> int:
     """
     seen: set[bytes] = set()
     for start in range(0, sample.shape[1], 1024):
-        part = rounded(sample[:n_used, start : start + 1024].T.astype(np.float64, order="C")) + 0.0
+        part = rounded(sample[:n_used, start : start + 1024].T.astype(np.float64, order="C"))
         seen.update(row.tobytes() for row in part)
         if len(seen) >= wanted:
             break
