@@ -431,7 +431,12 @@ def test_what_is_approximate_is_said(
 
 
 def test_of_parts_that_are_approximate_one_is_said(image: np.ndarray) -> None:
-    step = {"settings": {}, "facts": {}, "by_part": {"approximate": [None, "on 9 groups", "on 8 groups"]}}
+    step = {
+        "method": "random_walker",
+        "settings": {},
+        "facts": {},
+        "by_part": {"approximate": [None, "on 9 groups", "on 8 groups"]},
+    }
     result = Result((image > 50).astype(np.uint8), {"steps": [step]})
     assert what_was_found(result).endswith("%; approximate in 2 of 3 parts, such as: on 9 groups")
 

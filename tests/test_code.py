@@ -136,7 +136,8 @@ def inputs_of(entry: Any, shape: tuple[int, ...], selection: Selection | None, m
 @pytest.mark.parametrize("masked", [False, True], ids=["everywhere", "masked"])
 def test_every_method_is_copied(entry: Any, masked: bool) -> None:
     arrays = inputs_of(entry, (24, 30), None, masked)
-    more = {"sigma": 0.75, "min_size": 2, "spacing": (0.5, 0.25)}
+    shares = any(p.name == "min_size" and p.type is float for p in entry.settings)
+    more = {"sigma": 0.75, "min_size": 0.25 if shares else 2, "spacing": (0.5, 0.25)}
     settings = settings_for(entry) | {k: v for k, v in more.items() if k in {p.name for p in entry.settings}}
     case = Case([Step(entry.name, settings, {n: n for n in arrays})], None, arrays, SPACING)
     case.check()

@@ -360,6 +360,8 @@ def test_wrong_inputs_are_refused() -> None:
         nc.merge_tree(graph, criterion="size")
     with pytest.raises(ValueError, match="n_regions must be 1 or more, got 0"):
         nc.merge_tree(graph).cut(n_regions=0)
+    with pytest.raises(ValueError, match="threshold must be a difference, got nan"):
+        nc.merge_tree(graph).cut(threshold=float("nan"))
 
 
 def test_whoever_listens_has_the_hierarchy() -> None:

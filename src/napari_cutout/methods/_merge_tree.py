@@ -6,6 +6,7 @@ cannot show. `_merge_loops` has the loops.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -81,7 +82,7 @@ class MergeTree:
         Raises
         ------
         ValueError
-            If `n_regions` is less than 1.
+            If `n_regions` is less than 1, or `threshold` is NaN.
 
         Notes
         -----
@@ -92,6 +93,8 @@ class MergeTree:
             raise ValueError(f"n_regions must be 1 or more, got {n_regions}; give how many regions shall be left")
         n_merges = min(max(len(self) - n_regions, 0), len(self.merges))
         if threshold is not None:
+            if math.isnan(threshold):
+                raise ValueError("threshold must be a difference, got nan; give None for no limit")
             n_merges = min(n_merges, int(np.searchsorted(self.heights, threshold, side="right")))
         root = np.arange(len(self))
         _follow(self.merges[:n_merges], root)
