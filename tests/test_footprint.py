@@ -283,8 +283,9 @@ def touched() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def touched_by_graphs() -> dict[str, int]:
-    begun = {"first, which fills caches": GRAPHS["merged"]}
-    return touched_by({**begun, **GRAPHS}, SMALLER, 1 << 12)
+    again = {f"{name} again": case for name, case in GRAPHS.items()}
+    took = touched_by({**GRAPHS, **again}, SMALLER, 1 << 12)
+    return {name: min(took[name], took[f"{name} again"]) for name in GRAPHS}  # the first ones fill caches
 
 
 @pytest.mark.parametrize("case", FLOODS)
@@ -301,7 +302,7 @@ def test_what_a_graph_of_regions_is_said_to_take_is_what_it_fills(
     monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 12)
     method, settings, dtype = GRAPHS[case]
     said = footprint(nc.Recipe([nc.Step(method, settings)]), SMALLER, np.dtype(dtype).itemsize)
-    assert 0.65 <= said / touched_by_graphs[case] <= 1.5  # how many small blocks are alive at once is up to threads
+    assert 0.75 <= said / touched_by_graphs[case] <= 1.25
 
 
 @pytest.mark.parametrize("method", ["merge_regions", "normalized_cut", "graph_cut"])
