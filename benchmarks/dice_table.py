@@ -6,7 +6,6 @@ their folder is the argument, or what NAPARI_CUTOUT_DATA names. Nothing is tuned
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ import numpy as np
 import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout.comparison._cuts import COUNTS, Cut, cuts
-from reference_table import ROOT, Pair, Set, cell, data_folder, loaded, pairs
+from reference_table import ROOT, Pair, Set, asked, cell, loaded, pairs
 
 PAGE = ROOT / "docs" / "dice-table.md"
 
@@ -267,14 +266,8 @@ def page(folder: Path, say: Callable[[str], None] = lambda text: None) -> str:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Score every method on annotated nuclei and on brain tissue.")
-    parser.add_argument("folder", nargs="?", help="where the images are; by default what NAPARI_CUTOUT_DATA names")
-    parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
-    options = parser.parse_args()
-    folder = data_folder(options.folder)
-    if not folder.is_dir():
-        parser.error(f"there is no folder {str(folder)!r}; pass the folder of the images, or set NAPARI_CUTOUT_DATA")
-    options.out.write_text(page(folder, lambda text: print(text, flush=True)), encoding="utf-8")
+    folder, out = asked("Score every method on annotated nuclei and on brain tissue.", PAGE)
+    out.write_text(page(folder, lambda text: print(text, flush=True)), encoding="utf-8")
 
 
 if __name__ == "__main__":

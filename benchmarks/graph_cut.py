@@ -6,7 +6,6 @@ their folder is the argument, or what NAPARI_CUTOUT_DATA names. Strokes and scor
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ import napari_cutout as nc
 from napari_cutout._compiled import n_threads
 from napari_cutout.methods._max_flow import reached_from_source
 from napari_cutout.methods._min_cut import by_scipy
-from reference_table import cell, data_folder
+from reference_table import asked, cell
 from walker_strokes import KNOWN, SETS, Picture, Set, scores, strokes_of, table
 
 Array = np.ndarray
@@ -198,14 +197,8 @@ def _of_file(folder: Path, one: Set, say: Callable[[str], None]) -> Sequence[str
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Score graph cuts on annotated images, and time their maximum flows.")
-    parser.add_argument("folder", nargs="?", help="where the images are; by default what NAPARI_CUTOUT_DATA names")
-    parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
-    options = parser.parse_args()
-    folder = data_folder(options.folder)
-    if not folder.is_dir():
-        parser.error(f"there is no folder {str(folder)!r}; pass the folder of the images, or set NAPARI_CUTOUT_DATA")
-    options.out.write_text(page(folder, partial(print, flush=True)).rstrip() + "\n", encoding="utf-8")
+    folder, out = asked("Score graph cuts on annotated images, and time their maximum flows.", PAGE)
+    out.write_text(page(folder, partial(print, flush=True)).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

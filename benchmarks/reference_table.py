@@ -209,6 +209,18 @@ def data_folder(given: str | None) -> Path:
     return Path(given or os.environ.get("NAPARI_CUTOUT_DATA", ROOT.parent / "shared" / "data"))
 
 
+def asked(description: str, page: Path) -> tuple[Path, Path]:
+    """Return what the command line of a script says: the folder of the images, and the page to write."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("folder", nargs="?", help="where the images are; by default what NAPARI_CUTOUT_DATA names")
+    parser.add_argument("--out", type=Path, default=page, help="the page to write")
+    options = parser.parse_args()
+    folder = data_folder(options.folder)
+    if not folder.is_dir():
+        parser.error(f"there is no folder {str(folder)!r}; pass the folder of the images, or set NAPARI_CUTOUT_DATA")
+    return folder, options.out
+
+
 def loaded(folder: Path, one: Set) -> dict[str, np.ndarray]:
     """Return the arrays of a set."""
     with np.load(folder / f"{one.file}.npz") as file:
@@ -269,15 +281,9 @@ def page(folder: Path, sets: Iterable[Set] = (*NUCLEI, *CELLS)) -> str:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Cut, split and score annotated images with default settings.")
-    parser.add_argument("folder", nargs="?", help="where the images are; by default what NAPARI_CUTOUT_DATA names")
-    parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
-    options = parser.parse_args()
-    folder = data_folder(options.folder)
-    if not folder.is_dir():
-        parser.error(f"there is no folder {str(folder)!r}; pass the folder of the images, or set NAPARI_CUTOUT_DATA")
+    folder, out = asked("Cut, split and score annotated images with default settings.", PAGE)
     text = page(folder)
-    options.out.write_text(text, encoding="utf-8")
+    out.write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -9,7 +9,6 @@ plane, nearly straight, or until it leaves. All methods get the same strokes.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from scipy import ndimage
 from skimage.segmentation import random_walker
 
 import napari_cutout as nc
-from reference_table import cell, data_folder
+from reference_table import asked, cell
 
 Array = np.ndarray
 
@@ -360,14 +359,8 @@ def page(folder: Path, say: Callable[[str], None]) -> str:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Score the random walker on annotated images, from sampled strokes.")
-    parser.add_argument("folder", nargs="?", help="where the images are; by default what NAPARI_CUTOUT_DATA names")
-    parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
-    options = parser.parse_args()
-    folder = data_folder(options.folder)
-    if not folder.is_dir():
-        parser.error(f"there is no folder {str(folder)!r}; pass the folder of the images, or set NAPARI_CUTOUT_DATA")
-    options.out.write_text(page(folder, partial(print, flush=True)).rstrip() + "\n", encoding="utf-8")
+    folder, out = asked("Score the random walker on annotated images, from sampled strokes.", PAGE)
+    out.write_text(page(folder, partial(print, flush=True)).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
