@@ -6,6 +6,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from .._array import Array, array_namespace
 from .._monitor import resumed, stage, ticket
-from .._plan import Halo, Pass, PerVoxel, Plan, Pyramid, Reduce, Slices, Stitch, derive
+from .._plan import Halo, Pass, PerVoxel, Plan, Pyramid, Reduce, Slices, Stitch, derive, with_halo
 from .._statistics import swept
+from ._made import Made, Source, known, lazy, source_of
 from ._pyramid import run_pyramid
 from ._stitch import answers, computed, run_stitched, tick_tasks
+from ._sweeps import Chunks, current, regions_of
 
 
 def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
@@ -84,6 +87,8 @@ def map_blocks(
     import dask.array as da
     from dask.array.overlap import trim_internal
 
+    if current() is not None:
+        return lazy(_made(function, arrays, dtype, first, width), arrays[0].chunks)  # type: ignore[union-attr]
     read, depth = _with_halos(arrays, width)
     given = [a for a in read if a is not None]
     mapped = da.map_blocks(
@@ -132,6 +137,9 @@ def lazy_map_many(
     import dask.array as da
     from dask.array.overlap import trim_internal
 
+    if current() is not None:
+        made = _made(function, _in_step(arrays), dtype, first, width, n)
+        return lazy(made, ((n,), *arrays[0].chunks))  # type: ignore[union-attr]
     read, depth = _with_halos(_in_step(arrays), width)
     given = [a for a in read if a is not None]
     mapped = da.map_blocks(
@@ -147,6 +155,20 @@ def lazy_map_many(
         meta=np.empty((0,) * (given[0].ndim + 1), dtype),
     )
     return trim_internal(mapped, dict(enumerate((0, *depth))), boundary="none") if any(depth) else mapped
+
+
+def _made(
+    function: Callable[..., Any],
+    arrays: Sequence[Array | None],
+    dtype: str,
+    first: Sequence[Any],
+    width: tuple[int, ...] | None,
+    n: int | None = None,
+) -> Made:
+    """Return what is made of the arrays of a run in sweeps."""
+    parents = tuple(None if a is None else source_of(a) for a in arrays)
+    shape = parents[0].shape if n is None else (n, *parents[0].shape)  # type: ignore[union-attr]
+    return Made(function, parents, shape, np.dtype(dtype).name, width, tuple(map(known, first)), n)
 
 
 def _stacked(function: Callable[..., Iterable[Array]], *arguments: Any) -> Array:
@@ -229,16 +251,58 @@ def _swept_by_driver(start: Any, passes: Sequence[Pass], blocks: Sequence[_Block
 
 
 def decided(decide: Callable[[Any], Any], start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
-    """Return what is decided on the statistics of dask arrays, as a delayed value."""
+    """Return what is decided on the statistics of dask arrays, as a delayed value; in a run in sweeps, at once."""
     import dask
 
+    if current() is not None:
+        return decide(_swept_now(start, passes, _in_step(arrays)))
     return dask.delayed(_decided)(decide, reduce_passes(start, passes, _in_step(arrays)), ticket())
+
+
+def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None]) -> Any:
+    """Return the state after all passes over the tiles of a run in sweeps."""
+    sweeper = current()
+    assert sweeper is not None
+    sources = [None if a is None else source_of(a) for a in arrays]
+    regions = regions_of(arrays[0].chunks)  # type: ignore[union-attr]
+
+    def summary(sweep: Pass, state: Any) -> Any:
+        return sweeper.reduce(sweep.name, _Swept(sweep, state, sources, regions), len(regions), sweep.combine)
+
+    return swept(known(start), passes, summary)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Swept:
+    """What a sweep finds in a tile."""
+
+    sweep: Pass
+    state: Any
+    sources: list[Source | None]
+    regions: list[Slices]
+
+    def __call__(self, number: int) -> Any:
+        region, derived = self.regions[number], self.sweep.derived
+        if derived is None:
+            return self.sweep.chunk(self.state, *self._read(region))
+        read, keep = with_halo(region, derived.width, self.sources[0].shape)  # type: ignore[union-attr]
+        return self.sweep.chunk(self.state, *derive(derived, self._read(read), keep))
+
+    def _read(self, region: Slices) -> list[Array | None]:
+        return [None if source is None else source.read(region) for source in self.sources]
 
 
 def _in_step(arrays: Sequence[Array | None]) -> tuple[Array | None, ...]:
     """Return arrays in the chunks of the first."""
     first: Array = arrays[0]
-    return tuple(None if a is None else a.rechunk(first.chunks) for a in arrays)
+    return tuple(None if a is None else in_chunks(a, first.chunks) for a in arrays)
+
+
+def in_chunks(array: Array, chunks: Chunks) -> Array:
+    """Return a dask array in other chunks; in a run in sweeps these are read, not cut out of others."""
+    if current() is None or array.chunks == chunks:
+        return array.rechunk(chunks)
+    return lazy(source_of(array), chunks)
 
 
 def _decided(decide: Callable[[Any], Any], state: Any, watcher: int | None) -> Any:

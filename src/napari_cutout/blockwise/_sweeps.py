@@ -1,0 +1,200 @@
+"""Sweeps over the tiles of a volume that memory does not hold: who runs them, and how many tiles are at work at once.
+
+A run on a store is a sequence of sweeps. In each, every tile is one job that reads what it needs from stored arrays,
+and returns something small or writes a block; between sweeps the driver joins what the tiles told. Inside
+``with sweeping(sweeper)`` the plans run their sweeps at once; outside, they make dask graphs.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from .. import _device
+from .._monitor import note, quiet, resumed, stage, tick, ticket
+from .._plan import Slices
+
+__all__ = ["Chunks", "Sweeper", "Threads", "TooLarge", "current", "regions_of", "sweeping"]
+
+Chunks = tuple[tuple[int, ...], ...]
+"""Lengths of the chunks along each axis, as dask has them."""
+
+Work = Callable[[int], Any]
+"""What is done for a tile, by its number. It can be pickled and repeated, and what it returns is small."""
+
+
+class TooLarge(MemoryError):
+    """Memory ran out with one tile at work; smaller tiles may fit."""
+
+
+class Sweeper(Protocol):
+    """Who runs sweeps.
+
+    Attributes
+    ----------
+    device : {"cpu", "gpu"}
+        Where tiles are computed.
+    sources : dict
+        What the dask arrays of this run are read from, by name; see `_made`.
+    """
+
+    device: Literal["cpu", "gpu"]
+    sources: dict[str, Any]
+
+    def chunks(self, shape: Sequence[int]) -> Chunks:
+        """Return the tiles of an array of this shape."""
+
+    def map(self, name: str, work: Work, n: int) -> list[Any]:
+        """Return what ``work(0)`` to ``work(n - 1)`` return; the user reads the name."""
+
+    def reduce(self, name: str, work: Work, n: int, combine: Callable[[Any, Any], Any]) -> Any:
+        """Combine what tiles return, None being nothing; `combine` is associative and commutative."""
+
+    def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:
+        """Return an array of zeros for this run alone: regions of whole chunks are written, and any are read."""
+
+
+_current: ContextVar[Sweeper | None] = ContextVar("napari_cutout_sweeper", default=None)
+
+
+def current() -> Sweeper | None:
+    """Return who runs sweeps at once; None where dask graphs are to be made."""
+    return _current.get()
+
+
+@contextmanager
+def sweeping(sweeper: Sweeper | None) -> Iterator[None]:
+    """Run the sweeps of all plans inside the ``with`` block at once, in this thread."""
+    token = _current.set(sweeper)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def tiles_of(shape: Sequence[int], edges: Sequence[int]) -> Chunks:
+    """Return the chunks of an array that has tiles with these edges along its last axes, and whole axes before."""
+    edges = (*shape[: len(shape) - len(edges)], *edges[-len(shape) :])
+    return tuple(
+        (edge,) * (n // edge) + ((n % edge,) if n % edge else ()) for n, edge in zip(shape, edges, strict=True)
+    )
+
+
+def regions_of(chunks: Chunks) -> list[Slices]:
+    """Return the region of every chunk, in scan order."""
+    along = []
+    for sizes in chunks:
+        ends = np.cumsum(sizes).tolist()
+        along.append([slice(end - size, end) for end, size in zip(ends, sizes, strict=True)])
+    return list(itertools.product(*along))
+
+
+@dataclass(slots=True)
+class Threads:
+    """Runs sweeps in threads of this process.
+
+    Parameters
+    ----------
+    tile : tuple of int
+        Edges of a tile along the last axes of an array.
+    n_workers : int
+        How many tiles are at work at most.
+    device : {"cpu", "gpu"}
+        Where tiles are computed.
+    make_scratch : callable, optional
+        ``make_scratch(shape, dtype, chunks)`` makes a scratch array; by default in memory.
+    """
+
+    tile: tuple[int, ...]
+    n_workers: int = 1
+    device: Literal["cpu", "gpu"] = "cpu"
+    make_scratch: Callable[[Sequence[int], str, Chunks], Any] | None = None
+    sources: dict[str, Any] = field(default_factory=dict)
+
+    def chunks(self, shape: Sequence[int]) -> Chunks:
+        """Return the tiles of an array of this shape."""
+        return tiles_of(shape, self.tile)
+
+    def map(self, name: str, work: Work, n: int) -> list[Any]:
+        """Return what the tiles return, in their order."""
+        return list(self._each(name, work, n))
+
+    def reduce(self, name: str, work: Work, n: int, combine: Callable[[Any, Any], Any]) -> Any:
+        """Combine what tiles return as they come, in their order, so that few summaries are held."""
+        total = None
+        for summary in self._each(name, work, n):
+            total = summary if total is None else total if summary is None else combine(total, summary)
+        return total
+
+    def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:
+        """Return an array of zeros, in memory unless `make_scratch` says more."""
+        return np.zeros(shape, dtype) if self.make_scratch is None else self.make_scratch(shape, dtype, chunks)
+
+    def _each(self, name: str, work: Work, n: int) -> Iterator[Any]:
+        """Yield what tiles return, with at most `n_workers` at work or waiting to be taken."""
+        stage(name)
+        job = _Job(work, ticket())
+        with ThreadPoolExecutor(self.n_workers) as pool:
+            ahead: deque[tuple[int, Future[Any]]] = deque()
+            numbers = iter(range(n))
+            try:
+                for done in range(n):
+                    tick(done, n)
+                    for number in itertools.islice(numbers, self.n_workers - len(ahead)):
+                        ahead.append((number, pool.submit(job, number)))
+                    number, future = ahead.popleft()
+                    yield self._taken(number, future, ahead, job)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        tick(n, n)
+
+    def _taken(self, number: int, future: Future[Any], ahead: deque[tuple[int, Future[Any]]], job: _Job) -> Any:
+        """Return what a tile returned; where memory ran out, let the others end and repeat it alone."""
+        try:
+            return future.result()
+        except MemoryError as error:
+            for _, other in ahead:
+                other.exception()
+            fewer = max(self.n_workers // 2, 1)
+            note(out_of_memory=f"memory ran out with {self.n_workers} tiles at work; went on with {fewer}")
+            self.n_workers = fewer
+            del error, future
+        _free()
+        try:
+            return job(number)
+        except MemoryError as error:
+            raise TooLarge(f"memory ran out with one tile of {self.tile} voxels at work ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The work of a tile, in a thread that knows who watches and runs no sweeps of its own."""
+
+    work: Work
+    watcher: int | None
+
+    def __call__(self, number: int) -> Any:
+        with sweeping(None), resumed(self.watcher), quiet():
+            return self.work(number)
+
+
+def _free() -> None:
+    """Give back what libraries keep for later."""
+    gc.collect()
+    _device.release()
+
+
+def n_tiles(chunks: Chunks) -> int:
+    """Return how many tiles there are."""
+    return math.prod(map(len, chunks))
