@@ -121,7 +121,7 @@ def execute(
     start = time.perf_counter()
     known = KnownSteps() if known is None else known
     known.seconds = 0.0
-    run_here = _Run(recipe, inputs, spacing, on_progress, is_cancelled, known)
+    run_here = Run(recipe, inputs, spacing, on_progress, is_cancelled, known)
     try:
         with _device.asking(device):
             labels, steps = run_here.on(choice.used)
@@ -216,8 +216,22 @@ Steps = list[dict[str, Any]]
 """What each step of a recipe did: its method, all its settings, and the facts that it found out."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Done:
+    """A step that ran; a lazy one notes what it finds out when its labels are computed."""
+
+    method: str
+    settings: dict[str, Any]
+    monitor: Monitor
+
+    def told(self) -> dict[str, Any]:
+        """Return what it did."""
+        facts = {name: fact for name, fact in self.monitor.facts.items() if name != "method"}
+        return {"method": self.method, "settings": self.settings, "facts": facts}
+
+
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """One recipe on its inputs, to be tried on one device or two."""
 
     recipe: Recipe
@@ -260,8 +274,16 @@ class _Run:
         return found
 
     def _steps(self, held: dict[str, Array], on_progress: OnProgress | None) -> tuple[NDArray[Any], Steps]:
+        """Run all steps on these arrays, and bring the labels to host memory."""
+        labels, ran = self.each_step(held, on_progress)
+        if is_lazy(labels):  # only now do the steps find out what they note
+            with watch(on_progress, self.is_cancelled):
+                labels = compute(labels)
+        return to_numpy(labels), [step.told() for step in ran]
+
+    def each_step(self, held: dict[str, Array], on_progress: OnProgress | None) -> tuple[Array, list[_Done]]:
         """Run all steps on these arrays."""
-        ran = []
+        held, ran = dict(held), []
         for number, step in enumerate(self.recipe.steps, start=1):
             entry = catalog.find(step.method)
             arrays = {name: held[source] for name, source in step.inputs.items()}
@@ -269,14 +291,8 @@ class _Run:
             labels, monitor = self._step(number, entry, arrays, settings, on_progress)
             held[f"step_{number}"] = labels
             told = {name: said(value) for name, value in {**step.complete_settings, **settings}.items()}
-            ran.append((step.method, told, monitor))
-        if is_lazy(labels):  # only now do the steps find out what they note
-            with watch(on_progress, self.is_cancelled):
-                labels = compute(labels)
-        return to_numpy(labels), [
-            {"method": name, "settings": settings, "facts": {k: v for k, v in seen.facts.items() if k != "method"}}
-            for name, settings, seen in ran
-        ]
+            ran.append(_Done(step.method, told, monitor))
+        return labels, ran
 
     def _step(
         self,

@@ -8,21 +8,40 @@ from __future__ import annotations
 
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
+from ._labels import Target, Written, n_labels_of, write_labels
+from ._made import Made, Source, Stored, keep, lazy, source_of
 from ._plans import compute, decided, lazy_map_many, run_in_tiles, run_lazy, watched
 from ._pyramid import fits, memory
 from ._stitch import exchanged
+from ._sweeps import Chunks, Sweeper, Threads, TooLarge, regions_of, sweeping
 
 __all__ = [
+    "Chunks",
+    "Made",
+    "Source",
+    "Stored",
+    "Sweeper",
+    "Target",
+    "Threads",
+    "TooLarge",
+    "Written",
     "compute",
     "decided",
     "exchanged",
     "fits",
+    "keep",
+    "lazy",
     "lazy_components",
     "lazy_fill_holes",
     "lazy_map_many",
     "lazy_squared_distance",
     "memory",
+    "n_labels_of",
+    "regions_of",
     "run_in_tiles",
     "run_lazy",
+    "source_of",
+    "sweeping",
     "watched",
+    "write_labels",
 ]
