@@ -6,7 +6,6 @@ Only edges (command line, widgets, recipes) ask; methods run where their arrays 
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,21 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 from ._array import Array, library, to_numpy
+from ._memory import HOST_SHARE, Free, free_host_memory, host_memory, size
+
+__all__ = [
+    "HOST_SHARE",
+    "Asked",
+    "Choice",
+    "Free",
+    "GpuStatus",
+    "choose",
+    "free_host_memory",
+    "gpu_status",
+    "host_memory",
+    "place",
+    "size",
+]
 
 Asked = Literal["auto", "cpu", "gpu"]
 """What a user may ask for."""
@@ -26,9 +40,6 @@ Asked = Literal["auto", "cpu", "gpu"]
 GPU_MIN_VOXELS = 1 << 20
 """Images of fewer voxels stay on the CPU under ``"auto"``: copying them and launching kernels costs more
 than it gains. A guess that has not been measured yet."""
-
-HOST_SHARE = 0.8
-"""Share of the free host memory that a run may plan with; a host that runs out kills, it does not raise."""
 
 MIN_DRIVER_CUDA = 12000
 """The oldest CUDA version of a driver for which there is a wheel of CuPy that we name, as 1000 x major."""
@@ -213,14 +224,6 @@ def release() -> None:
 def device_name(used: Literal["cpu", "gpu"]) -> str:
     """Return the name of the processor or of the GPU."""
     return gpu_status().name if used == "gpu" else _cpu_name()
-
-
-def size(n_bytes: float) -> str:
-    """Write a number of bytes for people, such as ``"1.5 GiB"``."""
-    if n_bytes < 1024:
-        return f"{n_bytes:.0f} bytes"
-    power = min(int(math.log2(n_bytes) // 10), 4)
-    return f"{n_bytes / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
 @cache
@@ -408,61 +411,3 @@ def _load(linux: str, windows: str) -> Any | None:
         return ctypes.CDLL(windows if sys.platform == "win32" else linux)
     except OSError:
         return None
-
-
-# Host memory -------------------------------------------------------------------------------------------
-
-
-def free_host_memory(root: Path = Path("/")) -> int:
-    """Return how many bytes of host memory a run may plan with.
-
-    Parameters
-    ----------
-    root : Path
-        Where ``proc`` and ``sys`` are.
-
-    Returns
-    -------
-    int
-        `HOST_SHARE` of the smallest of what the machine has available and what each control group that holds
-        this process (version 1 or 2) still allows.
-    """
-    import psutil
-
-    return int(HOST_SHARE * min([int(psutil.virtual_memory().available), *_left_in_groups(root)]))
-
-
-def _left_in_groups(root: Path) -> Iterator[int]:
-    """Yield the bytes that every control group above this process still allows."""
-    membership = _read(root / "proc/self/cgroup")
-    for line in membership.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            yield from _left(root / "sys/fs/cgroup", path, "memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            yield from _left(root / "sys/fs/cgroup/memory", path, *names)
-
-
-def _left(mount: Path, path: str, limit: str, usage: str, reclaimable: str) -> Iterator[int]:
-    inner = mount / path.strip("/")
-    # Inside a container the path may be that of the host, and the group itself is the mount.
-    for group in dict.fromkeys((inner, *inner.parents, mount)):
-        if group != mount and mount not in group.parents:
-            continue
-        most, used = _read(group / limit), _read(group / usage)
-        if most.isdigit() and used.isdigit():
-            cached = next((w[1] for w in _words(group / "memory.stat") if w[0] == reclaimable), "0")
-            yield max(int(most) - max(int(used) - int(cached), 0), 0)
-
-
-def _words(path: Path) -> Iterator[list[str]]:
-    return (line.split() for line in _read(path).splitlines() if len(line.split()) == 2)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

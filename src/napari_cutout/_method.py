@@ -359,6 +359,9 @@ class Method:
         ``memory(settings, n_voxels, n_channels)``.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
+    tile_memory : float or callable, optional
+        Bytes per voxel of a tile at work and of its halo, beyond its inputs; the arguments are those of `memory`. By
+        default what the whole takes, and a block in work.
     also : tuple of str
         Other widgets that offer it, after their own methods.
     keeps : str
@@ -381,6 +384,7 @@ class Method:
     keeps: str = ""
     slow: bool = False
     network: bool = False
+    tile_memory: Memory | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -465,6 +469,7 @@ def method(
     extras: tuple[str, ...] = (),
     memory: Memory = 0.0,
     working: float = 4.0,
+    tile_memory: Memory | None = None,
     also: tuple[str, ...] = (),
     keeps: str = "",
     slow: bool = False,
@@ -488,6 +493,9 @@ def method(
         ``memory(settings, n_voxels, n_channels)``.
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
+    tile_memory : float or callable, optional
+        Bytes per voxel of a tile at work and of its halo, beyond its inputs; the arguments are those of `memory`. By
+        default what the whole takes, and a block in work.
     also : tuple of str
         Other widgets that offer it, after their own methods.
     keeps : str
@@ -530,7 +538,7 @@ def method(
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
         wrapper.__method__ = Method(  # type: ignore[attr-defined]
-            wrapper, row, params, output, agreement, extras, memory, working, also, keeps, slow, network
+            wrapper, row, params, output, agreement, extras, memory, working, also, keeps, slow, network, tile_memory
         )
         return wrapper
 
