@@ -67,6 +67,9 @@ def test_the_report_says_what_the_window_runs_on(open_doctor):
     assert facts["textures"].startswith("up to ")
     assert "vispy " in facts["GUI libraries"]
     assert facts["preferences"].startswith("device=auto, memory_limit_gib=0.0, ")
+    assert not {"models_folder", "other_models", "scheduler", "result_name"} & {
+        entry.partition("=")[0] for entry in facts["preferences"].split(", ")
+    }, "nothing that names people, files or machines"
     assert max(map(len, lines[: lines.index("")])) <= 100
 
 

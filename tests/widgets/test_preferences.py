@@ -11,7 +11,14 @@ import pytest
 from npe2 import PluginManifest
 
 from napari_cutout.widgets import _preferences, manifest
-from napari_cutout.widgets._preferences import Preferences, checked, name_of_result, on_change, preferences
+from napari_cutout.widgets._preferences import (
+    Preferences,
+    checked,
+    name_of_result,
+    on_change,
+    preferences,
+    scheduler_problem,
+)
 
 DEFAULTS = Preferences()
 VALUES = {
@@ -23,6 +30,7 @@ VALUES = {
     "result_name": "{method} of {image}",
     "models_folder": "/data/models",
     "other_models": "/data/one",
+    "scheduler": "tcp://node7:8786",
 }
 
 
@@ -61,6 +69,7 @@ def test_the_manifest_says_of_every_preference_what_the_class_says():
         "result_name": "string",
         "models_folder": "string",
         "other_models": "string",
+        "scheduler": "string",
     }
     assert found.properties["device"].enum == ["auto", "cpu", "gpu"]
     assert (found.properties["preview_delay_ms"].minimum, found.properties["preview_delay_ms"].maximum) == (0, 5000)
@@ -278,3 +287,27 @@ def test_tests_leave_the_settings_of_the_user_alone(viewer):
 
     assert get_settings().config_path is None
     assert get_plugin_settings("napari-cutout").config_path is None
+
+
+# The scheduler ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("", ""),
+        ("tcp://node7:8786", ""),
+        ("tls://10.0.0.7:8786/", ""),
+        ("ws://[::1]:80", ""),
+        ("inproc://10.0.0.7/1/2", ""),
+        ("node7:8786", "'node7:8786', must be an address such as tcp://node7:8786; mend it"),
+        ("http://node7:8786", "must be an address such as tcp"),
+        ("tcp://node7", "'tcp://node7', must end in a host and a port, as in tcp://node7:8786"),
+        ("tcp://:8786", "must end in a host and a port"),
+        ("tcp://node7:port", "must end in a host and a port"),
+    ],
+)
+def test_what_cannot_be_an_address_is_said(address, sentence):
+    found = scheduler_problem(address)
+    assert sentence in found
+    assert bool(sentence) == bool(found)

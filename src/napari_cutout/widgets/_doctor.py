@@ -77,6 +77,10 @@ class DoctorWindow(TextWindow):
         self.slot.worker = None
 
 
+_PRIVATE = ("result_name", "models_folder", "other_models", "scheduler")
+"""Preferences that may name people, files and machines."""
+
+
 def window_facts() -> dict[str, str]:
     """Return what the window runs on; to be called in the thread of the window.
 
@@ -87,7 +91,7 @@ def window_facts() -> dict[str, str]:
     """
     screen = QGuiApplication.primaryScreen()
     size = screen.size()
-    set_by_user = {name: value for name, value in asdict(preferences()).items() if name != "result_name"}
+    set_by_user = {name: value for name, value in asdict(preferences()).items() if name not in _PRIVATE}
     return {
         "Qt": f"{qVersion()} through {API_NAME}, platform {QGuiApplication.platformName()}",
         "screen": f"{size.width()} x {size.height()}, scaled by {screen.devicePixelRatio():g}",

@@ -25,6 +25,7 @@ __all__ = [
     "on_change",
     "preferences",
     "remember",
+    "scheduler_problem",
     "template_problem",
 ]
 
@@ -73,6 +74,8 @@ class Preferences:
         Where trained models are kept; empty for a folder of the user's application data.
     other_models : str
         Models elsewhere that were used, with what separates paths on this system between them.
+    scheduler : str
+        The address of a dask scheduler whose workers run what goes into a store; empty for this machine.
     """
 
     device: Annotated[
@@ -131,6 +134,14 @@ class Preferences:
         _Shown(
             "Models elsewhere",
             "Models outside that folder that were used, which stay in the list. Clear it to forget them.",
+        ),
+    ] = ""
+    scheduler: Annotated[
+        str,
+        _Shown(
+            "Scheduler",
+            "The address of a dask scheduler, such as tcp://node7:8786, whose workers run what goes into a store. "
+            "Empty runs it on this machine.",
         ),
     ] = ""
 
@@ -300,6 +311,41 @@ def _stored() -> Any:
         return getattr(get_plugin_settings(PLUGIN), CATEGORY, None)
     except KeyError:  # the plugin is disabled, or runs from a folder that nobody installed
         return None
+
+
+# The scheduler -----------------------------------------------------------------------------------------
+
+
+_PROTOCOLS = ("tcp", "tls", "ucx", "ws", "wss", "inproc")
+
+
+def scheduler_problem(address: str) -> str:
+    """Return a sentence that says what is wrong with the address of a scheduler, as far as it can be seen.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``"tcp://node7:8786"``.
+
+    Returns
+    -------
+    str
+        Empty if it may be right, or is empty.
+
+    Examples
+    --------
+    >>> scheduler_problem("tcp://node7:8786")
+    ''
+    """
+    if not address:
+        return ""
+    protocol, there, rest = address.partition("://")
+    if not there or protocol not in _PROTOCOLS:
+        return f"the scheduler, {address!r}, must be an address such as tcp://node7:8786; {_WHERE}"
+    host, _, port = rest.rpartition(":")
+    if protocol != "inproc" and (not host or not port.rstrip("/").isdecimal()):
+        return f"the scheduler, {address!r}, must end in a host and a port, as in {protocol}://node7:8786; {_WHERE}"
+    return ""
 
 
 # Names of results --------------------------------------------------------------------------------------
