@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,21 @@ def test_others_are_named() -> None:
 )
 def test_ways_out_fit_the_libraries(libraries: list[str], way_out: str) -> None:
     assert _array._one_library(libraries) == way_out
+
+
+SHAPED = {"zeros": 1, "ones": 1, "empty": 1, "full": 2, "asarray": 1, "zeros_like": 1, "ones_like": 1, "empty_like": 1}
+"""What the array API makes arrays with, and how many arguments may stand there without a name."""
+
+
+def test_dtypes_have_their_names_where_a_library_may_be_cupy() -> None:
+    """NumPy takes a dtype without its name, and `array_api_compat` refuses it of CuPy, which few machines have."""
+    calls = [
+        (path.name, call)
+        for path in Path(nc.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name) and call.func.value.id == "xp"
+    ]  # fmt: skip
+    wrong = [f"{name}: {ast.unparse(call)}" for name, call in calls if len(call.args) > SHAPED.get(call.func.attr, 9)]
+    assert len(calls) > 30
+    assert not wrong

@@ -303,6 +303,36 @@ def test_a_gpu_that_fails_on_the_way_is_replaced_and_that_is_said(image: np.ndar
         execute(OTSU, {"image": image}, device="gpu")
 
 
+@pytest.mark.gpu
+def test_a_real_gpu_runs_a_recipe_and_says_so(image: np.ndarray, to_gpu: Any) -> None:
+    steps = [Step("threshold", settings={"one_per_object": True}), Step("split_touching", inputs={"labels": "step_1"})]
+    recipe = Recipe(steps)
+    result = execute(recipe, {"image": image}, device="gpu")
+    np.testing.assert_array_equal(result.labels, execute(recipe, {"image": image}, device="cpu").labels)
+    assert result.provenance["device"]["used"] == "gpu"
+    assert result.provenance["device"]["name"] == _device.gpu_status().name
+    assert "cupy" in result.provenance["versions"]
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_that_runs_out_of_memory_is_replaced(to_gpu: Any) -> None:
+    import cupy
+
+    large = np.random.default_rng(0).integers(0, 999, (96, 128, 128), np.uint16)
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.used_bytes() + 4 * large.nbytes)
+    try:
+        result = execute(OTSU, {"image": large})
+        with pytest.raises(MemoryError):
+            execute(OTSU, {"image": large}, device="gpu")
+    finally:
+        pool.set_limit(size=0)
+    assert result.provenance["device"]["used"] == "cpu"
+    assert result.provenance["device"]["reason"].startswith("the GPU failed (OutOfMemoryError: Out of memory")
+    np.testing.assert_array_equal(result.labels, nc.threshold(large))
+
+
 def test_dask_arrays_run_in_blocks(image: np.ndarray) -> None:
     dask = pytest.importorskip("dask.array")
     lazy = dask.from_array(image, chunks=(7, 11))

@@ -204,7 +204,7 @@ class Reader:
         shape = tuple(-(-(s.stop - s.start) // m) * m for s, m in zip(tile.read, multiple, strict=True))
         stays = library(self.channels[0]) == "cupy"
         xp = array_namespace(self.channels[0]) if stays else np
-        out = xp.zeros((len(self.channels), *shape), xp.float32)
+        out = xp.zeros((len(self.channels), *shape), dtype=xp.float32)
         inner = tuple(slice(0, s.stop - s.start) for s in tile.read)
         for at, (channel, scaling) in enumerate(zip(self.channels, self.scalings, strict=True)):
             block = channel[tile.read]
