@@ -117,6 +117,11 @@ def note(**facts: Any) -> None:
         monitor.facts.update(facts)
 
 
+def facts() -> dict[str, Any]:
+    """Return what was noted of this run so far."""
+    return {} if (monitor := _current.get()) is None else dict(monitor.facts)
+
+
 def stage(name: str) -> None:
     """Name the stage that starts now, such as ``"counting grey levels"``."""
     if (monitor := _current.get()) is not None:

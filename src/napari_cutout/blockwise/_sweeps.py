@@ -44,11 +44,15 @@ class Sweeper(Protocol):
     ----------
     device : {"cpu", "gpu"}
         Where tiles are computed.
+    memory : int or None
+        Bytes that what is done whole may take beside the tiles; None is what is free. It is a part of the plan: what is
+        done whole and what in tiles depends on it.
     sources : dict
         What the dask arrays of this run are read from, by name; see `_made`.
     """
 
     device: Literal["cpu", "gpu"]
+    memory: int | None
     sources: dict[str, Any]
 
     def chunks(self, shape: Sequence[int]) -> Chunks:
@@ -59,6 +63,9 @@ class Sweeper(Protocol):
 
     def reduce(self, name: str, work: Work, n: int, combine: Callable[[Any, Any], Any]) -> Any:
         """Combine what tiles return, None being nothing; `combine` is associative and commutative."""
+
+    def each(self, name: str, work: Work, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield what tiles with these numbers return, in this order; `map` and `reduce` are made of it."""
 
     def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:
         """Return an array of zeros for this run alone: regions of whole chunks are written, and any are read."""
@@ -113,12 +120,15 @@ class Threads:
         Where tiles are computed.
     make_scratch : callable, optional
         ``make_scratch(shape, dtype, chunks)`` makes a scratch array; by default in memory.
+    memory : int, optional
+        As in `Sweeper`.
     """
 
     tile: tuple[int, ...]
     n_workers: int = 1
     device: Literal["cpu", "gpu"] = "cpu"
     make_scratch: Callable[[Sequence[int], str, Chunks], Any] | None = None
+    memory: int | None = None
     sources: dict[str, Any] = field(default_factory=dict)
 
     def chunks(self, shape: Sequence[int]) -> Chunks:
@@ -127,12 +137,12 @@ class Threads:
 
     def map(self, name: str, work: Work, n: int) -> list[Any]:
         """Return what the tiles return, in their order."""
-        return list(self._each(name, work, n))
+        return list(self.each(name, work, range(n)))
 
     def reduce(self, name: str, work: Work, n: int, combine: Callable[[Any, Any], Any]) -> Any:
         """Combine what tiles return as they come, in their order, so that few summaries are held."""
         total = None
-        for summary in self._each(name, work, n):
+        for summary in self.each(name, work, range(n)):
             total = summary if total is None else total if summary is None else combine(total, summary)
         return total
 
@@ -140,17 +150,17 @@ class Threads:
         """Return an array of zeros, in memory unless `make_scratch` says more."""
         return np.zeros(shape, dtype) if self.make_scratch is None else self.make_scratch(shape, dtype, chunks)
 
-    def _each(self, name: str, work: Work, n: int) -> Iterator[Any]:
-        """Yield what tiles return, with at most `n_workers` at work or waiting to be taken."""
+    def each(self, name: str, work: Work, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield what these tiles return, in their order, with at most `n_workers` at work or waiting to be taken."""
         stage(name)
-        job = _Job(work, ticket())
+        job, n = _Job(work, ticket()), len(numbers)
         with ThreadPoolExecutor(self.n_workers) as pool:
             ahead: deque[tuple[int, Future[Any]]] = deque()
-            numbers = iter(range(n))
+            waiting = iter(numbers)
             try:
                 for done in range(n):
                     tick(done, n)
-                    for number in itertools.islice(numbers, self.n_workers - len(ahead)):
+                    for number in itertools.islice(waiting, self.n_workers - len(ahead)):
                         ahead.append((number, pool.submit(job, number)))
                     number, future = ahead.popleft()
                     yield self._taken(number, future, ahead, job)

@@ -1,0 +1,197 @@
+"""Sweeps that are remembered tile by tile, so that a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ._monitor import facts, note
+from ._records import Records
+from .blockwise import Chunks, Sweeper
+
+__all__ = ["SAVE_EVERY", "Journaled"]
+
+SAVE_EVERY = 1.0
+"""Seconds after which a sum over tiles is saved, when another tile is done."""
+
+_FACTS = -1
+"""Number of the record that holds what tiles have noted."""
+
+MakeScratch = Callable[[str, Sequence[int], str, Chunks], Any]
+"""``make_scratch(name, shape, dtype, chunks)`` makes a scratch array, or opens that which has the name already."""
+
+
+@dataclass(slots=True)
+class Journaled:
+    """Runs the sweeps of another sweeper, and leaves out what a journal knows already.
+
+    Sweeps are known by their order: every process that runs the same recipe with the same tiles makes the same ones.
+
+    Parameters
+    ----------
+    inner : Sweeper
+        Who runs them.
+    records : Records
+        The journal.
+    make_scratch : callable
+        ``make_scratch(name, shape, dtype, chunks)`` makes the scratch array of this name, or opens it.
+
+    Notes
+    -----
+    Deterministic: sums are made in the order of the tiles, also where a run was cut off in between.
+    """
+
+    inner: Sweeper
+    records: Records
+    make_scratch: MakeScratch
+    n_sweeps: int = 0
+    n_scratch: int = 0
+    n_known: int = 0
+
+    @property
+    def device(self) -> Literal["cpu", "gpu"]:
+        """Where tiles are computed."""
+        return self.inner.device
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What the dask arrays of this run are read from."""
+        return self.inner.sources
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the other sweeper says."""
+        return getattr(self.inner, name)
+
+    def chunks(self, shape: Sequence[int]) -> Chunks:
+        """Return the tiles of an array of this shape."""
+        return self.inner.chunks(shape)
+
+    def each(self, name: str, work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield what tiles return, and remember nothing."""
+        return self.inner.each(name, work, numbers)
+
+    def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:
+        """Return an array of zeros, or what a run before this has written into it."""
+        self.n_scratch += 1
+        return self.make_scratch(f"{self.n_scratch:04}", shape, dtype, chunks)
+
+    def map(self, name: str, work: Callable[[int], Any], n: int) -> list[Any]:
+        """Return what the tiles return, in their order."""
+        sweep = self._sweep(name, n)
+        if sweep.is_finished:
+            return list(sweep.value)
+        returned = sweep.entries()
+        self.n_known += len(returned)
+        left = [number for number in range(n) if number not in returned]
+        with sweep.flushed():
+            for number, value in zip(left, self.inner.each(name, work, left), strict=True):
+                returned[number] = value
+                sweep.append(number, value)
+        return list(sweep.finish([returned[number] for number in range(n)]))
+
+    def reduce(self, name: str, work: Callable[[int], Any], n: int, combine: Callable[[Any, Any], Any]) -> Any:
+        """Combine what tiles return, in their order."""
+        sweep = self._sweep(name, n)
+        if sweep.is_finished:
+            return sweep.value
+        done, total = sweep.sum()
+        self.n_known += done
+        with sweep.flushed():
+            for summary in self.inner.each(name, work, range(done, n)):
+                total = summary if total is None else total if summary is None else combine(total, summary)
+                done += 1
+                sweep.add(done, total)
+        return sweep.finish(total)
+
+    def _sweep(self, name: str, n: int) -> _Sweep:
+        """Return the next sweep, and refuse a journal in which it is another one."""
+        self.n_sweeps += 1
+        folder = f"sweeps/{self.n_sweeps:05}"
+        title = self.records.get(f"{folder}/title")
+        if title is None:
+            self.records.put(f"{folder}/title", (name, n))
+        elif title != (name, n):
+            raise ValueError(
+                f"sweep {self.n_sweeps} of this run is {name!r} over {n:,} tiles, and the journal holds {title[0]!r} "
+                f"over {title[1]:,}, so it is that of another run; pass overwrite=True to run from the start"
+            )
+        sweep = _Sweep(self.records, folder, facts())
+        sweep.read()
+        self.n_known += n if sweep.is_finished else 0
+        return sweep
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """One sweep in a journal: its result, or what is known of it so far."""
+
+    records: Records
+    folder: str
+    before: dict[str, Any]
+    is_finished: bool = False
+    value: Any = None
+    _noted: dict[str, Any] = field(default_factory=dict)
+    _saved: float = field(default_factory=time.monotonic)
+    _sum: tuple[int, Any] | None = None
+
+    def read(self) -> None:
+        """Look whether it is finished, and note what its tiles noted."""
+        if (found := self.records.get(f"{self.folder}/value")) is not None:
+            self.is_finished, (self.value, noted) = True, found
+            note(**noted)
+
+    def entries(self) -> dict[int, Any]:
+        """Return what tiles returned before."""
+        known = self.records.entries(self.folder)
+        note(**known.pop(_FACTS, {}))
+        return known
+
+    def sum(self) -> tuple[int, Any]:
+        """Return over how many tiles was summed before, and the sum."""
+        done, total, noted = self.records.get(f"{self.folder}/sum", (0, None, {}))
+        note(**noted)
+        return done, total
+
+    def append(self, number: int, value: Any) -> None:
+        """Remember what a tile returned, and what tiles have noted."""
+        if (noted := self._new()) != self._noted:
+            self._noted = noted
+            self.records.append(self.folder, _FACTS, noted)
+        self.records.append(self.folder, number, value)
+
+    def add(self, done: int, total: Any) -> None:
+        """Remember the sum over the tiles that are done, now and then."""
+        self._sum = (done, total)
+        if time.monotonic() - self._saved >= SAVE_EVERY:
+            self._save()
+
+    def _save(self) -> None:
+        if self._sum is not None:
+            self.records.put(f"{self.folder}/sum", (*self._sum, self._new()))
+        self._sum, self._saved = None, time.monotonic()
+
+    @contextmanager
+    def flushed(self) -> Iterator[None]:
+        """Keep what is known when a run is cancelled or fails."""
+        try:
+            yield
+        except Exception:
+            with suppress(OSError):  # or it would hide what went wrong before
+                self._save()
+                self.records.flush()
+            raise
+
+    def finish(self, value: Any) -> Any:
+        """Remember the result, in place of what tiles returned."""
+        self.records.put(f"{self.folder}/value", (value, self._new()))
+        self.records.remove(f"{self.folder}/sum")
+        for segment in self.records.segments(self.folder):
+            self.records.remove(segment)
+        return value
+
+    def _new(self) -> dict[str, Any]:
+        """Return what was noted since the sweep began."""
+        return {name: fact for name, fact in facts().items() if name not in self.before or self.before[name] != fact}

@@ -1,0 +1,307 @@
+"""What a run remembers of itself: small values in a folder or under a prefix of an object store.
+
+A value is written whole or not at all. Of what tiles return there are segments, one or more for each process, to which
+records are appended; a record that was torn by a kill is known by its checksum, and what follows it is left out. What
+is read back is data only: a foreign journal cannot run code.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import time
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from ._writing import sentence_of
+
+__all__ = ["FLUSH_EVERY", "Folder", "Place", "Prefix", "Records", "place_of"]
+
+FLUSH_EVERY = 0.5
+"""Seconds after which records leave this process at the latest, when another one comes."""
+
+_HEAD = struct.Struct("<qQI")
+"""Number of a record, length of its value, checksum of both."""
+
+_SUFFIX = ".records"
+
+_ALLOWED = {
+    ("builtins", name) for name in ("bytearray", "complex", "frozenset", "range", "set", "slice")
+} | {
+    (f"numpy{core}.{module}", name)
+    for core in ("._core", ".core")
+    for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
+} | {("numpy", "ndarray"), ("numpy", "dtype"), ("collections", "OrderedDict")}  # fmt: skip
+"""What values may be made of, beside the data of this package."""
+
+
+class Place(Protocol):
+    """Where files lie, by names with slashes."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is none."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+
+    def append(self, name: str, content: bytes) -> None:
+        """Add to the end of a file of this process, or of files whose names begin like it."""
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder, sorted."""
+
+    def remove(self, folder: str) -> None:
+        """Remove a file, or all files below a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A local folder, which is made when something is written.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    """
+
+    path: Path
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is none."""
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file beside its place, see it to the disk, and rename it."""
+        place = self.path / name
+        beside = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(place)
+        except OSError as error:
+            with suppress(OSError):
+                beside.unlink()
+            raise sentence_of(error, place) from error
+
+    def append(self, name: str, content: bytes) -> None:
+        """Add to the end of a file."""
+        place = self.path / name
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("ab") as file:
+                file.write(content)
+        except OSError as error:
+            raise sentence_of(error, place) from error
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all files below a folder, sorted; those that are being written are left out."""
+        found = (self.path / folder).rglob("*")
+        return sorted(p.relative_to(self.path).as_posix() for p in found if p.is_file() and p.suffix != ".tmp")
+
+    def remove(self, folder: str) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        import shutil
+
+        place = self.path / folder
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A prefix of an object store, or of any file system that fsspec knows.
+
+    Parameters
+    ----------
+    files : AbstractFileSystem
+        Of fsspec.
+    path : str
+        The prefix, without a slash at its end.
+    """
+
+    files: Any
+    path: str
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of an object; None if there is none."""
+        try:
+            content: bytes = self.files.cat_file(f"{self.path}/{name}")
+        except FileNotFoundError:
+            return None
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object, which stores do whole or not at all."""
+        self.files.makedirs(f"{self.path}/{name}".rpartition("/")[0], exist_ok=True)
+        self.files.pipe_file(f"{self.path}/{name}", content)
+
+    def append(self, name: str, content: bytes) -> None:
+        """Write one more object whose name begins like this one: objects cannot be added to."""
+        stem, dot, suffix = name.rpartition(".")
+        self.write(f"{stem}-{uuid.uuid4().hex[:8]}{dot}{suffix}", content)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of all objects below a folder, sorted."""
+        self.files.invalidate_cache()
+        root = self.files._strip_protocol(self.path)
+        found = self.files.find(f"{self.path}/{folder}") if self.files.exists(f"{self.path}/{folder}") else []
+        return sorted(path[len(root) :].lstrip("/") for path in found)
+
+    def remove(self, folder: str) -> None:
+        """Remove an object, or all objects below a folder."""
+        self.files.invalidate_cache()
+        if self.files.exists(f"{self.path}/{folder}"):
+            self.files.rm(f"{self.path}/{folder}", recursive=True)
+
+
+def place_of(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Place:
+    """Return where files lie.
+
+    Parameters
+    ----------
+    path : path or URL
+        A local folder, or a prefix such as ``"s3://bucket/out.zarr.run"``.
+    storage_options : mapping, optional
+        What fsspec is given to open a URL.
+    """
+    text = os.fspath(path)
+    if "://" not in text:
+        return Folder(Path(text))
+    import fsspec
+
+    files, root = fsspec.core.url_to_fs(text, **dict(storage_options or {}))
+    return Prefix(files, root.rstrip("/"))
+
+
+@dataclass(slots=True)
+class Records:
+    """Values by name, and records of tiles by name and number.
+
+    Parameters
+    ----------
+    place : Place
+        Where they lie.
+    process : str
+        The name of this process in the names of its segments; by default one that no other has.
+    """
+
+    place: Place
+    process: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    _waiting: dict[str, list[bytes]] = field(default_factory=dict)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep a value under a name, in place of the one before."""
+        self.place.write(name, _record(0, value))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a name.
+
+        Raises
+        ------
+        ValueError
+            If it is made of something else than data.
+        """
+        for _, value in _values(self.place.read(name) or b"", name):
+            return value
+        return default
+
+    def append(self, name: str, number: int, value: Any) -> None:
+        """Keep what tile `number` returned; it leaves this process with the next `flush`, or soon."""
+        self._waiting.setdefault(name, []).append(_record(number, value))
+        if time.monotonic() - self._flushed >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let everything leave this process that is waiting."""
+        for name in list(self._waiting):
+            self.place.append(f"{name}/{self.process}{_SUFFIX}", b"".join(self._waiting[name]))
+            del self._waiting[name]
+        self._flushed = time.monotonic()
+
+    def entries(self, name: str) -> dict[int, Any]:
+        """Return what tiles returned, by number, of all processes; what was torn is left out.
+
+        Raises
+        ------
+        ValueError
+            If one is made of something else than data.
+        """
+        found: dict[int, Any] = {}
+        for segment in self.segments(name):
+            found.update(_values(self.place.read(segment) or b"", segment))
+        return found
+
+    def segments(self, name: str) -> list[str]:
+        """Return the names of what holds the records of a name, of all processes."""
+        self.flush()
+        return [segment for segment in self.place.names(name) if segment.endswith(_SUFFIX)]
+
+    def remove(self, name: str) -> None:
+        """Forget a value, a segment, or all that is below a name."""
+        self.place.remove(name)
+
+
+def _record(number: int, value: Any) -> bytes:
+    content = pickle.dumps(value, protocol=5)
+    return _HEAD.pack(number, len(content), _checksum(number, content)) + content
+
+
+def _checksum(number: int, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(struct.pack("<qQ", number, len(content))))
+
+
+def _values(content: bytes, name: str) -> Iterator[tuple[int, Any]]:
+    """Yield the numbers and values of records, up to one that was torn."""
+    at = 0
+    while at + _HEAD.size <= len(content):
+        number, length, checksum = _HEAD.unpack_from(content, at)
+        value = content[at + _HEAD.size : at + _HEAD.size + length]
+        if len(value) != length or _checksum(number, value) != checksum:
+            return
+        yield number, _loaded(value, name)
+        at += _HEAD.size + length
+
+
+def _loaded(content: bytes, name: str) -> Any:
+    try:
+        return _Unpickler(io.BytesIO(content)).load()
+    except (pickle.UnpicklingError, AttributeError, ImportError, TypeError) as error:
+        raise ValueError(
+            f"the journal holds {name!r}, which cannot be read ({error}); remove the journal to run from the start"
+        ) from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads data and nothing that could act: no function, and no class whose objects can be called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a class that values may be made of, or raise."""
+        if (module, name) in _ALLOWED:
+            return getattr(import_module(module), name)
+        if module.split(".")[0] == __package__:
+            found = getattr(import_module(module), name)
+            if isinstance(found, type) and is_dataclass(found) and not _is_called(found):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no data")
+
+
+def _is_called(kind: type) -> bool:
+    """Tell whether objects of a class can be called."""
+    return any("__call__" in vars(base) for base in kind.__mro__)
