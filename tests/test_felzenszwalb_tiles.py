@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import napari_cutout as nc
 from napari_cutout._monitor import Cancelled, watch
 from napari_cutout._plan import Tile
-from napari_cutout.blockwise import _stitch
+from napari_cutout.blockwise import _tile_sizes
 from napari_cutout.methods import _felzenszwalb, _felzenszwalb_tiles, partition
 
 from .reference import felzenszwalb as reference
@@ -36,8 +36,8 @@ def in_tiles_of(voxels: int) -> Any:
 
 def tile_of_each_voxel(shape: tuple[int, ...], voxels: int) -> np.ndarray:
     """Return the number of the tile of each voxel, in scan order of the tiles."""
-    sizes = _stitch.tile_edges(shape, voxels)
-    chunks = _stitch.tiles_evenly(shape, sizes)
+    sizes = _tile_sizes.tile_edges(shape, voxels)
+    chunks = _tile_sizes.tiles_evenly(shape, sizes)
     along = [np.repeat(np.arange(len(c)), c) for c in chunks]
     return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), [len(c) for c in chunks]).ravel()
 
@@ -215,8 +215,8 @@ def test_more_regions_than_labels_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 @given(st.lists(st.integers(1, 700), min_size=2, max_size=3).map(tuple), st.integers(4, 4096))
 def test_tiles_make_up_the_whole_and_none_is_a_sliver(shape: tuple[int, ...], voxels: int) -> None:
-    edges = _stitch.tile_edges(shape, voxels)
-    chunks = _stitch.tiles_evenly(shape, edges)
+    edges = _tile_sizes.tile_edges(shape, voxels)
+    chunks = _tile_sizes.tiles_evenly(shape, edges)
     assert tuple(map(sum, chunks)) == shape
     assert math.prod(map(max, chunks)) <= voxels
     for sizes in chunks:

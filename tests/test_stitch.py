@@ -18,6 +18,7 @@ import napari_cutout as nc
 from napari_cutout._monitor import quiet, tick
 from napari_cutout._plan import Tile
 from napari_cutout.blockwise import _plans, _stitch
+from napari_cutout.blockwise._tiled import Tiles
 from napari_cutout.methods import _flooding, _tiles, _voxel_grid
 
 WATERSHED_DTYPES = ("uint8", "uint16", "int16", "float32", "float64", "int64")
@@ -350,7 +351,7 @@ def test_a_driver_asks_another_once_and_forgets_the_answer() -> None:
 
 def test_tiles_know_which_voxels_they_share() -> None:
     image = da.zeros((5, 6), chunks=((2, 3), (1, 5)))
-    tiles = list(_stitch._tiles(image))
+    tiles = list(Tiles(image.chunks))
     seen = np.zeros((4, *image.shape), int)
     for tile in tiles:
         inside = tuple(slice(o, o + n) for o, n in zip(tile.origin, tile.shape, strict=True))

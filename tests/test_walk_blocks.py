@@ -209,7 +209,8 @@ def test_it_tells_how_far_it_is_and_stops_when_asked() -> None:
 
 def test_tiles_come_from_the_shape_and_make_up_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_pyramid, "TILE_VOXELS", 1 << 9)
-    tiles, grid = _pyramid._tiles((20, 9, 3), 2)
+    cut = _pyramid.tiles_for((20, 9, 3), 2)
+    tiles, grid = list(cut), tuple(map(len, cut.chunks))
     assert grid == (2, 2, 1)  # edges 16, 8 and 4: the shortest is doubled until it reaches as far as the image
     count = np.zeros((20, 9, 3), int)
     for tile in tiles:
@@ -230,7 +231,7 @@ def test_weights_are_those_of_the_whole(dtype: str, monkeypatch: pytest.MonkeyPa
         image[2:5, 3] = np.inf
     mask = np.random.default_rng(1).random(image.shape) < 0.8
     inside = mask & np.isfinite(image)
-    tiles, _ = _pyramid._tiles(image.shape, 1)
+    tiles = list(_pyramid.tiles_for(image.shape, 1))
     regions = [tuple(slice(o, o + n) for o, n in zip(t.origin, t.shape, strict=True)) for t in tiles]
     seen = [
         _walk_scene.seen_in(t, image[r], mask[r], markers[r], noisy=True) for t, r in zip(tiles, regions, strict=True)

@@ -7,10 +7,10 @@ show in the result.
 
 from __future__ import annotations
 
-import itertools
 import math
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,12 @@ from .. import _device
 from .._array import Array, dtype_name, from_numpy, is_lazy
 from .._monitor import note, quiet, resumed, stage, ticket
 from .._plan import Pyramid, Slices, Tile
-from ._stitch import answers, computed, done_whole, tile_edges
+from ._made import lazy
+from ._stitch import answers, computed, done_whole
+from ._stitch_sweeps import Labelling, settled_sources, swept_whole
+from ._sweeps import current, tiles_of
+from ._tile_sizes import tile_edges
+from ._tiled import Looking, Tiled, Tiles
 
 __all__ = ["fits", "run_pyramid"]
 
@@ -41,8 +46,9 @@ def fits(plan: Pyramid, arrays: Sequence[Array | None]) -> bool:
 
 
 def memory() -> int:
-    """Return how many bytes of host memory a run may plan with."""
-    return _device.free_host_memory()
+    """Return how many bytes of host memory a run may plan with: in sweeps what was planned, else what is free."""
+    planned: int | None = getattr(current(), "memory", None)
+    return _device.free_host_memory() if planned is None else planned
 
 
 def _n_bytes(plan: Pyramid, arrays: Sequence[Array | None]) -> float:
@@ -72,6 +78,8 @@ def run_pyramid(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
         With the chunks of the first. Free memory is looked at now: it decides whether all of it becomes one task.
     """
     image: Array = arrays[0]
+    if current() is not None:
+        return swept_whole(plan.whole, arrays, plan.dtype, plan.n) if fits(plan, arrays) else _in_sweeps(plan, arrays)
     found = _whole(plan, arrays) if fits(plan, arrays) else _in_tiles(plan, arrays)
     chunks = image.chunks if plan.n is None else ((plan.n,), *image.chunks)
     return found.rechunk(chunks, method="tasks")
@@ -95,7 +103,8 @@ def _in_tiles(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
     import dask.array as da
 
     image: Array = arrays[0]
-    tiles, grid = _tiles(tuple(map(int, image.shape)), plan.width)
+    cut = tiles_for(image.shape, plan.width)
+    tiles, grid = list(cut), tuple(map(len, cut.chunks))
     blocks = _Blocks(tiles, arrays)
     known = dask.delayed(_solved, nout=len(tiles), pure=False)(plan, blocks, memory(), ticket())
     parts = np.empty(len(tiles), object)
@@ -105,24 +114,44 @@ def _in_tiles(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
     return da.block(parts.reshape(grid).tolist())
 
 
-def _tiles(shape: tuple[int, ...], width: int) -> tuple[list[Tile], tuple[int, ...]]:
-    """Return the tiles of an image, and how many there are along each axis."""
-    edges = tile_edges(shape, TILE_VOXELS)
-    along = [[(i, min(i + e, n)) for i in range(0, n, e)] for n, e in zip(shape, edges, strict=True)]
-    tiles = []
-    for number, own in enumerate(itertools.product(*along)):
-        low = tuple(max(a - width, 0) for a, _ in own)
-        high = tuple(min(b + width, n) for (_, b), n in zip(own, shape, strict=True))
-        tiles.append(
-            Tile(
-                number,
-                low,
-                tuple(h - o for h, o in zip(high, low, strict=True)),
-                tuple(slice(a - o, b - o) for (a, b), o in zip(own, low, strict=True)),
-                shape,
-            )
-        )
-    return tiles, tuple(map(len, along))
+def tiles_for(shape: Sequence[int], width: int) -> Tiles:
+    """Return the tiles of an image, which come from its shape."""
+    shape = tuple(map(int, shape))
+    return Tiles(tiles_of(shape, tile_edges(shape, TILE_VOXELS)), width)
+
+
+def _in_sweeps(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
+    """Solve coarsely in sweeps of a run; tiles are made when they are read."""
+    sweeper, image = current(), arrays[0]
+    assert sweeper is not None
+    assert image is not None
+    sources, tiles = settled_sources(arrays), tiles_for(image.shape, plan.width)
+
+    def sweep(name: str, look: Callable[..., Any]) -> list[Any]:
+        return sweeper.map(name, Looking(_Plain(look), _its_own, None, sources, tiles, range(len(tiles))), len(tiles))
+
+    note(budget=memory())
+    known = list(plan.solve(sweep, list(tiles), memory()))
+    first = () if plan.n is None else ((plan.n,),)
+    made = Tiled(
+        Labelling(plan.apply, _its_own, known, sources, tiles), (*first, *tiles.chunks), plan.dtype, "labelling tiles"
+    )
+    return lazy(made, (*first, *image.chunks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Lets tiles look that know nothing yet."""
+
+    look: Callable[..., Any]
+
+    def __call__(self, tile: Tile, _: None, *blocks: Array | None) -> Any:
+        return self.look(tile, *blocks)
+
+
+def _its_own(known: list[Any] | None, tile: Tile) -> Any:
+    """Return what a tile knows; nothing before the coarse solution."""
+    return None if known is None else known[tile.number]
 
 
 class _Blocks:

@@ -20,7 +20,11 @@ import numpy as np
 from .._array import Array, from_numpy
 from .._monitor import quiet, resumed, stage, tick, ticket
 from .._plan import Exchange, Stitch, Tile
-from ._components import _block_shape, _origins
+from ._components import _block_shape
+from ._stitch_sweeps import exchanged_now, stitched_now, swept_whole
+from ._sweeps import current
+from ._tile_sizes import parts_of, tile_edges, tiles_evenly
+from ._tiled import Tiles
 
 __all__ = ["exchanged", "run_stitched", "tick_tasks"]
 
@@ -51,6 +55,8 @@ def run_stitched(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     """
     image: Array = arrays[0]
     one = plan.tile_voxels is not None and math.prod(image.shape) <= plan.tile_voxels
+    if current() is not None:
+        return swept_whole(plan.whole, arrays, plan.dtype) if one else stitched_now(plan, arrays)
     found = _as_one(plan, arrays) if one else _in_tiles(plan, _tiled(arrays, plan.tile_voxels))
     return found.rechunk(image.chunks, method="tasks")
 
@@ -93,10 +99,13 @@ def exchanged(exchanges: Sequence[Exchange], start: Any, arrays: Sequence[Array 
     object
         The last state.
     """
+    if current() is not None:
+        return exchanged_now(exchanges, start, arrays)
     tiled = _tiled(arrays)
+    first: Array = tiled[0]
     plan = Stitch(_nothing, start, exchanges, lambda state, _: state, _nothing, "uint8")
     blocks = _Blocks([_extended(a) for a in tiled])
-    return _exchanged(plan, start, blocks, list(_tiles(tiled[0])), ticket())[0]
+    return _exchanged(plan, start, blocks, list(Tiles(first.chunks)), ticket())[0]
 
 
 def _nothing(*_: Any) -> Any:
@@ -118,36 +127,9 @@ def _tile_chunks(chunks: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]
         axis = edges.index(max(edges))
         edges[axis] = -(-edges[axis] // 2)
     return tuple(
-        tuple(itertools.chain.from_iterable(_parts(size, edge) for size in sizes))
+        tuple(itertools.chain.from_iterable(parts_of(size, edge) for size in sizes))
         for sizes, edge in zip(chunks, edges, strict=True)
     )
-
-
-def tile_edges(shape: Sequence[int], voxels: int) -> list[int]:
-    """Return the edges of tiles that come from a shape: the shortest is doubled, as long as it is shorter than that."""
-    edges = [1] * len(shape)
-    while True:
-        short = [axis for axis, (e, n) in enumerate(zip(edges, shape, strict=True)) if e < n]
-        if not short or 2 * math.prod(edges) > voxels:
-            return edges
-        edges[min(short, key=lambda axis: edges[axis])] *= 2
-
-
-def tiles_evenly(shape: Sequence[int], edges: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Return chunks with these edges, the last ones shorter, and none less than half as long as another."""
-    found = []
-    for n, edge in zip(shape, edges, strict=True):
-        rest = n % edge if n > edge else 0
-        last = [rest] if 2 * rest >= edge else _parts(edge + rest, edge) if rest else []
-        n_full = (n - sum(last)) // edge if n > edge else 0
-        found.append((edge,) * n_full + tuple(last) if n > edge else (n,))
-    return tuple(found)
-
-
-def _parts(size: int, edge: int) -> list[int]:
-    """Split a length into as few parts as possible of at most `edge`, as equal as possible."""
-    n = -(-size // edge)
-    return [size // n + (i < size % n) for i in range(n)]
 
 
 def _in_tiles(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
@@ -156,7 +138,7 @@ def _in_tiles(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     import dask.array as da
 
     image: Array = arrays[0]
-    tiles = list(_tiles(image))
+    tiles = list(Tiles(image.chunks))
     blocks = _Blocks([_extended(a) for a in arrays])
     known = dask.delayed(_solved, nout=len(tiles), pure=False)(plan, plan.start, blocks, tiles, ticket())
     parts = np.empty(len(tiles), object)
@@ -187,21 +169,6 @@ def _extended(array: Array | None) -> list[Any] | None:
         return None
     depth = {axis: int(n > 1) for axis, n in enumerate(array.numblocks)}
     return list(overlap(array, depth, boundary="none", allow_rechunk=False).to_delayed().ravel())
-
-
-def _tiles(image: Array) -> Iterator[Tile]:
-    for number, start in enumerate(_origins(image.chunks)):
-        at = np.unravel_index(number, image.numblocks)
-        sizes = _block_shape(image.chunks, at)
-        before = tuple(int(s > 0) for s in start)
-        after = tuple(int(s + n < whole) for s, n, whole in zip(start, sizes, image.shape, strict=True))
-        yield Tile(
-            number,
-            tuple(s - b for s, b in zip(start, before, strict=True)),
-            tuple(b + n + a for b, n, a in zip(before, sizes, after, strict=True)),
-            tuple(slice(b, b + n) for b, n in zip(before, sizes, strict=True)),
-            tuple(map(int, image.shape)),
-        )
 
 
 class _Answers:

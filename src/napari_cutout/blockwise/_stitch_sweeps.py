@@ -1,0 +1,165 @@
+"""Plans whose tiles agree on what crosses their borders, as sweeps of a run: each exchange is one, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._array import Array, from_numpy
+from .._monitor import quiet
+from .._plan import Exchange, Stitch, Tile
+from ._made import Source, known, lazy, source_of
+from ._sweeps import Chunks, Sweeper, current, n_tiles
+from ._tile_sizes import tile_edges, tiles_evenly
+from ._tiled import Looking, Tiled, Tiles, settle
+
+__all__ = ["exchanged_now", "settled_sources", "stitched_now", "swept_whole"]
+
+
+def stitched_now(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
+    """Let the tiles of a run agree, and return what they make of it.
+
+    Parameters
+    ----------
+    plan : Stitch
+        What to do.
+    arrays : sequence of dask array or None
+        Arrays of the run, of one shape.
+
+    Returns
+    -------
+    dask array
+        With the chunks of the first. Its tiles are labelled when they are read.
+    """
+    image: Array = arrays[0]
+    sources, tiles = settled_sources(arrays), Tiles(_chunks_for(plan, image))
+    state = _agreed(plan.exchanges, plan.known, known(plan.start), sources, tiles)
+    apply = Labelling(plan.apply, plan.known, state, sources, tiles)
+    return lazy(Tiled(apply, tiles.chunks, plan.dtype, "labelling tiles"), image.chunks)
+
+
+def exchanged_now(exchanges: Sequence[Exchange], start: Any, arrays: Sequence[Array | None]) -> Any:
+    """Let the tiles of a run find something out together, all of which every tile knows; return the last state."""
+    image: Array = arrays[0]
+    return _agreed(exchanges, all_of_it, known(start), settled_sources(arrays), Tiles(image.chunks))
+
+
+def swept_whole(whole: Callable[..., Array], arrays: Sequence[Array | None], dtype: str, n: int | None = None) -> Array:
+    """Return what is made of whole arrays, all of them in one job.
+
+    Parameters
+    ----------
+    whole : callable
+        ``whole(*arrays) -> array``.
+    arrays : sequence of dask array or None
+        Arrays of the run, of one shape; memory holds them and what is made of them.
+    dtype : str
+        Of the result.
+    n : int, optional
+        Length of an axis that the result has before those of the image.
+    """
+    image: Array = arrays[0]
+    first = () if n is None else ((n,),)
+    one = (*first, *((size,) for size in image.shape))
+    work = Whole(whole, settled_sources(arrays), tuple(map(int, image.shape)))
+    return lazy(Tiled(work, one, dtype, "segmenting the whole"), (*first, *image.chunks))
+
+
+def settled_sources(arrays: Sequence[Array | None]) -> list[Source | None]:
+    """Return what the arrays of a run are read from, again and again."""
+    sources = [None if a is None else source_of(a) for a in arrays]
+    for source in sources:
+        settle(source)
+    return sources
+
+
+def all_of_it(state: Any, _: Tile) -> Any:
+    """Return the state itself, as what every tile knows."""
+    return state
+
+
+def _chunks_for(plan: Stitch, image: Array) -> Chunks:
+    if plan.tile_voxels is None:
+        return image.chunks  # type: ignore[no-any-return]
+    shape = tuple(map(int, image.shape))
+    return tiles_evenly(shape, tile_edges(shape, plan.tile_voxels))
+
+
+def _agreed(
+    exchanges: Sequence[Exchange],
+    known_of: Callable[[Any, Tile], Any],
+    state: Any,
+    sources: list[Source | None],
+    tiles: Tiles,
+) -> Any:
+    """Run the exchanges one after another, each as often as it changes something."""
+    sweeper = current()
+    assert sweeper is not None
+    for exchange in exchanges:
+        wanted: Sequence[int] = range(len(tiles))
+        while wanted:
+            new = _looked(sweeper, exchange, Looking(exchange.look, known_of, state, sources, tiles, wanted))
+            state, wanted = new, list(exchange.again(state, new, tiles))
+    return state
+
+
+def _looked(sweeper: Sweeper, exchange: Exchange, looking: Looking) -> Any:
+    """Let tiles look and join what they tell; how many look again nobody knows, so that is no progress."""
+    wanted = looking.wanted
+    if len(wanted) == n_tiles(looking.tiles.chunks):
+        told = sweeper.map(exchange.name, looking, len(wanted))
+    else:
+        with quiet():
+            told = sweeper.map(exchange.name, looking, len(wanted))
+    return exchange.join(looking.state, dict(zip(wanted, told, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelling:
+    """Makes a tile of what tiles have agreed on.
+
+    Parameters
+    ----------
+    apply : callable
+        ``apply(tile, known, *blocks) -> block`` of the tile's own voxels.
+    known : callable
+        ``known(state, tile)``.
+    state : object
+        What tiles have agreed on.
+    sources : list of Source or None
+        What they see.
+    tiles : Tiles
+        All of them.
+    """
+
+    apply: Callable[..., Any]
+    known: Callable[[Any, Tile], Any]
+    state: Any
+    sources: list[Source | None]
+    tiles: Tiles
+
+    def __call__(self, number: int) -> Array:
+        """Return a tile in the library of what is read."""
+        tile = self.tiles[number]
+        blocks = self.tiles.read(tile, self.sources)
+        with quiet():
+            return from_numpy(self.apply(tile, self.known(self.state, tile), *blocks), like=blocks[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """Makes the only tile there is of whole arrays."""
+
+    whole: Callable[..., Any]
+    sources: list[Source | None]
+    shape: tuple[int, ...]
+
+    def __call__(self, _: int) -> Array:
+        """Return the result."""
+        everything = tuple(slice(0, n) for n in self.shape)
+        blocks = [None if source is None else source.read(everything) for source in self.sources]
+        found = self.whole(*blocks)
+        return from_numpy(found, like=blocks[0]) if isinstance(found, np.ndarray) else found
