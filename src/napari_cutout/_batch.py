@@ -399,7 +399,7 @@ def run(
         If `is_cancelled` returned True; files that were written before stay.
     """
     job = Job(
-        recipe=_recipe(recipe),
+        recipe=as_recipe(recipe),
         device=device,
         wanted=Wanted(
             channel=channel,
@@ -423,7 +423,8 @@ def run(
     return work(job, source, target, truth, dict(inputs or {}))
 
 
-def _recipe(recipe: Recipe | Step | str | os.PathLike[str]) -> Recipe:
+def as_recipe(recipe: Recipe | Step | str | os.PathLike[str]) -> Recipe:
+    """Return what a run was given as a recipe; a path is read as JSON."""
     if isinstance(recipe, Step):
         return Recipe((recipe,))
     return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
@@ -448,7 +449,7 @@ def run_one(
     image = fitted(read(source, job.recipe, job.wanted), job.recipe, job.wanted)
     recipe = replace(job.recipe, selection=image.selection)
     annotation = None if truth is None else labels_on(truth, image, "truth")
-    arrays = {name: _input(recipe, name, other, image) for name, other in _all_inputs(recipe, others).items()}
+    arrays = {name: input_of(recipe, name, other, image) for name, other in all_inputs(recipe, others).items()}
     result = execute(
         recipe,
         {recipe.source: image.volume.data, **arrays},
@@ -485,7 +486,7 @@ def _origin(source: Any, array: Array, role: str) -> FileSource:
     return FileSource(path=path, shape=tuple(array.shape), dtype=dtype_name(array), sha256=painted)
 
 
-def _all_inputs(recipe: Recipe, others: Mapping[str, Source]) -> dict[str, Source]:
+def all_inputs(recipe: Recipe, others: Mapping[str, Source]) -> dict[str, Source]:
     """Return what was given, and what was saved beside the recipe."""
     given = dict(others)
     for name in recipe.inputs:
@@ -516,7 +517,7 @@ def _missing(recipe: Recipe, name: str) -> str:
     )
 
 
-def _input(recipe: Recipe, name: str, source: Source, image: Fitted) -> Array:
+def input_of(recipe: Recipe, name: str, source: Source, image: Fitted) -> Array:
     """Return an input beside the image, with the axes of the selection."""
     selection = image.selection
     if not (isinstance(source, Volume) or is_path(source)):
