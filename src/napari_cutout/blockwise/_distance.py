@@ -13,10 +13,10 @@ import numpy as np
 from .._array import Array, is_host, to_numpy
 from .._plan import Slices
 from ..processing.distance import comparable, swept, swept_axes
-from ._made import Source, Stored, lazy, source_of
+from ._made import Source, Stored, lazy
 from ._plans import map_blocks
 from ._sweeps import current, n_tiles, regions_of, tiles_of
-from ._tiled import settle
+from ._tiled import settled
 
 
 def lazy_squared_distance(labels: Array, weights: tuple[int, ...], dtype: str) -> Array:
@@ -70,8 +70,8 @@ def _swept_now(labels: Array, weights: tuple[int, ...], dtype: str) -> Array:
     """Sweep along one axis after another of a run; between, the squares lie in scratch."""
     sweeper = current()
     assert sweeper is not None
-    of = source_of(labels)
-    settle(of)
+    (of,) = settled([labels])
+    assert of is not None
     edge = _edge_of_lines(of.shape, math.prod(max(sizes) for sizes in labels.chunks))
     cubes = tiles_of(of.shape, (edge,) * len(of.shape))
     squared: Stored | None = None

@@ -20,6 +20,7 @@ from ._made import Made, Source, known, lazy, source_of
 from ._pyramid import run_pyramid
 from ._stitch import answers, computed, run_stitched, tick_tasks
 from ._sweeps import Chunks, current, regions_of
+from ._tiled import settled
 
 
 def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
@@ -166,7 +167,7 @@ def _made(
     n: int | None = None,
 ) -> Made:
     """Return what is made of the arrays of a run in sweeps."""
-    parents = tuple(None if a is None else source_of(a) for a in arrays)
+    parents = tuple(settled(arrays) if any(width or ()) else (None if a is None else source_of(a) for a in arrays))
     shape = parents[0].shape if n is None else (n, *parents[0].shape)  # type: ignore[union-attr]
     return Made(function, parents, shape, np.dtype(dtype).name, width, tuple(map(known, first)), n)
 
@@ -263,7 +264,7 @@ def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None
     """Return the state after all passes over the tiles of a run in sweeps."""
     sweeper = current()
     assert sweeper is not None
-    sources = [None if a is None else source_of(a) for a in arrays]
+    sources = settled(arrays)
     regions = regions_of(arrays[0].chunks)  # type: ignore[union-attr]
 
     def summary(sweep: Pass, state: Any) -> Any:

@@ -21,10 +21,10 @@ from .._monitor import note, quiet, resumed, stage, ticket
 from .._plan import Pyramid, Slices, Tile
 from ._made import lazy
 from ._stitch import answers, computed, done_whole
-from ._stitch_sweeps import Labelling, settled_sources, swept_whole
+from ._stitch_sweeps import Labelling, swept_whole
 from ._sweeps import current, tiles_of
 from ._tile_sizes import tile_edges
-from ._tiled import Looking, Tiled, Tiles
+from ._tiled import Looking, Tiled, Tiles, settled
 
 __all__ = ["fits", "run_pyramid"]
 
@@ -125,7 +125,7 @@ def _in_sweeps(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
     sweeper, image = current(), arrays[0]
     assert sweeper is not None
     assert image is not None
-    sources, tiles = settled_sources(arrays), tiles_for(image.shape, plan.width)
+    sources, tiles = settled(arrays), tiles_for(image.shape, plan.width)
 
     def sweep(name: str, look: Callable[..., Any]) -> list[Any]:
         return sweeper.map(name, Looking(_Plain(look), _its_own, None, sources, tiles, range(len(tiles))), len(tiles))

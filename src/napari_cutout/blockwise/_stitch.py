@@ -231,7 +231,8 @@ def _worker_client() -> AbstractContextManager[Any] | None:
         get_worker()
     except (ImportError, ValueError):  # no cluster, or not inside one
         return None
-    return worker_client()
+    client: AbstractContextManager[Any] = worker_client()
+    return client
 
 
 def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> Any:

@@ -11,12 +11,12 @@ import numpy as np
 from .._array import Array, from_numpy
 from .._monitor import quiet
 from .._plan import Exchange, Stitch, Tile
-from ._made import Source, known, lazy, source_of
+from ._made import Source, known, lazy
 from ._sweeps import Chunks, Sweeper, current, n_tiles
 from ._tile_sizes import tile_edges, tiles_evenly
-from ._tiled import Looking, Tiled, Tiles, settle
+from ._tiled import Looking, Tiled, Tiles, settled
 
-__all__ = ["exchanged_now", "settled_sources", "stitched_now", "swept_whole"]
+__all__ = ["exchanged_now", "stitched_now", "swept_whole"]
 
 
 def stitched_now(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
@@ -35,7 +35,7 @@ def stitched_now(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
         With the chunks of the first. Its tiles are labelled when they are read.
     """
     image: Array = arrays[0]
-    sources, tiles = settled_sources(arrays), Tiles(_chunks_for(plan, image))
+    sources, tiles = settled(arrays), Tiles(_chunks_for(plan, image))
     state = _agreed(plan.exchanges, plan.known, known(plan.start), sources, tiles)
     apply = Labelling(plan.apply, plan.known, state, sources, tiles)
     return lazy(Tiled(apply, tiles.chunks, plan.dtype, "labelling tiles"), image.chunks)
@@ -44,7 +44,7 @@ def stitched_now(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
 def exchanged_now(exchanges: Sequence[Exchange], start: Any, arrays: Sequence[Array | None]) -> Any:
     """Let the tiles of a run find something out together, all of which every tile knows; return the last state."""
     image: Array = arrays[0]
-    return _agreed(exchanges, all_of_it, known(start), settled_sources(arrays), Tiles(image.chunks))
+    return _agreed(exchanges, all_of_it, known(start), settled(arrays), Tiles(image.chunks))
 
 
 def swept_whole(whole: Callable[..., Array], arrays: Sequence[Array | None], dtype: str, n: int | None = None) -> Array:
@@ -64,16 +64,8 @@ def swept_whole(whole: Callable[..., Array], arrays: Sequence[Array | None], dty
     image: Array = arrays[0]
     first = () if n is None else ((n,),)
     one = (*first, *((size,) for size in image.shape))
-    work = Whole(whole, settled_sources(arrays), tuple(map(int, image.shape)))
+    work = Whole(whole, settled(arrays), tuple(map(int, image.shape)))
     return lazy(Tiled(work, one, dtype, "segmenting the whole"), (*first, *image.chunks))
-
-
-def settled_sources(arrays: Sequence[Array | None]) -> list[Source | None]:
-    """Return what the arrays of a run are read from, again and again."""
-    sources = [None if a is None else source_of(a) for a in arrays]
-    for source in sources:
-        settle(source)
-    return sources
 
 
 def all_of_it(state: Any, _: Tile) -> Any:

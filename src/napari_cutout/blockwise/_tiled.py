@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace
 from .._monitor import quiet
 from .._plan import Slices, Tile
-from ._made import Made, Source, Stored, keep
+from ._made import Made, Source, Stored, keep, source_of
 from ._sweeps import Chunks, regions_of
 
-__all__ = ["Looking", "Tiled", "Tiles", "settle"]
+__all__ = ["Looking", "Tiled", "Tiles", "settle", "settled"]
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +107,14 @@ def settle(source: Source | None, chunks: Chunks | None = None) -> None:
             tiled.stored = keep(tiled, tiled.name, tiled.chunks)
 
 
+def settled(arrays: Sequence[Array | None]) -> list[Source | None]:
+    """Return what the arrays of a run are read from, when they are read again and again."""
+    sources = [None if a is None else source_of(a) for a in arrays]
+    for source in sources:
+        settle(source)
+    return sources
+
+
 def _same(tiles: Chunks, chunks: Chunks) -> bool:
     """Tell whether chunks are tiles; an axis before those of the image is of no account."""
     n = min(len(tiles), len(chunks))
@@ -149,7 +157,7 @@ class Tiles(Sequence[Tile]):
         for number, own in enumerate(regions_of(self.chunks)):
             yield self._tile(number, own)
 
-    def __getitem__(self, number: Any) -> Tile:
+    def __getitem__(self, number: Any) -> Any:
         """Return one."""
         at = np.unravel_index(int(number), tuple(map(len, self.chunks)))
         own = []
