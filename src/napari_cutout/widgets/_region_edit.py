@@ -1,0 +1,256 @@
+"""A box of labels in a store, copied out to be painted on, and written back to every level.  No Qt here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._store_levels import Box, Labels, open_labels, shrunk, slices_of
+
+__all__ = ["MOST_VOXELS", "Changed", "Taken", "Written", "box_problem", "fitting_box", "take", "write_back"]
+
+MOST_VOXELS = 1 << 26
+"""Voxels that are edited at a time at most: they are in memory three times."""
+
+MOST_EDITS = 1000
+"""Edits that a store remembers; of earlier ones it keeps their number."""
+
+
+class Changed(ValueError):
+    """The labels in the store are no longer those that were copied out of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """A box that was copied out of a store.
+
+    Parameters
+    ----------
+    store : str
+        The folder or address of the labels.
+    box : tuple of (int, int)
+        Where it lies.
+    before : integer array
+        What the store held there; it is kept until the box is written, and after that to undo it.
+    storage_options : mapping
+        How the address is reached; never stored.
+    """
+
+    store: str
+    box: Box
+    before: NDArray[Any]
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """The index of its first voxel."""
+        return tuple(start for start, _ in self.box)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """What was written back.
+
+    Parameters
+    ----------
+    taken : Taken
+        The same box, as the store holds it now.
+    undo : NDArray
+        What it held before.
+    n_changed : int
+        Voxels that differ between the two.
+    """
+
+    taken: Taken
+    undo: NDArray[Any]
+    n_changed: int
+
+
+def box_problem(box: Box) -> str:
+    """Say why a box may not be edited at once, or return an empty string.
+
+    Parameters
+    ----------
+    box : tuple of (int, int)
+        First index and the one after the last, along each axis.
+    """
+    n = math.prod(stop - start for start, stop in box)
+    if n <= MOST_VOXELS:
+        return ""
+    return (
+        f"the region holds {n:,} voxels, and at most {MOST_VOXELS:,} are edited at a time; zoom in, or draw a smaller "
+        "rectangle in a Shapes layer"
+    )
+
+
+def fitting_box(box: Box, point: Sequence[int], depth: Sequence[int]) -> Box:
+    """Return a box with as many slices around the one that is shown as may be edited at a time.
+
+    Parameters
+    ----------
+    box : tuple of (int, int)
+        What is in view or was drawn, and all along the other axes.
+    point : sequence of int
+        Which slice is shown, along each axis.
+    depth : sequence of int
+        The axes that are not shown, whose slices may be left out.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Too large still if one slice is.
+    """
+    fitting = list(box)
+    for axis in depth:
+        start, stop = fitting[axis]
+        plane = math.prod(b - a for at, (a, b) in enumerate(fitting) if at != axis)
+        length = min(stop - start, max(MOST_VOXELS // max(plane, 1), 1))
+        first = min(max(point[axis] - length // 2, start), stop - length)
+        fitting[axis] = (first, first + length)
+    return tuple(fitting)
+
+
+def take(store: str, box: Box, *, storage_options: Mapping[str, Any] | None = None) -> Taken:
+    """Copy a box of labels out of a store; it reads files, so call it in a thread of its own.
+
+    Parameters
+    ----------
+    store : str
+        The folder or address of the labels.
+    box : tuple of (int, int)
+        Where, at full resolution.
+    storage_options : mapping, optional
+        How the address is reached.
+
+    Returns
+    -------
+    Taken
+        With an array of its own, of the dtype of the store.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the store holds no labels, cannot be read, or the box is too large.
+    """
+    if problem := box_problem(box):
+        raise ValueError(problem)
+    options = dict(storage_options or {})
+    labels = open_labels(store, storage_options=options)
+    return Taken(store, box, _read(labels.levels[0], box), options)
+
+
+def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> Written:
+    """Write a box to the store and to every level of its pyramid; only chunks that it touches are written.
+
+    Parameters
+    ----------
+    taken : Taken
+        As `take` returned it.
+    edited : integer array
+        What the box shall hold.
+    anyway : bool
+        Write even if somebody has changed the box in the store since it was copied out.
+
+    Returns
+    -------
+    Written
+        What the store holds now, and what it held before.
+
+    Raises
+    ------
+    Changed
+        If the store holds something else there than what was copied out; nothing is written then.
+    ValueError
+        If a label does not fit into the dtype of the store, or the shape is another.
+    OSError
+        If the store cannot be written; what it held is put back as far as it can be, and it can be read in any case,
+        since chunks are replaced one by one, and each at once.
+
+    Notes
+    -----
+    Memory: the box, three times. A voxel of a lower level takes the label of the voxel at its first corner, as in the
+    stores that this program writes.
+    """
+    labels = open_labels(taken.store, writable=True, storage_options=taken.storage_options)
+    now = _read(labels.levels[0], taken.box)
+    edited = _fitting(edited, now)
+    if not anyway and not np.array_equal(now, taken.before):
+        n = int(np.count_nonzero(now != taken.before))
+        raise Changed(
+            f"{n:,} voxels of this region were changed in the store since it was copied out; discard the edit and copy "
+            "it anew, or press Write anyway to replace them"
+        )
+    undo = now
+    _write_levels(labels, taken.box, edited, undo)
+    n_changed = int(np.count_nonzero(edited != undo))
+    if n_changed:
+        _note_edit(labels, taken.box, n_changed)
+    return Written(replace(taken, before=np.array(edited)), undo, n_changed)
+
+
+def _fitting(edited: NDArray[Any], now: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in the dtype of the store."""
+    if edited.shape != now.shape:
+        raise ValueError(f"the region has the shape {now.shape} in the store, but the layer has {edited.shape}")
+    info = np.iinfo(now.dtype)
+    low, high = int(edited.min(initial=0)), int(edited.max(initial=0))
+    if low < info.min or high > info.max:
+        worst = high if high > info.max else low
+        raise ValueError(
+            f"label {worst} does not fit into the store, which holds {now.dtype} ({info.min} to {info.max}); give the "
+            "object a free number in that range"
+        )
+    return edited.astype(now.dtype, copy=False)
+
+
+def _write_levels(labels: Labels, box: Box, edited: NDArray[Any], undo: NDArray[Any]) -> None:
+    """Write a box to all levels, and what was there if one of them fails."""
+    done: list[tuple[Any, Box, NDArray[Any]]] = []
+    try:
+        for level, factor in zip(labels.levels, labels.factors, strict=True):
+            part, picked = shrunk(box, factor, level.shape)
+            if any(stop <= start for start, stop in part):
+                continue
+            done.append((level, part, undo[picked]))
+            level[slices_of(part)] = edited[picked]
+    except Exception as error:
+        for level, part, before in done:
+            with suppress(Exception):  # what fails for one chunk need not fail for the others
+                level[slices_of(part)] = before
+        raise OSError(
+            f"could not write to {labels.store!r} ({type(error).__name__}: {error}); the region was put back as it was "
+            "as far as possible, and your edit is still in its layer"
+        ) from error
+
+
+def _note_edit(labels: Labels, box: Box, n_changed: int) -> None:
+    """Add to the provenance of the store that a region was edited by hand."""
+    entry = {
+        "box": [list(ends) for ends in box],
+        "voxels": n_changed,
+        "time": datetime.now(UTC).isoformat("T", "seconds"),
+    }
+
+    def changed(ours: dict[str, Any]) -> dict[str, Any]:
+        metadata = dict(ours.get("metadata", {}))
+        provenance = dict(metadata.get("provenance", {}))
+        edits = [*provenance.get("edits", ()), entry]
+        forgotten = int(provenance.get("earlier_edits", 0)) + max(len(edits) - MOST_EDITS, 0)
+        provenance["edits"] = edits[-MOST_EDITS:]
+        if forgotten:
+            provenance["earlier_edits"] = forgotten
+        metadata["provenance"] = provenance
+        return {**ours, "metadata": metadata}
+
+    labels.change_ours(changed)
+
+
+def _read(level: Any, box: Box) -> NDArray[Any]:
+    return np.array(level[slices_of(box)])
