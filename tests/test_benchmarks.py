@@ -6,8 +6,10 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -292,12 +294,57 @@ def test_kernels_are_counted_with_the_bytes_of_their_arrays(gpu: ModuleType, mon
 def test_the_report_of_a_gpu_names_the_card_and_every_kernel(gpu: ModuleType) -> None:
     kernel = {"kernel": "pass_offer", "launches": 7, "ms": 12.5, "GB_s": 1234.4, "of_copy": 0.41}
     report = {
-        "card": "Some GPU", "shape": [512, 512, 512], "seconds": 0.51, "peer_seconds": 102.0, "ratio": 200.0,
+        "card": "Some GPU", "shape": [512, 512, 512], "seconds": 0.51, "peer_side": 256,
+        "peer_seconds": 10.2, "ours_beside_peer": 0.051, "ratio": 200.0,
         "agreement": 1.0, "bytes_per_voxel": 24.04, "met": True, "copy_GB_s": 3000.0, "kernels": [kernel],
     }  # fmt: skip
     text = gpu.report_text(report)
-    assert "Some GPU, 512 x 512 x 512 voxels of float32\n0.510 s; scikit-image on the host 102.0 s, 200x" in text
+    assert "Some GPU, 512 x 512 x 512 voxels of float32\n0.510 s; at an edge of 256, 0.051 s, and" in text
+    assert "and scikit-image on the host 10.2 s, 200x; agreement 1.000000" in text
     assert "24.0 bytes per voxel beyond input and output; limits 1 s and 40 bytes: met" in text
     assert text.splitlines()[-1].split() == ["pass_offer", "7", "12.50", "1234", "41%"]
     assert "| pass_offer | 7 | 12.50 | 1234 | 41% |" in gpu.markdown(report)
     assert gpu.markdown({}) == ""
+
+
+# All methods on a GPU ------------------------------------------------------------------------------------
+
+
+class HostAsCard:
+    """The host, in the place of a GPU."""
+
+    name = "no GPU"
+
+    def put(self, array: np.ndarray) -> np.ndarray:
+        return array.copy()
+
+    def wait(self) -> None:
+        pass
+
+    def peak_of(self, run: Callable[[], Any]) -> int:
+        run()
+        return 2 * 12**3
+
+
+def test_all_methods_are_measured_on_a_gpu(harness: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    every = __import__("gpu")
+    names = [case.name for case in every.cases()]
+    assert {"threshold, sigma", "watershed", "random_walker", "superpixels", "draw_lines", "measure"} <= set(names)
+    assert len(names) == len(set(names))
+
+    def fails(*_: Any) -> None:
+        raise MemoryError("too much")
+
+    chosen = [case for case in every.cases() if case.name in ("threshold", "distance")]
+    rows = list(every.measured(HostAsCard(), (12, 14), [*chosen, every.Case("broken", fails, ("image",))]))
+    assert [(row["case"], row["side"]) for row in rows] == [
+        ("threshold", 12), ("distance", 12), ("broken", 12), ("threshold", 14), ("distance", 14)
+    ]  # fmt: skip
+    assert all(row["same"] == 1 for row in rows if "error" not in row)
+    assert (rows[0]["bytes_per_voxel"], rows[0]["input_bytes_per_voxel"]) == (2, 2)
+    page = every.markdown({"card": "Some GPU", "machine": {"cores": 2}, "rows": rows})
+    assert "| broken | 12 | MemoryError: too much |" in page
+    assert "| threshold | 14 |" in page
+    every.main(["--quick"])
+    if reason := every.why_not():
+        assert f"not measured, since {reason}" in capsys.readouterr().out
