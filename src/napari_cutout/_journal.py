@@ -73,6 +73,12 @@ class Journaled:
         """Yield what tiles return, and remember nothing."""
         return self.inner.each(name, work, numbers)
 
+    def folded(
+        self, name: str, work: Callable[[int], Any], numbers: Sequence[int], combine: Callable[[Any, Any], Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield how many tiles a summary stands for and the summary, and remember nothing."""
+        return self.inner.folded(name, work, numbers, combine)
+
     def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:
         """Return an array of zeros, or what a run before this has written into it."""
         self.n_scratch += 1
@@ -100,9 +106,9 @@ class Journaled:
         done, total = sweep.sum()
         self.n_known += done
         with sweep.flushed():
-            for summary in self.inner.each(name, work, range(done, n)):
+            for n_tiles, summary in self.inner.folded(name, work, range(done, n), combine):
                 total = summary if total is None else total if summary is None else combine(total, summary)
-                done += 1
+                done += n_tiles
                 sweep.add(done, total)
         return sweep.finish(total)
 

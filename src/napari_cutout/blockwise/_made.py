@@ -7,7 +7,7 @@ tile with its halo is read straight from what is stored, and no neighbour is com
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -197,7 +197,7 @@ class _Keeping:
 
     source: Source
     scratch: Any
-    regions: list[Slices]
+    regions: Sequence[Slices]
 
     def __call__(self, number: int) -> None:
         region = self.regions[number]
@@ -220,7 +220,7 @@ class _Computing:
 
     blocks: list[Any]
     scratch: Any
-    regions: list[Slices]
+    regions: Sequence[Slices]
 
     def __call__(self, number: int) -> None:
         self.scratch[self.regions[number]] = to_numpy(self.blocks[number].compute(scheduler="sync"))

@@ -280,7 +280,7 @@ class _Swept:
     sweep: Pass
     state: Any
     sources: list[Source | None]
-    regions: list[Slices]
+    regions: Sequence[Slices]
 
     def __call__(self, number: int) -> Any:
         region, derived = self.regions[number], self.sweep.derived

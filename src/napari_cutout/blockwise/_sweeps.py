@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 
@@ -65,7 +65,12 @@ class Sweeper(Protocol):
         """Combine what tiles return, None being nothing; `combine` is associative and commutative."""
 
     def each(self, name: str, work: Work, numbers: Sequence[int]) -> Iterator[Any]:
-        """Yield what tiles with these numbers return, in this order; `map` and `reduce` are made of it."""
+        """Yield what tiles with these numbers return, in this order; `map` is made of it."""
+
+    def folded(
+        self, name: str, work: Work, numbers: Sequence[int], combine: Callable[[Any, Any], Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield how many of the next tiles a summary stands for, and the summary; `reduce` is made of it."""
 
     def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:
         """Return an array of zeros for this run alone: regions of whole chunks are written, and any are read."""
@@ -97,13 +102,45 @@ def tiles_of(shape: Sequence[int], edges: Sequence[int]) -> Chunks:
     )
 
 
-def regions_of(chunks: Chunks) -> list[Slices]:
+def regions_of(chunks: Chunks) -> Regions:
     """Return the region of every chunk, in scan order."""
-    along = []
-    for sizes in chunks:
-        ends = np.cumsum(sizes).tolist()
-        along.append([slice(end - size, end) for end, size in zip(ends, sizes, strict=True)])
-    return list(itertools.product(*along))
+    return Regions(chunks)
+
+
+class Regions(Sequence[Slices]):
+    """The regions of chunks, made when they are asked for: what is sent to workers is small however many there are.
+
+    Parameters
+    ----------
+    chunks : tuple of tuple of int
+        Lengths of the chunks along each axis.
+    """
+
+    __slots__ = ("_chunks", "_ends")
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._ends = [np.cumsum(sizes).tolist() for sizes in chunks]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Regions, (self._chunks,)
+
+    def __len__(self) -> int:
+        return n_tiles(self._chunks)
+
+    @overload
+    def __getitem__(self, number: int) -> Slices: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Slices]: ...
+    def __getitem__(self, number: int | slice) -> Slices | list[Slices]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        number = range(len(self))[number]  # raises where there is none
+        region: list[slice] = []
+        for sizes, ends in zip(self._chunks[::-1], self._ends[::-1], strict=True):
+            number, at = divmod(number, len(sizes))
+            region.insert(0, slice(ends[at] - sizes[at], ends[at]))
+        return tuple(region)
 
 
 @dataclass(slots=True)
@@ -168,6 +205,12 @@ class Threads:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         tick(n, n)
+
+    def folded(
+        self, name: str, work: Work, numbers: Sequence[int], combine: Callable[[Any, Any], Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield 1 and what a tile returns, in their order: here is nothing to gain by combining some before."""
+        return ((1, summary) for summary in self.each(name, work, numbers))
 
     def _taken(self, number: int, future: Future[Any], ahead: deque[tuple[int, Future[Any]]], job: _Job) -> Any:
         """Return what a tile returned; where memory ran out, let the others end and repeat it alone."""
