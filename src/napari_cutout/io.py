@@ -7,7 +7,7 @@ import glob
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import _ome_zarr
+from . import stores
 from ._volume import UNITS, Volume, guess_axes, pack, unit_name, unpack
 from ._writing import replacing
 
@@ -26,17 +26,20 @@ Kind = Literal["labels", "image"]
 _NPZ_KEY = re.compile(r"(?P<path>.+\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)
 
 
-def read(path: str | os.PathLike[str], level: int = 0) -> Volume:
-    """Read an image or labels from a file.
+def read(path: str | os.PathLike[str], level: int = 0, *, storage_options: Mapping[str, Any] | None = None) -> Volume:
+    """Read an image or labels from a file or a store.
 
     Parameters
     ----------
     path : path
         A file ending in .tif, .tiff, .png or .npy, an array of an .npz file as ``file.npz:key`` (the key may
         be left out where there is one array only), or the folder of an OME-Zarr image (version 0.4 or 0.5),
-        of its labels as ``store.zarr/labels/name``, or of a Zarr array.
+        of its labels as ``store.zarr/labels/name``, or of a Zarr array; or the address of one, such as
+        ``s3://bucket/store.zarr``.
     level : int
         Which level of an OME-Zarr image to read, 0 being the finest; all other files have that one only.
+    storage_options : mapping, optional
+        What fsspec takes to open an address.
 
     Returns
     -------
@@ -59,20 +62,28 @@ def read(path: str | os.PathLike[str], level: int = 0) -> Volume:
     objects in NPY and NPZ files are never loaded.
     """
     text = os.fspath(path)
+    if stores.is_url(text):
+        return _contiguous(stores.open_image(text, storage_options=storage_options).read(level))
     file, key = split_key(text)
     with _reading(text, file):
-        volume = _ome_zarr.read(file, level) if file.is_dir() else _read_file(file, key, level)
-        data = _image_data(np.asarray(volume.data))
-    return replace(volume, data=data, name=key or _stem(file))
+        if file.is_dir():
+            return _contiguous(stores.open_image(file).read(level))
+        return replace(_contiguous(_read_file(file, key, level)), name=key or _stem(file))
 
 
-def read_lazily(path: str | os.PathLike[str]) -> list[Volume]:
+def _contiguous(volume: Volume) -> Volume:
+    return replace(volume, data=_image_data(np.asarray(volume.data)))
+
+
+def read_lazily(path: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> list[Volume]:
     """Open every level of an OME-Zarr image, labels or a Zarr array, and read no voxel.
 
     Parameters
     ----------
     path : path
         What `read` takes. Only Zarr stores can be opened without reading them; other files are read.
+    storage_options : mapping, optional
+        What fsspec takes to open an address.
 
     Returns
     -------
@@ -87,12 +98,17 @@ def read_lazily(path: str | os.PathLike[str]) -> list[Volume]:
     ValueError
         If it is damaged, of an unknown kind, or holds no image.
     """
+    if stores.is_url(path):
+        return _levels(stores.open_image(path, storage_options=storage_options))
     file = Path(path)
     if not file.is_dir():
         return [read(path)]
     with _reading(os.fspath(path), file):
-        volumes = _ome_zarr.read_lazily(file)
-    return [replace(volume, name=_stem(file)) for volume in volumes]
+        return _levels(stores.open_image(file))
+
+
+def _levels(image: stores.Image) -> list[Volume]:
+    return [image.volume(level) for level in range(len(image.levels))]
 
 
 @contextmanager
@@ -140,7 +156,7 @@ def split_key(text: str) -> tuple[Path, str]:
 
 
 def _readable(path: Path) -> bool:
-    return _ome_zarr.is_store(path) if path.is_dir() else path.suffix.lower() in _READERS
+    return stores.holds_metadata(path) if path.is_dir() else path.suffix.lower() in _READERS
 
 
 def _unknown(path: Path) -> str:
@@ -306,7 +322,7 @@ def write(path: str | os.PathLike[str], volume: Volume, *, kind: Kind = "labels"
 
 def _folder_problem(folder: Path) -> str:
     """Say why a folder may not be replaced: only a store that is named as one is what a user means to overwrite."""
-    store = folder.suffix.lower() == ".zarr" and _ome_zarr.is_store(folder)
+    store = folder.suffix.lower() == ".zarr" and stores.holds_metadata(folder)
     return "" if store else "it is a folder but no Zarr store"
 
 
@@ -317,7 +333,7 @@ def _write_tiff(path: Path, volume: Volume, _kind: Kind) -> None:
 
 
 def _write_zarr(path: Path, volume: Volume, kind: Kind) -> None:
-    _ome_zarr.write(path, volume, kind)
+    stores.write_volume(path, volume, kind)
 
 
 def _write_npy(path: Path, volume: Volume, _kind: Kind) -> None:
@@ -362,7 +378,7 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
     source : path
         A file; a folder, which stands for the images right in it (a .zarr folder is one image; .npz files are
         left out, because they need a key); a pattern such as ``"plate/*.tif"``, ``**`` included; or a pattern
-        for the keys of an NPZ file, such as ``"set.npz:img_*"``.
+        for the keys of an NPZ file, such as ``"set.npz:img_*"``; or the address of one store, which is not looked at.
 
     Returns
     -------
@@ -377,10 +393,12 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
         If a .zarr folder holds no Zarr store, or an archive is damaged.
     """
     text = os.fspath(source)
+    if stores.is_url(text):
+        return [text]
     path, key = split_key(text)
     if key:
         return _keys(path, key)
-    if path.is_dir() and not _ome_zarr.is_store(path):
+    if path.is_dir() and not stores.holds_metadata(path):
         if path.suffix.lower() == ".zarr":
             raise ValueError(_unknown(path))
         found = [str(entry) for entry in path.iterdir() if _is_image(entry)]

@@ -1,12 +1,14 @@
 """Zarr stores: local folders and object stores in, OME-Zarr labels out."""
 
 from ._checked import CheckedArray, create_array
-from ._image import Image, Level, open_image
+from ._image import Image, Level, attributes_of, open_image
 from ._layout import Layout, smallest
-from ._place import Patience, Place, is_store, is_url, parse_storage_options
+from ._place import MARKERS, Patience, Place, holds_metadata, is_store, is_url, parse_storage_options
 from ._target import LabelsTarget, edit_labels
+from ._write import write as write_volume
 
 __all__ = [
+    "MARKERS",
     "CheckedArray",
     "Image",
     "LabelsTarget",
@@ -14,11 +16,14 @@ __all__ = [
     "Level",
     "Patience",
     "Place",
+    "attributes_of",
     "create_array",
     "edit_labels",
+    "holds_metadata",
     "is_store",
     "is_url",
     "open_image",
     "parse_storage_options",
     "smallest",
+    "write_volume",
 ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import uuid
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._place import Place
 
-__all__ = ["CheckedArray", "create_array"]
+__all__ = ["CheckedArray", "Region", "create_array"]
+
+Region = tuple[slice, ...]
 
 
 class CheckedArray:
@@ -24,42 +28,264 @@ class CheckedArray:
         Where the array is.
     writable : bool
         Whether it may be written to.
+    metadata : object, optional
+        What Zarr knows of the array; read where it is not given.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no array.
+    ValueError
+        If its metadata are damaged, or it holds no numbers.
+
+    Notes
+    -----
+    Chunks are decoded one by one in Zarr's threads, so a region takes its own bytes and those of about ten chunks.
     """
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    chunks: tuple[int, ...]
-    shards: tuple[int, ...] | None
-    ndim: int
+    def __init__(self, place: Place, *, writable: bool = False, metadata: Any = None) -> None:
+        from ._guard import guarded
 
-    def __init__(self, place: Place, *, writable: bool = False) -> None:
-        raise NotImplementedError
+        self.place = place
+        self.writable = writable
+        self._store = guarded(place, read_only=not writable)
+        self._array = _opened(self._store, place) if metadata is None else _array_of(self._store, metadata)
+        self._token = uuid.uuid4().hex
+        if self._array.dtype.kind not in "biufc":
+            raise ValueError(f"{place.shown!r} holds {self._array.dtype}, but an image holds numbers")
 
-    def __getitem__(self, region: Any) -> np.ndarray[Any, Any]:
-        raise NotImplementedError
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return tuple(map(int, self._array.shape))
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many voxels it has."""
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What is read, in native byte order."""
+        return np.dtype(self._array.dtype).newbyteorder("=")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all voxels."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Edges of a chunk."""
+        return tuple(map(int, self._array.chunks))
+
+    @property
+    def shards(self) -> tuple[int, ...] | None:
+        """Edges of a shard, which is one file of several chunks; None where each chunk is a file."""
+        return None if self._array.shards is None else tuple(map(int, self._array.shards))
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Edges of what one file holds: of a shard, or of a chunk."""
+        return self.shards or self.chunks
+
+    @property
+    def array(self) -> Any:
+        """The Zarr array."""
+        return self._array
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, region: Any) -> Any:
+        known = len(self._store.absent)
+        try:
+            found = self._array[region]
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise self._damage(region, error) from error
+        if len(self._store.absent) > known:
+            self._still_there()
+        return np.asarray(found, dtype=self.dtype)
 
     def __setitem__(self, region: Any, values: Any) -> None:
-        raise NotImplementedError
+        self._array[region] = values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self[...], dtype=dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.place, self.writable, self._array.metadata)
+
+    def __repr__(self) -> str:
+        return f"CheckedArray({self.place.shown!r}, shape={self.shape}, dtype={self.dtype}, chunks={self.chunks})"
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return self.place.shown, self._token
 
     @property
     def n_absent(self) -> int:
-        """How many chunks, or shards, that were asked for are not there: they read as the fill value."""
-        raise NotImplementedError
+        """How many chunks, or shards, that were read are not there: the fill value stands in for them."""
+        return len(self._store.absent)
 
     def absent(self, region: Sequence[slice]) -> int:
-        """Count the absent chunks, or shards, whose first voxel lies in a region that has been read."""
-        raise NotImplementedError
+        """Count absent chunks, or shards, whose first voxel lies in a region that has been read.
+
+        Parameters
+        ----------
+        region : sequence of slice
+            Start and stop along each axis. Regions that tile the array count each chunk once.
+
+        Returns
+        -------
+        int
+            How many are not there.
+        """
+        if not (absent := self._store.absent):
+            return 0
+        grid = itertools.product(
+            *(
+                range(-(-part.start // edge), -(-part.stop // edge))
+                for part, edge in zip(region, self.files, strict=True)
+            )
+        )
+        return sum(self._key(index) in absent for index in grid)
+
+    def _key(self, index: Sequence[int]) -> str:
+        return str(self._array.metadata.encode_chunk_key(tuple(index)))
+
+    def _still_there(self) -> None:
+        """Tell an absent chunk from a store that has gone, as an unmounted disk has."""
+        if not any(self._store.has(marker) for marker in ("zarr.json", ".zarray")):
+            raise FileNotFoundError(
+                f"{self.place.shown!r} has gone while it was read; mount or connect it again, and run it again"
+            )
+
+    def _damage(self, region: Any, error: Exception) -> Exception:
+        """Return what was raised while a region was read, with the name of the first chunk that raises it too."""
+        if isinstance(error, IndexError | TypeError):
+            return error
+        for index, chunk in self._chunks_of(region):
+            try:
+                self._array[chunk]
+            except Exception as cause:
+                reason = self.place.hide(str(cause) or type(cause).__name__)
+                return ValueError(
+                    f"cannot decode chunk {index} ({self._key_of_chunk(index)!r}) of {self.place.shown!r}: {reason}; "
+                    "copy it again, or remove the file to read the fill value there"
+                )
+        return error
+
+    def _chunks_of(self, region: Any) -> Iterator[tuple[tuple[int, ...], Region]]:
+        """Give the index and the region of every chunk that a selection may touch."""
+        parts = region if isinstance(region, tuple) else (region,)
+        plain = len(parts) == self.ndim and all(isinstance(part, slice) for part in parts)
+        spans = [part.indices(n)[:2] if plain else (0, n) for part, n in zip(parts, self.shape, strict=plain)]
+        spans += [(0, n) for n in self.shape[len(spans) :]]
+        ranges = [range(a // edge, -(-b // edge)) for (a, b), edge in zip(spans, self.chunks, strict=True)]
+        for index in itertools.product(*ranges):
+            yield index, tuple(slice(i * edge, (i + 1) * edge) for i, edge in zip(index, self.chunks, strict=True))
+
+    def _key_of_chunk(self, index: Sequence[int]) -> str:
+        inner = [file // chunk for file, chunk in zip(self.files, self.chunks, strict=True)]
+        return self._key([at // n for at, n in zip(index, inner, strict=True)])
+
+
+def _again(place: Place, writable: bool, metadata: Any) -> CheckedArray:
+    return CheckedArray(place, writable=writable, metadata=metadata)
+
+
+def _array_of(store: Any, metadata: Any) -> Any:
+    """Return a Zarr array of which all is known, so that nothing is read."""
+    import zarr
+    from zarr.storage import StorePath
+
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=StorePath(store), config=_CONFIG))
+
+
+_CONFIG = {"write_empty_chunks": False}
+
+
+def _opened(store: Any, place: Place) -> Any:
+    import zarr
+
+    try:
+        array = zarr.open_array(store=store, mode="r" if store.read_only else "r+")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no Zarr array {place.shown!r}") from None
+    except OSError:
+        raise
+    except Exception as error:  # zarr lets through whatever damaged JSON makes its parsers raise
+        raise ValueError(
+            f"the metadata of {place.shown!r} are damaged ({place.hide(str(error)) or type(error).__name__}); "
+            "copy the store again"
+        ) from error
+    return _array_of(store, array.metadata)
 
 
 def create_array(
     place: Place,
     shape: Sequence[int],
-    dtype: str,
+    dtype: Any,
     chunks: Sequence[int],
     *,
     shards: Sequence[int] | None = None,
     zarr_format: int = 3,
-    attributes: Mapping[str, Any] | None = None,
+    axes: str = "",
 ) -> CheckedArray:
-    """Make an array of zeros, in the place of what is there."""
-    raise NotImplementedError
+    """Make an array of zeros, in the place of what is there.
+
+    Parameters
+    ----------
+    place : Place
+        A folder or an address; the folders above are made, and are no groups.
+    shape : sequence of int
+        Voxels along each axis.
+    dtype : dtype
+        Numbers.
+    chunks : sequence of int
+        Edges of a chunk.
+    shards : sequence of int, optional
+        Edges of a shard, multiples of those of a chunk. Zarr 3 only.
+    zarr_format : {3, 2}
+        The version of Zarr.
+    axes : str
+        A letter per axis, which Zarr 3 stores.
+
+    Returns
+    -------
+    CheckedArray
+        To be written to, in any number of threads and processes, where no two of them write to one file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import zarr
+
+    from ._guard import guarded
+
+    store = guarded(place, read_only=False)
+    store.remove(prefix="")
+    more: dict[str, Any] = {"dimension_names": list(axes)} if zarr_format == 3 and axes else {}
+    if zarr_format == 2:
+        more["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    array = zarr.create_array(
+        store=store,
+        shape=tuple(shape),
+        dtype=np.dtype(dtype).newbyteorder("="),
+        chunks=tuple(chunks),
+        shards=None if shards is None else tuple(shards),
+        zarr_format=zarr_format,
+        fill_value=0,
+        config=_CONFIG,
+        **more,
+    )
+    return CheckedArray(place, writable=True, metadata=array.metadata)

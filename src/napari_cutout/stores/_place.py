@@ -160,7 +160,7 @@ def _value(name: str, value: str) -> Any:
     return json.loads(value) if value.startswith(("{", "[")) else value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Place:
     """A folder or an address, and what opens it.
 
@@ -199,6 +199,9 @@ class Place:
         text = os.fspath(path)
         url = text.rstrip("/") if is_url(text) else os.path.abspath(_plain(text))  # noqa: PTH100 (resolve follows links)
         return cls(url, dict(options or {}))
+
+    def __repr__(self) -> str:
+        return f"Place({self.shown!r})"
 
     @property
     def is_local(self) -> bool:

@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _ome_zarr, io
+from .. import io, stores
 from .._volume import SPATIAL, Volume, as_json, axis_letter, common_spacing
 from ._layers import MAX_LAZY_BYTES
 
@@ -216,9 +216,9 @@ def _not_replaceable(path: Path) -> str:
             start = file.read(4)
         wanted = path.suffix.lower() != ".zarr" and (not start or start in _TIFF_STARTS)
         return "" if wanted else "it is not what its name says"
-    if not _ome_zarr.is_store(path):
+    if not stores.holds_metadata(path):
         return "it is a folder but no Zarr store"
-    attributes = _ome_zarr.attributes(path)
+    attributes = stores.attributes_of(path)
     if _OURS not in attributes or "image-label" not in attributes:
         return "it holds no labels that were saved by napari-cutout"
     levels = {level["path"] for level in attributes["multiscales"][0]["datasets"]}
@@ -247,13 +247,13 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
         return None
     place = _place(path)
     tiff = place.is_file() and place.name.lower().endswith(_TIFF_ENDINGS)
-    return read_layers if tiff or (place.is_dir() and _ome_zarr.is_store(place)) else None
+    return read_layers if tiff or (place.is_dir() and stores.holds_metadata(place)) else None
 
 
 def _place(path: str) -> Path:
     """Return the store that a file in it stands for, or the path itself."""
     place = Path(path)
-    return place.parent if place.name in _ome_zarr.MARKERS else place
+    return place.parent if place.name in stores.MARKERS else place
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
@@ -282,7 +282,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
         volume = io.read(place)
         ours = not volume.metadata.keys().isdisjoint((_LAYER, "recipe", "provenance"))
         return [_labels([volume]) if ours else _image([volume], [])]
-    about = _ome_zarr.attributes(place)
+    about = stores.attributes_of(place)
     names = about.get("labels", [])
     if "multiscales" not in about and names:
         return [_labels(io.read_lazily(place / name)) for name in names]
@@ -295,9 +295,9 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
 def _labels_of_image(store: Path) -> list[LayerData]:
     folder = store / "labels"
-    if not _ome_zarr.is_store(folder):
+    if not stores.holds_metadata(folder):
         return []
-    return [_labels(io.read_lazily(folder / name)) for name in _ome_zarr.attributes(folder).get("labels", [])]
+    return [_labels(io.read_lazily(folder / name)) for name in stores.attributes_of(folder).get("labels", [])]
 
 
 def _labels(levels: Sequence[Volume]) -> LayerData:
