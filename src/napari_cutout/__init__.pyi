@@ -10,6 +10,8 @@ from ._method import Range as Range
 from ._method import method as method
 from ._monitor import Cancelled as Cancelled
 from ._monitor import watch as watch
+from ._planning import plan as plan
+from ._run_plan import RunPlan as RunPlan
 from ._selection import Selection as Selection
 from .comparison.compare import compare as compare
 from .comparison.leaderboard import Leaderboard as Leaderboard
