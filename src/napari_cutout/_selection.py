@@ -167,6 +167,11 @@ class Selection:
 
     def cut(self, array: Array, part: Sequence[slice | int]) -> Array:
         """Return one part of the image as it is stored, with the channels that are seen, or of labels without any."""
+        picked, axis = self.picked(array, part), self.channels_at(array)
+        return grey(picked, channel_axis=axis) if axis is not None and self.channel == "grey" else picked
+
+    def picked(self, array: Array, part: Sequence[slice | int]) -> Array:
+        """Return the same with all channels that the grey one is the mean of."""
         if array.ndim == len(self.kept_axes) and "c" in self.axes:
             return array[tuple(part)]
         along = dict(zip(self.kept_axes, part, strict=True))
@@ -174,10 +179,12 @@ class Selection:
             return array[tuple(part)]
         together = slice(0, self.n_channels(array.shape)) if self.channel == "all" else slice(None)
         channels = self.channel if isinstance(self.channel, int) else together
-        picked = array[tuple(along.get(axis, channels) for axis in self.axes)]
-        if self.channel != "grey":
-            return picked
-        return grey(picked, channel_axis=self._left.index("c"))
+        return array[tuple(along.get(axis, channels) for axis in self.axes)]
+
+    def channels_at(self, array: Array) -> int | None:
+        """Return where the channels stand in what `picked` returns of an array; None if it has none there."""
+        seen = self.channel in ("grey", "all") and array.ndim == len(self.axes)
+        return self._left.index("c") if seen else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON, without what is as it would be anyway."""
