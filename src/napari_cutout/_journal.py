@@ -57,13 +57,14 @@ class Journaled:
         return self.inner.device
 
     @property
+    def memory(self) -> int | None:
+        """Bytes that what is done whole may take beside the tiles."""
+        return self.inner.memory
+
+    @property
     def sources(self) -> dict[str, Any]:
         """What the dask arrays of this run are read from."""
         return self.inner.sources
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what else the other sweeper says."""
-        return getattr(self.inner, name)
 
     def chunks(self, shape: Sequence[int]) -> Chunks:
         """Return the tiles of an array of this shape."""

@@ -51,9 +51,17 @@ class Sweeper(Protocol):
         What the dask arrays of this run are read from, by name; see `_made`.
     """
 
-    device: Literal["cpu", "gpu"]
-    memory: int | None
-    sources: dict[str, Any]
+    @property
+    def device(self) -> Literal["cpu", "gpu"]:
+        """Where tiles are computed."""
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that what is done whole may take beside the tiles."""
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What the dask arrays of this run are read from, by name."""
 
     def chunks(self, shape: Sequence[int]) -> Chunks:
         """Return the tiles of an array of this shape."""
