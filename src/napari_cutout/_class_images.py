@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from . import catalog, io
 from ._array import Array, to_numpy
-from ._batch import _input, is_many
+from ._batch import input_of, is_many
 from ._execute import OnProgress, Result, of_parts
 from ._method import STEPS_AFTER
 from ._monitor import watch
@@ -111,7 +111,7 @@ def write(
     """
     image = fitted(read(source, recipe, wanted), recipe, wanted)
     chosen = replace(recipe, selection=image.selection)
-    inputs = {name: _input(chosen, name, other, image) for name, other in others.items()}
+    inputs = {name: input_of(chosen, name, other, image) for name, other in others.items()}
     inputs[recipe.source] = image.volume.data
     ran = result.provenance["steps"][-1]["settings"]
     settings = {name: value for name, value in ran.items() if name not in STEPS_AFTER}
