@@ -25,10 +25,12 @@ from ._extras import Extra, make_extra
 from ._fold import Fold
 from ._found import is_doubtful, levels_found, tried, warnings_of
 from ._image_list import ImageList
+from ._large import Large, LargeFinished
 from ._layer_box import LayerBox, LayerField
 from ._preferences import preferences
 from ._preview import Preview
 from ._preview_job import PreviewAnswer, PreviewJob
+from ._region_row import RegionRow
 from ._request import (
     Form,
     Outcome,
@@ -175,7 +177,7 @@ class MethodFrame(Dock):
         if source is not None and len(choice.letters) >= source.ndim:
             extent = extent_of(self.viewer, source, choice.letters, self.target_rows.region)
         device: Asked = get_args(Asked)[self.device_box.currentIndex()]
-        return Form(
+        says = Form(
             self.method,
             self.layers,
             self.settings,
@@ -187,6 +189,7 @@ class MethodFrame(Dock):
             preferences().result_name,
             tuple(self.channel_list.ticked) if not self.channel_list.isHidden() else (),
         )
+        return self.large.decide(says)
 
     def choose_method(self, name: str) -> None:
         """Choose a method of the row by its name."""
@@ -308,12 +311,17 @@ class MethodFrame(Dock):
         self.preview_box.toggled.connect(self._switch_preview)
         self.bar.beside.insertWidget(0, self.preview_box)
         self.bar.beside.insertWidget(1, self.device_box)
+        self.large = Large(self)
+        self.bar.layout().insertWidget(1, self.large.row)
         self._lines["memory"] = problem_line()
         self._lines["device"] = problem_line()
+        self._lines["scheduler"] = self.large.row.problem
         for name in ("memory", "device"):
             self.bar.layout().insertWidget(1, self._lines[name])
         self.result_bar = ResultBar(self)
         self.layout().addWidget(self.result_bar)
+        self.region_row = RegionRow(self.viewer, self.bar.say)
+        self.layout().addWidget(self.region_row)
         for extra in self.extras.values():
             if getattr(extra, "after_result", False):
                 self.layout().addWidget(extra)
@@ -400,7 +408,7 @@ class MethodFrame(Dock):
             says = self.says()
         except ValueError as error:
             return None, (Problem("region", str(error)),)
-        return says, problems(says)
+        return says, problems(says) + self.large.problems(says)
 
     def _warm_up(self, says: Form | None) -> None:
         """Compile in the background what this form will run, as soon as it says on what."""
@@ -423,6 +431,9 @@ class MethodFrame(Dock):
         """Say where a run would be, and how much memory it would take."""
         if says is None or says.source is None or any(p.field != "memory" for p in found):
             self.bar.show_plan("")
+            return
+        if says.into_store:
+            self.bar.show_plan(self.large.plan_line(says))
             return
         need = estimate(says, says.target)
         device = says.device if says.device != "auto" or _gpu_there() else "cpu"
@@ -471,7 +482,7 @@ class MethodFrame(Dock):
         """Return the fields of the chosen method, and of the voxel size and the device."""
         arrays = {p.name: self.boxes[p.name] for p in self.method.arrays}
         settings = {name: editor.field for name, editor in self.editors.items()}
-        fixed = {"spacing": self.voxel_size, "device": self.device_box}
+        fixed = {"spacing": self.voxel_size, "device": self.device_box, "scheduler": self.large.row.box}
         return {**self.target_rows.fields(), **arrays, **settings, **fixed}
 
     def lines(self) -> Mapping[str, QLabel]:
@@ -485,6 +496,9 @@ class MethodFrame(Dock):
         if (asked := self.ask()) is None:
             return
         form, request = asked
+        if form.into_store:
+            self.large.start(form, request)
+            return
         updates = self.result_bar.updates
         extras: list[Any] = [self.extras[name] for name in self.method.extras]
         offers = (extra.work(form, request, update=updates) for extra in extras if hasattr(extra, "work"))
@@ -506,6 +520,9 @@ class MethodFrame(Dock):
 
     def show_result(self, result: Finished) -> None:
         """Show the labels, as a layer of their own or in that of the run before."""
+        if isinstance(result, LargeFinished):
+            self._show_large(result)
+            return
         outcome: Outcome = result.outcome
         self.preview.clear()
         self._late.stop()
@@ -519,6 +536,16 @@ class MethodFrame(Dock):
         self.result_bar.show_for(layer, outcome)
         self.ran.emit(result.request, layer)
         self.show_extras()
+
+    def _show_large(self, finished: LargeFinished) -> None:
+        """Show labels that went into a store."""
+        self.preview.clear()
+        self._late.stop()
+        layer, outcome = self.large.show(finished)
+        self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts))
+        if layer is not None:
+            self.result_bar.show_for(layer, outcome)
+            self.ran.emit(finished.run.request, layer)
 
     def add_layer(self, name: str) -> None:
         """Add an empty Labels layer that fits on the image, ready to paint, and choose it."""
@@ -690,6 +717,7 @@ class MethodFrame(Dock):
         if not self.closed:
             for event in self._view_events():
                 event.disconnect(self._view_moved)
+            self.region_row.let_go()
         super().let_go()
         self.preview.let_go()
         self.warm_up.stop()

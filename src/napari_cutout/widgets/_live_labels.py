@@ -108,6 +108,7 @@ class LiveLabels:
     """
 
     def __init__(self, shape: Sequence[int], factors: Sequence[Sequence[int]], spread: int | None = None) -> None:
+        self.spread = spread
         self.factors = [tuple(map(int, one)) for one in factors]
         self._shapes = [tuple(-(-n // f) for n, f in zip(shape, one, strict=True)) for one in self.factors]
         self.levels = [LiveLevel(one, spread) for one in self._shapes]

@@ -100,6 +100,8 @@ class Form:
     beside : tuple of Image layer
         Layers that are looked at together with the image, as further channels; of no account for a method that takes
         one, and beside an image that has channels of its own.
+    into_store : bool
+        Whether the labels go into a store, tile by tile, so that neither image nor labels need fit into memory.
     memo : dict
         What was worked out from the rest; a form is asked often while a slider moves.
     """
@@ -114,6 +116,7 @@ class Form:
     free: int = 2**62
     result_name: str = "{image} {method}"
     beside: tuple[Layer, ...] = ()
+    into_store: bool = False
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
@@ -423,7 +426,7 @@ def estimate(form: Form, aim: Target) -> int:
 def _memory_problem(form: Form, aim: Target) -> str:
     """Say why a run does not fit into memory, and what would."""
     need = estimate(form, aim)
-    if need <= form.free or _in_blocks(form, aim):
+    if form.into_store or need <= form.free or _in_blocks(form, aim):
         return ""
     n_levels = len(form.source.data) if form.source.multiscale else 1
     fitting = []

@@ -20,6 +20,7 @@ from ._layers import ours
 __all__ = [
     "PAINTED",
     "as_provenance",
+    "holds_its_file",
     "inherited",
     "parents_of",
     "source_of",
@@ -57,6 +58,11 @@ def watch(layer: Layer) -> None:
 
 def _replaced(event: Any) -> None:
     _REPLACED[event.source] = _path(event.source) or _REPLACED.get(event.source, "")
+
+
+def holds_its_file(layer: Layer) -> None:
+    """Take note that the data of a layer were replaced by those of its file."""
+    _REPLACED.pop(getattr(layer, "__wrapped__", layer), None)
 
 
 def _holds_its_file(layer: Layer, path: str) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._volume import as_json
 from ._target import factors as ratios
 
-__all__ = ["Box", "Labels", "open_labels", "shrunk", "slices_of"]
+__all__ = ["Box", "Labels", "lazy_labels", "open_labels", "shrunk", "slices_of"]
 
 Box = tuple[tuple[int, int], ...]
 """First index and the one after the last, along each axis."""
@@ -79,6 +80,35 @@ def open_labels(store: str, *, writable: bool = False, storage_options: Mapping[
     levels = [group[level["path"]] for level in about["multiscales"][0]["datasets"]]
     steps = [tuple(max(round(f), 1) for f in ratios(levels[0].shape, level.shape)) for level in levels]
     return Labels(store, levels, steps, group)
+
+
+def lazy_labels(store: str, spread: int | None = None) -> tuple[list[Any], dict[str, Any]]:
+    """Return labels of a store as a viewer takes them.
+
+    Parameters
+    ----------
+    store : str
+        Their folder or address.
+    spread : int, optional
+        Where the viewer sees one more axis, of length 1.
+
+    Returns
+    -------
+    levels : list of dask array
+        With names of their own, so that nothing is shown that was read before the store was changed.
+    metadata : dict
+        What this program stored with them: ``recipe`` as JSON text, ``provenance``, and ``store``, where they are.
+    """
+    import dask.array as da
+
+    labels = open_labels(store)
+    levels = [da.from_array(level, name=False) for level in labels.levels]
+    if spread is not None:
+        levels = [da.expand_dims(level, spread) for level in levels]
+    metadata = dict(labels.ours.get("metadata", {}))
+    if "recipe" not in metadata and "recipe" in metadata.get("provenance", {}):
+        metadata["recipe"] = as_json(metadata["provenance"]["recipe"])
+    return levels, {**metadata, "store": store}
 
 
 def shrunk(box: Box, factor: Sequence[int], shape: Sequence[int]) -> tuple[Box, tuple[slice, ...]]:
