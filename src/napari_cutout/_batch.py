@@ -21,6 +21,7 @@ from ._pairs import is_many, keyed, pair, stem_of
 from ._reading import Source, as_volume, check_one, is_path, read
 from ._sources import Source as FileSource
 from ._sources import fingerprint
+from ._store_run import StoreOptions, run_store, takes
 from ._stored import Stored, file_name, how_to_pass
 from ._volume import Volume
 from ._wanted import Fitted, Wanted, fitted
@@ -31,7 +32,9 @@ from .evaluation._matching import Match
 from .recipe import Recipe, Step, as_dict, with_provenance
 
 if TYPE_CHECKING:
+    from ._run_plan import RunPlan
     from .evaluation.overlap import Evaluation
+    from .stores import LabelsTarget
 
 __all__ = ["ERRORS", "Batch", "Row", "is_many", "pair", "run", "sentence"]
 
@@ -322,10 +325,22 @@ def run(
     suffix: str = ".tif",
     device: Asked = "auto",
     overwrite: bool = False,
+    memory: str | int | None = None,
+    tile: int | Sequence[int] | None = None,
+    workers: int | None = None,
+    resume: bool = False,
+    ngff: Literal["0.4", "0.5"] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    on_plan: Callable[[RunPlan], None] | None = None,
+    on_target: Callable[[LabelsTarget], None] | None = None,
+    on_block: Callable[[tuple[slice, ...]], None] | None = None,
     on_progress: Callable[[str, float], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Result | Batch:
-    """Run a recipe on an array, a file, or every file of a folder.
+    """Run a recipe on an array, a file, a store, or every file of a folder.
+
+    From a Zarr store, or a dask or Zarr array, to a Zarr store it runs tile by tile where the whole does not fit into
+    memory, and keeps a journal beside the target, so that a run that was killed can be taken up again.
 
     Parameters
     ----------
@@ -333,9 +348,9 @@ def run(
         What to run; a path is read as JSON.
     source : array, Volume or path
         The image: an array of shape ([Z,] Y, X), a `Volume`, a file (or ``file.npz:key``), a folder, or a
-        pattern such as ``"plate/*.tif"``. The recipe reads it as ``recipe.source``.
+        pattern such as ``"plate/*.tif"``; a Zarr store may be a URL. The recipe reads it as ``recipe.source``.
     target : path, optional
-        Where the labels go: a file for one image, a folder for many. Beside each file of labels
+        Where the labels go: a file or a store for one image, a folder for many. Beside each file of labels
         ``<name>.recipe.json`` holds the recipe and how the labels came about. Over a folder with truths,
         ``scores.csv`` holds the scores.
     truth : array, Volume or path, optional
@@ -374,6 +389,25 @@ def run(
         Where to run.
     overwrite : bool
         Replace files that are there.
+    memory : str or int, optional
+        The most host memory that the process may hold, such as ``"4GiB"``; by default what is free is looked up. This
+        and what follows counts for stores.
+    tile : int or sequence of int, optional
+        Edges of a tile in voxels, one for all axes or one for each; by default the largest that fit.
+    workers : int, optional
+        Tiles at work at a time at most; by default one for each core.
+    resume : bool
+        Go on with a run of this target that was not finished. If it is finished already nothing is done.
+    ngff : {"0.4", "0.5"}, optional
+        The version of OME-Zarr to write; by default that of the image that labels are added to, else 0.5.
+    storage_options : mapping of str to object, optional
+        What opens an object store, such as ``{"anon": True}``.
+    on_plan : callable, optional
+        Told the `RunPlan` before the run begins.
+    on_target : callable, optional
+        Told the target before its first block is written: its ``levels`` can be read while the run goes on.
+    on_block : callable, optional
+        Told the region of the target that was written, block by block.
     on_progress : callable, optional
         Called with the stage's name and the fraction of it that is done, 0 to 1.
     is_cancelled : callable, optional
@@ -382,8 +416,9 @@ def run(
     Returns
     -------
     Result or Batch
-        A `Result` for one image. For a folder or pattern a `Batch` of one row per image, where an image that
-        failed is a row with its error; labels that were written are not kept in memory.
+        A `Result` for one image; where it was written to a store, the labels are a lazy dask array of it. For a folder
+        or pattern a `Batch` of one row per image, where an image that failed is a row with its error; labels that were
+        written are not kept in memory.
 
     Raises
     ------
@@ -419,6 +454,24 @@ def run(
         on_progress=on_progress,
         is_cancelled=is_cancelled,
     )
+    if target is not None and takes(source, target):
+        options = StoreOptions(
+            memory=memory,
+            tile=tile,
+            workers=workers,
+            resume=resume,
+            ngff=ngff,
+            storage_options=storage_options,
+            on_plan=on_plan,
+            on_target=on_target,
+            on_block=on_block,
+        )
+        return run_store(job, options, source, target, truth, dict(inputs or {}))
+    if resume:
+        raise ValueError(
+            f"resume=True goes on with a run from a Zarr store to a Zarr store, and {os.fspath(target or 'None')!r} is "
+            "not the target of one; leave it out"
+        )
     work: Callable[..., Result | Batch] = run_many if is_many(source) else run_one
     return work(job, source, target, truth, dict(inputs or {}))
 

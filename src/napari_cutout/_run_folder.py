@@ -1,0 +1,280 @@
+"""The folder of a run that is not finished: what it runs, on what, and which process is at work on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._records import Folder, Place, place_of
+from .stores import Place as StorePlace
+
+__all__ = ["BEAT", "STALE", "Busy", "RunFolder", "identity_of_array", "identity_of_store"]
+
+BEAT = 10.0
+"""Seconds between two signs of life of a process at work."""
+
+STALE = 60.0
+"""Seconds without a sign of life after which a process on another host counts as dead."""
+
+SAMPLED = 2048
+"""Files of a store whose sizes and times are looked at; of more, as many are drawn."""
+
+FORMAT = "napari-cutout run"
+
+_WORDS = {
+    "recipe": "the recipe",
+    "spacing": "the spacing",
+    "inputs": "an input",
+    "versions": "the versions of the programs",
+    "device": "the device",
+    "tile": "the tile",
+    "target": "how the target is stored",
+}
+
+
+class Busy(RuntimeError):
+    """Another process is at work on the same target."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run keeps what it needs to go on, beside its target.
+
+    Parameters
+    ----------
+    target : Place of a store
+        Where the labels will be.
+    """
+
+    target: StorePlace
+
+    @property
+    def at(self) -> StorePlace:
+        """The folder: hidden beside a local target, beside an object store's under its name with ``.run``."""
+        if self.target.is_local:
+            return self.target.parent / f".{self.target.name}.run"
+        return self.target.parent / f"{self.target.name}.run"
+
+    @property
+    def place(self) -> Place:
+        """Where its files lie."""
+        if self.at.is_local:
+            return Folder(self.at.path)
+        return place_of(self.at.url, self.at.options)
+
+    def begun(self) -> dict[str, Any] | None:
+        """Return what a run before this one wrote down; None if there was none.
+
+        Raises
+        ------
+        ValueError
+            If it was written by another version of the format, or is damaged.
+        """
+        content = self.place.read("run.json")
+        if content is None:
+            return None
+        try:
+            found: dict[str, Any] = json.loads(content)
+            known = found["format"] == FORMAT and found["version"] == 1
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"{self.at.shown!r} holds no run that this version can go on with; pass overwrite=True to start anew"
+            )
+        return found
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Write down what runs, on what."""
+        content = {"format": FORMAT, "version": 1, **identity}
+        self.place.write("run.json", (json.dumps(content, indent=2) + "\n").encode())
+
+    def is_held(self) -> bool:
+        """Tell whether a process is at work on the target."""
+        return (other := _owner(self.place.read("lock"))) is not None and _lives(other)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        self.place.remove("")
+
+    @contextmanager
+    def held(self, part: str = "") -> Iterator[None]:
+        """Keep other processes away while the ``with`` block runs.
+
+        Parameters
+        ----------
+        part : str
+            Which part of a job array this is; parts do not keep each other away.
+
+        Raises
+        ------
+        Busy
+            If another process is at work.
+        """
+        name = f"lock{part}"
+        if (other := _owner(self.place.read(name))) is not None and _lives(other):
+            raise Busy(
+                f"process {other['pid']} on {other['host']} is at work on {self.target.shown!r}; wait for it, or stop "
+                "it and pass resume=True"
+            )
+        stop = threading.Event()
+        beating = threading.Thread(target=_beat, args=(self.place, name, stop), daemon=True)
+        self.place.write(name, _sign())
+        beating.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            beating.join()
+            with suppress(OSError):
+                self.place.remove(name)
+
+
+def _sign() -> bytes:
+    own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid()), "time": time.time()}
+    return json.dumps(own).encode()
+
+
+def _beat(place: Place, name: str, stop: threading.Event) -> None:
+    while not stop.wait(BEAT):
+        with suppress(OSError):
+            place.write(name, _sign())
+
+
+def _owner(content: bytes | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(content or b"null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and {"pid", "host", "started", "time"} <= found.keys() else None
+
+
+def _lives(owner: Mapping[str, Any]) -> bool:
+    """Tell whether the process that wrote a lock is still there."""
+    if owner["host"] != socket.gethostname():
+        return time.time() - float(owner["time"]) < STALE
+    return bool(owner["started"] is not None and _started(owner["pid"]) == owner["started"])
+
+
+def _started(pid: int) -> float | None:
+    """Return when a process began, by which another one with its number is told from it; None if there is none."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+
+
+# What a run was given ------------------------------------------------------------------------------------
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what of a run is not as it was, in words."""
+    found = []
+    for name, words in _WORDS.items():
+        if before.get(name) == now.get(name):
+            continue
+        if name == "inputs":
+            found += _changed_inputs(before[name], now[name])
+        elif name == "recipe":
+            found.append(words)
+        else:
+            found.append(f"{words} ({_short(before.get(name))} before, {_short(now.get(name))} now)")
+    return found
+
+
+def _changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    changed = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name, {}), now.get(name, {})
+        if old != new:
+            keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+            changed.append(f"the input {name!r} (its {' and '.join(keys)})")
+    return changed
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+def identity_of_array(array: Any) -> dict[str, Any]:
+    """Return by what an array that is not in a store is known again: shape, dtype, and a sample of its voxels.
+
+    Parameters
+    ----------
+    array : array
+        NumPy, dask or Zarr.
+    """
+    shape = tuple(map(int, array.shape))
+    digest = hashlib.sha256()
+    random = np.random.default_rng(0)
+    for _ in range(8):
+        start = [int(random.integers(0, max(n - 31, 1))) for n in shape]
+        region = tuple(slice(at, at + 32) for at in start)
+        found = array[region]
+        digest.update(np.ascontiguousarray(found.compute() if hasattr(found, "compute") else found).tobytes())
+    return {"shape": list(shape), "dtype": np.dtype(array.dtype).name, "voxels": digest.hexdigest()}
+
+
+def identity_of_store(array: Any) -> dict[str, Any]:
+    """Return by what an array in a store is known again: address, metadata, and sizes and times of its files.
+
+    Parameters
+    ----------
+    array : CheckedArray
+        One level of an image.
+    """
+    at: StorePlace = array.place
+    files = place_of(at.url, at.options)
+    metadata = hashlib.sha256()
+    for name in ("zarr.json", ".zarray"):
+        metadata.update(files.read(name) or b"")
+    return {
+        "address": at.shown,
+        "shape": list(array.shape),
+        "dtype": array.dtype.name,
+        "metadata": metadata.hexdigest(),
+        "files": _files_of(array, files),
+    }
+
+
+def _files_of(array: Any, files: Place) -> str:
+    """Return a digest of the sizes and times of the files of an array, or of some of them where they are many."""
+    digest = hashlib.sha256()
+    for key in _keys_of(array):
+        digest.update(f"{key} {_state(files, key)}\n".encode())
+    return digest.hexdigest()
+
+
+def _keys_of(array: Any) -> Iterator[str]:
+    """Yield the names of the files of an array, or of a sample of them that is always the same."""
+    grid = [-(-n // edge) for n, edge in zip(array.shape, array.files, strict=True)]
+    n = int(np.prod(grid, dtype=object))
+    numbers = range(n) if n <= SAMPLED else sorted(np.random.default_rng(0).integers(0, n, SAMPLED).tolist())
+    for number in numbers:
+        index = np.unravel_index(number, grid)
+        yield array.array.metadata.encode_chunk_key(tuple(map(int, index)))
+
+
+def _state(files: Place, key: str) -> str:
+    """Return size and time of a file, or what an object store says of its version; empty if there is none."""
+    try:
+        if isinstance(files, Folder):
+            found = Path(files.path, key).stat()
+            return f"{found.st_size} {found.st_mtime_ns}"
+        told = files.files.info(f"{files.path}/{key}")  # type: ignore[attr-defined]
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return " ".join(str(told.get(name, "")) for name in ("size", "ETag", "etag", "mtime", "LastModified", "created"))
