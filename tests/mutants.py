@@ -235,9 +235,9 @@ MUTANTS = [
     Mutant("methods/_basins.py", "first, end = end, _count(queued)", "first, end = end, end", FLOOD_KERNELS),
     Mutant("methods/_basins.py", "        _jump(component, volume)\n", "", FLOOD_KERNELS),
     # dask
-    Mutant("blockwise/_components.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
-    Mutant("blockwise/_components.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
-    Mutant("blockwise/_components.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
+    Mutant("blockwise/_facts.py", "order = np.argsort(first, kind=", "order = np.argsort(-first, kind=", PROCESSING),
+    Mutant("blockwise/_facts.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
+    Mutant("blockwise/_facts.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
     Mutant("blockwise/_plans.py", "depth = tuple(w if n > 1", "depth = tuple(w // 2 if n > 1", DASK),
     # evaluation
     Mutant("evaluation/_matching.py", "if 0 not in predicted and 1 < len(ours) <= MAX_CLASSES:", "if False:", EVALUATION),

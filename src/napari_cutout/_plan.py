@@ -12,9 +12,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from . import _statistics
 from ._array import Array, contiguous, empty, is_host, is_lazy
 from ._compiled import n_threads
 from ._monitor import stage, tick
+from ._shelf import Shelf
 
 BLOCK_VOXELS = 1 << 21
 """Voxels of a block in host memory: small enough for the cache, large enough for few Python calls."""
@@ -45,10 +46,13 @@ class PerVoxel:
         ``function(*blocks) -> block`` of the same shape.
     dtype : str
         The dtype of the result.
+    masked : bool
+        Whether the second array is a mask, where there is one: outside, blocks tell nothing and become 0.
     """
 
     function: Callable[..., Array]
     dtype: str
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,14 @@ class Halo:
         Voxels that the neighbourhood reaches along each axis.
     dtype : str
         The dtype of the result.
+    masked : bool
+        Whether the second array is a mask, where there is one: outside, blocks tell nothing and become 0.
     """
 
     function: Callable[..., Array]
     width: tuple[int, ...]
     dtype: str
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,8 @@ class Reduce:
         Voxels that the neighbourhood reaches along each axis, as in `Halo`.
     n : int
         About how many arrays of a block `apply` holds at a time; blocks are the smaller for it.
+    masked : bool
+        Whether the second array is a mask, where there is one: outside, blocks tell nothing and become 0.
     """
 
     start: Any
@@ -154,6 +163,7 @@ class Reduce:
     dtype: str
     width: tuple[int, ...] | None = None
     n: int = 1
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,8 @@ class Tile:
         What is its own.
     whole : tuple of int
         Shape of the whole.
+    shelf : Shelf, optional
+        Where it keeps what it needs again, and what its neighbours told; of plans that say what is kept.
     """
 
     number: int
@@ -179,6 +191,7 @@ class Tile:
     shape: tuple[int, ...]
     own: Slices
     whole: tuple[int, ...]
+    shelf: Shelf | None = None
 
     def index(self, local: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the linear indices in the whole of linear indices in the tile."""
@@ -225,12 +238,15 @@ class Exchange:
     again : callable
         ``again(old, new, tiles) -> numbers``: the tiles that must look again, because what they know has changed. By
         default none.
+    reads : tuple of int, optional
+        Which arrays are read where everything else is kept on a shelf; the others are None. By default all.
     """
 
     look: Callable[..., Any]
     join: Callable[[Any, dict[int, Any]], Any]
     name: str
     again: Callable[[Any, Any, Sequence[Tile]], Sequence[int]] = _never
+    reads: tuple[int, ...] | None = None
 
 
 def _always(_shape: tuple[int, ...]) -> bool:
@@ -260,6 +276,12 @@ class Stitch:
     tile_voxels : int, optional
         Most voxels of a tile where tiles come from the shape of the whole, so that chunks do not show in the result. By
         default a chunk is a tile, which does not show either where tiles give the labels of the whole.
+    blocks : mapping of str to str
+        Names and dtypes of blocks that tiles keep of their own voxels, where there is room for them.
+    records : mapping of str to str
+        Names and dtypes of what tiles tell one another of their outermost voxels.
+    reads : tuple of int, optional
+        Which arrays `apply` reads where blocks are kept, as in `Exchange`.
     """
 
     whole: Callable[..., Array]
@@ -270,6 +292,9 @@ class Stitch:
     dtype: str
     fits: Callable[[tuple[int, ...]], bool] = _always
     tile_voxels: int | None = None
+    blocks: Mapping[str, str] = field(default_factory=dict)
+    records: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[int, ...] | None = None
 
 
 Sweep = Callable[[str, Callable[..., Any]], list[Any]]

@@ -10,10 +10,11 @@ from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
 from ._labels import Target, Written, n_labels_of, write_labels
 from ._made import Made, Source, Stored, keep, lazy, source_of
-from ._plans import compute, decided, lazy_map_many, run_in_tiles, run_lazy, watched
+from ._plans import compute, decided, lazy_map, lazy_map_many, run_in_tiles, run_lazy, watched
 from ._pyramid import fits, memory
+from ._sources import lazy_channels, lazy_keep, lazy_line, lazy_rim
 from ._stitch import exchanged
-from ._sweeps import Chunks, Sweeper, Threads, TooLarge, regions_of, sweeping
+from ._sweeps import Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
 
 __all__ = [
     "Chunks",
@@ -26,14 +27,20 @@ __all__ = [
     "TooLarge",
     "Written",
     "compute",
+    "current",
     "decided",
     "exchanged",
     "fits",
     "keep",
     "lazy",
+    "lazy_channels",
     "lazy_components",
     "lazy_fill_holes",
+    "lazy_keep",
+    "lazy_line",
+    "lazy_map",
     "lazy_map_many",
+    "lazy_rim",
     "lazy_squared_distance",
     "memory",
     "n_labels_of",

@@ -7,6 +7,7 @@ tile with its halo is read straight from what is stored, and no neighbour is com
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -14,11 +15,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from .. import _device
-from .._array import Array, array_namespace, contiguous, to_numpy
+from .._array import Array, array_namespace, contiguous, empty, to_numpy
 from .._plan import Slices, with_halo
 from ._sweeps import Chunks, Sweeper, current, regions_of
 
-__all__ = ["Made", "Source", "Stored", "keep", "known", "lazy", "source_of"]
+__all__ = ["Made", "Source", "Stored", "costly", "is_empty", "keep", "known", "lazy", "read_together", "source_of"]
 
 
 class Source(Protocol):
@@ -94,6 +95,8 @@ class Made:
         What the function is given before the blocks.
     n : int, optional
         How many blocks it makes of each, along a new first axis.
+    masked : bool
+        Whether the second parent is a mask, outside of which all is 0 and nothing is read.
     """
 
     function: Callable[..., Any]
@@ -103,15 +106,112 @@ class Made:
     width: tuple[int, ...] | None = None
     first: tuple[Any, ...] = ()
     n: int | None = None
+    masked: bool = False
 
     def read(self, region: Slices) -> Array:
         """Read the parents, each with its halo, and make the region of them."""
+        return read_together([self], region)[0]
+
+    def around(self, region: Slices) -> tuple[Slices, Slices]:
+        """Return what is read of every parent for a region, and what of that is the region."""
         of_image = region if self.n is None else region[1:]
-        read, keep_own = with_halo(of_image, self.width, self.shape[len(self.shape) - len(of_image) :])
-        made = self.function(*self.first, *(None if p is None else p.read(read) for p in self.parents))
+        return with_halo(of_image, self.width, self.shape[len(self.shape) - len(of_image) :])
+
+    def made_of(self, blocks: Sequence[Array | None], region: Slices) -> Array:
+        """Return a region, of what was read of the parents."""
+        _, keep_own = self.around(region)
+        made = self.function(*self.first, *blocks)
         if self.n is None:
             return contiguous(made[keep_own])
         return _stacked(made, region[0], keep_own)
+
+
+def read_together(sources: Sequence[Source | None], region: Slices) -> list[Array | None]:
+    """Return a region of several sources, which may be made of the same others."""
+    reading = _Reading()
+    return reading.blocks(sources, region)
+
+
+class _Reading:
+    """Reads regions of what is made, and makes nothing twice that two things are made of."""
+
+    def __init__(self) -> None:
+        self._uses: Counter[Any] = Counter()
+        self._held: dict[Any, Array] = {}
+
+    def blocks(self, sources: Sequence[Source | None], region: Slices) -> list[Array | None]:
+        """Return a region of each."""
+        for source in sources:
+            self._count(source, region)
+        return [None if source is None else self._of(source, region) for source in sources]
+
+    def _count(self, source: Source | None, region: Slices) -> None:
+        """Count how often everything is needed."""
+        if source is None:
+            return
+        key = _key(source, region)
+        self._uses[key] += 1
+        if self._uses[key] == 1 and isinstance(source, Made):
+            for parent in source.parents:
+                self._count(parent, source.around(region)[0])
+
+    def _of(self, source: Source, region: Slices) -> Array:
+        """Return a region, and hold it only as long as something else is made of it as well."""
+        key = _key(source, region)
+        self._uses[key] -= 1
+        if (block := self._held.pop(key, None)) is None:
+            block = self._made(source, region) if isinstance(source, Made) else source.read(region)
+        if self._uses[key]:
+            self._held[key] = block
+        return block
+
+    def _made(self, source: Made, region: Slices) -> Array:
+        read, _ = source.around(region)
+        if not source.masked:
+            return source.made_of([None if p is None else self._of(p, read) for p in source.parents], region)
+        mask = self._of(source.parents[1], read)  # type: ignore[arg-type]
+        others = [*source.parents[:1], *source.parents[2:]]
+        if is_empty(mask):
+            for parent in others:
+                self._leave(parent, read)
+            return _zeros(source, region, mask)
+        blocks = [None if p is None else self._of(p, read) for p in others]
+        return source.made_of([blocks[0], mask, *blocks[1:]], region)
+
+    def _leave(self, source: Source | None, region: Slices) -> None:
+        """Take note that something is not needed after all."""
+        if source is None:
+            return
+        key = _key(source, region)
+        self._uses[key] -= 1
+        if not self._uses[key] and self._held.pop(key, None) is None and isinstance(source, Made):
+            for parent in source.parents:
+                self._leave(parent, source.around(region)[0])
+
+
+def _key(source: Source, region: Slices) -> Any:
+    return id(source), tuple((s.start, s.stop) for s in region)
+
+
+def is_empty(mask: Array) -> bool:
+    """Tell whether a block of a mask has no voxel inside."""
+    return not bool(array_namespace(mask).any(mask))
+
+
+def _zeros(source: Made, region: Slices, like: Array) -> Array:
+    zeros = empty(tuple(s.stop - s.start for s in region), source.dtype, like=like)
+    zeros[...] = 0
+    return zeros
+
+
+def costly(source: Source | None) -> bool:
+    """Tell whether making a region takes more than looking at its voxels: a neighbourhood, or work on whole tiles."""
+    if isinstance(source, Stored) or source is None or getattr(source, "stored", None) is not None:
+        return False
+    parents = getattr(source, "parents", None)
+    if parents is None:
+        return True
+    return any(getattr(source, "width", None) or ()) or any(map(costly, parents))
 
 
 def _stacked(made: Iterable[Array], wanted: slice, keep_own: Slices) -> Array:

@@ -6,7 +6,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,9 @@ from .._array import Array, array_namespace
 from .._monitor import resumed, stage, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Pyramid, Reduce, Slices, Stitch, derive, with_halo
 from .._statistics import swept
-from ._made import Made, Source, known, lazy, source_of
+from ._made import Made, Source, is_empty, known, lazy, read_together, source_of
 from ._pyramid import run_pyramid
+from ._sources import lazy_keep
 from ._stitch import answers, computed, run_stitched, tick_tasks
 from ._sweeps import Chunks, current, regions_of
 from ._tiled import settled
@@ -40,13 +41,13 @@ def run_lazy(plan: Plan, *arrays: Array | None) -> Array:
     """
     arrays = _in_step(arrays)
     match plan:
-        case PerVoxel(function, dtype):
-            return map_blocks(function, arrays, dtype)
-        case Halo(function, width, dtype):
-            return map_blocks(function, arrays, dtype, width=width)
-        case Reduce(start, passes, decide, apply, dtype, width, _):
-            model = decided(decide, start, passes, *arrays)
-            return map_blocks(apply, arrays, dtype, model, width=width)
+        case PerVoxel(function, dtype, masked):
+            return map_blocks(function, arrays, dtype, masked=masked)
+        case Halo(function, width, dtype, masked):
+            return map_blocks(function, arrays, dtype, width=width, masked=masked)
+        case Reduce(start, passes, decide, apply, dtype, width, _, masked):
+            model = decided(decide, start, passes, *arrays, masked=masked)
+            return map_blocks(apply, arrays, dtype, model, width=width, masked=masked)
         case Stitch():
             return run_stitched(plan, arrays)
         case Pyramid():
@@ -80,16 +81,19 @@ def map_blocks(
     dtype: str,
     *first: Any,
     width: tuple[int, ...] | None = None,
+    masked: bool = False,
 ) -> Array:
     """Map ``function(*first, *blocks)`` over blocks, extended by `width` where the image goes on.
 
-    None stays None, and delayed values are waited for.
+    None stays None, and delayed values are waited for. Where the second array is a mask, a run in sweeps leaves out
+    the blocks outside.
     """
     import dask.array as da
     from dask.array.overlap import trim_internal
 
     if current() is not None:
-        return lazy(_made(function, arrays, dtype, first, width), arrays[0].chunks)  # type: ignore[union-attr]
+        made = _made(function, arrays, dtype, first, width, masked=masked)
+        return lazy(made, arrays[0].chunks)  # type: ignore[union-attr]
     read, depth = _with_halos(arrays, width)
     given = [a for a in read if a is not None]
     mapped = da.map_blocks(
@@ -103,6 +107,23 @@ def map_blocks(
         meta=np.empty((0,) * given[0].ndim, dtype),
     )
     return trim_internal(mapped, dict(enumerate(depth)), boundary="none") if any(depth) else mapped
+
+
+def lazy_map(function: Callable[..., Array], arrays: Sequence[Array | None], dtype: str, *first: Any) -> Array:
+    """Map ``function(*first, *blocks)`` over the blocks of dask arrays of one shape.
+
+    Parameters
+    ----------
+    function : callable
+        From blocks to a block of their shape.
+    arrays : sequence of dask array or None
+        The others are given the chunks of the first.
+    dtype : str
+        The dtype of the result.
+    *first : object
+        Delayed values are waited for.
+    """
+    return map_blocks(function, _in_step(arrays), dtype, *first)
 
 
 def lazy_map_many(
@@ -165,11 +186,13 @@ def _made(
     first: Sequence[Any],
     width: tuple[int, ...] | None,
     n: int | None = None,
+    masked: bool = False,
 ) -> Made:
     """Return what is made of the arrays of a run in sweeps."""
     parents = tuple(settled(arrays) if any(width or ()) else (None if a is None else source_of(a) for a in arrays))
     shape = parents[0].shape if n is None else (n, *parents[0].shape)  # type: ignore[union-attr]
-    return Made(function, parents, shape, np.dtype(dtype).name, width, tuple(map(known, first)), n)
+    masked = masked and parents[1] is not None
+    return Made(function, parents, shape, np.dtype(dtype).name, width, tuple(map(known, first)), n, masked)
 
 
 def _stacked(function: Callable[..., Iterable[Array]], *arguments: Any) -> Array:
@@ -251,46 +274,62 @@ def _swept_by_driver(start: Any, passes: Sequence[Pass], blocks: Sequence[_Block
     return answers.get(blocks[0].token, gathered)
 
 
-def decided(decide: Callable[[Any], Any], start: Any, passes: Sequence[Pass], *arrays: Array | None) -> Any:
+def decided(
+    decide: Callable[[Any], Any], start: Any, passes: Sequence[Pass], *arrays: Array | None, masked: bool = False
+) -> Any:
     """Return what is decided on the statistics of dask arrays, as a delayed value; in a run in sweeps, at once."""
     import dask
 
     if current() is not None:
-        return decide(_swept_now(start, passes, _in_step(arrays)))
+        return decide(_swept_now(start, passes, _in_step(arrays), masked))
     return dask.delayed(_decided)(decide, reduce_passes(start, passes, _in_step(arrays)), ticket())
 
 
-def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None]) -> Any:
+def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None], masked: bool) -> Any:
     """Return the state after all passes over the tiles of a run in sweeps."""
     sweeper = current()
     assert sweeper is not None
-    sources = settled(arrays)
     regions = regions_of(arrays[0].chunks)  # type: ignore[union-attr]
+    if any(sweep.most > 1 for sweep in passes):
+        arrays = [None if a is None else lazy_keep(a, "preparing the image") for a in arrays]
+    sources = settled(arrays)
 
     def summary(sweep: Pass, state: Any) -> Any:
-        return sweeper.reduce(sweep.name, _Swept(sweep, state, sources, regions), len(regions), sweep.combine)
+        work = _Swept(sweep, state, sources, regions, masked and sources[1] is not None)
+        found = sweeper.reduce(sweep.name, work, len(regions), sweep.combine)
+        return replace(work, masked=False)(0) if found is None else found  # nothing is inside: so says any tile
 
     return swept(known(start), passes, summary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Swept:
-    """What a sweep finds in a tile."""
+    """What a sweep finds in a tile; None in one that a mask leaves out."""
 
     sweep: Pass
     state: Any
     sources: list[Source | None]
     regions: Sequence[Slices]
+    masked: bool
 
     def __call__(self, number: int) -> Any:
         region, derived = self.regions[number], self.sweep.derived
+        width = None if derived is None else derived.width
+        read, keep = with_halo(region, width, self.sources[0].shape)  # type: ignore[union-attr]
+        if (blocks := self._read(read)) is None:
+            return None
         if derived is None:
-            return self.sweep.chunk(self.state, *self._read(region))
-        read, keep = with_halo(region, derived.width, self.sources[0].shape)  # type: ignore[union-attr]
-        return self.sweep.chunk(self.state, *derive(derived, self._read(read), keep))
+            return self.sweep.chunk(self.state, *blocks)
+        return self.sweep.chunk(self.state, *derive(derived, blocks, keep))
 
-    def _read(self, region: Slices) -> list[Array | None]:
-        return [None if source is None else source.read(region) for source in self.sources]
+    def _read(self, region: Slices) -> list[Array | None] | None:
+        if not self.masked:
+            return read_together(self.sources, region)
+        mask = self.sources[1].read(region)  # type: ignore[union-attr]
+        if is_empty(mask):
+            return None
+        image, *others = read_together([self.sources[0], *self.sources[2:]], region)
+        return [image, mask, *others]
 
 
 def _in_step(arrays: Sequence[Array | None]) -> tuple[Array | None, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace
 from .._monitor import quiet
 from .._plan import Slices, Tile
-from ._made import Made, Source, Stored, keep, source_of
-from ._sweeps import Chunks, regions_of
+from .._shelf import Records, Shelf, record_length
+from ._made import Source, Stored, keep, source_of
+from ._sweeps import Chunks, Sweeper, n_tiles, regions_of
 
-__all__ = ["Looking", "Tiled", "Tiles", "settle", "settled"]
+__all__ = ["Looking", "Shelves", "Tiled", "Tiles", "settle", "settled"]
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +36,8 @@ class Tiled:
         What the user reads while it is stored.
     stored : Stored, optional
         What it is read from, once it is.
+    n_labels : int, optional
+        The largest label, where it holds labels and that is known.
     """
 
     work: Callable[[int], Array]
@@ -42,6 +45,7 @@ class Tiled:
     dtype: str
     name: str
     stored: Stored | None = None
+    n_labels: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -125,9 +129,10 @@ def _below(source: Source | None, wider: bool) -> Iterator[tuple[Tiled, bool]]:
     """Yield what a source is made of that is made in tiles, and whether more than the region is read of it."""
     if isinstance(source, Tiled):
         yield source, wider
-    elif isinstance(source, Made):
-        for parent in source.parents:
-            yield from _below(parent, wider or any(source.width or ()))
+        return
+    reaches = any(getattr(source, "width", None) or ())
+    for parent in getattr(source, "parents", ()):
+        yield from _below(parent, wider or reaches)
 
 
 # Tiles that look -----------------------------------------------------------------------------------------
@@ -185,6 +190,55 @@ class Tiles(Sequence[Tile]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shelves:
+    """Scratch arrays in which the tiles of a run keep blocks, and tell their neighbours of their outermost voxels.
+
+    Parameters
+    ----------
+    chunks : tuple of tuple of int
+        The tiles.
+    blocks : dict
+        Arrays of the whole.
+    records : dict
+        Arrays with one row for each tile.
+    """
+
+    chunks: Chunks
+    blocks: dict[str, Any]
+    records: dict[str, Any]
+
+    def tile(self, tile: Tile) -> Tile:
+        """Return a tile with its shelf, where tiles have any."""
+        if not self.records:
+            return tile
+        return replace(tile, shelf=Shelf(self.chunks, tile.number, self.blocks, Records(self._read, self._write)))
+
+    def _read(self, name: str, number: int) -> NDArray[Any]:
+        return np.asarray(self.records[name][number : number + 1])[0]
+
+    def _write(self, name: str, number: int, values: NDArray[Any]) -> None:
+        array = self.records[name]
+        row = np.zeros((1, array.shape[1]), array.dtype)
+        row[0, : len(values)] = values
+        array[number : number + 1] = row
+
+
+NO_SHELVES = Shelves((), {}, {})
+
+
+def shelves_for(sweeper: Sweeper, chunks: Chunks, blocks: Mapping[str, str], records: Mapping[str, str]) -> Shelves:
+    """Return shelves with scratch arrays of these names and dtypes."""
+    if not records:
+        return NO_SHELVES
+    shape, n, length = tuple(map(sum, chunks)), n_tiles(chunks), record_length(chunks)
+    return Shelves(
+        chunks,
+        {name: sweeper.scratch(shape, dtype, chunks) for name, dtype in blocks.items()},
+        {name: sweeper.scratch((n, length), dtype, ((1,) * n, (length,))) for name, dtype in records.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Looking:
     """What a tile finds when it looks at itself and at its neighbours' outermost voxels.
 
@@ -202,6 +256,8 @@ class Looking:
         All of them.
     wanted : sequence of int
         The numbers of those that look.
+    shelves : Shelves
+        Where they keep things.
     """
 
     look: Callable[..., Any]
@@ -210,17 +266,18 @@ class Looking:
     sources: list[Source | None]
     tiles: Tiles
     wanted: Any
+    shelves: Shelves = NO_SHELVES
 
     def __call__(self, number: int) -> Any:
         """Let the wanted tile of this number look."""
-        tile = self.tiles[self.wanted[number]]
+        tile = self.shelves.tile(self.tiles[self.wanted[number]])
         known = self.known(self.state, tile)
         with quiet():  # its own progress is not that of the whole
             return self.look(tile, known, *self.tiles.read(tile, self.sources))
 
     def only(self, number: int) -> Looking:
         """Return the work of one tile, with what it needs to know and no more; it is called with the same number."""
-        tile = self.tiles[self.wanted[number]]
+        tile = self.shelves.tile(self.tiles[self.wanted[number]])
         return replace(self, known=_itself, state=self.known(self.state, tile), wanted=_Always(tile.number))
 
 

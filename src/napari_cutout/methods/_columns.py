@@ -169,17 +169,36 @@ def source_of(
     source = Source(bank_of(features, scales, spacing, first.ndim, len(channels)))
     filters, kept = source.filters, []
     n_filtered = len(filters.columns)
-    if n_filtered > 0 and not is_lazy(first) and keeps(n_filtered, math.prod(first.shape)):
-        source = replace(source, kept=True)
-        others = _statistics.current()
-        if others is not None:
-            others.reaches(filters.width)
-        stage("computing features")
-        columns = empty((n_filtered, *first.shape), "float32", like=first)
-        made = partial(float32_columns, filters)
-        map_many(made, channels, columns, Derived(made, filters.width))
-        kept = [columns[number, ...] for number in range(n_filtered)]
+    if n_filtered > 0 and _can_be_kept(first) and keeps(n_filtered, math.prod(first.shape)):
+        source, kept = replace(source, kept=True), _made_once(filters, channels)
     return source, [*channels[1:], *kept, *coordinates(first.shape, None, first)]
+
+
+def _can_be_kept(channel: Array) -> bool:
+    """Tell whether what is made of a channel has a place: in memory, or among what a run in sweeps stores."""
+    if not is_lazy(channel):
+        return True
+    from ..blockwise import current
+
+    return current() is not None
+
+
+def _made_once(filters: Bank, channels: Sequence[Array]) -> list[Array]:
+    """Return filtered columns that are kept."""
+    first, n = channels[0], len(filters.columns)
+    made = partial(float32_columns, filters)
+    if is_lazy(first):
+        from ..blockwise import lazy_channels, lazy_keep, lazy_map_many
+
+        found = lazy_map_many(made, channels, n, filters.width, "float32")
+        return lazy_channels(lazy_keep(found, "computing features"), 0)
+    others = _statistics.current()
+    if others is not None:
+        others.reaches(filters.width)
+    stage("computing features")
+    columns = empty((n, *first.shape), "float32", like=first)
+    map_many(made, channels, columns, Derived(made, filters.width))
+    return [columns[number, ...] for number in range(n)]
 
 
 def keeps(n_filtered: int, n_voxels: int) -> bool:

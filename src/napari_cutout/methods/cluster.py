@@ -15,9 +15,10 @@ from .._compiled import n_threads
 from .._method import Image, Labels, Mask, Objects, Range, Seldom, Typical, method, with_settings_of
 from .._monitor import stage
 from .._plan import BLOCK_VOXELS, Derived, Pass, Reduce, gathered, map_many
+from ..processing._chosen import highest_class, lowest_class
 from ..processing.features import FeatureNames, Scales, channels_of, feature_names
 from ..processing.filters import edges as edges_of
-from ..processing.segment import Options, highest_class, lowest_class, prepare, segment_channels
+from ..processing.segment import Options, prepare, segment_channels
 from ._clusters import (
     Clustering,
     Clusters,

@@ -15,7 +15,8 @@ from .._checks import check_image, check_labels
 from .._method import Image, Labels, Markers, Mask, Objects, Range, Typical, method
 from .._monitor import note
 from .._plan import Pass, Reduce, reduce_passes
-from ..processing.segment import Options, highest_class, lowest_class, lowest_label, segment
+from ..processing._chosen import highest_class, lowest_class, lowest_label
+from ..processing.segment import Options, segment
 from ._grey_levels import (
     Bins,
     Cuts,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import array_namespace, dtype_name
+from .._array import Array, dtype_name
 from .._compiled import compiled
 from .._method import GreyLevel, Image, Items, Labels, Mask, Objects, Range, Typical, method
 from .._monitor import note
 from .._plan import PerVoxel, Reduce, run_plan
+from ..processing._chosen import highest_class, lowest_class
+from ..processing._per_voxel import as_dtype, kept, per_voxel
 from ..processing.labels import reaching
-from ..processing.segment import Options, highest_class, known_voxels, lowest_class, prepare, segment, tidy
+from ..processing.segment import Options, known_voxels, prepare, segment, tidy
 from ._grey_levels import EXTENT, NOTHING_FINITE, Cuts, Histogram, above, classify, levels, reduce_grey_levels
 
 __all__ = ["threshold", "threshold_at", "multi_otsu", "classes_at", "hysteresis"]
@@ -323,11 +326,15 @@ def hysteresis(
         if low is None or high is None
         else PerVoxel(partial(classify, decide(None)), "uint8")
     )
-    steps = run_plan(plan, prepared, mask)
-    kept = reaching(steps > 0, steps == 2, connectivity=options["connectivity"])
-    xp = array_namespace(kept)
+    steps = kept(run_plan(replace(plan, masked=mask is not None), prepared, mask), "cutting")
+    low_ones, high_ones = (per_voxel(_at_least, "bool", [steps], step) for step in (1, 2))
+    connected = reaching(low_ones, high_ones, connectivity=options["connectivity"])
     known = known_voxels(prepared, mask) if options["fill_holes"] else None
-    return tidy(xp.astype(kept, xp.uint8), options, known=known)
+    return tidy(as_dtype(connected, "uint8"), options, known=known)
+
+
+def _at_least(step: int, steps: Array) -> Array:
+    return steps >= step
 
 
 def _plan_at(cuts: Cuts, prepared: Image) -> PerVoxel | Reduce:

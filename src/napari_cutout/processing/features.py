@@ -171,10 +171,9 @@ def _coordinate(shape: tuple[int, ...], axis: int, step: float, like: Array) -> 
     line = (indices(shape[axis], axis) * step).astype(np.float32)
     as_axis = tuple(-1 if a == axis else 1 for a in range(len(shape)))
     if is_lazy(like):
-        import dask.array as da
+        from ..blockwise import lazy_line
 
-        chunks = tuple(like.chunks[axis] if a == axis else 1 for a in range(len(shape)))
-        return da.broadcast_to(da.from_array(line.reshape(as_axis), chunks), shape, chunks=like.chunks)
+        return lazy_line(line.reshape(as_axis), like)
     xp = array_namespace(like)
     return xp.broadcast_to(xp.reshape(from_numpy(line, like=like), as_axis), shape)
 
@@ -232,6 +231,10 @@ def channels_of(image: Array, channel_axis: int | None) -> list[Array]:
     """Return the channels of an image as views."""
     if channel_axis is None:
         return [image]
+    if is_lazy(image):
+        from ..blockwise import lazy_channels
+
+        return lazy_channels(image, channel_axis)
     before = (slice(None),) * channel_axis
     return [image[(*before, channel, ...)] for channel in range(image.shape[channel_axis])]
 

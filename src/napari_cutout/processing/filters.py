@@ -17,6 +17,7 @@ from .._array import Array, array_namespace, dtype_name, from_numpy, is_host, nd
 from .._checks import check_image, check_spacing
 from .._method import Image, Range
 from .._plan import Halo, run_plan
+from ._per_voxel import per_voxel
 from ._weighted_means import weighted_means_on_host
 
 __all__ = ["gaussian", "gradient_magnitude", "median", "subtract_background", "grey"]
@@ -150,6 +151,10 @@ def subtract_background(
         image,
     )
     background = gaussian(surface, sigma=radius / 2, spacing=spacing)
+    return per_voxel(_less, kind, [image, background], kind)
+
+
+def _less(kind: str, image: Array, background: Array) -> Array:
     xp = array_namespace(image)
     return xp.astype(image, getattr(xp, kind)) - background
 

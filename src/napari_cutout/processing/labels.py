@@ -16,6 +16,7 @@ from .._method import Labels, Mask, Range
 from .._monitor import stage
 from .._plan import Pass, Reduce, run_plan
 from .._statistics import alone
+from ._per_voxel import as_dtype, per_voxel
 
 __all__ = ["components", "fill_holes", "remove_small", "clear_border"]
 
@@ -114,7 +115,7 @@ def remove_small(mask: Mask, *, min_size: Annotated[int, Range(0, 2**40)], conne
         If `min_size` is negative.
     """
     Range(0, 2**40).check("min_size", min_size)
-    return select(mask, connectivity=connectivity, min_size=min_size) > 0
+    return _numbered(select(mask, connectivity=connectivity, min_size=min_size))
 
 
 def clear_border(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
@@ -137,7 +138,7 @@ def clear_border(mask: Mask, *, connectivity: Connectivity = 1) -> Mask:
     TypeError
         If `mask` holds floats.
     """
-    return select(mask, connectivity=connectivity, inside=True) > 0
+    return _numbered(select(mask, connectivity=connectivity, inside=True))
 
 
 def select(mask: Mask, *, connectivity: int, min_size: int = 0, inside: bool = False) -> Labels:
@@ -226,8 +227,7 @@ def select_regions(labels: Labels, *, min_size: int = 0, inside: bool = False) -
         The regions that are kept.
     """
     if min_size <= 1 and not inside:
-        xp = array_namespace(labels)
-        return xp.astype(labels, xp.int32, copy=False)
+        return as_dtype(labels, "int32")
     plan = Reduce(Found(min_size), (_REGIONS,), _unwanted, _without, "int32")
     with alone():
         return run_plan(plan, labels, _rim(labels) if inside else None)
@@ -257,8 +257,12 @@ class Found:
 
 def _rim(labels: Labels) -> Array:
     """Return where the edges of an image are."""
+    if is_lazy(labels):
+        from ..blockwise import lazy_rim
+
+        return lazy_rim(labels)
     xp = array_namespace(labels)
-    rim = xp.zeros(labels.shape, dtype=xp.uint8, **({} if is_lazy(labels) else {"device": labels.device}))
+    rim = xp.zeros(labels.shape, dtype=xp.uint8, device=labels.device)
     for axis, n in enumerate(labels.shape):
         if n > 1:
             for at in (0, n - 1):
@@ -326,7 +330,7 @@ def reaching(mask: Mask, strict: Mask, *, connectivity: int) -> Mask:
     if is_lazy(mask):
         from ..blockwise import lazy_components
 
-        return lazy_components(mask, connectivity, strict=strict) > 0
+        return _numbered(lazy_components(mask, connectivity, strict=strict))
     stage("connecting voxels")
     labels, n = label_components(mask, connectivity)
     keep = bincount(labels[strict], n + 1) > 0
@@ -462,6 +466,15 @@ def _values(labels: Labels) -> list[int]:
 
 def _inside(mask: Mask) -> Array:
     return mask if dtype_name(mask) == "bool" else mask != 0
+
+
+def _numbered(numbers: Labels) -> Mask:
+    """Return where there is an object."""
+    return per_voxel(_is_positive, "bool", [numbers])
+
+
+def _is_positive(numbers: Array) -> Array:
+    return numbers > 0
 
 
 def _check_mask(mask: Mask, connectivity: int) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
 from typing_extensions import TypedDict  # that of Python 3.11 forgets what it was made from
 
-from .._array import Array, array_namespace, dtype_name, from_numpy, is_lazy
+from .._array import Array, array_namespace, dtype_name
 from .._method import Default, Image, Labels, Mask, Objects, Range, Seldom, Typical
 from .._monitor import stage
-from .._plan import Pass, PerVoxel, Plan, gathered, run_plan
+from .._plan import PerVoxel, Plan, Pyramid, Stitch, run_plan
+from ._chosen import Choice, class_one
+from ._per_voxel import kept as stored
+from ._per_voxel import per_voxel, scalar
 from .filters import gaussian, median, subtract_background
 from .labels import fill_holes, select, select_regions
 
@@ -131,67 +134,6 @@ def prepare(image: Image, objects: Objects, options: Mapping[str, Any]) -> Image
     return image
 
 
-Choice = Callable[[Labels], tuple[Array, Array]]
-"""From the classes of all voxels to two scalars: the class of the objects, and the one next to it."""
-
-
-def class_one(classes: Labels) -> tuple[Array, Array]:
-    """Choose class 1 of a cut in two; what is removed becomes 0."""
-    return _scalar(1, classes), _scalar(0, classes)
-
-
-def highest_class(classes: Labels) -> tuple[Array, Array]:
-    """Choose the brightest class that occurs; what is removed goes to the one below."""
-    highest = _extreme(classes, _HIGHEST)
-    return highest, highest - _scalar(1, classes)
-
-
-def lowest_class(classes: Labels) -> tuple[Array, Array]:
-    """Choose class 1, the darkest; what is removed goes to class 2."""
-    return _scalar(1, classes), _scalar(2, classes)
-
-
-def lowest_label(classes: Labels) -> tuple[Array, Array]:
-    """Choose the smallest label that occurs; what is removed becomes 0."""
-    return _extreme(classes, _LOWEST), _scalar(0, classes)
-
-
-def _highest(_: Any, classes: Array) -> Any:
-    return array_namespace(classes).max(classes)
-
-
-def _lowest(_: Any, classes: Array) -> Any:
-    xp = array_namespace(classes)
-    return xp.min(xp.where(classes == 0, xp.full_like(classes, 255), classes))
-
-
-_HIGHEST = Pass(
-    lambda state, classes: int(_highest(state, classes)),
-    max,
-    lambda _, found: found,
-    lambda _: True,
-    "finding the brightest class",
-)
-_LOWEST = Pass(
-    lambda state, classes: int(_lowest(state, classes)),
-    min,
-    lambda _, found: found,
-    lambda _: True,
-    "finding the lowest label",
-)
-
-
-def _extreme(classes: Labels, sweep: Pass) -> Array:
-    """Return a class of the whole as a scalar, which parts of it may not hold."""
-    if is_lazy(classes):
-        return _highest(None, classes) if sweep is _HIGHEST else _lowest(None, classes)
-    return _scalar(gathered(None, [sweep], classes), classes)
-
-
-def _scalar(value: int, like: Labels) -> Array:
-    return from_numpy(np.asarray(value, np.uint8), like=like)
-
-
 def tidy(
     classes: Labels,
     options: AfterOptions,
@@ -220,11 +162,14 @@ def tidy(
     select_some = options["one_per_object"] or options["clear_border"] or options["min_size"] > 1
     if not (select_some or options["fill_holes"]):
         return classes
-    object_class, next_class = choose(classes)
-    cut = kept = classes == object_class
+    classes = stored(classes, "cutting")
+    chosen = choose(classes)
+    kept = per_voxel(_of_objects, "bool", [classes], chosen)
     if options["fill_holes"]:
         stage("filling holes")
-        kept = fill_holes(cut) if known is None else fill_holes(cut) & known
+        kept = fill_holes(kept)
+        if known is not None:
+            kept = per_voxel(_in_both, "bool", [kept, inside(known)])
     if select_some:
         stage("numbering objects")
         numbers = select(
@@ -235,10 +180,27 @@ def tidy(
         )
         if options["one_per_object"]:
             return numbers
-        kept = numbers > 0
+        kept = per_voxel(_numbered, "bool", [numbers])
     stage("writing objects back")
-    where = array_namespace(classes).where
-    return where(kept, object_class, where(cut & ~kept, next_class, classes))
+    return per_voxel(_written_back, dtype_name(classes), [classes, kept], chosen)
+
+
+def _of_objects(chosen: tuple[int, int], classes: Array) -> Array:
+    return classes == scalar(chosen[0], classes)
+
+
+def _in_both(one: Array, two: Array) -> Array:
+    return one & two
+
+
+def _numbered(numbers: Array) -> Array:
+    return numbers > 0
+
+
+def _written_back(chosen: tuple[int, int], classes: Array, kept: Array) -> Array:
+    """Return classes in which what is kept is the class of the objects, and the rest of that class the next one."""
+    xp, (objects, below) = array_namespace(classes), (scalar(value, classes) for value in chosen)
+    return xp.where(kept, objects, xp.where(classes == objects, below, classes))
 
 
 def tidy_regions(regions: Labels, options: Mapping[str, Any]) -> Labels:
@@ -329,7 +291,8 @@ def segment_channels(
     Parameters
     ----------
     plan_for : callable
-        From the prepared channels to the plan of the cut, and what it reads behind the first channel and the mask.
+        From the prepared channels to the plan of the cut, and what it reads behind the first channel and the mask,
+        outside of which it gives 0.
     channels : sequence of arrays of one shape
         At least one.
     mask, objects, options, choose
@@ -344,6 +307,8 @@ def segment_channels(
     """
     prepared = [prepare(channel, objects, options) for channel in channels]
     plan, others = plan_for(prepared)
+    if mask is not None and not isinstance(plan, Stitch | Pyramid):
+        plan = replace(plan, masked=True)
     classes = run_plan(plan, prepared[0], mask, *others)
     known = None
     if options["fill_holes"]:
@@ -355,17 +320,25 @@ def segment_channels(
 
 def inside(mask: Mask | None) -> Mask | None:
     """Return a mask as booleans, which the array API does not compare with 0."""
-    return mask if mask is None or dtype_name(mask) == "bool" else mask != 0
+    return mask if mask is None or dtype_name(mask) == "bool" else per_voxel(_not_zero, "bool", [mask])
+
+
+def _not_zero(mask: Array) -> Array:
+    return mask != 0
 
 
 def known_voxels(image: Image, mask: Mask | None, *, finite: bool = False) -> Mask | None:
     """Return where a voxel may have a class: inside `mask` and not NaN, or finite. None if that is everywhere."""
     known = inside(mask)
     if dtype_name(image).startswith("float"):
-        xp = array_namespace(image)
-        number = xp.isfinite(image) if finite else ~xp.isnan(image)
-        known = number if known is None else known & number
+        return per_voxel(partial(_known, finite=finite), "bool", [image, known])
     return known
+
+
+def _known(image: Array, known: Array | None, *, finite: bool) -> Array:
+    xp = array_namespace(image)
+    number = xp.isfinite(image) if finite else ~xp.isnan(image)
+    return number if known is None else known & number
 
 
 # Memory ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, from_numpy
+from .._array import Array
 from .._device import Asked, asked_for
 from .._method import Folder, Image, Labels, Mask, method, with_settings_of
 from .._monitor import note
@@ -306,10 +306,6 @@ def _probabilities(probabilities: Any, known: NDArray[np.bool_] | None) -> NDArr
     return found
 
 
-def _objects(labels: Labels, *, classes: Sequence[int]) -> tuple[Array, Array]:
+def _objects(_labels: Labels, *, classes: Sequence[int]) -> tuple[int, int]:
     """Choose the highest class as that of the objects; what is removed becomes the lowest."""
-
-    def scalar(value: int) -> Array:
-        return from_numpy(np.asarray(value, labels_dtype(classes)), like=labels)
-
-    return scalar(classes[-1]), scalar(classes[0])
+    return classes[-1], classes[0]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, array_namespace, from_numpy, is_lazy, to_numpy
+from .._array import Array, array_namespace, is_lazy, to_numpy
 from .._checks import MAX_LABEL
 from .._device import asked_for
 from .._method import Image, Labels, Markers, Mask, Range, Seldom, method
@@ -191,12 +191,10 @@ def _labelled(given: _Given, training: Mapping[str, Any], background: int, optio
     return tidy(labels, options, known=mask, choose=partial(_objects, classes=model.classes, background=background))
 
 
-def _objects(labels: Labels, *, classes: Sequence[int], background: int) -> tuple[Array, Array]:
+def _objects(_labels: Labels, *, classes: Sequence[int], background: int) -> tuple[int, int]:
     """Choose the highest label as that of the objects; what is removed becomes 0, or the lowest label."""
     left = [label for label in classes if label != background]
-    below = 0 if background in classes else left[0]
-    high, low = (from_numpy(np.asarray(label, np.int32), like=labels) for label in (left[-1], below))
-    return high, low
+    return left[-1], 0 if background in classes else left[0]
 
 
 # Training ----------------------------------------------------------------------------------------------
