@@ -268,8 +268,8 @@ def markdown(report: dict[str, Any]) -> str:
         f"# Methods on a GPU: {report['card']}\n\n{lines}\n\n"
         "uint16 volumes of that edge. Seconds are the fastest of three runs after one that compiles: with all arrays\n"
         "on the card, and with the way there and back (copied), whose ratio to the host is shown. B/voxel is the peak\n"
-        "of CuPy's pool beyond the inputs, output included; of small volumes it is mostly a histogram of a part of\n"
-        f"2,097,152 voxels. Same is the fraction of voxels with the label that the host gives.\n\n{facts}\n"
+        "of CuPy's pool beyond the inputs, output included; up to 200 MB of it are CuPy's for a histogram\n"
+        f"of 65,536 bins, whatever the size. Same is the fraction of voxels with the label that the host gives.\n\n{facts}\n"
     )
 
 
