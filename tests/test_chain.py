@@ -242,6 +242,9 @@ def test_what_made_a_layer_is_read_from_its_metadata(bench: Bench) -> None:
     provenance = {"sha256": known.sha256, "sources": {n: s.as_dict() for n, s in known.sources.items()}}
     stored = json.loads(json.dumps({"recipe": known.recipe.to_json(), "provenance": provenance}))
     assert made(stored) == known
+    in_store = {"sources": provenance["sources"]}
+    assert made({**stored, "provenance": in_store}).sha256 == ""
+    assert made({**stored, "provenance": {**in_store, "edits": [{}]}}).sha256 == "edited by hand"
     assert made({}) is None
     assert made({"recipe": "{}", "provenance": provenance}) is None
     assert made({"recipe": stored["recipe"], "provenance": {}}) is None

@@ -26,7 +26,8 @@ class Made:
     sources : mapping of str to Source
         Where the recipe's inputs came from, by their names in it.
     sha256 : str
-        The fingerprint of the labels when they were made.
+        The fingerprint of the labels when they were made; empty if they are in a store, which is not read for it, and no
+        fingerprint if they were edited there since.
     """
 
     recipe: Recipe
@@ -71,7 +72,8 @@ def made(metadata: Mapping[str, Any]) -> Made | None:
     try:
         recipe = Recipe.from_json(metadata["recipe"])
         sources = {name: Source.from_dict(entry) for name, entry in provenance["sources"].items()}
-        return Made(recipe, sources, str(provenance["sha256"]))
+        edited = "edited by hand" if provenance.get("edits") else ""
+        return Made(recipe, sources, edited or str(provenance.get("sha256", "")))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

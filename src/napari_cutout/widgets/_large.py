@@ -10,14 +10,19 @@ from typing import Any
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QFileDialog
 
+from .. import stores
+from .._selection import Selection
 from .._sources import Source
 from ._large_job import LargeRun, is_stored, outcome_of, plan_line, plan_of, proposed_target, target_problem
 from ._live_labels import LiveLabels
 from ._live_layer import LiveLayer
 from ._preferences import preferences, scheduler_problem
 from ._request import Form, Outcome, Problem, Request
+from ._sources import source_of
 from ._store_row import StoreRow
-from ._unfinished import Unfinished, discard, unfinished
+from ._target import target_of
+from ._unfinished import Unfinished, discard, unfinished, unfinished_of
+from ._worker import WorkerSlot, _Worker
 
 __all__ = ["Large", "LargeFinished"]
 
@@ -55,6 +60,10 @@ class Large(QObject):  # type: ignore[misc]
         Where labels go, and what is left of a run that did not end.
     ask_path
         Called with the path that is proposed, returns that which the user chose; empty if none.
+    tile
+        The edge of a tile in voxels; 0 for the largest that fit.
+    shown
+        The layer that shows a run that is under way, or was cut off.
     """
 
     def __init__(self, frame: Any) -> None:
@@ -62,10 +71,12 @@ class Large(QObject):  # type: ignore[misc]
         self._frame = frame
         self.row = StoreRow()
         self.ask_path: Callable[[str], str] = self._ask_path
+        self.tile = 0
         self.shown: LiveLayer | None = None
         self._run: LargeRun | None = None
         self._left: Unfinished | None = None
         self._source: Layer | None = None
+        self._search = WorkerSlot()
         self.row.changed.connect(frame.refresh)
         self.row.resumed.connect(self.resume)
         self.row.discarded.connect(self.discard)
@@ -78,6 +89,7 @@ class Large(QObject):  # type: ignore[misc]
         if form.source is not self._source:
             self._source = form.source
             self.row.forget()
+            self._look_for_unfinished()
         stored = form.source is not None and is_stored(form)
         self.row.show_choice(offered=stored, into_store=stored and self._needs_tiles(form))
         return replace(form, into_store=True) if stored and self.row.into_store else form
@@ -121,16 +133,26 @@ class Large(QObject):  # type: ignore[misc]
             self._begin(self._run_of(request, target))
 
     def resume(self) -> None:
-        """Go on with the run that did not end."""
+        """Go on with the run that did not end: with its own recipe, whatever the form says by now."""
         left = self._left
         if left is None or self._frame.bar.running:
             return
         if self._run is not None and self._run.target == left.target:
             self._begin(replace(self._run, resume=True))
             return
-        if (asked := self._frame.ask()) is not None:
-            _, request = asked
-            self._begin(replace(self._run_of(left.request(request), left.target), resume=True))
+        self._frame.choose_method(left.method)
+        if (asked := self._frame.ask()) is None:
+            return
+        form, request = asked
+        try:
+            selection = left.recipe.selection or Selection(form.choice.letters)
+            aim = target_of(form.source, form.choice, selection)
+        except ValueError as error:
+            self._frame.bar.say(str(error), problem=True)
+            return
+        inputs = {name: aim.array if name == left.recipe.source else array for name, array in request.inputs.items()}
+        again = replace(request, recipe=left.recipe, target=aim, inputs=inputs)
+        self._begin(replace(self._run_of(again, left.target), resume=True))
 
     def discard(self) -> None:
         """Remove what is left of the run that did not end."""
@@ -149,7 +171,7 @@ class Large(QObject):  # type: ignore[misc]
 
     def _run_of(self, request: Request, target: str) -> LargeRun:
         limit = preferences().memory_limit_gib * 2**30
-        return LargeRun(request, target, scheduler=preferences().scheduler, memory=int(limit))
+        return LargeRun(request, target, scheduler=preferences().scheduler, memory=int(limit), tile=self.tile)
 
     def _begin(self, run: LargeRun) -> None:
         self._run = run
@@ -176,6 +198,25 @@ class Large(QObject):  # type: ignore[misc]
             shown.finish(finished.run.target)
         outcome = outcome_of(finished.run, finished.result)
         return (shown.layer if shown is not None and shown.is_there else None), outcome
+
+    def _look_for_unfinished(self) -> None:
+        """Look in a thread whether something is left of a run on the image, and offer to go on with it."""
+        source, frame = self._source, self._frame
+        if source is None or frame.bar.running:
+            return
+        self._offer(None)
+        path, methods = source_of(source).path, {method.name for method in frame.methods}
+        if not path or not stores.is_store(path):
+            return
+        self._search.quit()
+        self._search.worker = worker = _Worker(lambda *_: unfinished_of(path, methods))
+        worker.signals.returned.connect(lambda left: self._found(source, left))
+        worker.start()
+
+    def _found(self, source: Layer, left: Unfinished | None) -> None:
+        self._search.worker = None
+        if source is self._source and not self._frame.bar.running and not self._frame.closed:
+            self._offer(left)
 
     def _ended(self) -> None:
         """Offer to go on where a run was cut off; a run that wrote nothing leaves no layer."""

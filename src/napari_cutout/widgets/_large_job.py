@@ -28,7 +28,6 @@ from ._found import levels_found, warnings_of
 from ._request import Form, Outcome, Request
 from ._store_levels import Box
 from ._target import Target
-from ._training_job import time_left
 
 __all__ = [
     "Countdown",
@@ -43,6 +42,9 @@ __all__ = [
 
 Layer = Any
 """A napari layer."""
+
+LEAST_DONE, LEAST_SECONDS = 0.01, 2.0
+"""How much of a run must be done, and for how long, before it is said how much time is left."""
 
 
 def is_stored(form: Form) -> bool:
@@ -166,8 +168,34 @@ class Countdown:
         if self._since is None or fraction < self._since[1]:
             self._since = (now, fraction)
         start, first = self._since
-        left = time_left(now - start, first, fraction).removeprefix("at most ")
+        left = time_left(now - start, first, fraction)
         self.tell(f"{stage}, {left}" if left else stage, fraction)
+
+
+def time_left(seconds: float, first: float, fraction: float) -> str:
+    """Say how long a run may take still.
+
+    Parameters
+    ----------
+    seconds : float
+        How long it took so far.
+    first, fraction : float
+        Which fraction of it was done when that began, and is done now.
+
+    Returns
+    -------
+    str
+        Such as ``"3 min left"``; empty while too little is done to tell, and at the end.
+
+    Examples
+    --------
+    >>> time_left(60, 0.0, 0.25)
+    '3 min left'
+    """
+    if fraction - first < LEAST_DONE or seconds < LEAST_SECONDS or fraction >= 1:
+        return ""
+    left = seconds * (1 - fraction) / (fraction - first)
+    return f"{duration(left)} left" if left >= 10 else "some seconds left"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +214,10 @@ class LargeRun:
         The address of a dask scheduler; empty for this machine.
     memory : int
         The most bytes that the process may hold; 0 for what is free.
+    tile : int
+        The edge of a tile in voxels; 0 for the largest that fit.
+    storage_options : mapping
+        How addresses are reached.
     """
 
     request: Request
@@ -193,6 +225,7 @@ class LargeRun:
     resume: bool = False
     scheduler: str = ""
     memory: int = 0
+    tile: int = 0
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def run(
@@ -225,6 +258,8 @@ class LargeRun:
         source, also = self._source()
         recipe, first = self.request.recipe, self.request.recipe.source
         inputs = {name: array for name, array in self.request.inputs.items() if name != first}
+        if self.scheduler:
+            also["scheduler"] = self.scheduler
         return run(
             recipe,
             source,
@@ -232,8 +267,9 @@ class LargeRun:
             inputs=inputs,
             device=self.request.device,
             resume=self.resume,
-            scheduler=self.scheduler or None,
             memory=self.memory or None,
+            tile=self.tile or None,
+            storage_options=dict(self.storage_options) or None,
             on_progress=Countdown(on_progress),
             is_cancelled=is_cancelled,
             on_target=on_target,

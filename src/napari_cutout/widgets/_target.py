@@ -32,6 +32,7 @@ __all__ = [
     "spatial",
     "taken_by",
     "target",
+    "target_of",
 ]
 
 Layer = Any
@@ -392,6 +393,39 @@ def target(layer: Layer, choice: Choice, extent: Extent) -> Target:
         spacing,
         factor,
     )
+
+
+def target_of(layer: Layer, choice: Choice, selection: Selection) -> Target:
+    """Work out where the labels of a selection lie that was made before.
+
+    Parameters
+    ----------
+    layer : napari Image or Labels layer
+        What is cut.
+    choice : Choice
+        Which axes mean what.
+    selection : Selection
+        Which voxels, as a recipe keeps them.
+
+    Returns
+    -------
+    Target
+        As `target` returns it.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit the layer.
+    """
+    time = choice.time or "each"
+    aim = target(layer, replace(choice, level=selection.level, time=time), Extent((0,) * len(selection.kept_axes)))
+    if len(selection.axes) != len(aim.array.shape):
+        raise Unfit("axes", f"it ran on the axes {selection.axes!r}, and '{layer.name}' has others; choose its layer")
+    start = [first for first, _ in selection.bounds(tuple(aim.array.shape))]
+    if aim.spread is not None:
+        start.insert(aim.spread, 0)
+    place = _layers.shifted(aim.place, start, (1.0,) * len(start))
+    return replace(aim, selection=selection, result_place=place)
 
 
 def _box(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import stores
+from .._run_folder import RunFolder
 from ..recipe import Recipe
-from ._request import Request
 
 __all__ = ["Unfinished", "discard", "unfinished", "unfinished_of"]
 
@@ -25,71 +24,85 @@ class Unfinished:
     target : str
         Where its labels go.
     recipe : Recipe
-        What ran.
-    source : str
-        The image; empty if it was no file.
+        What ran, and on what part of the image.
+    image : str
+        The address of the image, or of a level of it; empty if it was in no store.
     fraction : float, optional
         How much of it is done.
     """
 
     target: str
     recipe: Recipe
-    source: str = ""
+    image: str = ""
     fraction: float | None = None
 
-    def request(self, now: Request) -> Request:
-        """Return what goes on with it: its own recipe, on what a form has chosen now."""
-        return replace(now, recipe=self.recipe)
+    @property
+    def method(self) -> str:
+        """The method that gives the labels."""
+        return self.recipe.steps[-1].method
+
+    def is_of(self, path: str) -> bool:
+        """Tell whether it ran on the image at this path."""
+        if not path or not self.image:
+            return False
+        place = stores.Place.of(path).shown
+        return self.image == place or self.image.startswith(f"{place}/")
 
 
 def unfinished(target: str) -> Unfinished | None:
-    """Return what is left of a run into a target; None if nothing is.
+    """Return what is left of a run into a target.
 
     Parameters
     ----------
     target : str
         The store that the labels of a run go into.
+
+    Returns
+    -------
+    Unfinished or None
+        None if nothing is left, or a process is at work on it.
     """
-    if stores.is_url(target):
-        return None
-    return _read(_run_folder(Path(target)), target)
-
-
-def unfinished_of(source: str) -> list[Unfinished]:
-    """Return what is left of runs on an image, whose targets lie beside it; the newest first.
-
-    Parameters
-    ----------
-    source : str
-        The path of the image.
-    """
-    if not source or stores.is_url(source):
-        return []
-    folder = Path(source).absolute().parent
-    runs = sorted(folder.glob(".*.run"), key=lambda run: run.stat().st_mtime, reverse=True)
-    found = (_read(run, str(folder / run.name[1 : -len(".run")])) for run in runs)
-    return [one for one in found if one is not None and _same(one.source, source)]
-
-
-def discard(target: str) -> None:
-    """Remove what is left of a run into a target."""
-    folder = _run_folder(Path(target))
-    if folder.is_dir():
-        shutil.rmtree(folder)
-
-
-def _run_folder(target: Path) -> Path:
-    return target.with_name(f".{target.name}.run")
-
-
-def _read(run: Path, target: str) -> Unfinished | None:
+    folder = RunFolder(stores.Place.of(target))
     try:
-        about: Mapping[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        about = folder.begun()
+        if about is None or folder.is_held():
+            return None
         recipe = Recipe.from_json(json.dumps(about["recipe"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Unfinished(target, recipe, str(about.get("source", "")), about.get("fraction"))
+    image: Mapping[str, Any] = about.get("inputs", {}).get(recipe.source, {})
+    return Unfinished(target, recipe, str(image.get("address", "")), about.get("fraction"))
 
 
-def _same(one: str, other: str) -> bool:
-    return bool(one) and Path(one).absolute() == Path(other).absolute()
+def unfinished_of(image: str, methods: Collection[str]) -> Unfinished | None:
+    """Return what is left of a run on an image whose target lies beside it; it reads files.
+
+    Parameters
+    ----------
+    image : str
+        The path of the image.
+    methods : collection of str
+        Methods that are looked for.
+
+    Returns
+    -------
+    Unfinished or None
+        The newest.
+    """
+    if not image or stores.is_url(image):
+        return None
+    folder = Path(image).absolute().parent
+    runs = sorted(folder.glob(".*.run"), key=lambda run: run.stat().st_mtime, reverse=True)
+    found = (unfinished(str(folder / run.name[1 : -len(".run")])) for run in runs)
+    return next((one for one in found if one and one.is_of(image) and one.method in methods), None)
+
+
+def discard(target: str) -> None:
+    """Remove what is left of a run into a target.
+
+    Raises
+    ------
+    OSError
+        If it cannot be removed.
+    """
+    RunFolder(stores.Place.of(target)).remove()
