@@ -26,8 +26,8 @@ class Made:
     sources : mapping of str to Source
         Where the recipe's inputs came from, by their names in it.
     sha256 : str
-        The fingerprint of the labels when they were made; empty if they are in a store, which is not read for it, and no
-        fingerprint if they were edited there since.
+        The fingerprint of the labels when they were made; empty if they are in a store, which is not read for it, and
+        no fingerprint if they were edited there since.
     """
 
     recipe: Recipe

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from .. import stores
+from .._run_plan import line
 from .._selection import Selection
 from .._sources import Source
-from ._large_job import LargeRun, is_stored, outcome_of, plan_line, plan_of, proposed_target, target_problem
+from ._large_job import LargeRun, is_stored, outcome_of, plan_line, plan_of, proposed_target, target_problem, uncopied
 from ._live_labels import LiveLabels
 from ._live_layer import LiveLayer
 from ._preferences import preferences, scheduler_problem
@@ -28,6 +29,9 @@ __all__ = ["Large", "LargeFinished"]
 
 Layer = Any
 """A napari layer."""
+
+_SETTLED = 1500
+"""Milliseconds without a change after which a probe is run, to say how long a run would take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +80,13 @@ class Large(QObject):  # type: ignore[misc]
         self._run: LargeRun | None = None
         self._left: Unfinished | None = None
         self._source: Layer | None = None
-        self._search = WorkerSlot()
+        self._search, self._probe = WorkerSlot(), WorkerSlot()
+        self._estimated: tuple[Any, str] = (None, "")
+        self._to_estimate: Form | None = None
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_SETTLED)
+        self._later.timeout.connect(self._estimate)
         self.row.changed.connect(frame.refresh)
         self.row.resumed.connect(self.resume)
         self.row.discarded.connect(self.discard)
@@ -110,8 +120,31 @@ class Large(QObject):  # type: ignore[misc]
         return (Problem("scheduler", sentence),) if sentence else ()
 
     def plan_line(self, form: Form) -> str:
-        """Say how a run would go, from shapes alone."""
+        """Say how a run would go: from shapes alone at once, and how long it takes as soon as that is known."""
+        asked = _asked(form)
+        if asked == self._estimated[0]:
+            return self._estimated[1]
+        self._to_estimate = form
+        self._later.start()
         return plan_line(form, form.target)
+
+    def _estimate(self) -> None:
+        """Find out in a thread how long a run would take, once the form has come to rest."""
+        form, frame = self._to_estimate, self._frame
+        if form is None or frame.bar.running or frame.closed or not frame.isVisible():
+            return
+        run = self._run_of(uncopied(form, form.target), "")
+        self._probe.quit()
+        self._probe.worker = worker = _Worker(lambda *_: line(run.planned()))
+        worker.signals.returned.connect(lambda words: self._show_estimate(form, words))
+        worker.start()
+
+    def _show_estimate(self, form: Form, words: str) -> None:
+        self._probe.worker = None
+        if form is self._to_estimate and not self._frame.closed:
+            self._estimated = (_asked(form), words)
+            if not self._frame.bar.running:
+                self._frame.bar.show_plan(words)
 
     # Running
 
@@ -235,3 +268,9 @@ class Large(QObject):  # type: ignore[misc]
         title = "Write labels into a Zarr store"
         path, _ = QFileDialog.getSaveFileName(self._frame, title, proposed, "OME-Zarr (*.zarr)")
         return str(path)
+
+
+def _asked(form: Form) -> Any:
+    """Return what is equal as long as a form asks for the same run."""
+    layers = {name: id(layer) for name, layer in form.layers.items() if layer is not None}
+    return form.method.name, dict(form.settings), layers, form.device, form.target.selection

@@ -26,8 +26,9 @@ from . import _layers
 from ._channels import Channels
 from ._found import levels_found, warnings_of
 from ._request import Form, Outcome, Request
+from ._sources import source_of
 from ._store_levels import Box
-from ._target import Target
+from ._target import Target, spatial
 
 __all__ = [
     "Countdown",
@@ -56,7 +57,7 @@ def is_stored(form: Form) -> bool:
     return not (array.in_memory if isinstance(array, Channels) else isinstance(array, np.ndarray))
 
 
-def plan_of(form: Form, aim: Target, *, in_tiles: bool = False) -> RunPlan:
+def plan_of(form: Form, aim: Target) -> RunPlan:
     """Plan a run of a form; only shapes and dtypes are looked at, so it may be called while a user types.
 
     Parameters
@@ -65,33 +66,42 @@ def plan_of(form: Form, aim: Target, *, in_tiles: bool = False) -> RunPlan:
         What the form says.
     aim : Target
         What the run would work on.
-    in_tiles : bool
-        Plan for tiles even where the whole would fit, as for a run into a store.
 
     Raises
     ------
     MemoryError, ValueError
         If nothing fits, or the device cannot be used.
     """
-    inputs = {form.method.source.name: aim.array, **_others(form)}
-    recipe = Recipe((form.step(aim, inputs),), aim.selection)
+    request = uncopied(form, aim)
     free = replace(limits(memory=1), host=Free(form.free, "what is free, or the limit of the preferences"))
-    return plan_arrays(recipe, inputs, device=form.device, limits=free, in_tiles=in_tiles)
+    return plan_arrays(request.recipe, request.inputs, device=form.device, limits=free)
+
+
+def uncopied(form: Form, aim: Target) -> Request:
+    """Return what a form asks for with the arrays of its layers themselves, of which nothing is read or copied.
+
+    Parameters
+    ----------
+    form : Form
+        What the form says.
+    aim : Target
+        What the run would work on.
+    """
+    first = form.method.source.name
+    inputs = {name: _layers.level_zero(layer) for name, layer in form.layers.items() if layer is not None}
+    inputs[first] = aim.array
+    recipe = Recipe((form.step(aim, inputs),), aim.selection)
+    size = _layers.voxel_size(form.source, spatial(form.choice.letters)) or form.voxel_size
+    unit = "" if size is None else size.unit
+    return Request(recipe, inputs, form.device, "", aim, unit, sources={first: source_of(form.source)})
 
 
 def plan_line(form: Form, aim: Target) -> str:
     """Say in a line how a run into a store would go, or why it cannot."""
     try:
-        return line(plan_of(form, aim, in_tiles=True))
+        return line(plan_of(form, aim))
     except (MemoryError, ValueError) as error:
         return str(error)
-
-
-def _others(form: Form) -> dict[str, Any]:
-    """Return the arrays beside the image, as they are: nothing is copied."""
-    first = form.method.source.name
-    held = {name: layer for name, layer in form.layers.items() if layer is not None and name != first}
-    return {name: _layers.level_zero(layer) for name, layer in held.items()}
 
 
 def proposed_target(source: Source, method: str) -> Path:
@@ -256,26 +266,37 @@ class LargeRun:
         from .._batch import run
 
         source, also = self._source()
-        recipe, first = self.request.recipe, self.request.recipe.source
-        inputs = {name: array for name, array in self.request.inputs.items() if name != first}
         if self.scheduler:
             also["scheduler"] = self.scheduler
         return run(
-            recipe,
+            self.request.recipe,
             source,
             self.target,
-            inputs=inputs,
-            device=self.request.device,
             resume=self.resume,
-            memory=self.memory or None,
-            tile=self.tile or None,
-            storage_options=dict(self.storage_options) or None,
             on_progress=Countdown(on_progress),
             is_cancelled=is_cancelled,
             on_target=on_target,
             on_block=lambda region: on_block(tuple((one.start, one.stop) for one in region)),
+            **self._options(),
             **also,
         )
+
+    def planned(self) -> RunPlan:
+        """Plan it with a short probe; it reads files and takes some seconds, so call it in a thread of its own."""
+        from .._planning import plan
+
+        source, also = self._source()
+        return plan(self.request.recipe, source, **self._options(), **also)
+
+    def _options(self) -> dict[str, Any]:
+        first = self.request.recipe.source
+        return {
+            "inputs": {name: array for name, array in self.request.inputs.items() if name != first},
+            "device": self.request.device,
+            "memory": self.memory or None,
+            "tile": self.tile or None,
+            "storage_options": dict(self.storage_options) or None,
+        }
 
     def _source(self) -> tuple[Any, dict[str, Any]]:
         """Return what to read, and what must be said of it."""
