@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +15,10 @@ from .._plan import Slices
 from ._made import Source
 from ._sweeps import Sweeper
 
-__all__ = ["Target", "Written", "n_labels_of", "write_labels"]
+__all__ = ["MANY", "Target", "Written", "n_labels_of", "write_labels"]
+
+MANY = 32
+"""Labels above which their voxels are not counted one by one."""
 
 
 class Target(Protocol):
@@ -34,13 +38,22 @@ class Written:
         The largest label.
     n_empty : int
         How many regions hold no label, and were left out.
+    counts : tuple of int or None
+        Voxels of every label from 0; None where a label is higher than `MANY`.
     """
 
     highest: int = 0
     n_empty: int = 0
+    counts: tuple[int, ...] | None = ()
 
     def __add__(self, other: Written) -> Written:
-        return Written(max(self.highest, other.highest), self.n_empty + other.n_empty)
+        return Written(max(self.highest, other.highest), self.n_empty + other.n_empty, _summed(self, other))
+
+
+def _summed(one: Written, other: Written) -> tuple[int, ...] | None:
+    if one.counts is None or other.counts is None:
+        return None
+    return tuple(map(sum, itertools.zip_longest(one.counts, other.counts, fillvalue=0)))
 
 
 def n_labels_of(labels: Source) -> int | None:
@@ -77,7 +90,7 @@ def write_labels(
     TooLarge
         If one region at a time is too much for memory.
     """
-    work = _Writing(labels, target, list(regions), n_before)
+    work = _Writing(labels, target, regions, n_before)
     found: Written | None = sweeper.reduce("writing labels", work, len(work.regions), Written.__add__)
     return found or Written()
 
@@ -88,18 +101,25 @@ class _Writing:
 
     labels: Source
     target: Target
-    regions: list[Slices]
+    regions: Sequence[Slices]
     n_before: int
 
     def __call__(self, number: int) -> Written:
         block = to_numpy(self.labels.read(self.regions[number]))
         highest = int(block.max(initial=0))
         if highest == 0 and not block.any():
-            return Written(n_empty=1)
+            return Written(0, 1, (block.size,))
         if self.n_before:
             block = _numbered_on(block, self.n_before)
         self.target.write(self.regions[number], block)
-        return Written(highest + self.n_before)
+        return Written(highest + self.n_before, 0, _counts(block, highest + self.n_before))
+
+
+def _counts(block: NDArray[Any], highest: int) -> tuple[int, ...] | None:
+    if highest > MANY:
+        return None
+    planes = (np.bincount(plane.ravel(), minlength=highest + 1) for plane in block)  # it takes 8 bytes per voxel
+    return tuple(sum(planes, np.zeros(highest + 1, np.int64)).tolist())
 
 
 def _numbered_on(block: NDArray[Any], n_before: int) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _statistics
 from .._array import Array, array_namespace
 from .._monitor import resumed, stage, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Pyramid, Reduce, Slices, Stitch, derive, with_halo
@@ -299,6 +300,8 @@ def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None
         found = sweeper.reduce(sweep.name, work, len(regions), sweep.combine)
         return replace(work, masked=False)(0) if found is None else found  # nothing is inside: so says any tile
 
+    if (others := _statistics.current()) is not None:
+        return others.state(known(start), passes, summary)
     return swept(known(start), passes, summary)
 
 
