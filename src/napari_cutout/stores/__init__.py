@@ -1,10 +1,12 @@
 """Zarr stores: local folders and object stores in, OME-Zarr labels out."""
 
 from ._checked import CheckedArray, create_array
+from ._edit import edit_labels
 from ._image import Image, Level, attributes_of, open_image
 from ._layout import Layout, smallest
 from ._place import MARKERS, Patience, Place, holds_metadata, is_store, is_url, parse_storage_options
-from ._target import LabelsTarget, edit_labels
+from ._site import Site
+from ._target import LabelsTarget
 from ._write import write as write_volume
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Level",
     "Patience",
     "Place",
+    "Site",
     "attributes_of",
     "create_array",
     "edit_labels",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,7 +72,8 @@ class CheckedArray:
     @property
     def dtype(self) -> np.dtype[Any]:
         """What is read, in native byte order."""
-        return np.dtype(self._array.dtype).newbyteorder("=")
+        dtype: np.dtype[Any] = np.dtype(self._array.dtype).newbyteorder("=")
+        return dtype
 
     @property
     def nbytes(self) -> int:
@@ -209,7 +210,7 @@ def _array_of(store: Any, metadata: Any) -> Any:
     return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=StorePath(store), config=_CONFIG))
 
 
-_CONFIG = {"write_empty_chunks": False}
+_CONFIG: Any = {"write_empty_chunks": False}
 
 
 def _opened(store: Any, place: Place) -> Any:
@@ -236,7 +237,7 @@ def create_array(
     chunks: Sequence[int],
     *,
     shards: Sequence[int] | None = None,
-    zarr_format: int = 3,
+    zarr_format: Literal[2, 3] = 3,
     axes: str = "",
 ) -> CheckedArray:
     """Make an array of zeros, in the place of what is there.

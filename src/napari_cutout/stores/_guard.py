@@ -48,7 +48,7 @@ class Guarded(WrapperStore[Store]):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read a key, or a part of what is under it; None where there is none."""
-        value = await self._tried("read", key, lambda: self._store.get(key, prototype, byte_range))
+        value: Buffer | None = await self._tried("read", key, lambda: self._store.get(key, prototype, byte_range))
         if value is None:
             self.absent.add(key)
         return value

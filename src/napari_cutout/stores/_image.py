@@ -119,7 +119,7 @@ class Image:
         from dask.array import from_array
 
         array = self.level(level).array
-        return self._volume(level, from_array(array, chunks=array.chunks, asarray=False))
+        return self.with_data(level, from_array(array, chunks=array.chunks, asarray=False))
 
     def read(self, level: int = 0) -> Volume:
         """Read a level.
@@ -141,7 +141,7 @@ class Image:
         OSError
             If it cannot be read.
         """
-        return self._volume(level, self.level(level).array[...])
+        return self.with_data(level, self.level(level).array[...])
 
     def level(self, level: int) -> Level:
         """Return a level by its number.
@@ -156,9 +156,23 @@ class Image:
             raise ValueError(f"it has no level {level!r}; it has {listed}")
         return self.levels[level]
 
-    def _volume(self, level: int, data: Any) -> Volume:
+    def with_data(self, level: int, data: Any) -> Volume:
+        """Return a volume of what was read from a level, or made of it.
+
+        Parameters
+        ----------
+        level : int
+            Its number.
+        data : array
+            Of the shape of the level; any library that can index and transpose.
+
+        Returns
+        -------
+        Volume
+            With its axes in the usual order, and the place of the level.
+        """
         grid = self.levels[level].grid
-        ordered = arrange(data, grid.axes, grid.wanted)
+        ordered = data if grid.axes == grid.wanted else arrange(data, grid.axes, grid.wanted)
         return Volume(ordered, grid.wanted, grid.spacing, grid.units, self.name, self.metadata, grid.origin)
 
 
@@ -243,7 +257,7 @@ def _json(store: Guarded, place: Place, key: str) -> dict[str, Any]:
         raise _damaged(place, error) from error
 
 
-def _damaged(place: Place, error: Exception) -> ValueError:
+def _damaged(place: Place, error: BaseException) -> ValueError:
     reason = str(error) or type(error).__name__
     return ValueError(f"the metadata of {place.name!r} are damaged ({reason}); copy the store again")
 

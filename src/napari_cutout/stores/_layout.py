@@ -146,8 +146,8 @@ class Layout:
         ValueError
             If `metadata` is no JSON.
         """
-        label = {"version": version, **({"source": {"image": source}} if source else {})}
-        ours = {"axes": self.axes, "dtype": dtype, "spacing": self.spacing, "units": self.units}
+        label: dict[str, Any] = {"version": version, **({"source": {"image": source}} if source else {})}
+        ours: dict[str, Any] = {"axes": self.axes, "dtype": dtype, "spacing": self.spacing, "units": self.units}
         ours |= {"origin": self.origin, "metadata": dict(metadata)}
         image = {"name": name or "labels", "axes": self._axes(), "datasets": self._levels(names), "type": "nearest"}
         return {
