@@ -207,16 +207,18 @@ class _StoreRun:
     def _identity(self, plan: RunPlan) -> dict[str, Any]:
         layout = self.given.layout
         known = versions(plan.device)
-        return {
-            "recipe": as_dict(self.given.recipe),
-            "spacing": _as_list(self.job.spacing or self.given.spacing),
-            "inputs": self.given.identity(),
-            "versions": {name: version for name, version in known.items() if name != "python"},
-            "device": plan.device,
-            "mode": plan.mode,
-            "tile": list(plan.tile),
-            "target": {"axes": layout.axes, "shape": list(layout.shape), "chunks": list(layout.block_shape)},
-        }
+        return _plain(
+            {
+                "recipe": as_dict(self.given.recipe),
+                "spacing": _as_list(self.job.spacing or self.given.spacing),
+                "inputs": self.given.identity(),
+                "versions": {name: version for name, version in known.items() if name != "python"},
+                "device": plan.device,
+                "mode": plan.mode,
+                "tile": list(plan.tile),
+                "target": {"axes": layout.axes, "shape": list(layout.shape), "chunks": list(layout.block_shape)},
+            }
+        )
 
     def _check_same(self, begun: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         """Refuse to go on with a run of something else."""
@@ -401,6 +403,14 @@ def _both(one: int, other: int) -> int:
 
 def _as_list(values: Sequence[float] | None) -> list[float] | None:
     return None if values is None else list(map(float, values))
+
+
+def _plain(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what is read back when this was written as JSON, in which tuples become lists."""
+    import json
+
+    found: dict[str, Any] = json.loads(json.dumps(identity))
+    return found
 
 
 def _digest(identity: Mapping[str, Any]) -> str:
