@@ -69,7 +69,7 @@ def _label_mask(block: Array, connectivity: int) -> tuple[Array, NDArray[np.int6
 
 def _label_background(block: Array, connectivity: int) -> tuple[Array, NDArray[np.int64]]:
     """Give numbers to the parts of the background of a block."""
-    return _label_mask(block == 0, connectivity)
+    return _label_mask(~block if dtype_name(block) == "bool" else block == 0, connectivity)
 
 
 def lazy_fill_holes(mask: Array, connectivity: int) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _device
-from .._array import Array, array_namespace, from_numpy, to_numpy
+from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
 from .._plan import Slices
 from ._facts import Labelling, facts_of, joined_tables
 from ._made import Source, Stored, costly, lazy, read_together, source_of
@@ -115,7 +115,7 @@ class _Numbering:
             return _device.place(np.zeros([s.stop - s.start for s in region], np.int32), self.device)
         mask = self.source.read(region)
         if self.holes:
-            return (mask != 0) | self._looked_up(table > 0, mask)
+            return (mask if dtype_name(mask) == "bool" else mask != 0) | self._looked_up(table > 0, mask)
         return self._looked_up(table, mask)
 
     def _looked_up(self, table: NDArray[Any], mask: Array) -> Array:
