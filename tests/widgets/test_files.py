@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import dask.array as da
+import fsspec
 import numpy as np
 import pytest
 import skimage.io
@@ -186,7 +187,10 @@ def test_multiscale_labels_are_saved_at_full_resolution(tmp_path, ending):
     assert got.multiscale == (ending == ".ome.zarr")
     np.testing.assert_array_equal(np.asarray(got.data[0] if got.multiscale else got.data), finest)
     np.testing.assert_array_equal(got.scale, layer.scale)
-    assert got.metadata == layer.metadata
+    where = {"store": str(tmp_path / "a.ome.zarr")} if got.multiscale else {}
+    assert got.metadata == {"napari_cutout": OURS | where}
+    again = save(got, tmp_path / "b.ome.tif")
+    assert opened(again)[0].metadata == layer.metadata, "where the labels were is not saved with them"
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -333,6 +337,47 @@ def test_an_image_store_opens_lazily_with_channels_grid_and_its_labels(tmp_path)
     np.testing.assert_array_equal(alone[0], nuclei.data)
 
 
+def at_an_address(folder, address):
+    """Copy a store to where only an address leads."""
+    files = fsspec.filesystem("memory")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            files.pipe(f"{address}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+
+def test_stores_at_an_address_open_lazily_with_their_labels(tmp_path):
+    image = ramp(3, 200, 90, dtype=np.uint16)
+    volume = Volume(image, "zyx", (2.0, 0.5, 0.5), "micrometer", origin=(1.0, 2.0, 3.0))
+    store = io.write(tmp_path / "cells.ome.zarr", volume, kind="image")
+    labels = Volume(ramp(3, 200, 90), "zyx", (2.0, 0.5, 0.5), "micrometer")
+    zarr.open_group(str(store)).create_group("labels").attrs["ome"] = {"version": "0.5", "labels": ["nuclei"]}
+    io.write(store / "labels" / "nuclei.zarr", labels).rename(store / "labels" / "nuclei")
+    at_an_address(store, "memory://reader/cells.ome.zarr")
+    address = "memory://reader/cells.ome.zarr"
+    assert get_reader(address) is read_layers
+    (levels, options, kind), (nuclei, about, other) = read_layers(address)
+    assert (kind, other, options["name"]) == ("image", "labels", "cells")
+    assert {type(level) for level in (*levels, *nuclei)} == {da.Array}, "labels from far away are not read whole"
+    np.testing.assert_array_equal(levels[1].compute(), image[:, ::2, ::2])
+    np.testing.assert_array_equal(nuclei[0].compute(), labels.data)
+    for one in (options, about):
+        assert one["scale"] == (2.0, 0.5, 0.5)
+        assert one["units"] == ("micrometer",) * 3
+    assert options["translate"] == (1.0, 2.0, 3.0)
+    assert about["metadata"]["napari_cutout"]["store"] == f"{address}/labels/nuclei"
+
+
+def test_an_image_is_shown_in_the_range_of_its_coarsest_level(tmp_path):
+    image = ramp(2, 300, 200, dtype=np.uint16) + 1000
+    image[1] += 5000
+    store = io.write(tmp_path / "a.ome.zarr", Volume(image, "cyx", (0.5, 0.5), origin=(9.0, 9.0)), kind="image")
+    ((levels, options, _),) = read_layers(str(store))
+    coarsest = np.asarray(levels[-1])
+    assert options["contrast_limits"] == [(one.min(), one.max()) for one in coarsest]
+    flat = io.write(tmp_path / "b.ome.zarr", Volume(np.full((9, 8), 7, np.uint16), "yx"), kind="image")
+    assert read_layers(str(flat))[0][1]["contrast_limits"] == (7, 8)
+
+
 def test_labels_too_large_for_memory_stay_lazy(tmp_path, monkeypatch):
     path = save(Labels(ramp(300, 200)), tmp_path / "a.ome.zarr")
     monkeypatch.setattr(_files, "MAX_LAZY_BYTES", 300 * 200 * 4 - 1)
@@ -364,7 +409,7 @@ def test_what_is_left_to_others(tmp_path):
     for path in ("a.tif", "folder", "empty.zarr", "absent.ome.tif"):
         assert get_reader(str(tmp_path / path)) is None, path
     assert get_reader([str(store), str(store)]) is None
-    assert get_reader("https://example.org/a.ome.zarr") is None
+    assert get_reader("https://example.org/a.ome.tif") is None
     assert get_reader(str(store)) is get_reader(str(store / "zarr.json")) is read_layers
 
 

@@ -15,6 +15,9 @@ folders
     Preferences > Plugins, pattern ``*.zarr/``.
 ``zarr.json``, ``.zattrs``, ``.zgroup``, ``.zarray``
     The file within a store that describes it. Nobody else claims these, so opening or dropping it asks nothing.
+``*://*.zarr``, ``*://*.zarr/*``
+    The address of a store, as in ``napari s3://bucket/cells.ome.zarr``. What is needed to open it stands in the
+    environment: the variables of its library, or ``NAPARI_CUTOUT_STORAGE_OPTIONS``.
 
 The writers claim ``.ome.tif``, ``.ome.tiff``, ``.ome.zarr`` and ``.zarr``, which napari writes none of (the first two
 it would write as plain TIFF). npe2 prefers the longest ending, so a script that saves ``cells.ome.tif`` gets ours
@@ -36,6 +39,7 @@ import numpy as np
 from .. import io, stores
 from .._volume import SPATIAL, Volume, as_json, axis_letter, common_spacing
 from ._layers import MAX_LAZY_BYTES
+from ._store_levels import recipe_and_provenance
 
 __all__ = ["get_reader", "read_layers", "write_ome_tiff", "write_ome_zarr"]
 
@@ -50,6 +54,12 @@ _LAYER = "layer"
 
 _OTHERS = "others"
 """The entry of our metadata in a file that holds what other plugins keep in a layer's metadata."""
+
+_OF_THE_STORE = ("store", "spread", "unfinished", "run")
+"""Entries of our metadata that say something of the store that a layer shows, not of its labels."""
+
+_READ_FOR_LIMITS = 1 << 22
+"""Voxels that are read at most to find the range that an image is shown in."""
 
 _TIFF_ENDINGS = (".ome.tif", ".ome.tiff")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -142,7 +152,7 @@ def _no_value_error(target: Path) -> Iterator[None]:
 
 def _as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
     metadata = attributes.get("metadata", {})
-    ours = dict(metadata.get(_OURS, {}))
+    ours = {name: value for name, value in metadata.get(_OURS, {}).items() if name not in _OF_THE_STORE}
     name = str(attributes.get("name", ""))
     if ours.get("preview"):
         raise ValueError(f"'{name}' is a preview, which is not saved; press Run and save its result")
@@ -240,11 +250,13 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
     Returns
     -------
     callable or None
-        `read_layers` for an OME-TIFF file, the folder of a Zarr store, and the file in it that describes it. None for
-        several paths, which are a stack, for other folders, and for addresses.
+        `read_layers` for an OME-TIFF file, the folder of a Zarr store, the file in it that describes it, and the
+        address of a store. None for several paths, which are a stack, and for other folders and addresses.
     """
     if not isinstance(path, str):
         return None
+    if stores.is_url(path):
+        return read_layers if ".zarr" in stores.Place.of(path).shown.lower() else None
     place = _place(path)
     tiff = place.is_file() and place.name.lower().endswith(_TIFF_ENDINGS)
     return read_layers if tiff or (place.is_dir() and stores.holds_metadata(place)) else None
@@ -269,48 +281,62 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     list of tuple
         Layer data tuples. Labels that we wrote come as they were. Other OME-Zarr images come as dask arrays,
         multiscale where there are levels, and their labels on them; what is in a TIFF file is read. Labels of at most
-        1 GiB, unless they were multiscale when they were saved, are read, since only NumPy arrays can be painted
-        into.
+        1 GiB are read, since only NumPy arrays can be painted into, unless they were multiscale when they were saved,
+        a run has written them tile by tile, or they are at an address.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If it cannot be read; the message is one sentence.
     """
+    if stores.is_url(str(path)):
+        return _read_store(stores.Place.of(str(path), stores.parse_storage_options()))
     place = _place(str(path))
-    if not place.is_dir():
-        volume = io.read(place)
-        ours = not volume.metadata.keys().isdisjoint((_LAYER, "recipe", "provenance"))
-        return [_labels([volume]) if ours else _image([volume], [])]
-    about = stores.attributes_of(place)
+    if place.is_dir():
+        return _read_store(stores.Place.of(place))
+    volume = io.read(place)
+    ours = not volume.metadata.keys().isdisjoint((_LAYER, "recipe", "provenance"))
+    return [_labels([volume]) if ours else _image([volume], [])]
+
+
+def _read_store(store: stores.Place) -> list[LayerData]:
+    about = stores.attributes_of(store)
     names = about.get("labels", [])
     if "multiscales" not in about and names:
-        return [_labels(io.read_lazily(place / name)) for name in names]
-    volumes = io.read_lazily(place)
+        return [_labels(_levels(store / name), store / name) for name in names]
+    volumes = _levels(store)
     if "image-label" in about or _LAYER in volumes[0].metadata:
-        return [_labels(volumes)]
+        return [_labels(volumes, store)]
     channels = [str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", [])]
-    return [_image(volumes, channels), *_labels_of_image(place)]
+    return [_image(volumes, channels), *_labels_of_image(store / "labels")]
 
 
-def _labels_of_image(store: Path) -> list[LayerData]:
-    folder = store / "labels"
-    if not stores.holds_metadata(folder):
+def _labels_of_image(folder: stores.Place) -> list[LayerData]:
+    if folder.is_local and not stores.holds_metadata(folder.path):
         return []
-    return [_labels(io.read_lazily(folder / name)) for name in stores.attributes_of(folder).get("labels", [])]
+    try:
+        names = stores.attributes_of(folder).get("labels", [])
+    except FileNotFoundError:  # an image without labels
+        return []
+    return [_labels(_levels(folder / name), folder / name) for name in names]
 
 
-def _labels(levels: Sequence[Volume]) -> LayerData:
+def _levels(store: stores.Place) -> list[Volume]:
+    return io.read_lazily(store.url, storage_options=store.options)
+
+
+def _labels(levels: Sequence[Volume], store: stores.Place | None = None) -> LayerData:
     finest = levels[0]
-    ours = dict(finest.metadata)
+    ours = recipe_and_provenance(finest.metadata)
     saved = ours.pop(_LAYER, {})
     metadata = ours.pop(_OTHERS, {})
-    if "recipe" not in ours and "recipe" in ours.get("provenance", {}):
-        ours["recipe"] = as_json(ours["provenance"]["recipe"])  # a run on the command line keeps it there only
+    n_bytes = finest.data.size * finest.data.dtype.itemsize
+    stays = saved.get("multiscale", False) or "run" in ours or (store is not None and not store.is_local)
+    lazy = len(levels) > 1 and (stays or n_bytes > MAX_LAZY_BYTES)
+    if lazy and store is not None:
+        ours["store"] = store.url
     if ours:
         metadata[_OURS] = ours
-    n_bytes = finest.data.size * finest.data.dtype.itemsize
-    lazy = len(levels) > 1 and (saved.get("multiscale", False) or n_bytes > MAX_LAZY_BYTES)
     data = [level.data for level in levels] if lazy else _in_memory(finest.data, n_bytes)
     options = {**_placement(finest, finest.axes), "name": finest.name, **saved, "metadata": metadata}
     return data, {**options, "multiscale": lazy}, "labels"
@@ -334,7 +360,32 @@ def _image(levels: Sequence[Volume], channels: Sequence[str]) -> LayerData:
         options["metadata"] = [_of_channel(finest, number, n) for number in range(n)]
         if len(channels) == finest.data.shape[at] and all(channels):
             options["name"] = [f"{finest.name} {channel}" for channel in channels]
+    if "rgb" not in options and (limits := _contrast_limits(levels[-1])):
+        options["contrast_limits"] = limits if "channel_axis" in options else limits[0]
     return data, options, "image"
+
+
+def _contrast_limits(coarsest: Volume) -> list[tuple[float, float]]:
+    """Return the range of each channel of a level that is small enough to be read for it; empty if it is not.
+
+    napari takes the range of the plane that it shows first, which of a layer that lies elsewhere than at 0 is none.
+    """
+    array = coarsest.data
+    if isinstance(array, np.ndarray) or array.dtype.kind not in "uif" or array.dtype.itemsize == 1:
+        return []
+    if array.size > _READ_FOR_LIMITS:
+        middle = (n // 2 if axis in "tz" else 0 for axis, n in zip(coarsest.axes, array.shape, strict=True))
+        array = array[tuple(slice(at, at + 1) if at else slice(None) for at in middle)]
+    if array.size > _READ_FOR_LIMITS:
+        return []
+    values = np.asarray(array)
+    channels = np.moveaxis(values, coarsest.axes.index("c"), 0) if "c" in coarsest.axes else values[np.newaxis]
+    return [_range(channel[np.isfinite(channel)]) for channel in channels]
+
+
+def _range(values: Any) -> tuple[float, float]:
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    return (low, high) if low < high else (low, low + 1)
 
 
 def _of_channel(volume: Volume, number: int, n: int) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._store_levels import Box, Labels, open_labels, shrunk, slices_of
+from .. import stores
+from ._store_levels import Box, change_metadata, opened, read_box
 
 __all__ = ["MOST_VOXELS", "Changed", "Taken", "Written", "box_problem", "fitting_box", "take", "write_back"]
 
@@ -39,14 +40,11 @@ class Taken:
         Where it lies.
     before : integer array
         What the store held there; it is kept until the box is written, and after that to undo it.
-    storage_options : mapping
-        How the address is reached; never stored.
     """
 
     store: str
     box: Box
     before: NDArray[Any]
-    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def start(self) -> tuple[int, ...]:
@@ -117,7 +115,7 @@ def fitting_box(box: Box, point: Sequence[int], depth: Sequence[int]) -> Box:
     return tuple(fitting)
 
 
-def take(store: str, box: Box, *, storage_options: Mapping[str, Any] | None = None) -> Taken:
+def take(store: str, box: Box) -> Taken:
     """Copy a box of labels out of a store; it reads files, so call it in a thread of its own.
 
     Parameters
@@ -126,8 +124,6 @@ def take(store: str, box: Box, *, storage_options: Mapping[str, Any] | None = No
         The folder or address of the labels.
     box : tuple of (int, int)
         Where, at full resolution.
-    storage_options : mapping, optional
-        How the address is reached.
 
     Returns
     -------
@@ -141,13 +137,11 @@ def take(store: str, box: Box, *, storage_options: Mapping[str, Any] | None = No
     """
     if problem := box_problem(box):
         raise ValueError(problem)
-    options = dict(storage_options or {})
-    labels = open_labels(store, storage_options=options)
-    return Taken(store, box, _read(labels.levels[0], box), options)
+    return Taken(store, box, read_box(opened(store), box))
 
 
 def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> Written:
-    """Write a box to the store and to every level of its pyramid; only chunks that it touches are written.
+    """Write a box to the store and to every level of its pyramid; only the files that it touches are written.
 
     Parameters
     ----------
@@ -171,15 +165,14 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> W
         If a label does not fit into the dtype of the store, or the shape is another.
     OSError
         If the store cannot be written; what it held is put back as far as it can be, and it can be read in any case,
-        since chunks are replaced one by one, and each at once.
+        since files are replaced one by one, and each at once.
 
     Notes
     -----
-    Memory: the box, three times. A voxel of a lower level takes the label of the voxel at its first corner, as in the
-    stores that this program writes.
+    Memory: the box, about four times. A voxel of a lower level takes the label of the voxel at its first corner, as in
+    the stores that this program writes.
     """
-    labels = open_labels(taken.store, writable=True, storage_options=taken.storage_options)
-    now = _read(labels.levels[0], taken.box)
+    now = read_box(opened(taken.store), taken.box)
     edited = _fitting(edited, now)
     if not anyway and not np.array_equal(now, taken.before):
         n = int(np.count_nonzero(now != taken.before))
@@ -187,12 +180,11 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> W
             f"{n:,} voxels of this region were changed in the store since it was copied out; discard the edit and copy "
             "it anew, or press Write anyway to replace them"
         )
-    undo = now
-    _write_levels(labels, taken.box, edited, undo)
-    n_changed = int(np.count_nonzero(edited != undo))
+    _write(taken, edited, now)
+    n_changed = int(np.count_nonzero(edited != now))
     if n_changed:
-        _note_edit(labels, taken.box, n_changed)
-    return Written(replace(taken, before=np.array(edited)), undo, n_changed)
+        _note_edit(taken, n_changed)
+    return Written(replace(taken, before=np.array(edited)), now, n_changed)
 
 
 def _fitting(edited: NDArray[Any], now: NDArray[Any]) -> NDArray[Any]:
@@ -210,47 +202,30 @@ def _fitting(edited: NDArray[Any], now: NDArray[Any]) -> NDArray[Any]:
     return edited.astype(now.dtype, copy=False)
 
 
-def _write_levels(labels: Labels, box: Box, edited: NDArray[Any], undo: NDArray[Any]) -> None:
+def _write(taken: Taken, edited: NDArray[Any], undo: NDArray[Any]) -> None:
     """Write a box to all levels, and what was there if one of them fails."""
-    done: list[tuple[Any, Box, NDArray[Any]]] = []
+    options = stores.parse_storage_options()
     try:
-        for level, factor in zip(labels.levels, labels.factors, strict=True):
-            part, picked = shrunk(box, factor, level.shape)
-            if any(stop <= start for start, stop in part):
-                continue
-            done.append((level, part, undo[picked]))
-            level[slices_of(part)] = edited[picked]
+        stores.edit_labels(taken.store, taken.start, edited, storage_options=options)
     except Exception as error:
-        for level, part, before in done:
-            with suppress(Exception):  # what fails for one chunk need not fail for the others
-                level[slices_of(part)] = before
+        with suppress(Exception):  # what fails for one file need not fail for the others
+            stores.edit_labels(taken.store, taken.start, undo, storage_options=options)
         raise OSError(
-            f"could not write to {labels.store!r} ({type(error).__name__}: {error}); the region was put back as it was "
-            "as far as possible, and your edit is still in its layer"
+            f"could not write to {stores.Place.of(taken.store).name!r} ({error}); the region was put back as it was as "
+            "far as possible, and your edit is still in its layer"
         ) from error
 
 
-def _note_edit(labels: Labels, box: Box, n_changed: int) -> None:
+def _note_edit(taken: Taken, n_changed: int) -> None:
     """Add to the provenance of the store that a region was edited by hand."""
-    entry = {
-        "box": [list(ends) for ends in box],
-        "voxels": n_changed,
-        "time": datetime.now(UTC).isoformat("T", "seconds"),
-    }
+    time = datetime.now(UTC).isoformat("T", "seconds")
+    entry = {"box": [list(ends) for ends in taken.box], "voxels": n_changed, "time": time}
 
-    def changed(ours: dict[str, Any]) -> dict[str, Any]:
-        metadata = dict(ours.get("metadata", {}))
+    def change(metadata: dict[str, Any]) -> dict[str, Any]:
         provenance = dict(metadata.get("provenance", {}))
         edits = [*provenance.get("edits", ()), entry]
-        forgotten = int(provenance.get("earlier_edits", 0)) + max(len(edits) - MOST_EDITS, 0)
-        provenance["edits"] = edits[-MOST_EDITS:]
-        if forgotten:
+        if forgotten := int(provenance.get("earlier_edits", 0)) + max(len(edits) - MOST_EDITS, 0):
             provenance["earlier_edits"] = forgotten
-        metadata["provenance"] = provenance
-        return {**ours, "metadata": metadata}
+        return {**metadata, "provenance": {**provenance, "edits": edits[-MOST_EDITS:]}}
 
-    labels.change_ours(changed)
-
-
-def _read(level: Any, box: Box) -> NDArray[Any]:
-    return np.array(level[slices_of(box)])
+    change_metadata(taken.store, change)

@@ -1,85 +1,58 @@
-"""Labels in a store, opened to be changed, and how a box of them lies in each level of their pyramid.  No Qt here."""
+"""Labels in a store as a viewer shows them, and how a box of them lies in each level of their pyramid.  No Qt here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._volume import as_json
-from ._target import factors as ratios
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Box", "Labels", "lazy_labels", "open_labels", "shrunk", "slices_of"]
+from .. import stores
+from .._volume import as_json
+from ..stores._metadata import KEY
+
+__all__ = [
+    "Box",
+    "change_metadata",
+    "lazy_labels",
+    "opened",
+    "read_box",
+    "recipe_and_provenance",
+    "shrunk",
+    "slices_of",
+]
 
 Box = tuple[tuple[int, int], ...]
 """First index and the one after the last, along each axis."""
 
-_KEY = "napari_cutout"
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """Labels of a store, opened.
+def opened(store: str) -> stores.Image:
+    """Open labels, with the options that the environment holds for object stores.
 
     Parameters
     ----------
     store : str
         Their folder or address.
-    levels : list of array
-        Zarr arrays, the finest first.
-    factors : list of tuple of int
-        Voxels at full resolution from one voxel of a level to the next, along each axis.
-    group : zarr.Group
-        What holds them.
-    """
-
-    store: str
-    levels: list[Any]
-    factors: list[tuple[int, ...]]
-    group: Any = field(repr=False)
-
-    @property
-    def ours(self) -> dict[str, Any]:
-        """What this program stored with the labels."""
-        return dict(self.group.attrs.get(_KEY, {}))
-
-    def change_ours(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Change what this program stored with the labels."""
-        self.group.attrs[_KEY] = change(self.ours)
-
-
-def open_labels(store: str, *, writable: bool = False, storage_options: Mapping[str, Any] | None = None) -> Labels:
-    """Open labels.
-
-    Parameters
-    ----------
-    store : str
-        The folder or address of OME-Zarr labels.
-    writable : bool
-        Whether they are to be changed.
-    storage_options : mapping, optional
-        How an address is reached.
 
     Returns
     -------
-    Labels
+    Image
         Nothing is read of their voxels.
 
     Raises
     ------
     ValueError
-        If it holds no labels.
+        If it holds no labels, or they cannot be edited as they are stored.
+    OSError
+        If it cannot be read.
     """
-    import zarr
-
-    group = zarr.open_group(store, mode="r+" if writable else "r", storage_options=dict(storage_options or {}) or None)
-    about = group.attrs.asdict()
-    about = {**about, **about.get("ome", {})}
-    if "image-label" not in about or not about.get("multiscales"):
-        raise ValueError(f"{store!r} holds no labels; open labels that a run has written")
-    levels = [group[level["path"]] for level in about["multiscales"][0]["datasets"]]
-    steps = [tuple(max(round(f), 1) for f in ratios(levels[0].shape, level.shape)) for level in levels]
-    return Labels(store, levels, steps, group)
+    image = stores.open_image(store, storage_options=stores.parse_storage_options())
+    if "image-label" not in image.attributes:
+        raise ValueError(f"{image.path!r} holds no labels; open labels that a run has written")
+    if image.levels[0].grid.axes != image.levels[0].grid.wanted:
+        raise ValueError(f"{image.path!r} has its axes in another order, {image.axes!r}; write it anew to edit it")
+    return image
 
 
 def lazy_labels(store: str, spread: int | None = None) -> tuple[list[Any], dict[str, Any]]:
@@ -95,20 +68,50 @@ def lazy_labels(store: str, spread: int | None = None) -> tuple[list[Any], dict[
     Returns
     -------
     levels : list of dask array
-        With names of their own, so that nothing is shown that was read before the store was changed.
+        Opened anew, so that nothing is shown that was read before the store was changed.
     metadata : dict
         What this program stored with them: ``recipe`` as JSON text, ``provenance``, and ``store``, where they are.
     """
     import dask.array as da
 
-    labels = open_labels(store)
-    levels = [da.from_array(level, name=False) for level in labels.levels]
+    image = opened(store)
+    levels = [image.volume(number).data for number in range(len(image.levels))]
     if spread is not None:
         levels = [da.expand_dims(level, spread) for level in levels]
-    metadata = dict(labels.ours.get("metadata", {}))
-    if "recipe" not in metadata and "recipe" in metadata.get("provenance", {}):
-        metadata["recipe"] = as_json(metadata["provenance"]["recipe"])
-    return levels, {**metadata, "store": store}
+    return levels, {**recipe_and_provenance(image.metadata), "store": store}
+
+
+def recipe_and_provenance(metadata: Any) -> dict[str, Any]:
+    """Return what this program stored with labels, with the recipe where layers keep it."""
+    found = dict(metadata)
+    if "recipe" not in found and "recipe" in found.get("provenance", {}):
+        found["recipe"] = as_json(found["provenance"]["recipe"])  # a run into a file keeps it there only
+    return found
+
+
+def read_box(image: stores.Image, box: Box) -> NDArray[Any]:
+    """Return a box of labels at full resolution, as an array of its own."""
+    return np.array(image.levels[0].array[slices_of(box)])
+
+
+def change_metadata(store: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change what this program stored with labels: their recipe and provenance.
+
+    Parameters
+    ----------
+    store : str
+        Their folder or address.
+    change : callable
+        Takes what is there, returns what is to be there.
+    """
+    import zarr
+
+    from ..stores._guard import guarded
+
+    place = stores.Place.of(store, stores.parse_storage_options())
+    group = zarr.open_group(store=guarded(place, read_only=False), mode="r+", use_consolidated=False)
+    ours = dict(group.attrs.asdict().get(KEY) or {})
+    group.attrs[KEY] = {**ours, "metadata": change(dict(ours.get("metadata") or {}))}
 
 
 def shrunk(box: Box, factor: Sequence[int], shape: Sequence[int]) -> tuple[Box, tuple[slice, ...]]:

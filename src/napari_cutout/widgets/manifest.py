@@ -37,7 +37,7 @@ _FILE_COMMANDS = {
     "write_ome_tiff": "Save labels as OME-TIFF",
     "write_ome_zarr": "Save labels as OME-Zarr",
 }
-_READ_PATTERNS = ("*.ome.tif", "*.ome.tiff", "zarr.json", ".zattrs", ".zgroup", ".zarray")
+_READ_PATTERNS = ("*.ome.tif", "*.ome.tiff", "zarr.json", ".zattrs", ".zgroup", ".zarray", "*://*.zarr", "*://*.zarr/*")
 """Why these: see `_files`."""
 
 _DOCTOR = {"id": "napari-cutout.doctor", "title": "Doctor", "python_name": f"{_WIDGETS}._doctor:open_doctor"}
