@@ -16,6 +16,7 @@ from napari_cutout import kernels
 
 from . import strict
 from .kernels.cpu_module import CpuModule, why_no_compiler
+from .s3 import s3 as s3
 
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile(  # for code that is broken on purpose: red is enough, the smallest example is not wanted

@@ -19,7 +19,9 @@ __all__ = ["Guarded", "guarded"]
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CLIENTS = ("aiohttp", "botocore", "aiobotocore", "gcsfs", "google", "azure", "urllib3", "requests")
 _NO_USE = ("Credentials", "Validation", "ProfileNotFound", "InvalidURL")
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _PASSING = (408, 429)
+_OTHER_KEY = "pass a key and secret that are allowed to, or anon=true where all are, as storage options"
 
 
 class Guarded(WrapperStore[Store]):
@@ -49,7 +51,7 @@ class Guarded(WrapperStore[Store]):
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read a key, or a part of what is under it; None where there is none."""
         value: Buffer | None = await self._tried("read", key, lambda: self._store.get(key, prototype, byte_range))
-        if value is None:
+        if value is None and key.rpartition("/")[2] not in _METADATA:
             self.absent.add(key)
         return value
 
@@ -131,7 +133,7 @@ def _named(error: Exception, doing: str, key: str, place: Place, tries: int) -> 
     reason = place.hide((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__)
     again = f" after {tries} more tries" if tries else ""
     if "Credentials" in type(error).__name__ or isinstance(error, PermissionError):
-        way = "ask for the right to do so" if place.is_local else "pass other storage options, such as anon=true"
+        way = "ask for the right to do so" if place.is_local else _OTHER_KEY
     elif doing == "write":
         way = "what was there before is as it was; free some space, or choose another place"
     else:
@@ -164,7 +166,10 @@ def guarded(place: Place, *, read_only: bool = True) -> Guarded:
     """
     if place.is_local:
         return Guarded(LocalStore(place.path, read_only=read_only), place)
-    options = {"use_listings_cache": False, **place.options}
+    defaults = {"use_listings_cache": False}
+    if place.url.startswith(("s3:", "s3a:")):
+        defaults["max_concurrency"] = 1  # or every read is two requests: chunks are small, and many are read at once
+    options = {**defaults, **place.options}
     try:
         store = FsspecStore.from_url(place.url, storage_options=options, read_only=read_only)
     except ImportError as error:
