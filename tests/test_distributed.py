@@ -27,7 +27,7 @@ from napari_cutout._monitor import Cancelled, note, watch
 from napari_cutout.blockwise import _cluster, _flight, _workers
 from napari_cutout.blockwise._cluster import Cluster
 from napari_cutout.blockwise._made import Stored, keep, lazy, source_of
-from napari_cutout.blockwise._sweeps import Regions, Threads, TooLarge, sweeping
+from napari_cutout.blockwise._sweeps import LARGE, Regions, Threads, TooLarge, sweeping
 from napari_cutout.blockwise._workers import connected, workers_memory
 
 distributed = pytest.importorskip("distributed")
@@ -384,7 +384,7 @@ def tagged(number: int) -> Any:
 
 
 def wide(number: int) -> Any:
-    return None if number % 5 == 0 else np.full(_cluster.LARGE // 8, number)
+    return None if number % 5 == 0 else np.full(LARGE // 8, number)
 
 
 @settings(max_examples=15)

@@ -12,7 +12,7 @@ from ._monitor import facts, note
 from ._records import Records
 from .blockwise import Chunks, Sweeper
 
-__all__ = ["SAVE_EVERY", "Journaled"]
+__all__ = ["SAVE_EVERY", "Journaled", "Sweep"]
 
 SAVE_EVERY = 1.0
 """Seconds after which a sum over tiles is saved, when another tile is done."""
@@ -38,6 +38,12 @@ class Journaled:
         The journal.
     make_scratch : callable
         ``make_scratch(name, shape, dtype, chunks)`` makes the scratch array of this name, or opens it.
+    on_tile : callable, optional
+        Told the number of every tile that is done.
+    n_sweeps, n_scratch : int
+        How many sweeps and scratch arrays there were.
+    n_known : int
+        How many tiles of them the journal knew already.
 
     Notes
     -----
@@ -47,6 +53,7 @@ class Journaled:
     inner: Sweeper
     records: Records
     make_scratch: MakeScratch
+    on_tile: Callable[[int], None] | None = None
     n_sweeps: int = 0
     n_scratch: int = 0
     n_known: int = 0
@@ -97,6 +104,7 @@ class Journaled:
             for number, value in zip(left, self.inner.each(name, work, left), strict=True):
                 returned[number] = value
                 sweep.append(number, value)
+                self._tell(number, number + 1)
         return list(sweep.finish([returned[number] for number in range(n)]))
 
     def reduce(self, name: str, work: Callable[[int], Any], n: int, combine: Callable[[Any, Any], Any]) -> Any:
@@ -111,9 +119,19 @@ class Journaled:
                 total = summary if total is None else total if summary is None else combine(total, summary)
                 done += n_tiles
                 sweep.add(done, total)
+                self._tell(done - n_tiles, done)
         return sweep.finish(total)
 
-    def _sweep(self, name: str, n: int) -> _Sweep:
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what is done once; of several that run together, only one does."""
+        return True
+
+    def _tell(self, start: int, stop: int) -> None:
+        for number in range(start, stop) if self.on_tile is not None else ():
+            self.on_tile(number)  # type: ignore[misc]
+
+    def _sweep(self, name: str, n: int) -> Sweep:
         """Return the next sweep, and refuse a journal in which it is another one."""
         self.n_sweeps += 1
         folder = f"sweeps/{self.n_sweeps:05}"
@@ -125,14 +143,14 @@ class Journaled:
                 f"sweep {self.n_sweeps} of this run is {name!r} over {n:,} tiles, and the journal holds {title[0]!r} "
                 f"over {title[1]:,}, so it is that of another run; pass overwrite=True to run from the start"
             )
-        sweep = _Sweep(self.records, folder, facts())
+        sweep = Sweep(self.records, folder, facts())
         sweep.read()
         self.n_known += n if sweep.is_finished else 0
         return sweep
 
 
 @dataclass(slots=True)
-class _Sweep:
+class Sweep:
     """One sweep in a journal: its result, or what is known of it so far."""
 
     records: Records
@@ -164,7 +182,7 @@ class _Sweep:
 
     def append(self, number: int, value: Any) -> None:
         """Remember what a tile returned, and what tiles have noted."""
-        if (noted := self._new()) != self._noted:
+        if (noted := self.noted()) != self._noted:
             self._noted = noted
             self.records.append(self.folder, _FACTS, noted)
         self.records.append(self.folder, number, value)
@@ -177,7 +195,7 @@ class _Sweep:
 
     def _save(self) -> None:
         if self._sum is not None:
-            self.records.put(f"{self.folder}/sum", (*self._sum, self._new()))
+            self.records.put(f"{self.folder}/sum", (*self._sum, self.noted()))
         self._sum, self._saved = None, time.monotonic()
 
     @contextmanager
@@ -193,12 +211,12 @@ class _Sweep:
 
     def finish(self, value: Any) -> Any:
         """Remember the result, in place of what tiles returned."""
-        self.records.put(f"{self.folder}/value", (value, self._new()))
+        self.records.put(f"{self.folder}/value", (value, self.noted()))
         self.records.remove(f"{self.folder}/sum")
         for segment in self.records.segments(self.folder):
             self.records.remove(segment)
         return value
 
-    def _new(self) -> dict[str, Any]:
+    def noted(self) -> dict[str, Any]:
         """Return what was noted since the sweep began."""
         return {name: fact for name, fact in facts().items() if name not in self.before or self.before[name] != fact}

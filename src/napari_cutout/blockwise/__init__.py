@@ -14,10 +14,11 @@ from ._plans import compute, decided, lazy_map, lazy_map_many, run_in_tiles, run
 from ._pyramid import fits, memory
 from ._sources import lazy_channels, lazy_keep, lazy_line, lazy_rim
 from ._stitch import exchanged
-from ._sweeps import Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
+from ._sweeps import LARGE, Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
 
 __all__ = [
     "Chunks",
+    "LARGE",
     "Made",
     "Source",
     "Stored",

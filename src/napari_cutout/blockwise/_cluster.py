@@ -22,12 +22,9 @@ from .._array import library, to_numpy
 from .._monitor import note, stage, tick, watch
 from ._flight import Flight
 from ._made import Stored
-from ._sweeps import Chunks, TooLarge, _free, regions_of, sweeping, tiles_of
+from ._sweeps import LARGE, Chunks, TooLarge, _free, regions_of, sweeping, tiles_of
 
 __all__ = ["Cluster"]
-
-LARGE = 1 << 16
-"""Bytes of a summary from which on a worker combines those of neighbouring tiles before it sends them."""
 
 MOST_IN_GROUP = 16
 """Tiles in a task at most: what a worker that dies loses."""

@@ -29,6 +29,9 @@ __all__ = ["Chunks", "Sweeper", "Threads", "TooLarge", "current", "regions_of", 
 Chunks = tuple[tuple[int, ...], ...]
 """Lengths of the chunks along each axis, as dask has them."""
 
+LARGE = 1 << 16
+"""Bytes from which on the summaries of some tiles are combined before they are sent or kept."""
+
 Work = Callable[[int], Any]
 """What is done for a tile, by its number. It can be pickled and repeated, and what it returns is small."""
 

@@ -1,0 +1,213 @@
+"""Runs as job arrays: parts that run at the same time or one after the other, die, come late, and meet in a journal."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import napari_cutout as nc
+from napari_cutout import _parts
+from napari_cutout._journal import Journaled
+from napari_cutout._monitor import Cancelled, note, watch
+from napari_cutout._parts import Over, Parts, Waiting, part_of
+from napari_cutout._records import Folder, Records
+from napari_cutout._store_write import Scratch
+from napari_cutout.blockwise import LARGE, Stored, Threads, keep, lazy, source_of, sweeping
+from napari_cutout.stores import Place
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_parts, "_PAUSES", (0.001, 0.01))
+
+
+def part(folder: Path, i: int, n: int, **options: Any) -> Parts:
+    records = Records(Folder(folder / "run"))
+    scratch = Scratch(Place.of(folder / "scratch"))
+    return Parts(Threads((16, 32, 32)), records, scratch, part=(i, n), **({"patience": 20.0} | options))
+
+
+def at_once(n: int, run: Callable[[int], Any]) -> list[Any]:
+    """Run all parts at the same time."""
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(run, range(1, n + 1)))
+
+
+IMAGE = (np.random.default_rng(0).random((40, 50, 60)) * 1000).astype(np.uint16)
+
+
+def test_parts_give_the_labels_of_the_whole(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"sigma": 1.0, "one_per_object": True, "min_size": 5}
+
+    def run(i: int) -> Any:
+        with sweeping(part(tmp_path, i, 3)):
+            return keep(source_of(nc.threshold(lazy(Stored(IMAGE)), **options)), "writing").array[:, :, :]
+
+    expected = nc.threshold(IMAGE, **options)
+    for labels in at_once(3, run):
+        np.testing.assert_array_equal(labels, expected)
+
+
+class Dead(Exception):
+    """A part that is killed."""
+
+
+def recipe(sweeper: Any, dies: Callable[[], None] = lambda: None) -> tuple[Any, ...]:
+    """Run some sweeps whose results depend on those before."""
+
+    def squared(number: int) -> int:
+        dies()
+        note(last=number)
+        return number * number
+
+    squares = sweeper.map("squaring", squared, 11)
+    total = sweeper.reduce("adding", lambda i: dies() or 0.1 * squares[i], 11, operator.add)
+    wide = sweeper.reduce("widening", lambda i: dies() or np.full(LARGE // 4, i + int(total)), 11, operator.add)
+    nothing = sweeper.reduce("looking for nothing", lambda i: None, 2, operator.add)
+    return squares, total, wide.sum(), nothing, sweeper.map("none", squared, 0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 10_000))
+def test_parts_that_die_and_run_in_any_order_give_what_the_whole_gives(
+    tmp_path_factory: pytest.TempPathFactory, n: int, seed: int
+) -> None:
+    folder, chance = tmp_path_factory.mktemp("parts"), random.Random(seed)
+
+    def dies() -> None:
+        if chance.random() < 0.1:
+            raise Dead
+
+    found: dict[int, Any] = {}
+    for _ in range(500):
+        i = chance.randint(1, n)
+        try:
+            found[i] = recipe(part(folder, i, n, patience=0.0), dies)
+        except (Waiting, Dead):
+            continue
+        if len(found) == n:
+            break
+    expected = recipe(Threads((16,)))
+    assert [found.get(i) for i in range(1, n + 1)] == [expected] * n
+
+
+@given(st.integers(1, 3), st.integers(0, 60))
+@settings(max_examples=10, deadline=None)
+def test_a_run_may_go_on_in_other_parts_or_as_a_whole(
+    tmp_path_factory: pytest.TempPathFactory, n: int, after: int
+) -> None:
+    folder, left = tmp_path_factory.mktemp("parts"), itertools.count(after, -1)
+
+    def dies() -> None:
+        if next(left) <= 0:
+            raise Dead
+
+    with pytest.raises((Waiting, Dead)):
+        recipe(part(folder, 2, 3, patience=0.0), dies)
+    whole = Journaled(Threads((16,)), Records(Folder(folder / "run")), Scratch(Place.of(folder / "scratch")))
+    if n == 1:
+        assert recipe(whole) == recipe(Threads((16,)))
+    else:
+        assert at_once(n, lambda i: recipe(part(folder, i, n))) == [recipe(Threads((16,)))] * n
+
+
+def test_each_tile_is_done_once_and_parts_that_begin_anew_do_nothing_again(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def run(i: int) -> Any:
+        return part(tmp_path, i, 3).map("doing", lambda number: done.append(number) or number, 10)
+
+    assert at_once(3, run) == [list(range(10))] * 3
+    assert sorted(done) == list(range(10))
+    assert run(2) == list(range(10))
+    assert len(done) == 10
+
+
+def test_shares_are_strided() -> None:
+    shares = [list(Parts._share(part(Path(), i, 3), 8)) for i in (1, 2, 3)]
+    assert shares == [[0, 3, 6], [1, 4, 7], [2, 5]]
+
+
+def test_large_summaries_are_kept_together_and_small_ones_one_by_one(tmp_path: Path) -> None:
+    for name, width, n in (("small", 3, 5), ("large", LARGE // 8, 1)):
+        one = part(tmp_path / name, 1, 2, patience=0.0)
+        with pytest.raises(Waiting):
+            one.reduce("adding", lambda i, width=width: np.full(width, i), 10, operator.add)
+        entries = one.records.entries("sweeps/00001")
+        assert len(entries) == n
+        assert sorted(number for numbers, _ in entries.values() for number in numbers) == [0, 2, 4, 6, 8]
+
+
+def test_who_waits_says_for_whom(tmp_path: Path) -> None:
+    with pytest.raises(Waiting, match=r"part 2 of 12 .* 'adding' and waited 0 s for parts 1, 3, .* and 3 more; start"):
+        part(tmp_path, 2, 12, patience=0.0).map("adding", str, 24)
+    with pytest.raises(Waiting, match=r"for part 1; start part 2 again"):
+        part(tmp_path / "other", 2, 2, patience=0.0).map("adding", str, 24)
+    with pytest.raises(Waiting, match=r"share of 'making the target' and waited 0 s for part 1;"):
+        part(tmp_path, 2, 2, patience=0.0).wait_for("target", "making the target")
+
+
+def test_who_waits_can_be_cancelled_and_is_told_when_the_run_is_over(tmp_path: Path) -> None:
+    polled = itertools.count()
+    with watch(is_cancelled=lambda: next(polled) > 4), pytest.raises(Cancelled, match="waiting for part 1 of 2"):
+        part(tmp_path, 2, 2).map("nothing", str, 1)
+    with pytest.raises(Over):
+        part(tmp_path, 2, 2, is_over=lambda: True).map("nothing", str, 1)
+
+
+def test_a_part_that_dies_while_it_joins_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joins = iter([True, False])
+
+    def joined(self: Parts, *arguments: Any) -> None:
+        if next(joins):
+            raise Dead
+        original(self, *arguments)
+
+    original = Parts._joined
+    monkeypatch.setattr(Parts, "_joined", joined)
+    monkeypatch.setattr(_parts, "JOIN_AFTER", 0.01)
+
+    def run(i: int) -> Any:
+        try:
+            return part(tmp_path, i, 2).map("doing", str, 4)
+        except Dead:
+            return None
+
+    found = at_once(2, run)
+    assert found in ([None, list("0123")], [list("0123"), None])
+
+
+def test_what_two_processes_of_one_part_have_done_counts_once(tmp_path: Path) -> None:
+    one = part(tmp_path, 1, 1)
+    one.records.append("sweeps/00001", 0, ((0, 1), 1))
+    one.records.append("sweeps/00001", 1, ((1, 2), 3))
+    assert one.reduce("adding", lambda i: i, 4, operator.add) == 6
+
+
+def test_facts_of_all_parts_are_those_of_the_run(tmp_path: Path) -> None:
+    def run(i: int) -> dict[str, Any]:
+        with watch() as monitor:
+            part(tmp_path, i, 3).map("noting", lambda number: note(**{f"tile_{number}": number}), 6)
+        return {name: fact for name, fact in monitor.facts.items() if name.startswith("tile")}
+
+    assert at_once(3, run) == [{f"tile_{i}": i for i in range(6)}] * 3
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/2/3", "-1/3", "a/b", "", (1,), (0, 2)])
+def test_parts_that_there_are_not_are_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="part must be which one of how many"):
+        part_of(text)
+
+
+def test_parts_are_read() -> None:
+    assert part_of(" 2 / 3 ") == part_of((2, 3)) == (2, 3)
