@@ -545,6 +545,7 @@ class MethodFrame(Dock):
         self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts))
         if layer is not None:
             self.result_bar.show_for(layer, outcome)
+            self.region_row.show_for(layer)
             self.ran.emit(finished.run.request, layer)
 
     def add_layer(self, name: str) -> None:

@@ -5,8 +5,10 @@ The image is read from its file where the layer holds what is in it; else the ar
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from .. import stores
 from .._array import is_lazy
 from .._code import _beyond
 from .._memory import Free
+from .._monitor import Cancelled
+from .._run_folder import Busy
 from .._run_plan import RunPlan, duration, limits, line, plan_arrays
 from .._sources import Source
 from .._stored import file_name
@@ -268,18 +272,19 @@ class LargeRun:
         source, also = self._source()
         if self.scheduler:
             also["scheduler"] = self.scheduler
-        return run(
-            self.request.recipe,
-            source,
-            self.target,
-            resume=self.resume,
-            on_progress=Countdown(on_progress),
-            is_cancelled=is_cancelled,
-            on_target=on_target,
-            on_block=lambda region: on_block(tuple((one.start, one.stop) for one in region)),
-            **self._options(),
-            **also,
-        )
+        with _in_words_of_a_window():
+            return run(
+                self.request.recipe,
+                source,
+                self.target,
+                resume=self.resume,
+                on_progress=Countdown(on_progress),
+                is_cancelled=is_cancelled,
+                on_target=on_target,
+                on_block=lambda region: on_block(tuple((one.start, one.stop) for one in region)),
+                **self._options(),
+                **also,
+            )
 
     def planned(self) -> RunPlan:
         """Plan it with a short probe; it reads files and takes some seconds, so call it in a thread of its own."""
@@ -308,6 +313,35 @@ class LargeRun:
         if not is_lazy(array) and not isinstance(array, np.ndarray):
             array = request.readable(array)
         return volume_at(array, request.target, request.unit, source.layer), {}
+
+
+_WORDS = {
+    r"pass resume=True to go on with it, or overwrite=True to start anew": "resume or discard it",
+    r" in '[^']*': pass resume=True to go on": ": press Resume to go on",
+    r"pass resume=True to go on": "press Resume to go on",
+    r"stop it and pass resume=True": "stop it and press Resume",
+    r"pass overwrite=True to (start anew|run from the start)": "discard it, and run it anew",
+}
+"""What sentences for Python say of a run, and what they say in a window."""
+
+
+@contextmanager
+def _in_words_of_a_window() -> Iterator[None]:
+    """Raise sentences that name buttons where they named arguments."""
+    try:
+        yield
+    except Busy as error:  # no fault of the program, so no traceback
+        raise ValueError(_worded(str(error))) from error
+    except (Cancelled, ValueError) as error:
+        if (words := _worded(str(error))) == str(error):
+            raise
+        raise type(error)(words) from error
+
+
+def _worded(sentence: str) -> str:
+    for pattern, words in _WORDS.items():
+        sentence = re.sub(pattern, words, sentence)
+    return sentence
 
 
 def _holds(source: Source, request: Request) -> bool:

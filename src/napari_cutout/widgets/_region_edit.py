@@ -140,7 +140,7 @@ def take(store: str, box: Box) -> Taken:
     return Taken(store, box, read_box(opened(store), box))
 
 
-def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> Written:
+def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False, undoes: bool = False) -> Written:
     """Write a box to the store and to every level of its pyramid; only the files that it touches are written.
 
     Parameters
@@ -151,6 +151,8 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> W
         What the box shall hold.
     anyway : bool
         Write even if somebody has changed the box in the store since it was copied out.
+    undoes : bool
+        Whether this takes back the last edit, of which the provenance then says nothing any more.
 
     Returns
     -------
@@ -183,7 +185,7 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False) -> W
     _write(taken, edited, now)
     n_changed = int(np.count_nonzero(edited != now))
     if n_changed:
-        _note_edit(taken, n_changed)
+        _note_edit(taken, n_changed, undoes=undoes)
     return Written(replace(taken, before=np.array(edited)), now, n_changed)
 
 
@@ -216,14 +218,18 @@ def _write(taken: Taken, edited: NDArray[Any], undo: NDArray[Any]) -> None:
         ) from error
 
 
-def _note_edit(taken: Taken, n_changed: int) -> None:
-    """Add to the provenance of the store that a region was edited by hand."""
+def _note_edit(taken: Taken, n_changed: int, *, undoes: bool) -> None:
+    """Add to the provenance of the store that a region was edited by hand, or that it no longer is."""
     time = datetime.now(UTC).isoformat("T", "seconds")
     entry = {"box": [list(ends) for ends in taken.box], "voxels": n_changed, "time": time}
 
     def change(metadata: dict[str, Any]) -> dict[str, Any]:
         provenance = dict(metadata.get("provenance", {}))
-        edits = [*provenance.get("edits", ()), entry]
+        edits = list(provenance.get("edits", ()))
+        if undoes and edits and edits[-1]["box"] == entry["box"]:
+            edits.pop()
+        else:
+            edits.append(entry)
         if forgotten := int(provenance.get("earlier_edits", 0)) + max(len(edits) - MOST_EDITS, 0):
             provenance["earlier_edits"] = forgotten
         return {**metadata, "provenance": {**provenance, "edits": edits[-MOST_EDITS:]}}

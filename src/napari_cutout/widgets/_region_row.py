@@ -143,6 +143,11 @@ class RegionRow(QWidget):  # type: ignore[misc]
         layers.events.inserted.disconnect(self._follow)
         layers.events.removed.disconnect(self._follow)
 
+    def show_for(self, layer: Layer) -> None:
+        """Offer to edit regions of a layer."""
+        self.layer = layer if store_of(layer) else self.layer
+        self._follow()
+
     # What can be done
 
     def edit(self) -> None:
@@ -174,7 +179,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
         written = self._written
         if written is None or self.running:
             return
-        self._work(lambda: write_back(written.taken, written.undo), self._show_undone)
+        self._work(lambda: write_back(written.taken, written.undo, undoes=True), self._show_undone)
 
     def discard(self) -> None:
         """Take the copy away; the store stays as it is."""
