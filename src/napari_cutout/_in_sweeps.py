@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ._execute import OnProgress, Run, Steps
 from ._known_steps import KnownSteps
-from .blockwise import Source, Sweeper, lazy, n_labels_of, source_of, sweeping
+from ._steps import OnProgress, Run, Steps
+from .blockwise import Chunks, Source, Sweeper, lazy, n_labels_of, source_of, sweeping
 from .recipe import Recipe
 
 __all__ = ["InSweeps", "in_sweeps"]
@@ -25,11 +25,14 @@ class InSweeps:
         What each step did, as in the provenance of a result: ``method``, ``settings`` and ``facts``.
     n_labels : int or None
         The largest label that there can be; None if it is not known before all is written.
+    chunks : tuple of tuple of int
+        The tiles that they were found in.
     """
 
     labels: Source
     steps: Steps
     n_labels: int | None
+    chunks: Chunks
 
 
 def in_sweeps(
@@ -86,4 +89,4 @@ def in_sweeps(
         run = Run(recipe, {}, spacing, on_progress, is_cancelled, KnownSteps())
         labels, ran = run.each_step(held, on_progress)
         found = source_of(labels)
-    return InSweeps(found, [step.told() for step in ran], n_labels_of(found))
+    return InSweeps(found, [step.told() for step in ran], n_labels_of(found), labels.chunks)

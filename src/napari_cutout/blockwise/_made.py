@@ -15,11 +15,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from .. import _device
-from .._array import Array, array_namespace, contiguous, empty, to_numpy
+from .._array import Array, array_namespace, contiguous, empty, library, to_numpy
 from .._plan import Slices, with_halo
 from ._sweeps import Chunks, Sweeper, current, regions_of
 
 __all__ = ["Made", "Source", "Stored", "costly", "is_empty", "keep", "known", "lazy", "read_together", "source_of"]
+
+
+DEVICES = ("cupy", "array_api_strict")
+"""Libraries whose arrays are not brought to the host to be brought back."""
 
 
 class Source(Protocol):
@@ -72,7 +76,10 @@ class Stored:
 
     def read(self, region: Slices) -> Array:
         """Return a region, as an array of its own."""
-        return _device.place(np.ascontiguousarray(self.array[region], dtype=self.dtype), self.device)
+        block = self.array[region]
+        if library(block) in DEVICES:
+            return _device.place(contiguous(block), self.device)
+        return _device.place(np.ascontiguousarray(block, dtype=self.dtype), self.device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

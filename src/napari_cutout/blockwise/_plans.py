@@ -300,7 +300,7 @@ def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None
         found = sweeper.reduce(sweep.name, work, len(regions), sweep.combine)
         return replace(work, masked=False)(0) if found is None else found  # nothing is inside: so says any tile
 
-    if (others := _statistics.current()) is not None:
+    if (others := _statistics.current()) is not None:  # parts that share their statistics
         return others.state(known(start), passes, summary)
     return swept(known(start), passes, summary)
 
