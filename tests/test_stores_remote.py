@@ -9,7 +9,7 @@ import re
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import numpy as np
@@ -146,9 +146,9 @@ def test_options_that_are_none_are_refused_unseen(wrong: str, monkeypatch: pytes
 
 
 def test_a_protocol_that_is_unknown_or_not_installed() -> None:
-    with pytest.raises(ValueError, match="cannot open 'nosuch://a/b.zarr'.*Protocol not known"):
+    with pytest.raises(ValueError, match=r"cannot open 'nosuch://a/b.zarr'.*Protocol not known"):
         open_image("nosuch://a/b.zarr")
-    with pytest.raises(ValueError, match="needs a library that is not installed.*pip install 'adlfs'"):
+    with pytest.raises(ValueError, match=r"needs a library that is not installed.*pip install 'adlfs'"):
         open_image("abfs://a/b.zarr")
 
 
@@ -159,11 +159,11 @@ class Flaky(MemoryFileSystem):
     """A file system whose requests fail a number of times, each file for itself."""
 
     protocol = "flaky"
-    store: dict[str, Any] = {}  # noqa: RUF012 (a name of fsspec's)
-    pseudo_dirs = [""]  # noqa: RUF012
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
     failures = 0
     error: Exception = ConnectionError("the line is dead")
-    seen: Counter[str] = Counter()
+    seen: ClassVar[Counter[str]] = Counter()
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:

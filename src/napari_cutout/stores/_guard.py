@@ -50,7 +50,10 @@ class Guarded(WrapperStore[Store]):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read a key, or a part of what is under it; None where there is none."""
-        value: Buffer | None = await self._tried("read", key, lambda: self._store.get(key, prototype, byte_range))
+        try:
+            value: Buffer | None = await self._tried("read", key, lambda: self._store.get(key, prototype, byte_range))
+        except FileNotFoundError:  # the folder itself is not there
+            value = None
         if value is None and key.rpartition("/")[2] not in _METADATA:
             self.absent.add(key)
         return value
@@ -84,7 +87,7 @@ class Guarded(WrapperStore[Store]):
         while True:
             try:
                 return await request()
-            except MemoryError:
+            except (MemoryError, FileNotFoundError):
                 raise
             except Exception as error:
                 wait = next(waits, None) if _may_pass(error) else None

@@ -285,6 +285,11 @@ def _group(store: Guarded, place: Place, format_: int, attributes: Mapping[str, 
     grids, arrays = [], []
     for index, level in enumerate(image["datasets"]):
         arrays.append(_member(place, level))
+        if arrays[-1].ndim != arrays[0].ndim:
+            raise ValueError(
+                f"its levels disagree: level {level['path']!r} has the shape {arrays[-1].shape}, the finest "
+                f"{arrays[0].shape}; write the pyramid again, or pass the path of one level"
+            )
         grids.append(grid_of(image, index, arrays[-1].shape, ours))
     factors = _factors(image, arrays, grids)
     levels = tuple(Level(array, grid, by) for array, grid, by in zip(arrays, grids, factors, strict=True))
@@ -342,8 +347,6 @@ def _factors(image: Mapping[str, Any], arrays: list[CheckedArray], grids: list[G
         name, shape = level["path"], array.shape
         if 0 in shape:
             raise ValueError(f"its level {name!r} has the shape {shape}, with no voxel; write it again")
-        if len(shape) != len(finest):
-            raise ValueError(f"its levels disagree: level {name!r} has the shape {shape}, the finest {finest}")
         ratios = [to / of if of else 0.0 for to, of in zip(grid.scale, grids[0].scale, strict=True)]
         if not level.get("coordinateTransformations"):  # before version 0.4 only the shapes told
             ratios = [side / small for side, small in zip(finest, shape, strict=True)]
