@@ -16,7 +16,7 @@ from ._layers import ours
 from ._live_layer import show_store
 from ._region_edit import Changed, Taken, Written, box_problem, fitting_box, take, write_back
 from ._store_levels import Box
-from ._view import view_of
+from ._view import seen_of, view_of
 from ._worker import WorkerSlot, _Worker
 
 __all__ = ["RegionRow", "box_of", "store_of"]
@@ -56,17 +56,22 @@ def box_of(viewer: Any, layer: Layer, region: Region) -> Box:
     ValueError
         If nothing is in view or drawn, or it is too large.
     """
-    letters = "".join("t" if label == "t" else "z" for label in layer.axis_labels)
-    extent = extent_of(viewer, layer, letters, region)
     shape = _layers.level_zero(layer).shape
-    ends = extent.box or tuple((0.0, float(n)) for n in shape)
-    box = tuple((max(int(np.floor(a)), 0), min(int(np.ceil(b)), n)) for (a, b), n in zip(ends, shape, strict=True))
+    view = view_of(viewer, layer)
+    if isinstance(region, str):
+        if view.problem:
+            raise ValueError(view.problem)
+        seen = seen_of(viewer, layer)
+        box = tuple(seen[at] if at in view.displayed else (0, n) for at, n in enumerate(shape))
+    else:
+        drawn = extent_of(viewer, layer, "z" * layer.ndim, region).box or ()
+        box = tuple((max(int(np.floor(a)), 0), min(int(np.ceil(b)), n)) for (a, b), n in zip(drawn, shape, strict=True))
     if any(stop <= start for start, stop in box):
         raise ValueError(f"the region lies beside '{layer.name}'; move it onto the labels")
-    shown = view_of(viewer, layer).displayed
-    point = [min(max(p, 0), n - 1) for p, n in zip(extent.point, shape, strict=True)]
-    box = tuple((p, p + 1) if axis == "t" else one for axis, one, p in zip(letters, box, point, strict=True))
-    box = fitting_box(box, point, [at for at in range(len(box)) if at not in shown])
+    point = [min(max(p, 0), n - 1) for p, n in zip(view.point, shape, strict=True)]
+    frames = [at for at, label in enumerate(layer.axis_labels) if label == "t"]
+    box = tuple((point[at], point[at] + 1) if at in frames else one for at, one in enumerate(box))
+    box = fitting_box(box, point, [at for at in range(len(box)) if at not in view.displayed])
     if problem := box_problem(box):
         raise ValueError(problem)
     return box
@@ -186,6 +191,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
         edited, self.edited, self._taken, self._conflict = self.edited, None, None, False
         if edited is not None and edited in self._viewer.layers:
             self._viewer.layers.remove(edited)
+        self._show_again()
         self._follow()
         self.changed.emit()
 
@@ -200,6 +206,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
         self.edited = edited = self._viewer.add_labels(data, name=f"{layer.name} region", **place)
         edited.mode, edited.brush_size = "paint", 10
         edited.selected_label = max(int(taken.before.max(initial=0)), 1)
+        layer.visible = False  # what is erased in the copy would shine through
         self._say(f"copied {_by(box)} voxels; paint, then press Write back")
         self._follow()
         self.changed.emit()
@@ -224,6 +231,11 @@ class RegionRow(QWidget):  # type: ignore[misc]
         for layer in self._viewer.layers:
             if store_of(layer) == store:
                 show_store(layer, store, ours(layer).get("spread"))
+
+    def _show_again(self) -> None:
+        if self.layer is not None and self.layer in self._viewer.layers:
+            self.layer.visible = True
+            self._viewer.layers.selection.active = self.layer
 
     def _failed(self, error: Exception) -> None:
         self._conflict = isinstance(error, Changed)
@@ -253,8 +265,9 @@ class RegionRow(QWidget):  # type: ignore[misc]
         from napari.layers import Shapes
 
         layers = self._viewer.layers
-        if self.edited is not None and self.edited not in layers:
+        if self.edited is not None and self.edited not in layers:  # the user has removed it
             self.edited, self._taken, self._conflict = None, None, False
+            self._show_again()
         active = layers.selection.active
         if store_of(active):
             self.layer = active

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _layers
 
-__all__ = ["View", "view_of"]
+__all__ = ["View", "seen_of", "view_of"]
 
 Layer = Any
 """A napari layer."""
@@ -99,3 +99,38 @@ def _in_view(layer: Layer, axis: int, n: int) -> tuple[int, int]:
     if first == last:  # not drawn yet since it is displayed
         return 0, n
     return max(int(first * factor), 0), min(int(np.ceil((last + 1) * factor)), n)
+
+
+def seen_of(viewer: Any, layer: Layer) -> tuple[tuple[int, int], ...]:
+    """Return what of a layer lies inside the canvas in 2-D: of a pyramid that is less than what napari has loaded.
+
+    Parameters
+    ----------
+    viewer : napari viewer or ViewerModel
+        What is shown.
+    layer : napari Image or Labels layer
+        One of its layers.
+
+    Returns
+    -------
+    tuple of (int, int)
+        As the box of `view_of`; that box where napari does not say how large its canvas is.
+    """
+    view = view_of(viewer, layer)
+    size = getattr(getattr(viewer, "canvas", None), "size", None)
+    if len(view.displayed) != 2 or size is None or not hasattr(viewer, "scene"):
+        return view.box
+    camera, dims = viewer.scene.camera, viewer.dims
+    half = np.asarray(size, dtype=float) / (2 * camera.zoom)
+    corners = []
+    for signs in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        world = np.array(dims.point, dtype=float)
+        world[list(dims.displayed)] = np.asarray(camera.center[-2:]) + half * signs
+        corners.append(layer.world_to_data(world[-layer.ndim :]))
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    return tuple(
+        (max(int(np.floor(low[axis] + 0.5)), start), min(int(np.ceil(high[axis] + 0.5)), stop))
+        if axis in view.displayed
+        else (start, stop)
+        for axis, (start, stop) in enumerate(view.box)
+    )
