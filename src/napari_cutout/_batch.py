@@ -21,6 +21,7 @@ from ._pairs import is_many, keyed, pair, stem_of
 from ._reading import Source, as_volume, check_one, is_path, read
 from ._sources import Source as FileSource
 from ._sources import fingerprint
+from ._store_attempt import Watchers
 from ._store_run import StoreOptions, run_store, takes
 from ._stored import Stored, file_name, how_to_pass
 from ._volume import Volume
@@ -51,8 +52,8 @@ class Row:
         The labels; None where they were written to a file, or the image failed.
     provenance : dict
         How they came about; empty where the image failed.
-    target : Path, optional
-        The file they were written to.
+    target : Path or str, optional
+        The file or the store that they were written to.
     evaluation : Evaluation, optional
         The scores, where there is a truth.
     error : str
@@ -64,7 +65,7 @@ class Row:
     source: str
     labels: NDArray[Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    target: Path | None = None
+    target: Path | str | None = None
     evaluation: Evaluation | None = None
     error: str = ""
     numbered: bool = False
@@ -331,6 +332,7 @@ def run(
     resume: bool = False,
     ngff: Literal["0.4", "0.5"] | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    probe: bool = False,
     on_plan: Callable[[RunPlan], None] | None = None,
     on_target: Callable[[LabelsTarget], None] | None = None,
     on_block: Callable[[tuple[slice, ...]], None] | None = None,
@@ -402,6 +404,9 @@ def run(
         The version of OME-Zarr to write; by default that of the image that labels are added to, else 0.5.
     storage_options : mapping of str to object, optional
         What opens an object store, such as ``{"anon": True}``.
+    probe : bool
+        Try a run in tiles on a few voxels first, which takes some seconds, so that the plan says how long it takes, and
+        progress is that of the whole run.
     on_plan : callable, optional
         Told the `RunPlan` before the run begins.
     on_target : callable, optional
@@ -462,9 +467,8 @@ def run(
             resume=resume,
             ngff=ngff,
             storage_options=storage_options,
-            on_plan=on_plan,
-            on_target=on_target,
-            on_block=on_block,
+            probe=probe,
+            watchers=Watchers(on_plan=on_plan, on_target=on_target, on_block=on_block),
         )
         return run_store(job, options, source, target, truth, dict(inputs or {}))
     if resume:

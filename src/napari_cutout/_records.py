@@ -52,6 +52,9 @@ class Place(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
 
+    def claim(self, name: str, content: bytes) -> bool:
+        """Write a file if there is none, and tell whether there was none."""
+
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file of this process, or of files whose names begin like it."""
 
@@ -96,6 +99,19 @@ class Folder:
             with suppress(OSError):
                 beside.unlink()
             raise sentence_of(error, place) from error
+
+    def claim(self, name: str, content: bytes) -> bool:
+        """Write a file if there is none, and tell whether there was none."""
+        place = self.path / name
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise sentence_of(error, place) from error
+        return True
 
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file."""
@@ -150,6 +166,13 @@ class Prefix:
         """Write an object, which stores do whole or not at all."""
         self.files.makedirs(f"{self.path}/{name}".rpartition("/")[0], exist_ok=True)
         self.files.pipe_file(f"{self.path}/{name}", content)
+
+    def claim(self, name: str, content: bytes) -> bool:
+        """Write an object if there is none, and tell whether there was none; two may do so at one moment."""
+        if self.read(name) is not None:
+            return False
+        self.write(name, content)
+        return self.read(name) == content
 
     def append(self, name: str, content: bytes) -> None:
         """Write one more object whose name begins like this one: objects cannot be added to."""

@@ -43,7 +43,7 @@ _WORDS = {
 }
 
 
-class Busy(RuntimeError):
+class Busy(OSError):
     """Another process is at work on the same target."""
 
 
@@ -122,15 +122,17 @@ class RunFolder:
         Busy
             If another process is at work.
         """
-        name = f"lock{part}"
-        if (other := _owner(self.place.read(name))) is not None and _lives(other):
-            raise Busy(
-                f"process {other['pid']} on {other['host']} is at work on {self.target.shown!r}; wait for it, or stop "
-                "it and pass resume=True"
-            )
+        name, sign = f"lock{part}", _sign()
+        if not self.place.claim(name, sign):
+            other = _owner(self.place.read(name))
+            if other is not None and _lives(other):
+                raise Busy(
+                    f"process {other['pid']} on {other['host']} is at work on {self.target.shown!r}; wait for it, or "
+                    "stop it and pass resume=True"
+                )
+            self.place.write(name, sign)  # of one that died
         stop = threading.Event()
         beating = threading.Thread(target=_beat, args=(self.place, name, stop), daemon=True)
-        self.place.write(name, _sign())
         beating.start()
         try:
             yield
@@ -180,29 +182,23 @@ def _started(pid: int) -> float | None:
 # What a run was given ------------------------------------------------------------------------------------
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what of a run is not as it was, in words."""
-    found = []
-    for name, words in _WORDS.items():
-        if before.get(name) == now.get(name):
-            continue
-        if name == "inputs":
-            found += _changed_inputs(before[name], now[name])
-        elif name == "recipe":
-            found.append(words)
-        else:
-            found.append(f"{words} ({_short(before.get(name))} before, {_short(now.get(name))} now)")
-    return found
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of a run is not as it was, by name and in words."""
+    changed = [name for name in _WORDS if before.get(name) != now.get(name)]
+    return {name: _changed(name, before.get(name), now.get(name)) for name in changed}
 
 
-def _changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    changed = []
-    for name in sorted({*before, *now}):
-        old, new = before.get(name, {}), now.get(name, {})
-        if old != new:
-            keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-            changed.append(f"the input {name!r} (its {' and '.join(keys)})")
-    return changed
+def _changed(name: str, before: Any, now: Any) -> str:
+    if name == "recipe":
+        return _WORDS[name]
+    if name != "inputs":
+        return f"{_WORDS[name]} ({_short(before)} before, {_short(now)} now)"
+    others = [one for one in sorted({*before, *now}) if before.get(one) != now.get(one)]
+    return " and ".join(f"the input {one!r} ({_how(before.get(one, {}), now.get(one, {}))})" for one in others)
+
+
+def _how(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    return f"its {' and '.join(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))}"
 
 
 def _short(value: Any) -> str:

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 
 from ._plan import Slices
 from ._selection import Part
-from .blockwise import Chunks
+from .blockwise import Chunks, regions_of
+from .blockwise._sweeps import tiles_of
 from .stores import CheckedArray, LabelsTarget, Place, create_array
 
-__all__ = ["LARGEST_CHUNK", "Part", "PartTarget", "Scratch", "Shrinking", "scratch_chunks"]
+__all__ = ["LARGEST_CHUNK", "PartTarget", "Scratch", "ScratchTarget", "Shrinking", "regions_to_write", "scratch_chunks"]
 
 LARGEST_CHUNK = 128
 """Edge of a chunk of scratch at most: the neighbours of a tile read little more of it than they need."""
+
+WRITTEN = 1 << 22
+"""About how many voxels of labels in memory are written at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,23 @@ class Scratch:
 
     def __call__(self, name: str, shape: Sequence[int], dtype: str, chunks: Chunks) -> CheckedArray:
         place = self.folder / name
+        if (found := _there(place, shape, dtype)) is not None:
+            return found
         try:
-            found = CheckedArray(place, writable=True)
-            if found.shape == tuple(shape) and found.dtype == np.dtype(dtype):
-                return found
-        except (FileNotFoundError, ValueError):
-            pass
-        return create_array(place, shape, dtype, scratch_chunks(chunks))
+            return create_array(place, shape, dtype, scratch_chunks(chunks))
+        except ValueError:  # another part of the run may have made it meanwhile
+            if (found := _there(place, shape, dtype)) is None:
+                raise
+            return found
+
+
+def _there(place: Place, shape: Sequence[int], dtype: str) -> CheckedArray | None:
+    """Return the array that is there already, if it is the one that is wanted."""
+    try:
+        found = CheckedArray(place, writable=True)
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if found.shape == tuple(shape) and found.dtype == np.dtype(dtype) else None
 
 
 def scratch_chunks(chunks: Chunks) -> tuple[int, ...]:
@@ -93,8 +107,35 @@ class PartTarget:
             along[axis] = next(parts) if isinstance(index, slice) else slice(index, index + 1)
         return tuple(along[axis] for axis in self._order())
 
+    def block(self) -> tuple[int, ...]:
+        """Return what regions of the part begin and end at multiples of."""
+        edges = dict(zip(self._order(), self.target.block_shape, strict=True))
+        pairs = zip(self.axes, self.place, strict=True)
+        return tuple(edges[axis] for axis, index in pairs if isinstance(index, slice))
+
     def _order(self) -> str:
         return self.target.layout.axes
+
+
+def regions_to_write(shape: Sequence[int], into: PartTarget, tiles: Chunks | None) -> Sequence[Slices]:
+    """Return the regions that labels are written in.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the part.
+    into : PartTarget
+        Where they are written.
+    tiles : tuple of tuple of int or None
+        What is computed at a time; None if the labels are in memory: then these are some blocks of the target.
+    """
+    if tiles is not None:
+        return regions_of(tiles)
+    edges = list(into.block())
+    while math.prod(edges) < WRITTEN and any(edge < n for edge, n in zip(edges, shape, strict=True)):
+        at = max(range(len(edges)), key=lambda axis: shape[axis] / edges[axis])
+        edges[at] *= 2
+    return regions_of(tiles_of(shape, edges))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

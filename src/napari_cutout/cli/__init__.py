@@ -15,9 +15,9 @@ from ._cite import cite
 from ._compare import compare, verify
 from ._evaluation import evaluate
 from ._methods import command
-from ._options import RUN_OPTIONS, input_option, names
+from ._options import RUN_OPTIONS, STORE_OPTIONS, input_option, names
 from ._others import demo, doctor, list_methods
-from ._run import run_recipe
+from ._run import STOPPED, run_recipe
 from ._said import SOME_FAILED, as_options
 from ._unet import CANCELLED, unet_app
 
@@ -26,6 +26,8 @@ __all__ = [
     "CANCELLED",
     "RUN_OPTIONS",
     "SOME_FAILED",
+    "STOPPED",
+    "STORE_OPTIONS",
     "as_options",
     "input_option",
     "main",
@@ -49,7 +51,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     -------
     int
         0 if all went well, 1 if some images of a folder failed, 2 on bad input (one sentence on the error
-        stream; with ``NAPARI_CUTOUT_TRACEBACK=1`` in the environment the traceback too), 130 if cancelled.
+        stream; with ``NAPARI_CUTOUT_TRACEBACK=1`` in the environment the traceback too), 75 if a run from a store to a
+        store was asked to stop and can be taken up again with ``--resume``, 130 if cancelled.
     """
     try:
         found = make_app()(sys.argv[1:] if tokens is None else list(tokens), exit_on_error=False, print_error=False)

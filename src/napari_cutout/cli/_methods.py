@@ -20,14 +20,17 @@ from ._options import (
     PART,
     RUN,
     RUN_OPTIONS,
+    STORE_OPTIONS,
     check_free,
     number_or_word,
     option,
+    place_of,
     run_options,
     several,
     with_signature,
 )
 from ._run import Progress, run_and_report
+from ._said import SOME_FAILED
 
 if TYPE_CHECKING:
     from .._class_images import Kind
@@ -52,21 +55,21 @@ def command(entry: Method) -> Callable[..., int]:
         A function with the signature and help that cyclopts reads.
     """
 
-    def cut(image: str, output: Path, **given: Any) -> int:
+    def cut(image: str, output: str, **given: Any) -> int:
         from ..recipe import Recipe, Step
 
         # cyclopts hands over what was given alone, so that the recipe holds what the user chose.
         others = {p.name: given[p.name] for p in entry.arrays[1:] if given.get(p.name) is not None}
         settings = {p.name: given[p.name] for p in entry.settings if p.name in given}
         recipe = Recipe([Step(entry.name, settings, {name: name for name in others})])
-        options = run_options(given)
+        options, target = run_options(given), place_of(output)
         recipe_out = given.get("recipe_out")
         if recipe_out is not None:
             check_free(recipe_out, options["overwrite"])
         images: dict[Kind, Path] = {kind: given[kind] for kind in IMAGES if kind in given}
-        also = _class_images(images, recipe, image, output, others, options) if images else None
-        code = run_and_report(entry.name, recipe, image, output, others, options, also)
-        if recipe_out is not None:
+        also = _class_images(images, recipe, image, Path(output), others, options) if images else None
+        code = run_and_report(entry.name, recipe, image, target, others, options, also)
+        if recipe_out is not None and code in (0, SOME_FAILED):
             recipe.save(recipe_out, overwrite=options["overwrite"])
         return code
 
@@ -96,7 +99,7 @@ def _class_images(
 
 def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
     """Return annotation and default of every option of a method's command."""
-    run = {**RUN_OPTIONS, "channel": (option(str | None, PART, CHANNELS[entry.takes_channels]), None)}
+    run = {**RUN_OPTIONS, **STORE_OPTIONS, "channel": (option(str | None, PART, CHANNELS[entry.takes_channels]), None)}
     if all(p.name != "mask" for p in entry.arrays):
         del run["mask"]
     others = {p.name: _file(entry, p) for p in entry.arrays if p.name not in (entry.source.name, "mask")}

@@ -23,14 +23,17 @@ METHOD = Group("Settings of the method", sort_key=1)
 AROUND = Group("Before and after the cut", sort_key=2)
 PART = Group("Which part of the image", sort_key=3)
 RUN = Group("Run", sort_key=4)
-SCORE = Group("Score", sort_key=5)
+LARGE = Group("From a Zarr store to a Zarr store, of any size", sort_key=5)
+SCORE = Group("Score", sort_key=6)
 
-Folder = Annotated[str, Parameter(help="An image file, file.npz:key, a folder, or a pattern in quotes.")]
+Folder = Annotated[
+    str, Parameter(help="An image file, file.npz:key, a Zarr store or its URL, a folder, or a pattern in quotes.")
+]
 Output = Annotated[
-    Path,
+    str,
     Parameter(
-        help="Where the labels go: a .tif, .png, .npy or .zarr for one image, a folder for many. "
-        "Beside it OUTPUT.recipe.json holds the recipe and how the labels came about."
+        help="Where the labels go: a .tif, .png, .npy or .zarr, or the URL of a store, for one image, a folder for "
+        "many. Beside it OUTPUT.recipe.json holds the recipe and how the labels came about."
     ),
 ]
 
@@ -92,6 +95,61 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "match": (option(Match, SCORE, "How labels are matched to the classes of truth."), "auto"),
 }
 """What all commands that run something share: annotation and default by name."""
+
+STORE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "memory": (
+        option(str | None, LARGE, "The most memory to take, such as 4GiB; by default most of what is free."),
+        None,
+    ),
+    "tile": (
+        Annotated[
+            tuple[int, ...] | None,
+            Parameter(
+                group=LARGE,
+                help="Edges of a tile in voxels, one for all axes or one for each, such as 256 or 64,256,256; by "
+                "default the largest that fit into memory.",
+                converter=several(int),
+                consume_multiple=True,
+                negative="",
+            ),
+        ],
+        None,
+    ),
+    "workers": (option(int | None, LARGE, "Tiles at work at a time at most; by default one for each core."), None),
+    "resume": (
+        Annotated[
+            bool,
+            Parameter(
+                group=LARGE,
+                help="Go on with a run that was stopped or killed; if it is complete, do nothing.",
+                negative="",
+            ),
+        ],
+        False,
+    ),
+    "ngff": (
+        option(
+            Literal["0.4", "0.5"] | None,
+            LARGE,
+            "The version of OME-Zarr to write; by default that of the image where labels are added to it, else 0.5.",
+        ),
+        None,
+    ),
+    "storage_options": (
+        Annotated[
+            list[str] | None,
+            Parameter(
+                name=["--storage-options", "--storage-option"],
+                group=LARGE,
+                help="What opens an object store: name=value, such as anon=true, or JSON. May be repeated; secrets are "
+                "better in the environment, as NAPARI_CUTOUT_STORAGE_OPTIONS.",
+                negative="",
+            ),
+        ],
+        None,
+    ),
+}
+"""What a run from a store to a store takes beyond them."""
 
 IN_THE_FILE = {"channel_axis"}
 """Settings that no option has: a file names its axes, and ``--axes`` does where it does not."""
@@ -169,7 +227,24 @@ def with_signature(
 def run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return what `run` takes, from what was given and the defaults."""
     shared = {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
-    return {**shared, "channel": channel_of(shared["channel"]), "region": region_of(shared["region"])}
+    read = {"channel": channel_of(shared["channel"]), "region": region_of(shared["region"])}
+    return {**shared, **read, **_store_options(given)}
+
+
+def _store_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given of the options of stores, as `run` takes it."""
+    from ..stores import parse_storage_options
+
+    found = {name: given.get(name, default) for name, (_, default) in STORE_OPTIONS.items()}
+    found["storage_options"] = parse_storage_options(found["storage_options"] or ()) or None
+    return found
+
+
+def place_of(output: str) -> Path | str:
+    """Return where labels go as `run` takes it: a path, or a URL, which is none."""
+    from ..stores import is_url
+
+    return output if is_url(output) else Path(output)
 
 
 def channel_of(text: str | None) -> Any:

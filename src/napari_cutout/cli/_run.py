@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,36 +13,63 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from ._options import RECIPE_OPTIONS, RUN, RUN_OPTIONS, array_names, option, run_options, with_signature
-from ._said import report, report_many
+from ._options import (
+    RECIPE_OPTIONS,
+    RUN,
+    RUN_OPTIONS,
+    STORE_OPTIONS,
+    array_names,
+    option,
+    place_of,
+    run_options,
+    with_signature,
+)
+from ._said import as_options, report, report_many
 
 if TYPE_CHECKING:
     from .._execute import Result
+    from .._run_plan import RunPlan
     from ..recipe import Recipe
+
+STOPPED = 75
+"""Exit code of a run that was asked to stop and can be taken up again: EX_TEMPFAIL, by which schedulers requeue."""
 
 
 def run_and_report(
     name: str,
     recipe: Recipe,
     image: str,
-    output: Path,
+    output: Path | str,
     others: dict[str, str],
     options: dict[str, Any],
     also: Callable[[Result], None] | None = None,
 ) -> int:
-    """Run a recipe on a file or a folder, and say what came of it."""
+    """Run a recipe on a file, a store or a folder, and say what came of it."""
     from .. import _batch
     from .._execute import Result
+    from .._monitor import Cancelled
+    from .._run_plan import line
+    from .._store_run import takes
 
-    with Progress() as show, warnings.catch_warnings(record=True) as heard:
-        result = _batch.run(
-            recipe,
-            image,
-            output,
-            inputs=others,
-            on_progress=show,
-            **options,
-        )
+    def on_plan(plan: RunPlan) -> None:
+        if plan.mode == "tiles":
+            print(f"{name}: {line(plan)}", flush=True)
+
+    with Progress() as show, Stopping(takes(image, output)) as stopping, warnings.catch_warnings(record=True) as heard:
+        try:
+            result = _batch.run(
+                recipe,
+                image,
+                output,
+                inputs=others,
+                on_plan=on_plan,
+                on_progress=show,
+                is_cancelled=stopping.asked,
+                probe=show is not None,
+                **options,
+            )
+        except Cancelled as error:
+            return stopping.said(error)
     said = result.provenance["facts"].get("warning") if isinstance(result, Result) else None
     for warning in heard:
         if str(warning.message) != said:  # `report` says it
@@ -57,6 +86,46 @@ def run_and_report(
             print(_batch.how_read([result.evaluation], options["ignore"]))
         return 0
     return report_many(name, result)
+
+
+class Stopping:
+    """Lets a run that keeps a journal end in order when it is asked to, as schedulers do before they kill.
+
+    Parameters
+    ----------
+    keeps : bool
+        Whether the run keeps a journal; if not, signals do what they do anyway.
+    """
+
+    def __init__(self, keeps: bool) -> None:
+        self.asked_by = ""
+        in_main = threading.current_thread() is threading.main_thread()
+        self._signals = [signal.SIGTERM, signal.SIGINT] if keeps and in_main else []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stopping:
+        self._before = {number: signal.signal(number, self._ask) for number in self._signals}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _frame: object) -> None:
+        if self.asked_by:  # the second time it is meant
+            raise KeyboardInterrupt
+        self.asked_by = signal.Signals(number).name
+
+    def asked(self) -> bool:
+        """Tell whether the run is to stop."""
+        return bool(self.asked_by)
+
+    def said(self, error: Exception) -> int:
+        """Say how to go on, and return the exit code that lets a scheduler start the run again."""
+        if not self.asked_by:
+            raise error
+        print(f"napari-cutout: {self.asked_by}: {as_options(str(error))}", file=sys.stderr)
+        return STOPPED
 
 
 class Progress:
@@ -77,7 +146,7 @@ class Progress:
 def run_recipe() -> Callable[..., int]:
     """Return the command that runs a recipe from a file."""
 
-    def run(recipe: Path, image: str, output: Path, **given: Any) -> int:
+    def run(recipe: Path, image: str, output: str, **given: Any) -> int:
         from ..recipe import Recipe
 
         loaded = Recipe.load(recipe)
@@ -87,7 +156,7 @@ def run_recipe() -> Callable[..., int]:
             **run_options(given),
             **{name: given.get(name, RECIPE_OPTIONS[name][1]) for name in RECIPE_OPTIONS},
         }
-        return run_and_report(str(recipe), loaded, image, output, others, options)
+        return run_and_report(str(recipe), loaded, image, place_of(output), others, options)
 
     inputs = Annotated[
         list[str] | None,
@@ -97,7 +166,7 @@ def run_recipe() -> Callable[..., int]:
         name: (option(str | None, RUN, f"What the recipe reads as {name}: a file; for many images a folder."), None)
         for name in array_names()
     }
-    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **RECIPE_OPTIONS}
+    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **STORE_OPTIONS, **RECIPE_OPTIONS}
     made = with_signature(
         run, "run_recipe", "Run a recipe, such as the demo and every command write beside labels.", options
     )

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
-from ._options import COMPARE_OPTIONS, IMAGES, IN_THE_FILE, RECIPE_OPTIONS, RUN_OPTIONS, input_option
+from ._options import COMPARE_OPTIONS, IMAGES, IN_THE_FILE, RECIPE_OPTIONS, RUN_OPTIONS, STORE_OPTIONS, input_option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def as_options(text: str) -> str:
         The same; names in quotes, such as those of files, stay what they are.
     """
     params = {p.name for entry in catalog.methods().values() for p in entry.params}
-    known = {*RUN_OPTIONS, *RECIPE_OPTIONS, *COMPARE_OPTIONS, *IMAGES, *params} - IN_THE_FILE
+    known = {*RUN_OPTIONS, *STORE_OPTIONS, *RECIPE_OPTIONS, *COMPARE_OPTIONS, *IMAGES, *params} - IN_THE_FILE
 
     def spelled(found: re.Match[str]) -> str:
         way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
@@ -90,17 +90,37 @@ def report(name: str, result: Result) -> str:
     device = result.provenance["device"]
     place = "" if result.target is None else f"; written to {result.target}"
     return (
-        f"{name}: {what_was_found(result)}; on the {device['used'].upper()} because {device['reason']}; "
-        f"{result.provenance['seconds']:.2f} s{place}"
+        f"{name}: {what_was_found(result)}{_how_large(result)}; on the {device['used'].upper()} because "
+        f"{device['reason']}; {_time(result.provenance['seconds'])}{place}"
     )
+
+
+def _how_large(result: Result) -> str:
+    """Return how many voxels and tiles there were, of a run in tiles."""
+    told = result.provenance
+    how = f"; {told['out_of_memory']}" if "out_of_memory" in told else ""
+    again = f"; {told['resumed']}" if "resumed" in told else ""
+    if told.get("plan", {}).get("mode") == "tiles":
+        return f" in {'x'.join(map(str, result.labels.shape))} voxels, {told['tiling']}{how}{again}"
+    return how + again
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
 def what_was_found(result: Result) -> str:
     """Return the number of objects, or the share of each class, the thresholds, and what is to be known of them."""
     last = result.provenance["steps"][-1]
     if last["settings"].get("one_per_object"):
-        n = int(result.labels.max())
-        found = f"{n} object{'' if n == 1 else 's'}"
+        n = result.provenance.get("n_labels")
+        n = int(result.labels.max()) if n is None else n
+        found = f"{n:,} object{'' if n == 1 else 's'}"
+    elif "n_labels" in result.provenance:
+        found = _shares_of_stored(result.provenance, last["method"])
     else:
         found = _shares(result.labels, last["method"])
     return found + _what_was_noted(last["facts"]) + _how_nearly(last)
@@ -120,6 +140,15 @@ def _shares(labels: NDArray[Any], method: str) -> str:
         largest, half = counts.max() / labels.size, np.median(counts)
         return f"{len(there):,} regions, the largest {largest:.1%}, half of them up to {half:,.0f} voxels"
     return ", ".join(f"class {k} {c / labels.size:.1%}" for k, c in zip(there, counts, strict=True))
+
+
+def _shares_of_stored(told: dict[str, Any], method: str) -> str:
+    """Return the same of labels in a store, which are not read for it."""
+    counts = told.get("n_voxels")
+    if counts is None or _numbers_regions(method):
+        return f"{told['n_labels']:,} region{'' if told['n_labels'] == 1 else 's'}"
+    shares = [f"class {k} {n / sum(counts):.1%}" for k, n in enumerate(counts) if k and n]
+    return ", ".join(shares) or "nothing"
 
 
 def _numbers_regions(method: str) -> bool:
