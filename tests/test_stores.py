@@ -41,8 +41,10 @@ def written(
 ) -> Path:
     """Write an image as other programs do."""
     group = zarr.create_group(store=str(path), zarr_format=2 if version == "0.4" else 3)
+    fit = version == "0.5" and all(data.ndim == len(axes) for data in arrays.values())
+    names: dict[str, Any] = {"dimension_names": list(axes)} if fit else {}
     for name, data in arrays.items():
-        group.create_array(name, data=data, **{"chunks": tuple(min(8, n) for n in data.shape), **how})
+        group.create_array(name, data=data, **names, **{"chunks": tuple(min(8, n) for n in data.shape), **how})
     kinds = {"t": {"type": "time", "unit": "second"}, "c": {"type": "channel"}}
     named = [{"name": axis, **kinds.get(axis, {"type": "space", "unit": "micrometer"})} for axis in axes]
     image = {"axes": named, "datasets": [{"path": name, **level} for name, level in zip(arrays, levels, strict=True)]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,4 +124,7 @@ def _consolidate(image: Place, version: Version) -> None:
     store = guarded(image, read_only=False)
     document = store.read_json("zarr.json" if version == "0.5" else ".zmetadata")
     if document and document.get("consolidated_metadata" if version == "0.5" else "metadata"):
-        zarr.consolidate_metadata(store, zarr_format=3 if version == "0.5" else 2)
+        with warnings.catch_warnings():
+            # Zarr says that Zarr 3 has no such metadata yet, and that the folder of the run is no part of the store.
+            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(store, zarr_format=3 if version == "0.5" else 2)

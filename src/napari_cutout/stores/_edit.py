@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from ._checked import CheckedArray
 from ._image import open_image
 from ._layout import Layout
 from ._place import Place
-from ._target import check_range, region_text, shrink
+from ._target import check_range, indices_above, region_text, shrink
 
 __all__ = ["edit_labels"]
 
@@ -62,17 +61,16 @@ def edit_labels(
     layout = Layout.of(image)
     levels[0][region] = box.astype(levels[0].dtype, copy=False)
     for level in range(1, len(levels)):
-        part = _files_of(levels[level], region, layout.factors[level])
-        if part is not None:
-            shrink(layout, levels, level, part)
+        region = tuple(
+            slice(*np.searchsorted(index, (part.start, part.stop)).tolist())
+            for index, part in zip(indices_above(layout, level), region, strict=True)
+        )
+        if any(part.start == part.stop for part in region):
+            return  # no coarser level has a voxel of the box
+        sides = zip(region, levels[level].files, levels[level].shape, strict=True)
+        shrink(layout, levels, level, [_whole(part, edge, side) for part, edge, side in sides])
 
 
-def _files_of(array: CheckedArray, region: Sequence[slice], factors: Sequence[float]) -> tuple[slice, ...] | None:
-    """Return whole files of a level that hold the voxels of a box of level 0; None where it has none of them."""
-    parts = []
-    for part, by, side, edge in zip(region, factors, array.shape, array.files, strict=True):
-        first, stop = math.ceil(part.start / by), min(math.ceil(part.stop / by), side)
-        if first >= stop:
-            return None
-        parts.append(slice(first // edge * edge, min(-(-stop // edge) * edge, side)))
-    return tuple(parts)
+def _whole(part: slice, edge: int, side: int) -> slice:
+    """Return the files that a part of an axis touches."""
+    return slice(part.start // edge * edge, min(-(-part.stop // edge) * edge, side))

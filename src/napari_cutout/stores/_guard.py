@@ -169,7 +169,7 @@ def guarded(place: Place, *, read_only: bool = True) -> Guarded:
     """
     if place.is_local:
         return Guarded(LocalStore(place.path, read_only=read_only), place)
-    defaults = {"use_listings_cache": False}
+    defaults: dict[str, Any] = {"use_listings_cache": False}
     if place.url.startswith(("s3:", "s3a:")):
         defaults["max_concurrency"] = 1  # or every read is two requests: chunks are small, and many are read at once
     options = {**defaults, **place.options}

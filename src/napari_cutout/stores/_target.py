@@ -418,12 +418,7 @@ def shrink(layout: Layout, levels: Sequence[CheckedArray], level: int, region: S
     """Fill a region of a level, of whole files, from the level above; return how many files are stored."""
     target, above = levels[level], levels[level - 1]
     region = _aligned(target, region)
-    indices = [
-        _above(part, fine / coarse, side)
-        for part, fine, coarse, side in zip(
-            region, layout.factors[level], layout.factors[level - 1], above.shape, strict=True
-        )
-    ]
+    indices = [index[part] for index, part in zip(indices_above(layout, level), region, strict=True)]
     strides = [np.unique(np.diff(index)) for index in indices]
     if all(len(stride) < 2 for stride in strides):
         # Zarr reads every n-th voxel without holding the others.
@@ -435,7 +430,11 @@ def shrink(layout: Layout, levels: Sequence[CheckedArray], level: int, region: S
     return _stored(target, region, part)
 
 
-def _above(part: slice, by: float, side: int) -> np.ndarray[Any, Any]:
-    """Return which voxels of the level above the voxels of a level are, along one axis."""
-    indices: np.ndarray[Any, Any] = np.minimum((np.arange(part.start, part.stop) * by).astype(int), side - 1)
-    return indices
+def indices_above(layout: Layout, level: int) -> list[np.ndarray[Any, Any]]:
+    """Return, for each axis, which voxels of the level above the voxels of a level are."""
+    sides = zip(layout.shapes[level], layout.shapes[level - 1], strict=True)
+    factors = zip(layout.factors[level], layout.factors[level - 1], strict=True)
+    return [
+        np.minimum((np.arange(side) * fine // coarse).astype(int), above - 1)
+        for (side, above), (fine, coarse) in zip(sides, factors, strict=True)
+    ]
