@@ -42,8 +42,10 @@ class Journaled:
         Told the number of every tile that is done.
     n_sweeps, n_scratch : int
         How many sweeps and scratch arrays there were.
-    n_known : int
-        How many tiles of them the journal knew already.
+    n_known, n_done : int
+        How many tiles of them the journal knew already, and how many were done now.
+    is_cut_off : bool
+        Whether a sweep ended before all its tiles were done.
 
     Notes
     -----
@@ -57,6 +59,8 @@ class Journaled:
     n_sweeps: int = 0
     n_scratch: int = 0
     n_known: int = 0
+    n_done: int = 0
+    is_cut_off: bool = False
 
     @property
     def device(self) -> Literal["cpu", "gpu"]:
@@ -100,7 +104,7 @@ class Journaled:
         returned = sweep.entries()
         self.n_known += len(returned)
         left = [number for number in range(n) if number not in returned]
-        with sweep.flushed():
+        with self._kept(sweep):
             for number, value in zip(left, self.inner.each(name, work, left), strict=True):
                 returned[number] = value
                 sweep.append(number, value)
@@ -114,7 +118,7 @@ class Journaled:
             return sweep.value
         done, total = sweep.sum()
         self.n_known += done
-        with sweep.flushed():
+        with self._kept(sweep):
             for n_tiles, summary in self.inner.folded(name, work, range(done, n), combine):
                 total = summary if total is None else total if summary is None else combine(total, summary)
                 done += n_tiles
@@ -127,7 +131,16 @@ class Journaled:
         """Whether this process does what is done once; of several that run together, only one does."""
         return True
 
+    @contextmanager
+    def _kept(self, sweep: Sweep) -> Iterator[None]:
+        """Keep what is known when a sweep is cancelled or fails, and know that it did."""
+        self.is_cut_off = True
+        with sweep.flushed():
+            yield
+        self.is_cut_off = False
+
     def _tell(self, start: int, stop: int) -> None:
+        self.n_done += stop - start
         for number in range(start, stop) if self.on_tile is not None else ():
             self.on_tile(number)  # type: ignore[misc]
 
@@ -191,9 +204,10 @@ class Sweep:
         """Remember the sum over the tiles that are done, now and then."""
         self._sum = (done, total)
         if time.monotonic() - self._saved >= SAVE_EVERY:
-            self._save()
+            self.save()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Remember the sum over the tiles that are done."""
         if self._sum is not None:
             self.records.put(f"{self.folder}/sum", (*self._sum, self.noted()))
         self._sum, self._saved = None, time.monotonic()
@@ -205,7 +219,7 @@ class Sweep:
             yield
         except Exception:
             with suppress(OSError):  # or it would hide what went wrong before
-                self._save()
+                self.save()
                 self.records.flush()
             raise
 

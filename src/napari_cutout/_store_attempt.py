@@ -95,6 +95,7 @@ class Attempt:
     target: Mapping[str, Any]
     watchers: Watchers
     facts: dict[str, Any] = field(default_factory=dict)
+    share: float = 0.0
 
     def run(self, run: str, notes: Mapping[str, Any]) -> Result:
         """Run the recipe, write its labels and put them in place.
@@ -199,8 +200,11 @@ class Attempt:
         expected = (self.plan.sweeps or 0) * n
 
         def progress(stage: str, done: float) -> None:
-            share = (self.journal.n_sweeps - 1 + done) / expected if expected else done
-            told(stage + of_part, min(max(share, 0.0), 1.0))
+            if not expected:
+                told(stage + of_part, done)
+                return
+            self.share = min(max((self.journal.n_sweeps - 1 + done) / expected, self.share), 1.0)
+            told(stage + of_part, self.share)
 
         return progress
 

@@ -271,7 +271,7 @@ class _StoreRun:
             try:
                 yield
             except BaseException as error:
-                if is_new and (self.journal is None or not self.journal.n_sweeps):
+                if is_new and not self._keeps(error):
                     self.folder.remove()
                 elif isinstance(error, Cancelled):
                     raise Cancelled(
@@ -279,6 +279,12 @@ class _StoreRun:
                     ) from error
                 raise
         self.folder.remove()
+
+    def _keeps(self, error: BaseException) -> bool:
+        """Tell whether a run that ended in an error can be taken up again, and something is gained by that."""
+        if self.journal is None or not self.journal.n_known + self.journal.n_done:
+            return False
+        return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)  # a method refused its input
 
     def _forget(self) -> None:
         """Forget what sweeps have found."""
