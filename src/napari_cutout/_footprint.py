@@ -13,7 +13,7 @@ from ._plan import BLOCK_VOXELS
 from .processing.segment import bytes_per_voxel
 from .recipe import Recipe, Step
 
-__all__ = ["device_footprint", "footprint", "tile_footprint"]
+__all__ = ["footprint", "label_bytes"]
 
 FILTERING = 32.0
 """Bytes per voxel of the blocks in work of a filter, one block per thread. Measured; a test holds it."""
@@ -67,19 +67,19 @@ def footprint(
             1 + (3 if n_channels == 4 else n_channels)
         )  # all channels as float32, and their mean
         read, itemsize = read + 4.0, 4
-    per_voxel = max(_bytes_per_voxel(step, itemsize, n_part, n_seen) for step in recipe.steps)
-    kept = sum(_label_bytes(step) for step in recipe.steps[:-1])
+    per_voxel = max(bytes_of(step, itemsize, n_part, n_seen) for step in recipe.steps)
+    kept = sum(label_bytes(step) for step in recipe.steps[:-1])
     working = max(_working(step) for step in recipe.steps)  # of more channels, blocks have fewer voxels
     blocks = working * min(BLOCK_VOXELS * n_threads(), n_part)
     copied = sum(others) * math.prod(image) // n_channels  # whole, whatever is selected
-    label = _label_bytes(recipe.steps[-1])
+    label = label_bytes(recipe.steps[-1])
     in_parts = label * math.prod(result) if n_part < math.prod(result) else 0
     renumbering = RENUMBERING * n_part if in_parts and label == NUMBER else 0.0
     at_peak = max((per_voxel + read + kept) * n_part + blocks, brightening * n_part, renumbering)
     return int(at_peak + in_parts + copied)
 
 
-def _bytes_per_voxel(step: Step, itemsize: int, n_voxels: int, n_channels: int) -> float:
+def bytes_of(step: Step, itemsize: int, n_voxels: int, n_channels: int) -> float:
     """Return the bytes per voxel of a step at its peak: each of its channels is prepared by itself."""
     cut = catalog.find(step.method).bytes_per_voxel(step.complete_settings, n_voxels, n_channels)
     whole, labels = (bytes_per_voxel(step.settings, itemsize, cut=n) for n in (cut, 0.0))
@@ -97,81 +97,8 @@ def _working(step: Step) -> float:
     return max(catalog.find(step.method).working, FILTERING if filtering else 0.0)
 
 
-def _label_bytes(step: Step) -> int:
+def label_bytes(step: Step) -> int:
     """Return the bytes of a label: numbers of objects are int32, classes uint8."""
     choice = next((p for p in catalog.find(step.method).settings if p.name == "one_per_object"), None)
     numbered = True if choice is None else step.settings.get(choice.name, choice.default)
     return NUMBER if numbered else 1  # a method without the choice always numbers
-
-
-# In tiles ------------------------------------------------------------------------------------------------
-
-DEVICE_BYTES_PER_VOXEL = 32.0
-"""GPU memory per voxel beyond the inputs: filtered image, labels, and the blocks in work."""
-
-
-def tile_footprint(
-    recipe: Recipe, shape: Sequence[int], itemsize: int, others: Sequence[int] = (), n_channels: int = 1
-) -> tuple[float, tuple[int, ...]]:
-    """Return what a tile at work takes on the CPU.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What will run.
-    shape : sequence of int
-        Voxels along each axis that a method sees.
-    itemsize : int
-        Bytes of a voxel of the image.
-    others : sequence of int
-        Bytes of a voxel of the other inputs.
-    n_channels : int
-        Channels that a method sees at a time.
-
-    Returns
-    -------
-    bytes_per_voxel : float
-        For every voxel of the tile and of its halo, what is read included.
-    reach : tuple of int
-        Voxels that are read around a tile along each axis, at most.
-    """
-    read = float(itemsize * n_channels + sum(others))
-    at_work = max(_of_tile(step, itemsize, math.prod(shape), n_channels) for step in recipe.steps)
-    reach = max(_reach(step) for step in recipe.steps)
-    return read + at_work, (reach,) * len(shape)
-
-
-def _of_tile(step: Step, itemsize: int, n_voxels: int, n_channels: int) -> float:
-    """Return the bytes per voxel of a step in a tile, beyond what it reads."""
-    entry = catalog.find(step.method)
-    declared = entry.tile_memory
-    if callable(declared):
-        return declared(step.complete_settings, n_voxels, n_channels)
-    if declared is not None:
-        return declared
-    return _bytes_per_voxel(step, itemsize, n_voxels, n_channels) + _working(step)
-
-
-def _reach(step: Step) -> int:
-    """Return how far the neighbourhood of a voxel reaches, in edges of the smallest voxel."""
-    settings = step.complete_settings
-    scales: list[float] = [settings.get("sigma") or 0.0, *(settings.get("scales") or ())]
-    around = float(settings.get("median_radius") or 0) + 2.0 * float(settings.get("background_radius") or 0)
-    return 1 + math.ceil(4.0 * max(scales) + around + float(settings.get("window") or 0) / 2)
-
-
-def device_footprint(recipe: Recipe, itemsize: int, others: Sequence[int] = (), n_channels: int = 1) -> float:
-    """Return the bytes of GPU memory that every voxel takes, the inputs included.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What will run.
-    itemsize : int
-        Bytes of a voxel of the image.
-    others : sequence of int
-        Bytes of a voxel of the other inputs.
-    n_channels : int
-        Channels that a method sees at a time.
-    """
-    return float(itemsize * n_channels + sum(others)) + DEVICE_BYTES_PER_VOXEL * n_channels

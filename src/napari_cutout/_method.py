@@ -360,8 +360,14 @@ class Method:
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
     tile_memory : float or callable, optional
-        Bytes per voxel of a tile at work and of its halo, beyond its inputs; the arguments are those of `memory`. By
-        default what the whole takes, and a block in work.
+        Bytes per voxel of a tile at work and of its halo, beyond its inputs, the labels included; the arguments are
+        those of `memory`. By default the labels and little more.
+    tile_voxels : int
+        Voxels of the tiles that it chooses itself, whatever those of the run are; 0 if it takes these.
+    driver_memory : float
+        Bytes per voxel of the faces between tiles, while what tiles tell of them is joined.
+    device_memory : float
+        Bytes of GPU memory per voxel that the cut needs at its peak, beyond its inputs, the labels included.
     also : tuple of str
         Other widgets that offer it, after their own methods.
     keeps : str
@@ -385,6 +391,9 @@ class Method:
     slow: bool = False
     network: bool = False
     tile_memory: Memory | None = None
+    tile_voxels: int = 0
+    driver_memory: float = 0.0
+    device_memory: float = 10.0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -470,6 +479,9 @@ def method(
     memory: Memory = 0.0,
     working: float = 4.0,
     tile_memory: Memory | None = None,
+    tile_voxels: int = 0,
+    driver_memory: float = 0.0,
+    device_memory: float = 10.0,
     also: tuple[str, ...] = (),
     keeps: str = "",
     slow: bool = False,
@@ -494,8 +506,14 @@ def method(
     working : float
         Bytes per voxel of a block in work; blocks do not grow with the image.
     tile_memory : float or callable, optional
-        Bytes per voxel of a tile at work and of its halo, beyond its inputs; the arguments are those of `memory`. By
-        default what the whole takes, and a block in work.
+        Bytes per voxel of a tile at work and of its halo, beyond its inputs, the labels included; the arguments are
+        those of `memory`. By default the labels and little more.
+    tile_voxels : int
+        Voxels of the tiles that it chooses itself, whatever those of the run are; 0 if it takes these.
+    driver_memory : float
+        Bytes per voxel of the faces between tiles, while what tiles tell of them is joined.
+    device_memory : float
+        Bytes of GPU memory per voxel that the cut needs at its peak, beyond its inputs, the labels included.
     also : tuple of str
         Other widgets that offer it, after their own methods.
     keeps : str
@@ -538,7 +556,22 @@ def method(
         wrapper.__doc__ = _with_options(func, hints)
         output = _meta(hints["return"], Role)
         wrapper.__method__ = Method(  # type: ignore[attr-defined]
-            wrapper, row, params, output, agreement, extras, memory, working, also, keeps, slow, network, tile_memory
+            wrapper,
+            row,
+            params,
+            output,
+            agreement,
+            extras,
+            memory,
+            working,
+            also,
+            keeps,
+            slow,
+            network,
+            tile_memory,
+            tile_voxels,
+            driver_memory,
+            device_memory,
         )
         return wrapper
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +80,6 @@ class _Seen:
     in_step: bool = True
     n_sweeps: int = 0
     scratch: int = 0
-    told: int = 0
     seconds: float = 0.0
     reading: float = 0.0
 
@@ -195,14 +193,9 @@ def _run(
 
 @dataclass(slots=True)
 class _Counting(Threads):
-    """Threads that count sweeps, what tiles tell, and what is stored on the way."""
+    """Threads that count sweeps, and what is stored on the way."""
 
     seen: _Seen = field(kw_only=True)
-
-    def map(self, name: str, work: Work, n: int) -> list[Any]:
-        found = Threads.map(self, name, work, n)
-        self.seen.told = max(self.seen.told, len(pickle.dumps(found, pickle.HIGHEST_PROTOCOL)))
-        return found
 
     def each(self, name: str, work: Work, numbers: Sequence[int]) -> Iterator[Any]:
         self.seen.n_sweeps += 1
@@ -266,22 +259,10 @@ def _with(plan: RunPlan, seen: _Seen, image: Array, selection: Selection) -> Run
     scratch = seen.scratch / math.prod(seen.shape) * n_voxels
     computing = seen.seconds / max(seen.voxels(seen.shape, seen.tile), 1.0) * voxels
     moving = seen.reading * (read + 2 * scratch + plan.result_bytes) / plan.workers
-    driver = int(DRIVER * seen.told / max(_faces(seen.shape, seen.tile), 1) * _faces(plan.shape, plan.tile))
     return replace(
         plan,
         sweeps=seen.n_sweeps * plan.n_parts,
         read_bytes=int(read),
         scratch_bytes=int(scratch),
         seconds=computing + moving,
-        driver_bytes=driver if plan.mode == "tiles" else 0,
-        host_bytes=plan.host_bytes + (driver - plan.driver_bytes if plan.mode == "tiles" else 0),
     )
-
-
-DRIVER = 4.0
-"""Bytes of the driver for each byte that tiles tell: what came, and what is made of it while it is joined."""
-
-
-def _faces(shape: Sequence[int], tile: Sequence[int]) -> int:
-    """Return the voxels of all faces between tiles."""
-    return sum((-(-n // e) - 1) * math.prod(shape) // n for n, e in zip(shape, tile, strict=True))

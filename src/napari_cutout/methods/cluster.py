@@ -76,7 +76,18 @@ def _kept(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
     return kept + more * min(BLOCK_VOXELS * n_threads() / n_voxels, 1.0)
 
 
-@method("k-means", extras=("features", "histogram"), memory=_kept, working=WORKING)
+def _of_tile(settings: Mapping[str, Any], _n_voxels: int, n_channels: int) -> float:
+    """Return the bytes per voxel of a tile: labels of one channel by itself, else columns of it."""
+    n_columns = n_channels * len(feature_names(settings["features"], settings["scales"]))
+    alone = n_columns == 1 and tuple(settings["features"]) == ALONE
+    return 1.0 if alone else COLUMN * n_columns
+
+
+COLUMN = 9.0
+"""Bytes per voxel of a tile for each of its columns, filtered and put in order."""
+
+
+@method("k-means", extras=("features", "histogram"), memory=_kept, working=WORKING, tile_memory=_of_tile)
 def kmeans(
     image: Image,
     mask: Mask | None = None,
@@ -195,7 +206,13 @@ def kmeans(
     )
 
 
-@method("Gaussian mixture", extras=("features", "histogram", "probabilities"), memory=_kept, working=WORKING)
+@method(
+    "Gaussian mixture",
+    extras=("features", "histogram", "probabilities"),
+    memory=_kept,
+    working=WORKING,
+    tile_memory=_of_tile,
+)
 def gaussian_mixture(
     image: Image,
     mask: Mask | None = None,

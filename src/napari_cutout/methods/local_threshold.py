@@ -28,7 +28,7 @@ Rule = Callable[[Any, Array, Array], Array | float]
 each window."""
 
 
-@method("Threshold", working=64.0)
+@method("Threshold", working=64.0, tile_memory=65.0, device_memory=75.0)
 def sauvola(
     image: Image,
     mask: Mask | None = None,
@@ -106,7 +106,7 @@ def sauvola(
     return _local(image, mask, rule, window, objects, options, decide)
 
 
-@method("Threshold", working=64.0)
+@method("Threshold", working=64.0, tile_memory=65.0, device_memory=75.0)
 def niblack(
     image: Image,
     mask: Mask | None = None,
@@ -165,7 +165,7 @@ def niblack(
     return _local(image, mask, rule, window, objects, options, partial(two_levels, "niblack"))
 
 
-@method("Threshold", working=64.0)
+@method("Threshold", working=64.0, tile_memory=65.0, device_memory=75.0)
 def local_mean(
     image: Image,
     mask: Mask | None = None,

@@ -13,7 +13,7 @@ from .._plan import gathered, run_plan
 from ..processing.features import channels_of
 from ._edges_device import device_edges_in_order, device_lattice_of
 from ._felzenszwalb import EDGE, group_of, lattice_of, segmented
-from ._felzenszwalb_tiles import felzenszwalb_plan
+from ._felzenszwalb_tiles import TILE_VOXELS, felzenszwalb_plan
 from ._grey_levels import Bins, counting, quantile_bins
 from ._inside import smoothed_inside
 from ._slic import settings_for
@@ -35,7 +35,15 @@ def _bytes_needed(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -
     return levels + 11.0 + group_of(n_voxels) * EDGE / n_voxels
 
 
-@method("Graph-based", agreement="exact, near in tiles", memory=_bytes_needed)
+@method(
+    "Graph-based",
+    agreement="exact, near in tiles",
+    memory=_bytes_needed,
+    tile_memory=85.0,
+    tile_voxels=TILE_VOXELS,
+    driver_memory=200.0,
+    device_memory=80.0,
+)
 def felzenszwalb(
     image: Image,
     mask: Mask | None = None,
@@ -173,7 +181,7 @@ def _kept(_settings: Mapping[str, Any], _n_voxels: int, n_channels: int) -> floa
     return 12.0 + (4.0 * n_channels if n_channels > 1 else 0.0)
 
 
-@method("Graph-based", memory=_kept)
+@method("Graph-based", memory=_kept, tile_memory=135.0, driver_memory=320.0, device_memory=36.0)
 def superpixels(
     image: Image,
     mask: Mask | None = None,

@@ -19,7 +19,15 @@ from ._walk_session import Session
 __all__ = ["random_walker", "random_walker_probabilities"]
 
 
-@method("Random walker", agreement="tolerance(1e-2)", extras=("updates", "probabilities"), memory=bytes_needed)
+@method(
+    "Random walker",
+    agreement="tolerance(1e-2)",
+    extras=("updates", "probabilities"),
+    memory=bytes_needed,
+    tile_memory=140.0,
+    tile_voxels=1 << 21,
+    device_memory=82.0,
+)
 def random_walker(
     image: Image,
     markers: Markers,

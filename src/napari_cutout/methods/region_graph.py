@@ -47,7 +47,15 @@ def _needed(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> floa
     return max(made.bytes_per_voxel(own, n_voxels, n_channels), 4.0 + BYTES_PER_REGION * n_regions / n_voxels)
 
 
-@method("Graph-based", extras=("hierarchy",), memory=_needed, working=WORKING)
+@method(
+    "Graph-based",
+    extras=("hierarchy",),
+    memory=_needed,
+    working=WORKING,
+    tile_memory=135.0,
+    driver_memory=370.0,
+    device_memory=67.0,
+)
 def merge_regions(
     image: Image,
     regions: Labels | None = None,
@@ -137,7 +145,15 @@ def merge_regions(
     return looked_up(sources, graph.labels, _cut(tree, n_regions, threshold))
 
 
-@method("Graph-based", agreement="tolerance(1e-9)", memory=_needed, working=WORKING)
+@method(
+    "Graph-based",
+    agreement="tolerance(1e-9)",
+    memory=_needed,
+    working=WORKING,
+    tile_memory=135.0,
+    driver_memory=370.0,
+    device_memory=67.0,
+)
 def normalized_cut(
     image: Image,
     regions: Labels | None = None,
@@ -280,7 +296,14 @@ def _bytes_of_cut(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -
     return 400.0 if settings["on"] == "voxels" else _needed(settings, n_voxels, n_channels)
 
 
-@method("Graph-based", memory=_bytes_of_cut, working=77.0)
+@method(
+    "Graph-based",
+    memory=_bytes_of_cut,
+    working=77.0,
+    tile_memory=135.0,
+    driver_memory=370.0,
+    device_memory=36.0,
+)
 def graph_cut(
     image: Image,
     markers: Markers,

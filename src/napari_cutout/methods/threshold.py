@@ -267,7 +267,14 @@ def classes_at(
     return segment(plan_for, image, mask, objects=objects, options=options, choose=chosen)
 
 
-@method("Threshold", extras=("histogram",), memory=18.0)
+@method(
+    "Threshold",
+    extras=("histogram",),
+    memory=18.0,
+    tile_memory=22.0,
+    driver_memory=40.0,
+    device_memory=38.0,
+)
 def hysteresis(
     image: Image,
     mask: Mask | None = None,

@@ -67,7 +67,15 @@ def _read_architecture(folder: Path, _written: int) -> Architecture:
     return Architecture.from_dict(read_settings(folder)["architecture"])
 
 
-@method("U-Net", agreement="tolerance(1e-3)", extras=("training", "probabilities"), memory=_memory, network=True)
+@method(
+    "U-Net",
+    agreement="tolerance(1e-3)",
+    extras=("training", "probabilities"),
+    memory=_memory,
+    tile_memory=_memory,
+    tile_voxels=math.prod(TILE[3]),
+    network=True,
+)
 def unet_predict(
     image: Image,
     mask: Mask | None = None,

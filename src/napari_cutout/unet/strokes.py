@@ -42,7 +42,15 @@ def _memory(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> floa
     return 4.0 + 90.0 * width * BATCH[ndim] * min(PATCH[ndim], n_voxels) / max(n_voxels, 1) + n_channels
 
 
-@method("U-Net", agreement="trained anew", memory=_memory, slow=True, network=True)
+@method(
+    "U-Net",
+    agreement="trained anew",
+    memory=_memory,
+    tile_memory=_memory,
+    tile_voxels=1 << 21,
+    slow=True,
+    network=True,
+)
 def unet_from_strokes(
     image: Image,
     markers: Markers,
