@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
@@ -99,9 +101,22 @@ def _fingerprint(parts: Mapping[str, Any]) -> str:
     return found.hexdigest()[:8]
 
 
+_jobs: ContextVar[int] = ContextVar("napari_cutout_jobs", default=1)
+
+
+@contextmanager
+def sharing(n_jobs: int) -> Iterator[None]:
+    """Let what runs inside know that so many jobs share the processors."""
+    token = _jobs.set(n_jobs)
+    try:
+        yield
+    finally:
+        _jobs.reset(token)
+
+
 def n_threads() -> int:
-    """Return the number of processors this process may use."""
+    """Return the number of processors that this process, or this one of its jobs, may use."""
     import os
 
     affinity: Any = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max((len(affinity(0)) if affinity else os.cpu_count() or 1) // _jobs.get(), 1)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, dtype_name, from_numpy
+from .._array import Array, dtype_name, from_numpy, is_host
+from ..processing._runs import label_runs
 from ..processing.labels import label_by_value, label_components
 from ._facts import Labelling, facts_of, joined_tables
 from ._objects import objects_in_sweeps
@@ -63,7 +64,9 @@ def lazy_components(
 
 def _label_mask(block: Array, connectivity: int) -> tuple[Array, NDArray[np.int64]]:
     """Give numbers to the objects of a block, whatever their values."""
-    labels, n = label_components(block if dtype_name(block) == "bool" else block != 0, connectivity)
+    inside = block if dtype_name(block) == "bool" else block != 0
+    label = label_runs if is_host(inside) else label_components
+    labels, n = label(inside, connectivity)
     return labels, np.ones(n + 1, np.int64)
 
 

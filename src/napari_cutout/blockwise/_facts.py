@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, bincount, to_numpy
+from .._array import Array, array_namespace, bincount, is_host, to_numpy
+from ..processing._runs import measure_labels
 
 __all__ = ["BlockFacts", "Labelling", "facts_of", "joined_tables"]
 
@@ -53,7 +54,7 @@ def facts_of(
 ) -> BlockFacts:
     labels, value = label(block, connectivity)
     n = len(value) - 1
-    size = bincount(labels, n + 1)
+    first, size = _measured(labels, n)
     held = np.ones(n + 1, bool) if strict is None else bincount(labels[strict], n + 1) > 0
     host = to_numpy(labels)
     faces = {
@@ -61,17 +62,28 @@ def facts_of(
         for axis in range(host.ndim)
         for side in (0, 1)
     }
-    return BlockFacts(_first_voxels(host, n, origin, shape), size, value, held, faces)
+    return BlockFacts(_in_the_whole(first, host.shape, origin, shape), size, value, held, faces)
 
 
-def _first_voxels(labels: NDArray[np.int32], n: int, origin: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
+def _measured(labels: Array, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first voxel of each label in the scan order of the block, -1 if there is none, and how many it has."""
+    first, size = np.full(n + 1, -1, np.int64), np.zeros(n + 1, np.int64)
+    if is_host(labels):
+        measure_labels(np.ascontiguousarray(labels).reshape(-1), first, size)
+        return first, size
+    xp = array_namespace(labels)
+    found: Any = xp.unique_all(xp.reshape(labels, (-1,)))
+    first[to_numpy(found.values)], size[to_numpy(found.values)] = to_numpy(found.indices), to_numpy(found.counts)
+    return first, size
+
+
+def _in_the_whole(
+    first: NDArray[np.int64], block: Sequence[int], origin: Sequence[int], shape: Sequence[int]
+) -> NDArray[np.int64]:
     """Return the linear index in the whole of each label's first voxel; a block keeps the whole's scan order."""
-    found, at = np.unique(labels, return_index=True)
-    where = np.unravel_index(at, labels.shape)
-    first = np.full(n + 1, np.iinfo(np.int64).max)
+    where = np.unravel_index(np.maximum(first, 0), tuple(block))
     moved = tuple(w.astype(np.int64) + o for w, o in zip(where, origin, strict=True))
-    first[found] = np.ravel_multi_index(moved, tuple(shape))
-    return first
+    return np.where(first < 0, np.iinfo(np.int64).max, np.ravel_multi_index(moved, tuple(shape)))
 
 
 def joined_tables(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from .._array import to_numpy
 from .._plan import Slices
 from ._made import Source
-from ._sweeps import Sweeper
+from ._sweeps import Regions, Sweeper, sweeping
+from ._tiled import narrowed, settle
 
 __all__ = ["MANY", "Target", "Written", "n_labels_of", "write_labels"]
 
@@ -90,6 +91,8 @@ def write_labels(
     TooLarge
         If one region at a time is too much for memory.
     """
+    with sweeping(sweeper):
+        settle(labels, regions.chunks if isinstance(regions, Regions) else None)
     work = _Writing(labels, target, regions, n_before)
     found: Written | None = sweeper.reduce("writing labels", work, len(work.regions), Written.__add__)
     return found or Written()
@@ -113,6 +116,10 @@ class _Writing:
             block = _numbered_on(block, self.n_before)
         self.target.write(self.regions[number], block)
         return Written(highest + self.n_before, 0, _counts(block, highest + self.n_before))
+
+    def only(self, number: int) -> _Writing:
+        """Return the work of one tile, with what it needs to know and no more."""
+        return replace(self, labels=narrowed(self.labels, self.regions[number]))
 
 
 def _counts(block: NDArray[Any], highest: int) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -309,6 +309,12 @@ class _Keeping:
     def __call__(self, number: int) -> None:
         region = self.regions[number]
         self.scratch[region] = to_numpy(self.source.read(region))
+
+    def only(self, number: int) -> _Keeping:
+        """Return the work of one tile, with what it needs to know and no more."""
+        from ._tiled import narrowed
+
+        return replace(self, source=narrowed(self.source, self.regions[number]))
 
 
 def _computed(array: Array) -> Stored:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _device
-from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
+from .._array import Array, array_namespace, dtype_name, from_numpy, is_host, to_numpy
 from .._plan import Slices
+from ..processing._runs import renumber
 from ._facts import Labelling, facts_of, joined_tables
 from ._made import Source, Stored, costly, lazy, read_together, source_of
 from ._sweeps import current, regions_of
@@ -120,6 +121,9 @@ class _Numbering:
 
     def _looked_up(self, table: NDArray[Any], mask: Array) -> Array:
         labels, _ = self.label(mask, self.connectivity)
+        if is_host(labels) and not self.holes:
+            renumber(labels.reshape(-1), table)
+            return labels
         xp = array_namespace(labels)
         return xp.reshape(xp.take(from_numpy(table, like=labels), xp.reshape(labels, (-1,))), labels.shape)
 

@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, overload
 import numpy as np
 
 from .. import _device
+from .._compiled import sharing
 from .._monitor import note, quiet, resumed, stage, tick, ticket
 from .._plan import Slices
 
@@ -133,6 +134,11 @@ class Regions(Sequence[Slices]):
         self._chunks = chunks
         self._ends = [np.cumsum(sizes).tolist() for sizes in chunks]
 
+    @property
+    def chunks(self) -> Chunks:
+        """Lengths of the chunks along each axis."""
+        return self._chunks
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Regions, (self._chunks,)
 
@@ -201,7 +207,7 @@ class Threads:
     def each(self, name: str, work: Work, numbers: Sequence[int]) -> Iterator[Any]:
         """Yield what these tiles return, in their order, with at most `n_workers` at work or waiting to be taken."""
         stage(name)
-        job, n = _Job(work, ticket()), len(numbers)
+        job, n = _Job(work, ticket(), self.n_workers), len(numbers)
         with ThreadPoolExecutor(self.n_workers) as pool:
             ahead: deque[tuple[int, Future[Any]]] = deque()
             waiting = iter(numbers)
@@ -247,9 +253,10 @@ class _Job:
 
     work: Work
     watcher: int | None
+    n_beside: int
 
     def __call__(self, number: int) -> Any:
-        with sweeping(None), resumed(self.watcher), quiet():
+        with sweeping(None), resumed(self.watcher), quiet(), sharing(self.n_beside):
             return self.work(number)
 
 

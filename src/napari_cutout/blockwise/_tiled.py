@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +15,10 @@ from .._array import Array, array_namespace
 from .._monitor import quiet
 from .._plan import Slices, Tile
 from .._shelf import Records, Shelf, record_length
-from ._made import Source, Stored, keep, source_of
+from ._made import Made, Source, Stored, keep, source_of
 from ._sweeps import Chunks, Sweeper, n_tiles, regions_of
 
-__all__ = ["Looking", "Shelves", "Tiled", "Tiles", "settle", "settled"]
+__all__ = ["Looking", "Shelves", "Tiled", "Tiles", "narrowed", "settle", "settled"]
 
 
 @dataclass(slots=True, eq=False)
@@ -57,13 +58,21 @@ class Tiled:
         if self.stored is not None:
             return self.stored.read(region)
         grid = tuple(map(len, self.chunks))
-        met = [_met(sizes, s) for sizes, s in zip(self.chunks, region, strict=True)]
+        met = self._along(region)
         parts = np.empty([len(along) for along in met], object)
         for at in np.ndindex(*parts.shape):
             found = [along[i] for along, i in zip(met, at, strict=True)]
             number = int(np.ravel_multi_index([n for n, _ in found], grid))
             parts[at] = self.work(number)[tuple(cut for _, cut in found)]
         return joined(parts)
+
+    def met(self, region: Slices) -> list[int]:
+        """Return the numbers of the tiles that a region meets."""
+        at = itertools.product(*([n for n, _ in along] for along in self._along(region)))
+        return [int(np.ravel_multi_index(numbers, tuple(map(len, self.chunks)))) for numbers in at]
+
+    def _along(self, region: Slices) -> list[list[tuple[int, slice]]]:
+        return [_met(sizes, s) for sizes, s in zip(self.chunks, region, strict=True)]
 
 
 def _met(sizes: tuple[int, ...], wanted: slice) -> list[tuple[int, slice]]:
@@ -117,6 +126,47 @@ def settled(arrays: Sequence[Array | None]) -> list[Source | None]:
     for source in sources:
         settle(source)
     return sources
+
+
+def narrowed(source: Source | None, region: Slices, known: dict[Any, Any] | None = None) -> Any:
+    """Return a source that is read for one region, with what its tiles must know for that and no more.
+
+    Parameters
+    ----------
+    source : Source or None
+        What is going to be read.
+    region : tuple of slice
+        Where.
+    known : dict, optional
+        What was narrowed before, so that two things which are made of one thing still are.
+    """
+    known = {} if known is None else known
+    key = id(source), tuple((s.start, s.stop) for s in region)
+    if key not in known:
+        known[key] = _narrowed(source, region, known)
+    return known[key]
+
+
+def _narrowed(source: Any, region: Slices, known: dict[Any, Any]) -> Any:
+    if isinstance(source, Made):
+        read, _ = source.around(region)
+        return replace(source, parents=tuple(narrowed(parent, read, known) for parent in source.parents))
+    if not isinstance(source, Tiled):
+        return source
+    only = getattr(source.work, "only", None)
+    if source.stored is not None or only is None:
+        return source if source.stored is None else source.stored
+    return replace(source, work=_Few({number: only(number) for number in source.met(region)}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Few:
+    """The work of a few tiles, each with what it needs."""
+
+    works: dict[int, Callable[[int], Array]]
+
+    def __call__(self, number: int) -> Array:
+        return self.works[number](number)
 
 
 def _same(tiles: Chunks, chunks: Chunks) -> bool:
