@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,25 +20,28 @@ from ._execute import Result, execute, keeps_labels, merged, provenance_of
 from ._in_sweeps import InSweeps, in_sweeps
 from ._journal import Journaled
 from ._monitor import watch
+from ._parts import Parts
 from ._reading import is_path
+from ._records import Records
 from ._run_plan import RunPlan
 from ._selection import Part, Selection, placed
 from ._sources import Source as FileSource
 from ._sources import fingerprint
 from ._statistics import pooled
 from ._store_inputs import Opened
-from ._store_write import PartTarget, ScratchTarget, Shrinking, regions_to_write
+from ._store_write import PartTarget, ScratchTarget, Shrinking, WrittenBefore, regions_to_write
 from ._stored import Stored as Saved
 from ._views import Eager, source_of_part
 from ._writing import write_text
-from .blockwise import Source, Stored, Written, regions_of, sweeping, write_labels
+from .blockwise import Chunks, Source, Stored, Written, regions_of, sweeping, write_labels
+from .blockwise._sweeps import n_tiles
 from .recipe import Recipe, as_dict, with_provenance
 from .stores import LabelsTarget, Place, is_store, is_url, open_image, smallest
 
 if TYPE_CHECKING:
     from ._batch import Job
 
-__all__ = ["Attempt", "Watchers", "write_beside", "written_to"]
+__all__ = ["Attempt", "Watchers", "keep_written", "write_beside", "written_to"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +101,23 @@ class Attempt:
     facts: dict[str, Any] = field(default_factory=dict)
     share: float = 0.0
 
-    def run(self, run: str, notes: Mapping[str, Any]) -> Result:
+    def run(self, run: str, notes: Callable[[], dict[str, Any]]) -> Result:
         """Run the recipe, write its labels and put them in place.
 
         Parameters
         ----------
         run : str
             By what the finished run is known again.
-        notes : mapping
-            What else is to be known of it.
+        notes : callable
+            Tells what else is to be known of it.
         """
         start = time.perf_counter()
         found, provenance = self._whole() if self.plan.mode == "whole" else self._parts()
         target, written = self._written(found)
         self._pyramid(target)
-        provenance |= self._more(written, notes)
+        if isinstance(self.journal, Parts) and not self.journal.leads:
+            self.journal.wait_for("end", "putting the labels in place")  # it is told of the end by Over
+        provenance |= self._more(written, notes())
         provenance["seconds"] = round(time.perf_counter() - start, 4)
         target.commit({"provenance": provenance, "run": run}, name=self.given.image.volume.name)
         write_beside(target.place, replace(self.given.recipe, selection=self.given.image.recorded), provenance)
@@ -219,10 +225,19 @@ class Attempt:
             into = PartTarget(target, self.given.image.selection.kept_axes, part.place)
             tile = self.journal.chunks(part.labels.shape) if self.plan.mode == "tiles" else None
             regions = regions_to_write(part.labels.shape, into, tile)
+            labels = self._known(part, into, tile) if len(parts) == 1 else part.labels
             with self._watched(), self._telling(into, regions):
                 n_before = 0 if keeps else total.highest
-                total += write_labels(part.labels, into, regions, self.journal, n_before=n_before)
+                total += write_labels(labels, into, regions, self.journal, n_before=n_before)
         return target, total
+
+    def _known(self, part: _Found, into: PartTarget, tiles: Chunks | None) -> Source:
+        """Return the labels of the only part, those of blocks from the target that other tiles have written."""
+        records = self.journal.records
+        written = records.get("written")
+        if tiles is not None:
+            records.put("writing", (self.journal.n_sweeps + 1, [list(sizes) for sizes in tiles]))
+        return part.labels if written is None else WrittenBefore(part.labels, into, *written)
 
     @contextmanager
     def _telling(self, into: PartTarget, regions: Sequence[tuple[slice, ...]]) -> Iterator[None]:
@@ -238,10 +253,13 @@ class Attempt:
     def _opened(self, dtype: np.dtype[Any]) -> LabelsTarget:
         """Make the target, or open that which was made before."""
         records = self.journal.records
+        if isinstance(self.journal, Parts) and not self.journal.leads:
+            self.journal.wait_for("target", "making the target")
         begun = records.get("target") == dtype.name
         make = LabelsTarget.reopen if begun else LabelsTarget.create
         target = make(layout=self.given.layout, dtype=dtype, **self.target)
         if not begun:
+            records.remove("written")
             records.put("target", dtype.name)
         if self.watchers.on_target is not None:
             self.watchers.on_target(target)
@@ -278,6 +296,29 @@ class Attempt:
             found["absent_chunks"] = absent
         plain: dict[str, Any] = json.loads(json.dumps(found | dict(notes)))  # as the store has it
         return plain
+
+
+def keep_written(records: Records) -> None:
+    """Remember which blocks of the target are there, before what sweeps have found is forgotten.
+
+    Parameters
+    ----------
+    records : Records
+        The journal.
+    """
+    if (writing := records.get("writing")) is None:
+        return
+    number, tiles = writing
+    folder = f"sweeps/{number:05}"
+    done = n_tiles(tiles) if records.get(f"{folder}/value") is not None else records.get(f"{folder}/sum", (0,))[0]
+    before = records.get("written")
+    if before is None or done * _first(tiles) > before[1] * _first(before[0]):
+        records.put("written", (tiles, done))
+
+
+def _first(tiles: Any) -> int:
+    """Return the voxels of the first tile."""
+    return math.prod(sizes[0] for sizes in tiles)
 
 
 def written_to(place: Place) -> Path | str:

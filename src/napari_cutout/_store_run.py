@@ -16,18 +16,19 @@ from ._execute import Result, check_inputs, versions
 from ._journal import Journaled
 from ._memory import allowing
 from ._monitor import Cancelled
+from ._parts import Over
 from ._probe import probed
 from ._reading import Source, is_path
 from ._records import Records
 from ._run_folder import RunFolder, differences
-from ._run_plan import RunPlan, limits, plan_arrays, smaller
-from ._store_attempt import Attempt, Watchers, write_beside, written_to
+from ._run_plan import RunPlan, plan_arrays, smaller
+from ._store_attempt import Attempt, Watchers, keep_written, write_beside, written_to
 from ._store_inputs import Opened, opened
-from ._store_write import Scratch
+from ._store_workers import Team, remembered, team
 from ._views import Eager
-from .blockwise import Threads, TooLarge
+from .blockwise import TooLarge
 from .recipe import as_dict
-from .stores import LabelsTarget, Place, is_store, open_image
+from .stores import Image, LabelsTarget, Place, is_store, open_image
 
 if TYPE_CHECKING:
     from ._batch import Job
@@ -47,6 +48,12 @@ class StoreOptions:
         Edges of a tile.
     workers : int, optional
         Tiles at work at most.
+    scheduler : str or distributed.Client, optional
+        Of a cluster whose workers do the tiles.
+    part : tuple of int, optional
+        Which part of a job array this process is, and how many there are.
+    patience : float, optional
+        Seconds that a part waits for others.
     resume : bool
         Go on with a run that was not finished.
     ngff : {"0.4", "0.5"}, optional
@@ -62,6 +69,9 @@ class StoreOptions:
     memory: str | int | None = None
     tile: int | Sequence[int] | None = None
     workers: int | None = None
+    scheduler: Any = None
+    part: tuple[int, int] | None = None
+    patience: float | None = None
     resume: bool = False
     ngff: Literal["0.4", "0.5"] | None = None
     storage_options: Mapping[str, Any] | None = None
@@ -143,25 +153,49 @@ class _StoreRun:
     given: Opened
     notes: dict[str, Any] = field(default_factory=dict)
     journal: Journaled | None = None
+    team: Team = field(default_factory=Team)
 
     def go(self) -> Result:
         """Look what is there, plan, run, and put the labels in place."""
-        begun = self.folder.begun()
+        options = self.options
+        with team(options.scheduler, options.part, options.patience) as self.team:
+            try:
+                return self._go()
+            except Over:
+                return self._ended()
+
+    def _go(self) -> Result:
+        begun = self.team.begun(self.folder, lambda: self._there() is not None)
         self._check_place(begun)
-        plan = self._plan(begun if self.options.resume else None)
+        plan = self._plan(begun if self._resumes else None)
         identity = self._identity(plan)
-        if self.options.resume and (finished := self._finished(identity)) is not None:
+        if self._resumes and (finished := self._finished(identity)) is not None:
             return finished
-        if begun is not None and self.options.resume:
+        if begun is not None and self._resumes:
             self._check_same(begun, identity)
         with self._at_work(is_new=begun is None), allowing(plan.free):
-            LabelsTarget.check(**self._target, resumed=begun is not None and self.options.resume)
-            if begun is None or not self.options.resume:
-                self._forget()
-                self.folder.begin(identity)
+            if self.team.part is not None and self.folder.begun() != begun:
+                raise Over
+            LabelsTarget.check(**self._target, resumed=begun is not None and self._resumes)
+            self._begin(begun, identity)
+            self.team.check_seen(self.folder)
             if self.options.watchers.on_plan is not None:
                 self.options.watchers.on_plan(plan)
             return self._until_it_fits(plan, identity)
+
+    @property
+    def _resumes(self) -> bool:
+        """Whether it goes on with what was begun, as parts of a job array always do."""
+        return self.options.resume or self.options.part is not None
+
+    def _ended(self) -> Result:
+        """Return what another part of the job array has put in place."""
+        if (finished := self._finished(self._identity(self._plan(None)))) is None:
+            raise RuntimeError(
+                f"the run on {self.place.shown!r} was ended by another process, and its labels are not there; look what "
+                "that process says, and start all parts again"
+            )
+        return finished
 
     # Before it runs ---------------------------------------------------------------------------------
 
@@ -186,7 +220,7 @@ class _StoreRun:
                 raise ValueError(
                     f"the labels would replace {self.place.shown!r}, which is read; choose another name for them"
                 )
-        if begun is not None and not (self.options.resume or self.job.overwrite):
+        if begun is not None and not (self._resumes or self.job.overwrite):
             raise FileExistsError(
                 f"a run on {self.place.shown!r} was begun and is not finished; pass resume=True to go on with it, or "
                 "overwrite=True to start anew"
@@ -194,13 +228,17 @@ class _StoreRun:
 
     def _plan(self, begun: Mapping[str, Any] | None, *, in_tiles: bool = False) -> RunPlan:
         tile = self.options.tile
-        if tile is None and begun is not None and begun["mode"] == "tiles":
-            tile = tuple(begun["tile"])
-        allowed = limits(memory=self.options.memory, tile=tile, workers=self.options.workers)
+        before = self._before() if begun is None and self._resumes else begun
+        if tile is None and before is not None and before["mode"] == "tiles":
+            tile = tuple(before["tile"])
+        allowed = self.team.limits(self.options.memory, tile, self.options.workers)
+        device = self.team.device(self.job.device)
+        in_tiles = in_tiles or self.team.is_many
         arrays = {name: Eager(view) for name, view in self.given.views.items()}
         recipe, block = self.given.recipe, self._block()
-        plan = plan_arrays(recipe, arrays, device=self.job.device, limits=allowed, block=block, in_tiles=in_tiles)
-        if not self.options.probe or plan.mode == "whole":
+        plan = plan_arrays(recipe, arrays, device=device, limits=allowed, block=block, in_tiles=in_tiles)
+        plan = remembered(self.team.planned(plan), begun)
+        if not self.options.probe or plan.mode == "whole" or self.team.is_many:
             return plan
         return probed(plan, recipe, arrays, self.job.spacing or self.given.spacing)
 
@@ -221,6 +259,7 @@ class _StoreRun:
             "device": plan.device,
             "mode": plan.mode,
             "tile": list(plan.tile),
+            "memory": plan.free.n_bytes,  # what is done whole and what in tiles depends on it
             "target": {"axes": layout.axes, "shape": list(layout.shape), "chunks": list(layout.block_shape)},
         }
         plain: dict[str, Any] = json.loads(json.dumps(identity))  # as run.json has it, in which tuples are lists
@@ -243,23 +282,34 @@ class _StoreRun:
 
     def _run(self, identity: Mapping[str, Any]) -> str:
         """Return by what the labels of a finished run are known again: what tells tiles apart only if it matters."""
-        left_out = ("mode", "tile", "device") if self._is_exact else ()
+        left_out = ("memory", "mode", "tile", "device") if self._is_exact else ("memory",)
         told = {name: value for name, value in identity.items() if name not in left_out}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    def _finished(self, identity: Mapping[str, Any]) -> Result | None:
-        """Return what a run before this one has written, of the same; refuse what another one has."""
+    def _there(self) -> Image | None:
+        """Return labels of a run that are in place already; None if there are none."""
         if self.place.is_local and not self.place.path.exists():
             return None
         try:
             image = open_image(self.place)
         except FileNotFoundError:
             return None
-        if image.metadata.get("run") != self._run(identity):
+        return image if "run" in image.metadata else None
+
+    def _before(self) -> dict[str, Any] | None:
+        """Return how the labels that are in place were made; None if there are none."""
+        image = self._there()
+        return None if image is None else image.metadata["provenance"].get("plan")
+
+    def _finished(self, identity: Mapping[str, Any]) -> Result | None:
+        """Return what a run before this one has written, of the same; refuse what another one has."""
+        image = self._there()
+        if image is None or image.metadata["run"] != self._run(identity):
             return None  # which is refused, unless it may be replaced
         provenance = dict(image.metadata["provenance"])
         write_beside(self.place, replace(self.given.recipe, selection=self.given.image.recorded), provenance)
-        self.folder.remove()
+        if self.team.part is None:
+            self.folder.remove()
         return Result(image.volume().data, {**provenance, "resumed": "it was complete"}, written_to(self.place))
 
     # While it runs ----------------------------------------------------------------------------------
@@ -267,11 +317,11 @@ class _StoreRun:
     @contextmanager
     def _at_work(self, *, is_new: bool) -> Iterator[None]:
         """Keep others away, and leave nothing behind where nothing was done."""
-        with self.folder.held():
+        with self.team.held(self.folder):
             try:
                 yield
             except BaseException as error:
-                if is_new and not self._keeps(error):
+                if is_new and self.team.leads and not self._keeps(error):
                     self.folder.remove()
                 elif isinstance(error, Cancelled):
                     raise Cancelled(
@@ -286,33 +336,47 @@ class _StoreRun:
             return False
         return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)  # a method refused its input
 
-    def _forget(self) -> None:
-        """Forget what sweeps have found."""
-        for name in ("sweeps", "scratch", "target"):
-            self.folder.place.remove(name)
+    def _begin(self, begun: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> None:
+        """Write down what runs, and forget what was found for something else."""
+        if begun is None or not self._resumes:
+            if self.options.resume:
+                self.notes["resumed"] = "no unfinished run was there: it ran from the start"
+            for name in ("sweeps", "scratch", "target", "writing", "written"):
+                self.folder.place.remove(name)
+            self.folder.begin(identity)
+        elif (begun["mode"], begun["tile"]) != (identity["mode"], identity["tile"]):
+            self._begin_sweeps_anew(identity)
+
+    def _begin_sweeps_anew(self, identity: Mapping[str, Any]) -> None:
+        """Forget what sweeps have found in other tiles; blocks that were written stay where tiles do not matter."""
+        records = Records(self.folder.place)
+        keep_written(records) if self._is_exact else records.remove("target")
+        for name in ("sweeps", "scratch", "writing"):
+            records.remove(name)
+        self.folder.begin(identity)
 
     def _until_it_fits(self, plan: RunPlan, identity: dict[str, Any]) -> Result:
         """Run, with smaller tiles whenever memory runs out."""
         while True:
-            self.journal = Journaled(
-                Threads(plan.tile, plan.workers, plan.device, memory=plan.free.n_bytes),
-                Records(self.folder.place),
-                Scratch(self.folder.at / "scratch"),
-            )
+            self.journal = self.team.journal(plan, self.folder, [view.base for view in self.given.views.values()])
             attempt = Attempt(self.job, self.given, plan, self.journal, self._target, self.options.watchers)
             try:
-                return attempt.run(self._run(identity), self._notes())
+                return attempt.run(self._run(identity), self._notes)
             except MemoryError as error:
                 plan = self._smaller(plan, error)
             gc.collect()
             _device.release()
             identity = {**identity, "mode": plan.mode, "tile": list(plan.tile)}
-            self._forget()
-            self.folder.begin(identity)
+            self._begin_sweeps_anew(identity)
 
     def _smaller(self, plan: RunPlan, error: MemoryError) -> RunPlan:
         """Return the plan after memory ran out, or raise if there is none."""
         fewer = None
+        if self.team.part is not None:
+            raise MemoryError(
+                f"{error}; the parts of a job array take one size of tiles: remove {self.folder.at.shown!r}, and start "
+                "all parts with more memory or a smaller tile"
+            ) from error
         if plan.mode == "whole":
             fewer = self._plan(None, in_tiles=True)
         elif isinstance(error, TooLarge):
@@ -324,4 +388,7 @@ class _StoreRun:
         return fewer
 
     def _notes(self) -> dict[str, Any]:
-        return dict(self.notes)
+        """Return what happened on the way."""
+        known = 0 if self.journal is None else self.journal.n_known
+        again = {"resumed": f"taken up again, with {known:,} of its jobs on tiles done"} if known else {}
+        return {**again, **self.notes}

@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._array import Array
 from ._plan import Slices
 from ._selection import Part
-from .blockwise import Chunks, regions_of
+from .blockwise import Chunks, Source, regions_of
 from .blockwise._sweeps import tiles_of
 from .stores import CheckedArray, LabelsTarget, Place, create_array
 
-__all__ = ["LARGEST_CHUNK", "PartTarget", "Scratch", "ScratchTarget", "Shrinking", "regions_to_write", "scratch_chunks"]
+__all__ = [
+    "LARGEST_CHUNK",
+    "PartTarget",
+    "Scratch",
+    "ScratchTarget",
+    "Shrinking",
+    "WrittenBefore",
+    "regions_to_write",
+    "scratch_chunks",
+]
 
 LARGEST_CHUNK = 128
 """Edge of a chunk of scratch at most: the neighbours of a tile read little more of it than they need."""
@@ -100,6 +110,14 @@ class PartTarget:
         turned = block.transpose([present.index(axis) for axis in order if axis in present])
         self.target.write(where, turned[tuple(slice(None) if axis in present else None for axis in order)])
 
+    def read(self, region: Slices) -> NDArray[Any]:
+        """Read a block of the part."""
+        present = [axis for axis, index in zip(self.axes, self.place, strict=True) if isinstance(index, slice)]
+        stored = [axis for axis in self._order() if axis in present]
+        block = np.asarray(self.target.levels[0][self.region(region)])
+        kept = block[tuple(slice(None) if axis in present else 0 for axis in self._order())]
+        return kept.transpose([stored.index(axis) for axis in present])
+
     def region(self, region: Slices) -> Slices:
         """Return where a region of the part lies in all of the labels."""
         along, parts = {}, iter(region)
@@ -115,6 +133,50 @@ class PartTarget:
 
     def _order(self) -> str:
         return self.target.layout.axes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenBefore:
+    """Labels of which some blocks are in the target already, written in other tiles.
+
+    Parameters
+    ----------
+    labels : Source
+        All of them.
+    into : PartTarget
+        Where they are written.
+    tiles : list of list of int
+        The tiles that some were written in.
+    done : int
+        How many of these, in scan order.
+    """
+
+    labels: Source
+    into: PartTarget
+    tiles: Any
+    done: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return self.labels.shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of what is read."""
+        return self.labels.dtype
+
+    @property
+    def parents(self) -> tuple[Source]:
+        """What it is made of."""
+        return (self.labels,)
+
+    def read(self, region: Slices) -> Array:
+        """Return the labels of a region."""
+        last = [int(np.searchsorted(np.cumsum(n), part.stop)) for n, part in zip(self.tiles, region, strict=True)]
+        if int(np.ravel_multi_index(last, [len(sizes) for sizes in self.tiles])) < self.done:
+            return self.into.read(region).astype(self.dtype)
+        return self.labels.read(region)
 
 
 def regions_to_write(shape: Sequence[int], into: PartTarget, tiles: Chunks | None) -> Sequence[Slices]:
