@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
-from . import io
-from ._array import Array, is_lazy
-from ._batch import all_inputs, as_recipe, input_of, is_many
+from ._array import Array, library
+from ._batch import Job, as_recipe, is_many
 from ._device import Asked
+from ._limits import limits
 from ._probe import probed
-from ._reading import Source, as_volume, is_path
-from ._run_plan import RunPlan, limits, plan_arrays
-from ._volume import Volume
-from ._wanted import Wanted, fitted
+from ._reading import Source, is_path
+from ._run_plan import RunPlan, plan_arrays
+from ._store_inputs import Opened, opened
+from ._views import Eager, View
+from ._wanted import Wanted
 from .recipe import Recipe, Step
-from .stores import is_store, is_url, open_image
+from .stores import is_store
 
 __all__ = ["plan"]
 
@@ -67,8 +67,8 @@ def plan(
     assume_gpu : str or int, optional
         Plan for a GPU with this memory, such as ``"48GiB"``, that this machine need not have.
     block : sequence of int, optional
-        What the edges of tiles are multiples of; by default the chunks or shards of the source, whose layout the
-        labels take over.
+        What the edges of tiles are multiples of; by default the chunks or shards that labels of a store are
+        written in.
     probe : bool
         Run the recipe on a few small tiles from the middle of the source, which takes some seconds at most, to
         estimate bytes and time.
@@ -99,7 +99,8 @@ def plan(
     >>> nc.plan(nc.Step("threshold"), np.zeros((64, 64), "uint16"), probe=False).mode
     'whole'
     """
-    recipe = as_recipe(recipe)
+    if is_path(source) and not is_store(source) and is_many(source):
+        raise ValueError(f"a plan is made for one image, and {os.fspath(source)!r} are many; name one of them")
     allowed = limits(memory=memory, tile=tile, workers=workers, assume_gpu=assume_gpu)
     wanted = Wanted(
         channel=channel,
@@ -111,39 +112,21 @@ def plan(
         region=dict(region or {}),
         whole=whole,
     )
-    image = fitted(_opened(source, recipe, wanted, storage_options), recipe, wanted)
-    recipe = replace(recipe, selection=image.selection)
-    others = {
-        name: input_of(recipe, name, _lazily(other, storage_options), image)
-        for name, other in all_inputs(recipe, inputs or {}).items()
-    }
-    arrays: dict[str, Array] = {recipe.source: image.volume.data, **others}
-    unit = _chunks(arrays[recipe.source]) if block is None else block
-    made = plan_arrays(recipe, arrays, limits=allowed, device=device, block=unit)
-    lengths = image.spacing if spacing is None else tuple(spacing)
-    return probed(made, recipe, arrays, lengths) if probe else made
+    job = Job(recipe=as_recipe(recipe), device=device, wanted=wanted)
+    found = opened(job, source, inputs or {}, storage_options)
+    arrays = {name: _seen(view) for name, view in found.views.items()}
+    unit = _block(found) if block is None and hasattr(arrays[found.recipe.source], "chunks") else block
+    made = plan_arrays(found.recipe, arrays, limits=allowed, device=device, block=unit)
+    lengths = found.spacing if spacing is None else tuple(spacing)
+    return probed(made, found.recipe, arrays, lengths) if probe else made
 
 
-def _opened(source: Source, recipe: Recipe, wanted: Wanted, options: Mapping[str, Any] | None) -> Volume:
-    """Open the image at the level that the recipe runs on."""
-    if is_path(source) and is_many(source):
-        raise ValueError(f"a plan is made for one image, and {os.fspath(source)!r} are many; name one of them")
-    axes = wanted.axes or ("" if recipe.selection is None else recipe.selection.axes)
-    return as_volume(_lazily(source, options, wanted.level_for(recipe.selection)), 0, axes)
+def _seen(view: View) -> Array:
+    """Return what is in memory as an array, and what is stored as what reads it."""
+    return view.read() if library(view.base) in ("numpy", "cupy") else Eager(view)
 
 
-def _lazily(source: Source, options: Mapping[str, Any] | None, level: int = 0) -> Source:
-    """Open what is a store without reading it; leave anything else as it is."""
-    if not is_path(source):
-        return source
-    if is_url(source) or is_store(source):
-        return open_image(source, storage_options=options).volume(level)
-    return io.read(source, level)
-
-
-def _chunks(array: Array) -> tuple[int, ...] | None:
-    """Return what an array is stored in pieces of; None for an array in memory."""
-    chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
-    if chunks is None:
-        return None
-    return tuple(max(c) for c in chunks) if is_lazy(array) else tuple(map(int, chunks))
+def _block(found: Opened) -> tuple[int, ...]:
+    """Return what the edges of tiles are multiples of, along the axes that a method sees."""
+    layout, seen = found.layout, found.image.selection.run_axes
+    return tuple(edge for axis, edge in zip(layout.axes, layout.block_shape, strict=True) if axis in seen)

@@ -264,5 +264,5 @@ def _with(plan: RunPlan, seen: _Seen, image: Array, selection: Selection) -> Run
         sweeps=seen.n_sweeps * plan.n_parts,
         read_bytes=int(read),
         scratch_bytes=int(scratch),
-        seconds=computing + moving,
+        seconds=None if plan.assumed else computing + moving,
     )

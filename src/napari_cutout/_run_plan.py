@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _device, catalog
 from ._array import Array, dtype_name, is_lazy
-from ._footprint import footprint
+from ._footprint import footprint, label_bytes
 from ._limits import Limits, limits
 from ._memory import Free, size
 from ._tile_choice import TINY, Room, asked_edges, by, fitted, free_text, spread, unit_of
@@ -157,7 +157,7 @@ def plan_arrays(
     elif gpu > device_free:
         why = f"the whole needs {size(gpu)} of GPU memory, and {size(device_free)} are free"
     else:
-        return _whole(seen, host, gpu, choice, limits, device_free)
+        return _whole(recipe, seen, host, gpu, choice, limits, device_free)
     return _tiled(recipe, seen, choice, limits, block, why, device_free)
 
 
@@ -212,7 +212,9 @@ def _choice(recipe: Recipe, seen: _Seen, device: _device.Asked, limits: Limits) 
     return _device.choose(seen.n_voxels * seen.n_channels, 0, device)  # what does not fit is done in tiles
 
 
-def _whole(seen: _Seen, host: int, gpu: int, choice: _device.Choice, limits: Limits, device_free: int) -> RunPlan:
+def _whole(
+    recipe: Recipe, seen: _Seen, host: int, gpu: int, choice: _device.Choice, limits: Limits, device_free: int
+) -> RunPlan:
     return RunPlan(
         mode="whole",
         why=f"it fits: {size(host)} of the {size(limits.host.n_bytes)} that may be taken",
@@ -229,7 +231,7 @@ def _whole(seen: _Seen, host: int, gpu: int, choice: _device.Choice, limits: Lim
         device_bytes=gpu,
         free=limits.host,
         device_free=device_free,
-        result_bytes=4 * seen.n_voxels * seen.n_parts,
+        result_bytes=label_bytes(recipe.steps[-1]) * seen.n_voxels * seen.n_parts,
         assumed=bool(limits.gpu),
     )
 
@@ -271,7 +273,7 @@ def _tiled(
         device_bytes=room.device_bytes(tile, workers),
         free=limits.host,
         device_free=device_free,
-        result_bytes=4 * seen.n_voxels * seen.n_parts,
+        result_bytes=label_bytes(recipe.steps[-1]) * seen.n_voxels * seen.n_parts,
         notes=tuple(notes),
         assumed=bool(limits.gpu),
     )

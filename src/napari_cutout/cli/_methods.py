@@ -18,6 +18,7 @@ from ._options import (
     IN_THE_FILE,
     METHOD,
     PART,
+    PLAN_OPTIONS,
     RUN,
     RUN_OPTIONS,
     STORE_OPTIONS,
@@ -64,12 +65,13 @@ def command(entry: Method) -> Callable[..., int]:
         recipe = Recipe([Step(entry.name, settings, {name: name for name in others})])
         options, target = run_options(given), place_of(output)
         recipe_out = given.get("recipe_out")
-        if recipe_out is not None:
+        if recipe_out is not None and not options["plan"]:
             check_free(recipe_out, options["overwrite"])
         images: dict[Kind, Path] = {kind: given[kind] for kind in IMAGES if kind in given}
-        also = _class_images(images, recipe, image, Path(output), others, options) if images else None
+        wanted = images and not options["plan"]
+        also = _class_images(images, recipe, image, Path(output), others, options) if wanted else None
         code = run_and_report(entry.name, recipe, image, target, others, options, also)
-        if recipe_out is not None and code in (0, SOME_FAILED):
+        if recipe_out is not None and code in (0, SOME_FAILED) and not options["plan"]:
             recipe.save(recipe_out, overwrite=options["overwrite"])
         return code
 
@@ -99,7 +101,12 @@ def _class_images(
 
 def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
     """Return annotation and default of every option of a method's command."""
-    run = {**RUN_OPTIONS, **STORE_OPTIONS, "channel": (option(str | None, PART, CHANNELS[entry.takes_channels]), None)}
+    run = {
+        **RUN_OPTIONS,
+        **PLAN_OPTIONS,
+        **STORE_OPTIONS,
+        "channel": (option(str | None, PART, CHANNELS[entry.takes_channels]), None),
+    }
     if all(p.name != "mask" for p in entry.arrays):
         del run["mask"]
     others = {p.name: _file(entry, p) for p in entry.arrays if p.name not in (entry.source.name, "mask")}

@@ -96,6 +96,25 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 """What all commands that run something share: annotation and default by name."""
 
+PLAN_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "plan": (
+        Annotated[
+            bool,
+            Parameter(
+                group=LARGE,
+                help="Say what the run would do and how much memory and time it would take, and run nothing.",
+                negative="",
+            ),
+        ],
+        False,
+    ),
+    "assume_gpu": (
+        option(str | None, LARGE, "With --plan: as if there were a GPU with this memory, such as 48GiB."),
+        None,
+    ),
+}
+"""What asks for the plan of a run."""
+
 STORE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "memory": (
         option(str | None, LARGE, "The most memory to take, such as 4GiB; by default most of what is free."),
@@ -228,7 +247,8 @@ def run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return what `run` takes, from what was given and the defaults."""
     shared = {name: given.get(name, default) for name, (_, default) in RUN_OPTIONS.items() if name != "mask"}
     read = {"channel": channel_of(shared["channel"]), "region": region_of(shared["region"])}
-    return {**shared, **read, **_store_options(given)}
+    asked = {name: given.get(name, default) for name, (_, default) in PLAN_OPTIONS.items()}
+    return {**shared, **read, **_store_options(given), **asked}
 
 
 def _store_options(given: dict[str, Any]) -> dict[str, Any]:

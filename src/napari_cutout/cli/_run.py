@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ._options import (
+    PLAN_OPTIONS,
     RECIPE_OPTIONS,
     RUN,
     RUN_OPTIONS,
@@ -24,6 +25,7 @@ from ._options import (
     run_options,
     with_signature,
 )
+from ._plan import plan_instead
 from ._said import as_options, report, report_many
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ def run_and_report(
     from .._monitor import Cancelled
     from .._run_plan import line
     from .._store_run import takes
+
+    options = dict(options)
+    if plan_instead(name, recipe, image, others, options):
+        return 0
 
     def on_plan(plan: RunPlan) -> None:
         if plan.mode == "tiles":
@@ -166,7 +172,7 @@ def run_recipe() -> Callable[..., int]:
         name: (option(str | None, RUN, f"What the recipe reads as {name}: a file; for many images a folder."), None)
         for name in array_names()
     }
-    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **STORE_OPTIONS, **RECIPE_OPTIONS}
+    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **PLAN_OPTIONS, **STORE_OPTIONS, **RECIPE_OPTIONS}
     made = with_signature(
         run, "run_recipe", "Run a recipe, such as the demo and every command write beside labels.", options
     )

@@ -7,7 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
-from ._options import COMPARE_OPTIONS, IMAGES, IN_THE_FILE, RECIPE_OPTIONS, RUN_OPTIONS, STORE_OPTIONS, input_option
+from ._options import (
+    COMPARE_OPTIONS,
+    IMAGES,
+    IN_THE_FILE,
+    PLAN_OPTIONS,
+    RECIPE_OPTIONS,
+    RUN_OPTIONS,
+    STORE_OPTIONS,
+    input_option,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +56,15 @@ def as_options(text: str) -> str:
         The same; names in quotes, such as those of files, stay what they are.
     """
     params = {p.name for entry in catalog.methods().values() for p in entry.params}
-    known = {*RUN_OPTIONS, *STORE_OPTIONS, *RECIPE_OPTIONS, *COMPARE_OPTIONS, *IMAGES, *params} - IN_THE_FILE
+    known = {
+        *RUN_OPTIONS,
+        *PLAN_OPTIONS,
+        *STORE_OPTIONS,
+        *RECIPE_OPTIONS,
+        *COMPARE_OPTIONS,
+        *IMAGES,
+        *params,
+    } - IN_THE_FILE
 
     def spelled(found: re.Match[str]) -> str:
         way, name, value, alone, array, file = found.group("way", "name", "value", "alone", "array", "file")
