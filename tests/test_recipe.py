@@ -7,7 +7,7 @@ import csv
 import json
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -317,20 +317,36 @@ def test_a_real_gpu_runs_a_recipe_and_says_so(image: np.ndarray, to_gpu: Any) ->
     assert "cupy" in result.provenance["versions"]
 
 
-@pytest.mark.gpu
-def test_a_real_gpu_that_runs_out_of_memory_goes_on_in_tiles(to_gpu: Any) -> None:
+@pytest.fixture
+def gpu_limit(to_gpu: Any) -> Iterator[Callable[[int], None]]:
+    """Return a function that lets CuPy take so many bytes beyond what it holds."""
     import cupy
 
-    large = np.random.default_rng(0).integers(0, 999, (96, 128, 128), np.uint16)
     pool = cupy.get_default_memory_pool()
     pool.free_all_blocks()
-    pool.set_limit(size=pool.used_bytes() + 4 * large.nbytes)
-    try:
-        result = execute(OTSU, {"image": large}, device="gpu")
-    finally:
-        pool.set_limit(size=0)
+    yield lambda n_bytes: pool.set_limit(size=pool.used_bytes() + n_bytes)
+    pool.set_limit(size=0)
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_that_runs_out_of_memory_goes_on_in_tiles(gpu_limit: Callable[[int], None]) -> None:
+    large = np.random.default_rng(0).integers(0, 999, (96, 128, 128), np.uint16)
+    gpu_limit(4 * large.nbytes)
+    result = execute(OTSU, {"image": large}, device="gpu")
     assert result.provenance["device"]["used"] == "gpu"
     assert "went on in tiles of" in result.provenance["out_of_memory"]
+    np.testing.assert_array_equal(result.labels, nc.threshold(large))
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_too_small_for_any_tile_is_replaced(gpu_limit: Callable[[int], None]) -> None:
+    large = np.random.default_rng(0).integers(0, 999, (96, 128, 128), np.uint16)
+    gpu_limit(64 << 10)
+    with pytest.raises(MemoryError):
+        execute(OTSU, {"image": large}, device="gpu")
+    result = execute(OTSU, {"image": large})
+    assert result.provenance["device"]["used"] == "cpu"
+    assert result.provenance["device"]["reason"].startswith("the GPU failed (")
     np.testing.assert_array_equal(result.labels, nc.threshold(large))
 
 
