@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import napari_cutout as nc
-from napari_cutout import _batch, _pictures, demo, io, samples
+from napari_cutout import _batch, _demo_tiles, _pictures, demo, io, samples
 from napari_cutout._volume import Volume
 from napari_cutout.cli import main
 from napari_cutout.comparison import _strokes
@@ -558,6 +558,27 @@ def test_pictures_stretch_contrast_and_give_every_label_a_colour() -> None:
 def test_tables_line_up() -> None:
     lines = _batch.columns([("a", "number"), ("long", "1.5"), ("b", "10.25")], right=[1])
     assert lines == ["a     number", "long     1.5", "b      10.25"]
+
+
+SPLIT = Recipe([Step("threshold", {"sigma": 1.0}), Step("split_touching", {}, {"labels": "step_1"})])
+
+
+@pytest.mark.parametrize("changed", [0, 3])
+def test_the_demo_says_whether_tiles_show(changed: int, tmp_path: Path) -> None:
+    sample = samples.nuclei_3d(shape=(8, 96, 80))
+    whole = nc.execute(SPLIT, {"image": sample.image.data}, spacing=sample.image.spacing).labels
+    n_objects = len(np.unique(whole[whole > 0]))
+    whole.reshape(-1)[:changed] += 1
+    said = _demo_tiles.said_in_tiles(sample.image, "split", SPLIT, whole, tmp_path)
+    assert said.startswith("split, in 4 tiles of 8x64x64 voxels: ") or said.startswith("split, in 4 tiles of 8 x 64 x ")
+    assert ("DIFFERS from the whole at 3 voxels" in said) == (changed > 0)
+    assert (f"identical to those of the whole, all {n_objects} of them" in said) == (changed == 0)
+
+
+def test_of_the_samples_the_volume_is_run_in_tiles(made: Made) -> None:
+    folder, _, text = made
+    assert text.count("the labels are identical to those of the whole") == 1
+    assert (folder / "nuclei_3d" / "in-tiles.zarr").is_dir()
 
 
 @pytest.mark.slow

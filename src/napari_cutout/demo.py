@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import catalog, io
 from ._batch import ERRORS, columns, sentence
+from ._demo_tiles import said_in_tiles
 from ._device import Asked
 from ._execute import execute
 from ._own_folder import OwnFolder
@@ -71,6 +72,7 @@ and keeps all others.
 <sample>/labels/<row>.tif    the labels of each row as OME-TIFF, and as OME-Zarr (<row>.zarr)
 <sample>/labels/<row>.json   its recipe, and how the labels came about (device, versions, settings, thresholds)
 <sample>/image.tif           the image, where it is a sample of ours
+<sample>/in-tiles.zarr       of a volume: labels that were found tile by tile, from image.zarr
 <sample>/truth.tif           its annotation
 <sample>/strokes.tif         the strokes
 
@@ -341,7 +343,7 @@ def _write_labels(
     recipes = recipes or _untried(case, device, say)
     shown = _best_of_way(recipes, standings)
     arrays = {"image": case.image.data, CLASS_STROKES: case.strokes}
-    strips = []
+    strips, in_tiles = [], ""
     for name, recipe in recipes.items():
         try:
             given = {needed: arrays[needed] for needed in recipe.inputs}
@@ -354,9 +356,18 @@ def _write_labels(
         for ending in (".tif", ".zarr"):
             io.write(path.with_suffix(ending), volume, kind="labels")
         write_text(path.with_suffix(".json"), with_provenance(recipe, ran.provenance, path.parent))
+        if case.ours and case.image.data.ndim == 3 and _splits(recipe) and not in_tiles:
+            in_tiles = said_in_tiles(case.image, name, recipe, ran.labels, folder, device)
         if name in shown:
             strips.append(_strip(case, name, standings.get(name), ran.labels))
     draw(folder / "picture.png", _panels(case, strips))
+    if in_tiles:
+        say(f"\n{in_tiles}")
+
+
+def _splits(recipe: Recipe) -> bool:
+    """Tell whether a recipe cuts and then splits, and needs the image alone."""
+    return len(recipe.steps) > 1 and recipe.inputs == (recipe.source,)
 
 
 def _standings(boards: Mapping[str, Leaderboard]) -> dict[str, Standing]:
