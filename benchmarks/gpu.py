@@ -33,7 +33,7 @@ ROUNDS = 3
 """Runs of which the fastest counts; one is enough where it takes longer than a second."""
 
 PATIENCE = 8.0
-"""Seconds; the host is not asked for a size at which it would take longer, by what it took for the size before."""
+"""Seconds; the host is not asked for a size at which it would take as long, by what it took for the size before."""
 
 VALUES = {"threshold_at": {"value": 1300.0}, "classes_at": {"values": (1100.0, 1400.0)}}
 
@@ -230,7 +230,9 @@ def row_of(case: Case, side: int, card: Card, *, with_host: bool) -> dict[str, A
     return row
 
 
-def measured(card: Card, sides: Sequence[int], chosen: Sequence[Case]) -> Iterator[dict[str, Any]]:
+def measured(
+    card: Card, sides: Sequence[int], chosen: Sequence[Case], patience: float = PATIENCE
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of all cases, the small sizes first; a case that fails is told of, and not tried again."""
     host: dict[str, float] = {}
     failed: set[str] = set()
@@ -240,7 +242,7 @@ def measured(card: Card, sides: Sequence[int], chosen: Sequence[Case]) -> Iterat
                 continue
             expected = host.get(case.name, 0.0) * (side / before) ** 3
             try:
-                row = row_of(case, side, card, with_host=expected < PATIENCE)
+                row = row_of(case, side, card, with_host=expected < patience)
             except Exception as error:  # a benchmark of forty cases goes on after one
                 failed.add(case.name)
                 row = {"case": case.name, "side": side, "error": f"{type(error).__name__}: {error}"}
@@ -282,6 +284,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name holds these words")
     parser.add_argument("--sides", default="", help="edges of the volumes, such as 64,128")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many, with what there is")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for the host; 0 leaves it out")
     parser.add_argument("--out", type=Path, help="a JSON file to write; a Markdown table is put beside it")
     options = parser.parse_args(arguments)
     if reason := why_not():
@@ -292,7 +295,8 @@ def main(arguments: list[str] | None = None) -> None:
     facts = machine() | {"driver": driver_version(), "cupy": card.cupy.__version__}
     report: dict[str, Any] = {"card": card.name, "machine": facts, "rows": []}
     start = time.perf_counter()
-    for row in measured(card, sides, [case for case in cases() if options.only in case.name]):
+    chosen = [case for case in cases() if options.only in case.name]
+    for row in measured(card, sides, chosen, options.patience):
         report["rows"].append(row)
         print("  ".join(text_of(row)), flush=True)
         if options.out:
