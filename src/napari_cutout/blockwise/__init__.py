@@ -6,6 +6,7 @@ the result waits for; nothing is computed while the graph is made.
 
 from __future__ import annotations
 
+from ._cluster import Cluster
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
 from ._labels import Target, Written, n_labels_of, write_labels
@@ -15,9 +16,11 @@ from ._pyramid import fits, memory
 from ._sources import lazy_channels, lazy_keep, lazy_line, lazy_rim
 from ._stitch import exchanged
 from ._sweeps import LARGE, Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
+from ._workers import WorkerFacts, connected, workers_memory
 
 __all__ = [
     "Chunks",
+    "Cluster",
     "LARGE",
     "Made",
     "Source",
@@ -25,6 +28,9 @@ __all__ = [
     "Sweeper",
     "Target",
     "Threads",
+    "WorkerFacts",
+    "connected",
+    "workers_memory",
     "TooLarge",
     "Written",
     "compute",
