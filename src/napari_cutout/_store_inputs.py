@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ._reading import Source, as_volume, check_one, is_path
+from ._records import place_of
 from ._run_folder import identity_of_array, identity_of_store
 from ._stored import Stored
 from ._views import View
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from ._batch import Job
 
 __all__ = ["Opened", "opened"]
+
+LISTED = 1 << 20
+"""Files of an image at most that are listed to count those that are not there; of more, those that were read count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +83,15 @@ class Opened:
         return found if hasattr(found, "dask") else from_array(found, name=False)
 
     def absent(self) -> int:
-        """Return how many chunks of the image are not there, so that the fill value stands in for them."""
+        """Return how many files of the image are not there, so that the fill value stands in for their chunks."""
         base = self.views[self.recipe.source].base
-        return int(getattr(base, "n_absent", 0))
+        if not hasattr(base, "place"):
+            return 0
+        grid = math.prod(-(-n // edge) for n, edge in zip(base.shape, base.files, strict=True))
+        if grid > LISTED:
+            return int(base.n_absent)
+        names = place_of(base.place.url, base.place.options).names("")
+        return grid - sum(not name.startswith((".z", "zarr.")) and not name.endswith(".partial") for name in names)
 
 
 def _identity(view: View) -> dict[str, Any]:

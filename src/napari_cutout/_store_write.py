@@ -52,7 +52,8 @@ class Scratch:
         if (found := _there(place, shape, dtype)) is not None:
             return found
         try:
-            return create_array(place, shape, dtype, scratch_chunks(chunks))
+            compressed = np.dtype(dtype).kind != "f"
+            return create_array(place, shape, dtype, scratch_chunks(chunks), compressed=compressed)
         except ValueError:  # another part of the run may have made it meanwhile
             if (found := _there(place, shape, dtype)) is None:
                 raise
