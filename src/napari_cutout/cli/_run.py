@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +50,7 @@ def run_and_report(
     from .. import _batch
     from .._execute import Result
     from .._monitor import Cancelled
+    from .._parts import Waiting
     from .._run_plan import line
     from .._store_run import takes
 
@@ -74,24 +75,36 @@ def run_and_report(
                 probe=show is not None,
                 **options,
             )
-        except Cancelled as error:
+        except (Cancelled, Waiting) as error:
             return stopping.said(error)
-    said = result.provenance["facts"].get("warning") if isinstance(result, Result) else None
-    for warning in heard:
-        if str(warning.message) != said:  # `report` says it
-            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+    _warn(heard, result.provenance["facts"].get("warning") if isinstance(result, Result) else None)
     if isinstance(result, Result):
         print(report(name, result))
         if also is not None:
             also(result)
         if result.evaluation is not None:
-            scores = result.evaluation
-            print(f"IoU {scores.mean_iou:.4f}, Dice {scores.mean_dice:.4f} (labels matched: {scores.match})")
-            if _batch.run_numbers_objects(result):
-                print(_batch.said_of_objects(_batch.object_scores(scores)))
-            print(_batch.how_read([result.evaluation], options["ignore"]))
+            _say_scores(result, options["ignore"])
         return 0
     return report_many(name, result)
+
+
+def _say_scores(result: Result, ignore: int | None) -> None:
+    """Say how well the labels of one image agree with its truth."""
+    from .. import _batch
+
+    scores = result.evaluation
+    assert scores is not None
+    print(f"IoU {scores.mean_iou:.4f}, Dice {scores.mean_dice:.4f} (labels matched: {scores.match})")
+    if _batch.run_numbers_objects(result):
+        print(_batch.said_of_objects(_batch.object_scores(scores)))
+    print(_batch.how_read([scores], ignore))
+
+
+def _warn(heard: Sequence[warnings.WarningMessage], said: str | None) -> None:
+    """Show warnings of a run, but for the one that `report` says."""
+    for warning in heard:
+        if str(warning.message) != said:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 class Stopping:
@@ -128,6 +141,9 @@ class Stopping:
 
     def said(self, error: Exception) -> int:
         """Say how to go on, and return the exit code that lets a scheduler start the run again."""
+        if isinstance(error, TimeoutError):  # a part of a job array that waited for others
+            print(f"napari-cutout: {error}", file=sys.stderr)
+            return STOPPED
         if not self.asked_by:
             raise error
         print(f"napari-cutout: {self.asked_by}: {as_options(str(error))}", file=sys.stderr)
