@@ -90,6 +90,8 @@ class MethodFrame(Dock):
     ----------
     row
         The row of the catalog; set by the classes that are made from this one.
+    out_of_sight
+        Whether the widget is hidden, as behind another tab.
     ran
         Emitted with its `Request` and the layer of its labels after a run.
     """
@@ -109,7 +111,7 @@ class MethodFrame(Dock):
         self.facts: Mapping[str, Any] = {}
         self._facts_of: Any = None
         self._asked: Any = None
-        self._out_of_sight = False
+        self.out_of_sight = False
         self._told: Any = None
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
@@ -610,7 +612,7 @@ class MethodFrame(Dock):
     def _ask_preview(self, says: Form | None) -> None:
         if not self.preview.is_on:
             return
-        if says is None or self._out_of_sight or says.method.slow:
+        if says is None or self.out_of_sight or says.method.slow:
             self.preview.clear()
             self._late.stop()
             if not self.bar.running:
@@ -727,14 +729,14 @@ class MethodFrame(Dock):
 
     def hideEvent(self, event: Any) -> None:
         """Take the preview away while the widget is not seen."""
-        self._out_of_sight = True
+        self.out_of_sight = True
         if self.preview.is_on and not self.closed:
             self.preview.clear()
         super().hideEvent(event)
 
     def showEvent(self, event: Any) -> None:
         """Show the preview again."""
-        self._out_of_sight = False
+        self.out_of_sight = False
         super().showEvent(event)
         align([*(label for label, _ in self._rows.values()), *self.target_rows.labels])
         if self.preview.is_on and not self.closed:

@@ -74,13 +74,13 @@ class Large(QObject):  # type: ignore[misc]
         super().__init__(frame)
         self._frame = frame
         self.row = StoreRow()
+        self._search, self._probe = WorkerSlot(), WorkerSlot()
         self.ask_path: Callable[[str], str] = self._ask_path
         self.tile = 0
         self.shown: LiveLayer | None = None
         self._run: LargeRun | None = None
         self._left: Unfinished | None = None
         self._source: Layer | None = None
-        self._search, self._probe = WorkerSlot(), WorkerSlot()
         self._estimated: tuple[Any, str] = (None, "")
         self._to_estimate: Form | None = None
         self._later = QTimer(self)
@@ -91,6 +91,8 @@ class Large(QObject):  # type: ignore[misc]
         self.row.resumed.connect(self.resume)
         self.row.discarded.connect(self.discard)
         frame.bar.ended.connect(self._ended)
+        for slot in (self._search, self._probe):
+            frame.destroyed.connect(slot.quit)
 
     # What the form says
 
@@ -131,15 +133,16 @@ class Large(QObject):  # type: ignore[misc]
     def _estimate(self) -> None:
         """Find out in a thread how long a run would take, once the form has come to rest."""
         form, frame = self._to_estimate, self._frame
-        if form is None or frame.bar.running or frame.closed or not frame.isVisible():
+        if form is None or frame.bar.running or frame.closed or frame.out_of_sight:
             return
         run = self._run_of(uncopied(form, form.target), "")
         self._probe.quit()
-        self._probe.worker = worker = _Worker(lambda *_: line(run.planned()))
-        worker.signals.returned.connect(lambda words: self._show_estimate(form, words))
+        self._probe.worker = worker = _Worker(lambda *_: (form, line(run.planned())))
+        worker.signals.returned.connect(self._show_estimate)
         worker.start()
 
-    def _show_estimate(self, form: Form, words: str) -> None:
+    def _show_estimate(self, answer: tuple[Form, str]) -> None:
+        form, words = answer
         self._probe.worker = None
         if form is self._to_estimate and not self._frame.closed:
             self._estimated = (_asked(form), words)
@@ -242,11 +245,12 @@ class Large(QObject):  # type: ignore[misc]
         if not path or not stores.is_store(path):
             return
         self._search.quit()
-        self._search.worker = worker = _Worker(lambda *_: unfinished_of(path, methods))
-        worker.signals.returned.connect(lambda left: self._found(source, left))
+        self._search.worker = worker = _Worker(lambda *_: (source, unfinished_of(path, methods)))
+        worker.signals.returned.connect(self._found)
         worker.start()
 
-    def _found(self, source: Layer, left: Unfinished | None) -> None:
+    def _found(self, answer: tuple[Layer, Unfinished | None]) -> None:
+        source, left = answer
         self._search.worker = None
         if source is self._source and not self._frame.bar.running and not self._frame.closed:
             self._offer(left)

@@ -238,6 +238,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
             self._viewer.layers.selection.active = self.layer
 
     def _failed(self, error: Exception) -> None:
+        self._slot.worker = None
         self._conflict = isinstance(error, Changed)
         self._say(str(error) or type(error).__name__, problem=True)
         self._follow()
@@ -247,13 +248,14 @@ class RegionRow(QWidget):  # type: ignore[misc]
         self._store = store_of(self.layer) or (self._taken.store if self._taken else "")
         if self._written is not None and not self._store:
             self._store = self._written.taken.store
-        self._slot.worker = worker = _Worker(lambda *_: work())
-        worker.signals.returned.connect(lambda found: self._end(show, found))
-        worker.signals.errored.connect(lambda error: self._end(self._failed, error))
+        self._slot.worker = worker = _Worker(lambda *_: (show, work()))
+        worker.signals.returned.connect(self._done)
+        worker.signals.errored.connect(self._failed)
         self._follow()
         worker.start()
 
-    def _end(self, show: Callable[[Any], None], found: Any) -> None:
+    def _done(self, answer: tuple[Callable[[Any], None], Any]) -> None:
+        show, found = answer
         self._slot.worker = None
         show(found)
         self._follow()
