@@ -138,7 +138,7 @@ def test_versions_that_differ_are_named(client: Any, monkeypatch: pytest.MonkeyP
     (said,) = workers_memory(client).notes
     assert said.startswith("numpy is 1.2.3 here and ")
     monkeypatch.setattr(_workers, "_versions", lambda: here | {"napari-cutout": "9.9"})
-    with pytest.raises(RuntimeError, match=r"napari-cutout is 9\.9 here and .*install the same version"):
+    with pytest.raises(ConnectionError, match=r"napari-cutout is 9\.9 here and .*install the same version"):
         workers_memory(client)
 
 
@@ -150,7 +150,7 @@ def test_a_worker_without_the_package_is_named(client: Any) -> None:
     )
     client.run(exec, hide, workers=[address])
     try:
-        with pytest.raises(RuntimeError, match=rf"worker at {address} cannot import .* pip install"):
+        with pytest.raises(ConnectionError, match=rf"worker at {address} cannot import .* pip install"):
             workers_memory(client)
     finally:
         show = "import sys, json; sys.modules.pop('napari_cutout'); sys.modules.update(json.hidden)"

@@ -18,6 +18,7 @@ from ._array import Array, dtype_name
 from ._device import Asked
 from ._execute import Result, execute
 from ._pairs import is_many, keyed, pair, stem_of
+from ._parts import part_of
 from ._reading import Source, as_volume, check_one, is_path, read
 from ._sources import Source as FileSource
 from ._sources import fingerprint
@@ -329,6 +330,9 @@ def run(
     memory: str | int | None = None,
     tile: int | Sequence[int] | None = None,
     workers: int | None = None,
+    scheduler: Any = None,
+    part: str | tuple[int, int] | None = None,
+    patience: float | None = None,
     resume: bool = False,
     ngff: Literal["0.4", "0.5"] | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -397,7 +401,15 @@ def run(
     tile : int or sequence of int, optional
         Edges of a tile in voxels, one for all axes or one for each; by default the largest that fit.
     workers : int, optional
-        Tiles at work at a time at most; by default one for each core.
+        Tiles at work at a time at most; by default one for each core. On a cluster, in each worker.
+    scheduler : str or distributed.Client, optional
+        A cluster whose workers do the tiles: the address of its scheduler, such as ``"tcp://10.0.0.5:8786"``, or a
+        client of `dask.distributed`.
+    part : str or tuple of int, optional
+        Which part of a job array this process is, such as ``"3/64"``: all parts are given the same, and together they
+        do one run. It goes on with what was begun, as with `resume`.
+    patience : float, optional
+        Seconds that a part waits for others; by default 900.
     resume : bool
         Go on with a run of this target that was not finished. If it is finished already nothing is done.
     ngff : {"0.4", "0.5"}, optional
@@ -437,6 +449,10 @@ def run(
         If an array has the wrong dtype.
     Cancelled
         If `is_cancelled` returned True; files that were written before stay.
+    ConnectionError
+        If there is no scheduler, or no worker.
+    TimeoutError
+        If other parts of a job array have not done their share in time; started again, this one goes on from there.
     """
     job = Job(
         recipe=as_recipe(recipe),
@@ -464,6 +480,9 @@ def run(
             memory=memory,
             tile=tile,
             workers=workers,
+            scheduler=scheduler,
+            part=None if part is None else part_of(part),
+            patience=patience,
             resume=resume,
             ngff=ngff,
             storage_options=storage_options,
@@ -471,11 +490,12 @@ def run(
             watchers=Watchers(on_plan=on_plan, on_target=on_target, on_block=on_block),
         )
         return run_store(job, options, source, target, truth, dict(inputs or {}))
-    if resume:
-        raise ValueError(
-            f"resume=True goes on with a run from a Zarr store to a Zarr store, and {os.fspath(target or 'None')!r} is "
-            "not the target of one; leave it out"
-        )
+    for name, given in (("resume", resume), ("scheduler", scheduler is not None), ("part", part is not None)):
+        if given:
+            raise ValueError(
+                f"{name} is for runs from a Zarr store to a Zarr store, and {os.fspath(target or 'None')!r} is not the "
+                "target of one; leave it out"
+            )
     work: Callable[..., Result | Batch] = run_many if is_many(source) else run_one
     return work(job, source, target, truth, dict(inputs or {}))
 

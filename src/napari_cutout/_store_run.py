@@ -191,8 +191,8 @@ class _StoreRun:
     def _ended(self) -> Result:
         """Return what another part of the job array has put in place."""
         if (finished := self._finished(self._identity(self._plan(None)))) is None:
-            raise RuntimeError(
-                f"the run on {self.place.shown!r} was ended by another process, and its labels are not there; look what "
+            raise FileNotFoundError(
+                f"the run on {self.place.shown!r} was ended by another process, and its labels are not there; see what "
                 "that process says, and start all parts again"
             )
         return finished

@@ -53,6 +53,8 @@ class Cluster:
         Bytes that a tile, or what the driver joins, may take; None leaves it to what is free.
     patience : float
         Seconds to wait for a worker where none is left.
+    in_memory : tuple of array
+        Inputs in the memory of this process, which are read by regions: they are put into scratch, once.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class Cluster:
     make_scratch: Callable[[Sequence[int], str, Chunks], Any] | None = None
     memory: int | None = None
     patience: float = 300.0
+    in_memory: tuple[Any, ...] = ()
     sources: dict[str, Any] = field(default_factory=dict)
     one_at_a_time: bool = False
     _in_store: dict[int, tuple[Any, Any]] = field(default_factory=dict)
@@ -191,6 +194,8 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, value: Any) -> Any:
         if type(value) is Stored and library(value.array) in ("numpy", "cupy"):
             return Stored, (self._cluster.in_store(value.array), value.device)
+        if any(value is array for array in self._cluster.in_memory):
+            return _same, (self._cluster.in_store(value),)
         return super().reducer_override(value)
 
 
@@ -229,6 +234,10 @@ def _grouped(numbers: Sequence[int], n_threads: int) -> list[tuple[int, ...]]:
 
 def _both(total: Any, summary: Any, combine: Combine) -> Any:
     return summary if total is None else total if summary is None else combine(total, summary)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 # On a worker -------------------------------------------------------------------------------------------

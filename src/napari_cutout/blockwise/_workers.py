@@ -148,9 +148,7 @@ def workers_memory(client: Any, *, patience: float = 60.0) -> WorkerFacts:
     Raises
     ------
     ConnectionError
-        If there is no worker.
-    RuntimeError
-        If this package is not installed on a worker, or is another version there; the message names it.
+        If there is no worker, or this package is not installed on one, or is another version there.
     """
     try:
         client.wait_for_workers(1, timeout=patience)
@@ -163,7 +161,7 @@ def workers_memory(client: Any, *, patience: float = 60.0) -> WorkerFacts:
     found: dict[str, _Worker] = {}
     for address, answer in answers.items():
         if isinstance(answer, BaseException):
-            raise RuntimeError(_why_not(address, answer)) from answer
+            raise ConnectionError(_why_not(address, answer)) from answer
         found[address] = answer
     return _least(found, _refused(found))
 
@@ -188,7 +186,7 @@ def _refused(found: dict[str, _Worker]) -> list[str]:
         address, other = next(iter(differ.items()))
         text = f"{name} is {here[name] or 'not installed'} here and {other or 'not installed'} on {_on(differ)}"
         if name in SAME:
-            raise RuntimeError(f"{text}; install the same version on all machines (the worker at {address} differs)")
+            raise ConnectionError(f"{text}; install the same version on all machines (the worker at {address} differs)")
         notes.append(text)
     return notes
 

@@ -135,6 +135,24 @@ STORE_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "workers": (option(int | None, LARGE, "Tiles at work at a time at most; by default one for each core."), None),
+    "scheduler": (
+        option(
+            str | None, LARGE, "The scheduler of a cluster whose workers do the tiles, such as tcp://10.0.0.5:8786."
+        ),
+        None,
+    ),
+    "part": (
+        option(str | None, LARGE, "Which part of a job array this is, such as 3/64: all parts together do one run."),
+        None,
+    ),
+    "patience": (
+        option(
+            float | None,
+            LARGE,
+            "Seconds that a part waits for others before it ends with code 75, to be started again; by default 900.",
+        ),
+        None,
+    ),
     "resume": (
         Annotated[
             bool,
