@@ -24,6 +24,7 @@ from ._attempts import Attempts
 from ._known_steps import KnownSteps
 from ._run_plan import Limits
 from ._steps import OnProgress, Run, Steps, channel_axis_of, keeps_labels, merged, of_parts, plain, renumbered
+from ._tile_footprint import device_footprint
 from .recipe import Recipe, as_dict
 
 if TYPE_CHECKING:
@@ -43,10 +44,6 @@ __all__ = [
     "renumbered",
     "versions",
 ]
-
-DEVICE_BYTES_PER_VOXEL = 32
-"""GPU memory that a run is planned with per voxel, beyond its inputs: filtered image, labels, and the blocks
-in work. Not measured on a GPU yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +214,10 @@ def choice_for(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Aske
         return _device.Choice(device, "cpu", "a network finds its device by itself")
     if any(is_lazy(a) for a in inputs.values()):
         if device == "gpu":
-            raise ValueError("device='gpu' cannot be used on dask arrays yet; compute them first, or use 'cpu'")
+            raise ValueError(
+                "device='gpu' cannot be used on dask arrays whose labels go to memory; name a store as the target, "
+                "compute them first, or use 'cpu'"
+            )
         return _device.Choice(device, "cpu", "dask arrays run in blocks on the CPU")
     shape, chosen = tuple(image.shape), recipe.selection
     n_values = math.prod(shape)
@@ -225,8 +225,9 @@ def choice_for(recipe: Recipe, inputs: Mapping[str, Array], device: _device.Aske
         bounds = chosen.bounds(shape)
         part = (b - a for axis, (a, b) in zip(chosen.kept_axes, bounds, strict=True) if axis not in chosen.each)
         n_values = math.prod(part) * chosen.n_channels(shape)
-    n_bytes = sum(np.dtype(a.dtype).itemsize for a in inputs.values() if hasattr(a.dtype, "itemsize")) * n_values
-    return _device.choose(n_values, n_bytes + DEVICE_BYTES_PER_VOXEL * n_values, device)
+    sizes = {name: np.dtype(dtype_name(a)).itemsize for name, a in inputs.items()}
+    itemsize = sizes.pop(recipe.source)
+    return _device.choose(n_values, device_footprint(recipe, n_values, itemsize, tuple(sizes.values())), device)
 
 
 def _runs_networks(recipe: Recipe) -> bool:
