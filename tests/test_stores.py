@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -207,6 +208,19 @@ def test_a_damaged_chunk_is_named_and_never_zeros(stored: CheckedArray, damage: 
     np.testing.assert_array_equal(stored[0:8], noise(20, 20)[0:8])
     with pytest.raises(ValueError, match=message):
         io.read(stored.place.path)
+
+
+@pytest.mark.parametrize("codec", ["blosc", "lz4", "zlib", "zstd", "gzip", "bz2", None])
+@pytest.mark.parametrize("end", [-1, -20, 3])
+def test_a_chunk_that_was_cut_is_noticed_whatever_compressed_it(tmp_path: Path, codec: str | None, end: int) -> None:
+    compressor = None if codec is None else numcodecs.get_codec({"id": codec})
+    zarr.create_array(
+        str(tmp_path / "a.zarr"), data=noise(20, 20), chunks=(8, 8), zarr_format=2, compressors=compressor
+    )
+    file = tmp_path / "a.zarr" / "0.1"
+    file.write_bytes(file.read_bytes()[:end])
+    with pytest.raises(ValueError, match=r"cannot decode chunk \(0, 1\) \('0\.1'\) of '.*a\.zarr': .+; copy it again"):
+        open_image(tmp_path / "a.zarr").read()
 
 
 def test_a_chunk_that_may_not_be_read_is_named(stored: CheckedArray, monkeypatch: pytest.MonkeyPatch) -> None:

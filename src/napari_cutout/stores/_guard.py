@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from zarr.abc.store import ByteRequest, Store
+from zarr.abc.store import ByteRequest, RangeByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
@@ -20,6 +20,7 @@ _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectory
 _CLIENTS = ("aiohttp", "botocore", "aiobotocore", "gcsfs", "google", "azure", "urllib3", "requests")
 _NO_USE = ("Credentials", "Validation", "ProfileNotFound", "InvalidURL")
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+_BLOSC_HEADER = 16
 _PASSING = (408, 429)
 _OTHER_KEY = "pass a key and secret that are allowed to, or anon=true where all are, as storage options"
 
@@ -33,12 +34,20 @@ class Guarded(WrapperStore[Store]):
         What it stands before.
     place : Place
         Where that is.
+
+    Attributes
+    ----------
+    absent : set of str
+        The keys of chunks that were asked for and are not there.
+    blosc : bool
+        Whether the chunks were compressed by Blosc, which says how long they are.
     """
 
     def __init__(self, store: Store, place: Place) -> None:
         super().__init__(store)
         self.place = place
         self.absent: set[str] = set()
+        self.blosc = False
 
     def _with_store(self, store: Store) -> Guarded:
         return type(self)(store, self.place)
@@ -54,9 +63,20 @@ class Guarded(WrapperStore[Store]):
             value: Buffer | None = await self._tried("read", key, lambda: self._store.get(key, prototype, byte_range))
         except FileNotFoundError:  # the folder itself is not there
             value = None
-        if value is None and key.rpartition("/")[2] not in _METADATA:
-            self.absent.add(key)
+        if value is None:
+            if key.rpartition("/")[2] not in _METADATA:
+                self.absent.add(key)
+        else:
+            self._check_length(len(value), value, byte_range)
         return value
+
+    def _check_length(self, n: int, value: Buffer, byte_range: ByteRequest | None) -> None:
+        """Refuse a file that was cut: decoders of Blosc read on behind the end of it."""
+        wanted = byte_range.end - byte_range.start if isinstance(byte_range, RangeByteRequest) else None
+        if byte_range is None and self.blosc and n >= _BLOSC_HEADER:
+            wanted = int.from_bytes(value.as_numpy_array()[12:_BLOSC_HEADER].tobytes(), "little")
+        if wanted is not None and n != wanted:
+            raise ValueError(f"it has {n} bytes, but {wanted} were written")
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
