@@ -9,7 +9,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -60,7 +60,8 @@ def values_of(param: Param) -> st.SearchStrategy[Any]:
     elif param.type is bool:
         values = st.booleans()
     elif param.type is tuple:
-        item = st.integers(1, 100) if param.item is int else st.floats(0.01, 100)
+        words = get_args(param.item)
+        item = st.sampled_from(words) if words else st.integers(1, 100) if param.item is int else st.floats(0.1, 100)
         values = st.lists(item, min_size=2, max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
     elif param.type is int:
         values = st.integers(int(param.range.min), int(param.range.max)) if param.range else st.integers()
