@@ -280,5 +280,5 @@ def test_a_cancelled_run_can_be_taken_up_again(stored: Path, tmp_path: Path) -> 
 
 
 def test_resume_is_for_stores(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="goes on with a run from a Zarr store to a Zarr store"):
+    with pytest.raises(ValueError, match="resume is for runs from a Zarr store to a Zarr store"):
         run(OBJECTS, blobs(), tmp_path / "labels.tif", resume=True)
