@@ -87,7 +87,7 @@ class Opened:
         base = self.views[self.recipe.source].base
         if not hasattr(base, "place"):
             return 0
-        grid = math.prod(-(-n // edge) for n, edge in zip(base.shape, base.files, strict=True))
+        grid: int = math.prod(-(-n // edge) for n, edge in zip(base.shape, base.files, strict=True))
         if grid > LISTED:
             return int(base.n_absent)
         names = place_of(base.place.url, base.place.options).names("")
