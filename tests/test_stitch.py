@@ -262,13 +262,13 @@ def test_large_chunks_are_split_along_their_longest_edges(
 def test_a_chunk_that_is_too_large_is_many_tiles_and_one_chunk_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_stitch, "TILE_VOXELS", 50)
     sizes: list[int] = []
-    contracted = _tiles._contracted
+    contracted = _tiles.contracted
 
     def spied(tile: Tile, *arrays: Any, **more: Any) -> Any:
         sizes.append(int(np.prod([s.stop - s.start for s in tile.own])))
         return contracted(tile, *arrays, **more)
 
-    monkeypatch.setattr(_tiles, "_contracted", spied)
+    monkeypatch.setattr(_tiles, "contracted", spied)
     image, markers = np.random.default_rng(2).integers(0, 5, (20, 30)), np.zeros((20, 30), int)
     markers[2, 2], markers[17, 28] = 1, 2
     lazy = nc.watershed(*(da.from_array(a, ((15, 5), (30,))) for a in (image, markers)))
@@ -298,7 +298,10 @@ def test_progress_rises_in_every_stage(scheduler: str) -> None:
     stages = {name: [done for other, done in seen if other == name] for name, _ in seen}
     exchanges = {
         "finding the lowest passes of tiles",
+        "joining tiles across their faces",
+        "finding flood levels of tiles",
         "measuring distances across tiles",
+        "following floods in tiles",
         "following floods across tiles",
     }
     assert set(stages) == {"computing blocks"} | exchanges

@@ -1,4 +1,4 @@
-"""What a tile keeps for itself and tells its neighbours while tiles agree: blocks of its own voxels, and their faces."""
+"""What a tile keeps for itself while tiles agree, and what it tells its neighbours: blocks, and their faces."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Shelf:
         self,
         name: str,
         wide: NDArray[Any],
-        changed: Callable[[NDArray[Any], int], NDArray[Any]] | None = None,
+        changed: Callable[[NDArray[Any], int], Any] | None = None,
         own: bool = False,
     ) -> NDArray[Any]:
         """Write what the neighbours told around the own voxels.
@@ -173,7 +173,8 @@ def _last(step: int) -> slice:
 def _side_of(step: Step, wide: tuple[int, ...]) -> tuple[slice, ...]:
     """Return where the outermost voxels on the way to a neighbour lie, around the own ones."""
     return tuple(
-        slice(1, n - 1) if s == 0 else slice(0, 1) if s < 0 else slice(n - 1, n) for s, n in zip(step, wide, strict=True)
+        slice(1, n - 1) if s == 0 else slice(0, 1) if s < 0 else slice(n - 1, n)
+        for s, n in zip(step, wide, strict=True)
     )
 
 

@@ -133,10 +133,8 @@ def _in_sweeps(plan: Pyramid, arrays: Sequence[Array | None]) -> Array:
     note(budget=memory())
     known = list(plan.solve(sweep, list(tiles), memory()))
     first = () if plan.n is None else ((plan.n,),)
-    made = Tiled(
-        Labelling(plan.apply, _its_own, known, sources, tiles), (*first, *tiles.chunks), plan.dtype, "labelling tiles"
-    )
-    return lazy(made, (*first, *image.chunks))
+    work = Labelling(plan.apply, _its_own, known, sources, tiles, device=sweeper.device)
+    return lazy(Tiled(work, (*first, *tiles.chunks), plan.dtype, "labelling tiles"), (*first, *image.chunks))
 
 
 @dataclass(frozen=True, slots=True)

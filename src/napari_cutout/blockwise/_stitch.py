@@ -11,18 +11,21 @@ import itertools
 import math
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._array import Array, from_numpy
 from .._monitor import quiet, resumed, stage, tick, ticket
 from .._plan import Exchange, Stitch, Tile
+from .._shelf import Records, Shelf
 from ._components import _block_shape
 from ._stitch_sweeps import exchanged_now, stitched_now, swept_whole
-from ._sweeps import current
+from ._sweeps import Chunks, current
 from ._tile_sizes import parts_of, tile_edges, tiles_evenly
 from ._tiled import Tiles
 
@@ -105,7 +108,7 @@ def exchanged(exchanges: Sequence[Exchange], start: Any, arrays: Sequence[Array 
     first: Array = tiled[0]
     plan = Stitch(_nothing, start, exchanges, lambda state, _: state, _nothing, "uint8")
     blocks = _Blocks([_extended(a) for a in tiled])
-    return _exchanged(plan, start, blocks, list(Tiles(first.chunks)), ticket())[0]
+    return _exchanged(plan, start, blocks, Tiles(first.chunks), ticket())[0].known
 
 
 def _nothing(*_: Any) -> Any:
@@ -138,12 +141,12 @@ def _in_tiles(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     import dask.array as da
 
     image: Array = arrays[0]
-    tiles = list(Tiles(image.chunks))
+    tiles = Tiles(image.chunks)
     blocks = _Blocks([_extended(a) for a in arrays])
     known = dask.delayed(_solved, nout=len(tiles), pure=False)(plan, plan.start, blocks, tiles, ticket())
     parts = np.empty(len(tiles), object)
     for tile in tiles:
-        part = dask.delayed(_applied)(plan.apply, tile, known[tile.number], *blocks.of(tile))
+        part = dask.delayed(_applied)(plan.apply, known[tile.number], *blocks.of(tile.number))
         shape = _block_shape(image.chunks, np.unravel_index(tile.number, image.numblocks))
         parts[tile.number] = da.from_delayed(part, shape, meta=np.empty((0,) * image.ndim, plan.dtype))
     return da.block(parts.reshape(image.numblocks).tolist())
@@ -156,9 +159,9 @@ class _Blocks:
         self._arrays = arrays
         self.token = uuid.uuid4().hex
 
-    def of(self, tile: Tile) -> list[Any]:
+    def of(self, number: int) -> list[Any]:
         """Return the delayed blocks of a tile, None for an array that was not given."""
-        return [None if blocks is None else blocks[tile.number] for blocks in self._arrays]
+        return [None if blocks is None else blocks[number] for blocks in self._arrays]
 
 
 def _extended(array: Array | None) -> list[Any] | None:
@@ -235,41 +238,77 @@ def _worker_client() -> AbstractContextManager[Any] | None:
     return client
 
 
-def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> Any:
+def _solved(plan: Stitch, start: Any, blocks: _Blocks, tiles: Tiles, watcher: int | None) -> Any:
     """Return what each tile needs to know for its result."""
     return answers.get(blocks.token, lambda: _exchanged(plan, start, blocks, tiles, watcher))
 
 
-def _exchanged(plan: Stitch, start: Any, blocks: _Blocks, tiles: list[Tile], watcher: int | None) -> list[Any]:
+def _exchanged(plan: Stitch, start: Any, blocks: _Blocks, tiles: Tiles, watcher: int | None) -> list[_Knowing]:
     """Run the exchanges one after another, each as often as it changes something.
 
     The progress of an exchange is that of the first look, which all tiles take; how many look again nobody knows.
     """
-    state = start
+    state, told = start, _Told(tiles, plan.records)
     with resumed(watcher):
         for exchange in plan.exchanges:
             stage(exchange.name)
-            state, wanted = _looked(exchange, plan, state, blocks, tiles, range(len(tiles)))
+            state, wanted = _looked(exchange, plan, state, blocks, told, range(len(tiles)))
             with quiet():
                 while wanted:
-                    state, wanted = _looked(exchange, plan, state, blocks, tiles, wanted)
-        return [plan.known(state, tile) for tile in tiles]
+                    state, wanted = _looked(exchange, plan, state, blocks, told, wanted)
+        return [told.to(plan, state, number) for number in range(len(tiles))]
 
 
 def _looked(
-    exchange: Exchange, plan: Stitch, state: Any, blocks: _Blocks, tiles: list[Tile], wanted: Sequence[int]
+    exchange: Exchange, plan: Stitch, state: Any, blocks: _Blocks, told: _Told, wanted: Sequence[int]
 ) -> tuple[Any, Sequence[int]]:
     """Let tiles look and join what they tell; return the new state and which must look again."""
     import dask
 
     look = dask.delayed(_quietly, pure=False)
-    tasks = [
-        look(exchange.look, tiles[number], plan.known(state, tiles[number]), *blocks.of(tiles[number]))
-        for number in wanted
-    ]
-    told = computed(tasks)
-    joined = exchange.join(state, dict(zip(wanted, told, strict=True)))
-    return joined, list(exchange.again(state, joined, tiles))
+    tasks = [look(exchange.look, told.to(plan, state, number), *blocks.of(number)) for number in wanted]
+    found = dict(zip(wanted, computed(tasks), strict=True))
+    for number, (_, records) in found.items():
+        told.records |= {(name, number): values for name, values in records.items()}
+    joined = exchange.join(state, {number: summary for number, (summary, _) in found.items()})
+    return joined, list(exchange.again(state, joined, told.tiles))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Knowing:
+    """A tile with what it knows; nothing else is kept for it between two looks."""
+
+    tile: Tile
+    known: Any
+    chunks: Chunks
+    records: dict[tuple[str, int], NDArray[Any]]
+
+    def shelved(self, told: dict[str, NDArray[Any]]) -> Tile:
+        """Return the tile with a shelf from which it reads what was told, and where it writes what it tells."""
+
+        def write(name: str, _: int, values: NDArray[Any]) -> None:
+            told[name] = values
+
+        def read(name: str, number: int) -> NDArray[Any]:
+            return told[name] if number == self.tile.number and name in told else self.records[name, number]
+
+        return replace(self.tile, shelf=Shelf(self.chunks, self.tile.number, {}, Records(read, write)))
+
+
+class _Told:
+    """What tiles have told one another, in the memory of the driver."""
+
+    def __init__(self, tiles: Tiles, names: Mapping[str, str]) -> None:
+        self.tiles, self._names = tiles, names
+        self.records: dict[tuple[str, int], NDArray[Any]] = {}
+
+    def to(self, plan: Stitch, state: Any, number: int) -> _Knowing:
+        """Return what a tile may know."""
+        knowing = _Knowing(self.tiles[number], None, self.tiles.chunks if self._names else (), {})
+        tile = knowing.shelved({})
+        near = [number, *(n for _, n in tile.shelf.neighbours())] if self._names and tile.shelf else []
+        told = {(name, n): self.records[name, n] for name in self._names for n in near if (name, n) in self.records}
+        return replace(knowing, known=plan.known(state, tile), records=told)
 
 
 def computed(tasks: list[Any]) -> list[Any]:
@@ -306,12 +345,13 @@ def tick_tasks(_key: Any, _result: Any, _graph: Any, state: Any, _worker: Any) -
     tick(done, done + len(state["waiting"]) + len(state["ready"]) + len(state["running"]))
 
 
-def _quietly(look: Callable[..., Any], tile: Tile, known: Any, *blocks: Array | None) -> Any:
-    """Let a tile look; its own progress is not that of the whole."""
+def _quietly(look: Callable[..., Any], knowing: _Knowing, *blocks: Array | None) -> Any:
+    """Let a tile look; its own progress is not that of the whole. Return what it found, and what it tells."""
+    told: dict[str, NDArray[Any]] = {}
     with quiet():
-        return look(tile, known, *blocks)
+        return look(knowing.shelved(told), knowing.known, *blocks), told
 
 
-def _applied(apply: Callable[..., Array], tile: Tile, known: Any, *blocks: Array | None) -> Array:
+def _applied(apply: Callable[..., Array], knowing: _Knowing, *blocks: Array | None) -> Array:
     """Return the result of a tile in the library of its blocks."""
-    return from_numpy(_quietly(apply, tile, known, *blocks), like=blocks[0])
+    return from_numpy(_quietly(apply, knowing, *blocks)[0], like=blocks[0])

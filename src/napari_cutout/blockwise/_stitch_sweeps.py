@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from .. import _device
 from .._array import Array, from_numpy
 from .._monitor import quiet
 from .._plan import Exchange, Stitch, Tile
 from ._made import Source, known, lazy
 from ._sweeps import Chunks, Sweeper, current, n_tiles
 from ._tile_sizes import tile_edges, tiles_evenly
-from ._tiled import Looking, Tiled, Tiles, settled
+from ._tiled import NO_SHELVES, Looking, Shelves, Tiled, Tiles, settled, shelves_for
 
 __all__ = ["exchanged_now", "stitched_now", "swept_whole"]
 
@@ -36,8 +37,11 @@ def stitched_now(plan: Stitch, arrays: Sequence[Array | None]) -> Array:
     """
     image: Array = arrays[0]
     sources, tiles = settled(arrays), Tiles(_chunks_for(plan, image))
-    state = _agreed(plan.exchanges, plan.known, known(plan.start), sources, tiles)
-    apply = Labelling(plan.apply, plan.known, state, sources, tiles)
+    sweeper = current()
+    assert sweeper is not None
+    shelves = shelves_for(sweeper, tiles.chunks, plan.blocks, plan.records)
+    state = _agreed(plan.exchanges, plan.known, known(plan.start), sources, tiles, shelves)
+    apply = Labelling(plan.apply, plan.known, state, _chosen(sources, plan.reads), tiles, shelves, sweeper.device)
     return lazy(Tiled(apply, tiles.chunks, plan.dtype, "labelling tiles"), image.chunks)
 
 
@@ -86,6 +90,7 @@ def _agreed(
     state: Any,
     sources: list[Source | None],
     tiles: Tiles,
+    shelves: Shelves = NO_SHELVES,
 ) -> Any:
     """Run the exchanges one after another, each as often as it changes something."""
     sweeper = current()
@@ -93,9 +98,14 @@ def _agreed(
     for exchange in exchanges:
         wanted: Sequence[int] = range(len(tiles))
         while wanted:
-            new = _looked(sweeper, exchange, Looking(exchange.look, known_of, state, sources, tiles, wanted))
+            seen = _chosen(sources, exchange.reads)
+            new = _looked(sweeper, exchange, Looking(exchange.look, known_of, state, seen, tiles, wanted, shelves))
             state, wanted = new, list(exchange.again(state, new, tiles))
     return state
+
+
+def _chosen(sources: list[Source | None], reads: tuple[int, ...] | None) -> list[Source | None]:
+    return sources if reads is None else [s if i in reads else None for i, s in enumerate(sources)]
 
 
 def _looked(sweeper: Sweeper, exchange: Exchange, looking: Looking) -> Any:
@@ -125,6 +135,10 @@ class Labelling:
         What they see.
     tiles : Tiles
         All of them.
+    shelves : Shelves
+        Where they have kept things.
+    device : {"cpu", "gpu"}
+        Where the result is to be.
     """
 
     apply: Callable[..., Any]
@@ -132,13 +146,15 @@ class Labelling:
     state: Any
     sources: list[Source | None]
     tiles: Tiles
+    shelves: Shelves = NO_SHELVES
+    device: Literal["cpu", "gpu"] = "cpu"
 
     def __call__(self, number: int) -> Array:
-        """Return a tile in the library of what is read."""
-        tile = self.tiles[number]
-        blocks = self.tiles.read(tile, self.sources)
+        """Return a tile on the device of the run."""
+        tile = self.shelves.tile(self.tiles[number])
         with quiet():
-            return from_numpy(self.apply(tile, self.known(self.state, tile), *blocks), like=blocks[0])
+            made = self.apply(tile, self.known(self.state, tile), *self.tiles.read(tile, self.sources))
+        return _device.place(made, self.device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

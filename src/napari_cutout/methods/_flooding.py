@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, dtype_name, is_host, is_lazy, to_numpy
 from .._method import Image, Labels, Markers, Mask
 from .._monitor import note, stage
-from .._plan import Pass, gathered, reduce_passes, run_plan
+from .._plan import Pass, PerVoxel, gathered, reduce_passes, run_plan
 from . import _basins, _flood
 from ._grey_levels import Bins, counting, quantile_bins
 from ._keys import OUTSIDE, keys_of, raised_keys
@@ -64,7 +64,13 @@ def flooded(
         If a marker is negative or above 2147483647, or none lies inside.
     """
     whole = partial(_flooded_whole, connectivity=connectivity, missing=missing)
-    return run_plan(flood_plan(whole, connectivity, missing), surface, markers, territory)
+    return run_plan(
+        flood_plan(whole, connectivity, missing, _dtypes(surface, markers, territory)), surface, markers, territory
+    )
+
+
+def _dtypes(*arrays: Array | None) -> list[str | None]:
+    return [None if array is None else dtype_name(array) for array in arrays]
 
 
 def _flooded_whole(
@@ -102,7 +108,7 @@ def deep_minima(surface: Image, territory: Array | None, depth: float, connectiv
         From 1 by first voxel in scan order: all voxels of a minimum that lie up to `depth` above its lowest one.
     """
     whole = partial(_filled_whole, depth=depth, connectivity=connectivity)
-    filled = run_plan(levels_plan(whole, depth, connectivity), surface, territory)
+    filled = run_plan(levels_plan(whole, depth, connectivity, _dtypes(surface, territory)), surface, territory)
     return regional_minima(filled, territory, connectivity, told)
 
 
@@ -117,7 +123,7 @@ def regional_minima(level: Array, territory: Array | None, connectivity: int, to
 
     Parameters
     ----------
-    level : uint32 array of shape ([Z,] Y, X), or dask array of uint64
+    level : uint32 array of shape ([Z,] Y, X), or uint64 if it is a dask array
         Levels; the largest number of the dtype is outside.
     territory : integer or bool array of the same shape, or None
         0 is outside; a step leads to a voxel of the same territory only.
@@ -132,7 +138,7 @@ def regional_minima(level: Array, territory: Array | None, connectivity: int, to
         From 1 by first voxel in scan order, 0 elsewhere.
     """
     whole = partial(_minima_whole, connectivity=connectivity, told=told)
-    return run_plan(minima_plan(whole, connectivity, told), level, territory)
+    return run_plan(minima_plan(whole, connectivity, told, _dtypes(level, territory)), level, territory)
 
 
 def _minima_whole(level: Array, territory: Array | None, *, connectivity: int, told: Told) -> Labels:
@@ -146,10 +152,15 @@ def connected_parts(territory: Array, connectivity: int) -> Labels:
     """Give a number to every connected part of each territory: a flat landscape has one minimum in each."""
     xp = array_namespace(territory)
     if is_lazy(territory):
-        level = xp.zeros(territory.shape, dtype=xp.uint64, chunks=territory.chunks)
+        level = run_plan(PerVoxel(_flat, "uint32"), territory)
     else:
         level = xp.zeros(territory.shape, dtype=xp.uint32, device=territory.device)
     return regional_minima(level, territory, connectivity)
+
+
+def _flat(block: Array) -> Array:
+    xp = array_namespace(block)
+    return xp.zeros_like(block, dtype=xp.uint32)
 
 
 def usual_depth(surface: Image, mask: Mask | None) -> Any:

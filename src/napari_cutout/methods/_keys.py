@@ -19,7 +19,18 @@ from .._array import Array, array_namespace, contiguous, dtype_name, empty, is_h
 from .._compiled import compiled
 from .._plan import PerVoxel, run_plan
 
-__all__ = ["OUTSIDE", "WIDE_OUTSIDE", "keys_of", "narrowed", "raised_keys", "wide_keys", "wide_raised_keys"]
+__all__ = [
+    "OUTSIDE",
+    "WIDE_OUTSIDE",
+    "key_dtype",
+    "keys_of",
+    "narrowed",
+    "outside_of",
+    "part_keys",
+    "raised_keys",
+    "wide_keys",
+    "wide_raised_keys",
+]
 
 OUTSIDE = 2**32 - 1
 """The key of NaN, which is outside every mask. No grey level has it."""
@@ -212,6 +223,46 @@ def _wide_integers(block: NDArray[Any], rise: int) -> NDArray[np.uint64]:
     top = np.uint64(WIDE_OUTSIDE - 1)
     wide = np.minimum(wide, top)
     return np.minimum(wide, top - np.uint64(min(rise, WIDE_OUTSIDE - 1))) + np.uint64(min(rise, WIDE_OUTSIDE - 1))
+
+
+def key_dtype(name: str) -> str:
+    """Return the dtype of the keys of a part of an image of this dtype: the narrowest that has room for the outside."""
+    return "uint32" if name in ("bool", "uint8", "int8", "uint16", "int16", "float16", "float32") else "uint64"
+
+
+def outside_of(dtype: Any) -> Any:
+    """Return the key of the outside: the largest of its dtype."""
+    return np.iinfo(dtype).max
+
+
+MOST_RISE = 1 << 31
+"""More than this lies above every grey level of 16 bits."""
+
+
+def part_keys(block: NDArray[Any], height: float | None = None) -> NDArray[Any]:
+    """Return integers in the order of the grey levels, or of these plus `height`, the same in every part of an image.
+
+    Parameters
+    ----------
+    block : host array
+        Any real dtype.
+    height : float, optional
+        Not negative, added as `raised_keys` adds it.
+
+    Returns
+    -------
+    array of `key_dtype`, same shape, new
+        The largest number at NaN.
+    """
+    name = dtype_name(block)
+    if key_dtype(name) == "uint64":
+        return wide_keys(block) if height is None else wide_raised_keys(block, height)
+    if name.startswith("float"):
+        level = block.astype(np.float32)
+        return np.asarray(_float_keys(level if height is None else level + np.float32(height)))
+    low = 0 if name == "bool" else int(np.iinfo(block.dtype).min)
+    rise = 0 if height is None else min(math.floor(height), MOST_RISE)
+    return np.asarray((block.astype(np.int64) + (rise - low)).astype(np.uint32))
 
 
 def narrowed(*wide: NDArray[np.uint64]) -> tuple[list[NDArray[np.uint32]], NDArray[np.uint64] | None]:

@@ -1,7 +1,8 @@
 """The compiled loops of floods in tiles; what they are for stands in `_tiles`.
 
-All arrays of voxels are flat, of a tile with one voxel of border added on every side whose territory is 0, so that
-no step needs to ask whether a neighbour exists. `steps` are the differences of flat indices, rising.
+All arrays of voxels are flat, of the own voxels of a tile with those of its neighbours around them, or a border that is
+outside. `steps` are the differences of flat indices, rising, and `own` tells the own voxels, which alone are asked for
+their neighbours. A territory of no voxels means that all that is inside is one.
 """
 
 from __future__ import annotations
@@ -13,177 +14,208 @@ from numpy.typing import NDArray
 
 from .._compiled import bare
 
-__all__ = ["EXIT", "OPEN", "UNKNOWN", "climb", "contract", "lower_neighbours", "resolve", "spread"]
+__all__ = [
+    "EXIT",
+    "OPEN",
+    "UNKNOWN",
+    "enter",
+    "name_exits",
+    "passes_across",
+    "relax",
+    "resolve",
+    "solve",
+    "spread",
+    "ways_out",
+]
 
 NOBODY = -1
-"""No representative."""
 
-UNKNOWN = 2**62
+UNKNOWN = 2**31 - 1
 """A distance that is not known yet."""
-
-EXIT = -2
-"""What leads out of the tile at flat index i is written as ``EXIT - i``."""
 
 OPEN = -1
 """A voxel whose label is not known yet."""
 
-
-@bare
-def _root(parent: NDArray[np.int64], i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
+EXIT = -2
+"""A label that a voxel of another tile has is written as ``EXIT - i``."""
 
 
 @bare
-def _join(
-    parent: NDArray[np.int64], speaker: NDArray[np.int64], a: int, b: int, level: Any, edges: Any, weights: Any, n: int
+def ways_out(
+    faces: NDArray[np.int64],
+    own: NDArray[np.bool_],
+    key: NDArray[Any],
+    outside: Any,
+    territory: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    out: NDArray[Any],
+) -> None:
+    """Find the lowest pass from each of the outermost voxels to another tile."""
+    for p in faces:
+        if key[p] == outside:
+            continue
+        for step in steps:
+            q = p + step
+            if own[q] or key[q] == outside or (territory.size > 0 and territory[q] != territory[p]):
+                continue
+            out[p] = min(out[p], max(key[p], key[q]))
+
+
+@bare
+def passes_across(
+    faces: NDArray[np.int64],
+    own: NDArray[np.bool_],
+    key: NDArray[Any],
+    outside: Any,
+    territory: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    place: NDArray[np.int8],
+    found: NDArray[np.int64],
+    weight: NDArray[Any],
 ) -> int:
-    """Join two sets at a level; if both have a speaker, write down that the two are connected."""
-    a, b = _root(parent, a), _root(parent, b)
-    if a == b:
-        return n
-    parent[max(a, b)] = min(a, b)
-    if speaker[a] != NOBODY and speaker[b] != NOBODY:
-        edges[n, 0], edges[n, 1], weights[n] = speaker[a], speaker[b], level
-        n += 1
-    speaker[min(a, b)] = max(speaker[a], speaker[b])
+    """Write down pairs of voxels of this tile and of later ones, and the pass between them; return how many."""
+    n = 0
+    for p in faces:
+        if key[p] == outside:
+            continue
+        for step in steps:
+            q = p + step
+            if own[q] or place[q] < 0 or key[q] == outside or (territory.size > 0 and territory[q] != territory[p]):
+                continue
+            found[n, 0], found[n, 1], weight[n] = p, q, max(key[p], key[q])
+            n += 1
     return n
 
 
 @bare
-def contract(
-    order: NDArray[np.int64],
-    key: NDArray[np.uint64],
-    start: NDArray[np.uint64],
-    territory: NDArray[np.int64],
+def enter(
+    level: NDArray[Any],
+    own: NDArray[np.bool_],
+    planted: NDArray[np.bool_],
+    outside: Any,
+    territory: NDArray[np.int32],
     steps: NDArray[np.int64],
-    passed: NDArray[np.bool_],
-    parent: NDArray[np.int64],
-    speaker: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    weights: NDArray[np.uint64],
+    distance: NDArray[np.int32],
+    queue: NDArray[np.int32],
 ) -> int:
-    """Contract a tile to its speakers: Kruskal's algorithm, of which only the edges between speakers are kept.
+    """Give distance 0 to the entries of zones, and return how many of them have a voxel of their zone beside them.
 
-    Parameters
-    ----------
-    order : int64 array
-        Events by rising level: index i is voxel i that is reached at its key, index size + i its source that begins
-        at its start.
-    key, start : uint64 arrays of shape (size,)
-        Levels.
-    territory : int64 array of shape (size,)
-        0 is outside.
-    steps : int64 array
-        Neighbours.
-    passed : bool array of shape (size,)
-        Work space, all False.
-    parent, speaker : int64 arrays of shape (size + 1,)
-        The sets: each its own, and the voxel that speaks for it, or -1. The last one is that of all sources.
-    edges, weights : int64 array of shape (n, 2), uint64 array of shape (n,)
-        Where the edges are written; one less than there are speakers suffices.
-
-    Returns
-    -------
-    int
-        How many edges there are.
+    These stand in the queue.
     """
-    size, n = key.size, 0
-    for event in order:
-        if event >= size:
-            n = _join(parent, speaker, event - size, size, start[event - size], edges, weights, n)
+    n = 0
+    for here in range(level.size):
+        if not own[here] or level[here] == outside:
             continue
-        passed[event] = True
+        entry, zone = planted[here], False
         for step in steps:
-            other = event + step
-            if passed[other] and territory[other] == territory[event]:
-                n = _join(parent, speaker, event, other, key[event], edges, weights, n)
+            there = here + step
+            if territory.size > 0 and territory[there] != territory[here]:
+                continue
+            if level[there] < level[here]:
+                entry = True
+            elif level[there] == level[here] and own[there]:
+                zone = True
+        if entry:
+            distance[here] = 0
+            if zone:
+                queue[n] = here
+                n += 1
+    return n
+
+
+@bare
+def relax(
+    faces: NDArray[np.int64],
+    own: NDArray[np.bool_],
+    level: NDArray[Any],
+    outside: Any,
+    territory: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    distance: NDArray[np.int32],
+    nearer: NDArray[np.int64],
+) -> int:
+    """Let the outermost voxels know the distances of their neighbours in other tiles; return how many came nearer."""
+    n = 0
+    for p in faces:
+        if level[p] == outside:
+            continue
+        came = False
+        for step in steps:
+            q = p + step
+            if own[q] or level[q] != level[p] or (territory.size > 0 and territory[q] != territory[p]):
+                continue
+            if distance[q] < distance[p] - 1:
+                distance[p], came = distance[q] + 1, True
+        if came:
+            nearer[n] = p
+            n += 1
     return n
 
 
 @bare
 def spread(
-    level: NDArray[np.uint64],
-    distance: NDArray[np.int64],
-    territory: NDArray[np.int64],
+    level: NDArray[Any],
+    own: NDArray[np.bool_],
+    territory: NDArray[np.int32],
     steps: NDArray[np.int64],
+    distance: NDArray[np.int32],
     given: NDArray[np.int64],
-    queue: NDArray[np.int64],
+    queue: NDArray[np.int32],
+    last: int,
 ) -> None:
     """Spread distances through zones of equal level, step by step.
 
     Parameters
     ----------
-    level : uint64 array of shape (size,)
-        Flood levels.
-    distance : int64 array of shape (size,)
-        0 at entries, what is known at the neighbours' voxels, and UNKNOWN elsewhere; filled in.
-    territory, steps : int64 arrays
-        As in `contract`.
+    level, own, territory, steps : arrays
+        The tile.
+    distance : int32 array
+        0 at entries, what is known, and UNKNOWN elsewhere; filled in.
     given : int64 array
-        Voxels whose distance is known, by rising distance.
-    queue : int64 array of shape (size,)
-        Work space.
+        Voxels that came nearer, by rising distance.
+    queue : int32 array
+        Entries first, `last` of them; then work space.
     """
-    taken, first, last = 0, 0, 0
+    taken, first = 0, 0
     while taken < given.size or first < last:
         if first == last or (taken < given.size and distance[given[taken]] <= distance[queue[first]]):
             here = given[taken]
             taken += 1
         else:
-            here = queue[first]
+            here = np.int64(queue[first])
             first += 1
         for step in steps:
             there = here + step
-            same_zone = level[there] == level[here] and territory[there] == territory[here]
-            if same_zone and distance[there] > distance[here] + 1:
+            if not own[there] or level[there] != level[here] or distance[there] <= distance[here] + 1:
+                continue
+            if territory.size == 0 or territory[there] == territory[here]:
                 distance[there] = distance[here] + 1
                 queue[last] = there
                 last += 1
 
 
 @bare
-def lower_neighbours(
-    level: NDArray[np.uint64], territory: NDArray[np.int64], steps: NDArray[np.int64], found: NDArray[np.bool_]
-) -> None:
-    """Tell which voxels have a neighbour of lower level."""
-    for here in range(level.size):
-        if territory[here] == 0:
-            continue
-        for step in steps:
-            there = here + step
-            if territory[there] == territory[here] and level[there] < level[here]:
-                found[here] = True
-                break
-
-
-@bare
 def resolve(
-    voxels: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    level: NDArray[np.uint64],
-    distance: NDArray[np.int64],
-    territory: NDArray[np.int64],
+    own: NDArray[np.bool_],
+    labels: NDArray[np.int32],
+    level: NDArray[Any],
+    distance: NDArray[np.int32],
+    territory: NDArray[np.int32],
     steps: NDArray[np.int64],
-    path: NDArray[np.int64],
+    path: NDArray[np.int32],
 ) -> None:
-    """Follow every voxel to the neighbour that gave it its label, until a label is known.
+    """Follow every own voxel to the neighbour that gave it its label, until a label is known.
 
     Parameters
     ----------
-    voxels : int64 array
-        The voxels that are asked for.
-    labels : int64 array of shape (size,)
-        What is known: markers, 0 where no flood goes, labels or exits of the neighbours' voxels; OPEN elsewhere.
-        Filled in.
-    level, distance, territory, steps : arrays
-        As in `spread`.
-    path : int64 array of shape (size,)
+    labels : int32 array
+        What is known: markers, 0 where no flood goes, exits at the voxels of other tiles; OPEN elsewhere. Filled in.
+    path : int32 array
         Work space.
     """
-    for start in voxels:
+    for start in range(labels.size):
+        if labels[start] != OPEN or not own[start]:
+            continue
         here, n = start, 0
         while labels[here] == OPEN:
             path[n] = here
@@ -191,7 +223,7 @@ def resolve(
             best = NOBODY
             for step in steps:
                 there = here + step
-                if territory[there] == territory[here] and (
+                if (territory.size == 0 or territory[there] == territory[here]) and (
                     best == NOBODY
                     or level[there] < level[best]
                     or (level[there] == level[best] and distance[there] < distance[best])
@@ -203,21 +235,80 @@ def resolve(
 
 
 @bare
-def climb(
-    order: NDArray[np.int32], before: NDArray[np.int32], weight: NDArray[np.uint64], found: NDArray[np.uint64]
+def name_exits(own: NDArray[np.bool_], labels: NDArray[np.int32], number: NDArray[np.int32]) -> int:
+    """Give numbers to the exits that own voxels lead to, from 0 by place, and write these; return how many.
+
+    `number` is work space, of zeros.
+    """
+    for p in range(labels.size):
+        if own[p] and labels[p] <= EXIT:
+            number[EXIT - labels[p]] = 1
+    n = 0
+    for q in range(number.size):
+        if number[q] == 1:
+            number[q] = n
+            n += 1
+    for p in range(labels.size):
+        if own[p] and labels[p] <= EXIT:
+            labels[p] = EXIT - number[EXIT - labels[p]]
+    return n
+
+
+# The driver ----------------------------------------------------------------------------------------------
+
+
+@bare
+def _root(parent: NDArray[np.int64], i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@bare
+def solve(
+    order: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    weight: NDArray[Any],
+    parent: NDArray[np.int64],
+    reached: NDArray[np.bool_],
+    joins: NDArray[np.int64],
+    level: NDArray[Any],
 ) -> None:
-    """Carry the highest weight on the way through a tree from its root outwards.
+    """Find the lowest possible highest pass on a way from the source to each node.
 
     Parameters
     ----------
-    order : int32 array
-        The nodes but the root, each after the one before it.
-    before : int32 array
-        The node that leads to each.
-    weight : uint64 array
-        The weight of the edge between the two.
-    found : uint64 array
-        The highest weight on the way to each node; that of the root is given, the others are filled in.
+    order : int64 array
+        Passes by rising height.
+    ends, weight : int64 array of shape (n, 2), array of shape (n,)
+        Which nodes a pass connects, and its height; node 0 is the source.
+    parent : int64 array
+        Each node its own.
+    reached : bool array
+        True at the source.
+    joins : int64 array of shape (nodes, 3)
+        Work space.
+    level : array
+        Filled in; it holds what nodes have that no pass leads to.
     """
-    for node in order:
-        found[node] = max(found[before[node]], weight[node])
+    n = 0
+    for i in order:
+        a, b = _root(parent, ends[i, 0]), _root(parent, ends[i, 1])
+        if a == b:
+            continue
+        if a > b:
+            a, b = b, a
+        joins[n, 0], joins[n, 1] = a, b
+        joins[n, 2] = -1 if not reached[a] and not reached[b] else i * 2 + (1 if reached[a] else 0)
+        parent[b] = a
+        reached[a] = reached[a] or reached[b]
+        n += 1
+    for at in range(n - 1, -1, -1):  # from the last join: what was joined before water came has one level
+        a, b, how = joins[at, 0], joins[at, 1], joins[at, 2]
+        if how < 0:
+            level[b] = level[a]
+        elif how % 2 == 1:
+            level[b] = weight[how // 2]
+        else:
+            level[a] = weight[how // 2]
