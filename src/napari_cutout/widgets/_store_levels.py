@@ -110,7 +110,8 @@ def change_metadata(store: str, change: Callable[[dict[str, Any]], dict[str, Any
 
     place = stores.Place.of(store, stores.parse_storage_options())
     group = zarr.open_group(store=guarded(place, read_only=False), mode="r+", use_consolidated=False)
-    ours = dict(group.attrs.asdict().get(KEY) or {})
+    known: dict[str, Any] = dict(group.attrs.asdict())
+    ours = known.get(KEY) or {}
     group.attrs[KEY] = {**ours, "metadata": change(dict(ours.get("metadata") or {}))}
 
 

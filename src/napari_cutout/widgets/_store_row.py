@@ -70,7 +70,7 @@ class StoreRow(QWidget):  # type: ignore[misc]
     @property
     def into_store(self) -> bool:
         """Whether labels go into a store, as far as the box says."""
-        return self.box.currentIndex() == 1
+        return bool(self.box.currentIndex() == 1)
 
     def show_choice(self, *, offered: bool, into_store: bool) -> None:
         """Offer the choice, and make it unless the user has."""
