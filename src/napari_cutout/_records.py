@@ -14,7 +14,7 @@ import struct
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ._writing import sentence_of
+from .stores import Place as StorePlace
+from .stores import tried
 
 __all__ = ["FLUSH_EVERY", "Folder", "Place", "Prefix", "Records", "place_of"]
 
@@ -141,7 +143,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """A prefix of an object store, or of any file system that fsspec knows.
+    """A prefix of an object store, or of any file system that fsspec knows. What fails is tried again.
 
     Parameters
     ----------
@@ -149,23 +151,29 @@ class Prefix:
         Of fsspec.
     path : str
         The prefix, without a slash at its end.
+    place : Place of a store
+        The same with its options, which no message shows.
     """
 
     files: Any
     path: str
+    place: StorePlace
 
     def read(self, name: str) -> bytes | None:
         """Return the content of an object; None if there is none."""
         try:
-            content: bytes = self.files.cat_file(f"{self.path}/{name}")
+            content: bytes = self._tried("read", name, lambda: self.files.cat_file(f"{self.path}/{name}"))
         except FileNotFoundError:
             return None
         return content
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object, which stores do whole or not at all."""
-        self.files.makedirs(f"{self.path}/{name}".rpartition("/")[0], exist_ok=True)
-        self.files.pipe_file(f"{self.path}/{name}", content)
+        self._tried("write", name, lambda: self._write(f"{self.path}/{name}", content))
+
+    def _write(self, path: str, content: bytes) -> None:
+        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.files.pipe_file(path, content)
 
     def claim(self, name: str, content: bytes) -> bool:
         """Write an object if there is none, and tell whether there was none; two may do so at one moment."""
@@ -181,16 +189,25 @@ class Prefix:
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all objects below a folder, sorted."""
-        self.files.invalidate_cache()
         root = self.files._strip_protocol(self.path)
-        found = self.files.find(f"{self.path}/{folder}") if self.files.exists(f"{self.path}/{folder}") else []
+        found = self._tried("list", folder, lambda: self._found(folder))
         return sorted(path[len(root) :].lstrip("/") for path in found)
+
+    def _found(self, folder: str) -> list[str]:
+        self.files.invalidate_cache()
+        return list(self.files.find(f"{self.path}/{folder}") if self.files.exists(f"{self.path}/{folder}") else [])
 
     def remove(self, folder: str) -> None:
         """Remove an object, or all objects below a folder."""
+        self._tried("remove", folder, lambda: self._remove(f"{self.path}/{folder}"))
+
+    def _remove(self, path: str) -> None:
         self.files.invalidate_cache()
-        if self.files.exists(f"{self.path}/{folder}"):
-            self.files.rm(f"{self.path}/{folder}", recursive=True)
+        if self.files.exists(path):
+            self.files.rm(path, recursive=True)
+
+    def _tried(self, doing: str, name: str, request: Callable[[], Any]) -> Any:
+        return tried(self.place, doing, name, request)
 
 
 def place_of(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Place:
@@ -209,7 +226,7 @@ def place_of(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | 
     import fsspec
 
     files, root = fsspec.core.url_to_fs(text, **dict(storage_options or {}))
-    return Prefix(files, root.rstrip("/"))
+    return Prefix(files, root.rstrip("/"), StorePlace.of(text, storage_options))
 
 
 @dataclass(slots=True)

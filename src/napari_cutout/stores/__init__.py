@@ -1,5 +1,8 @@
 """Zarr stores: local folders and object stores in, OME-Zarr labels out."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ._checked import CheckedArray, create_array
 from ._edit import edit_labels
 from ._image import Image, Level, attributes_of, open_image
@@ -8,6 +11,14 @@ from ._place import MARKERS, Patience, Place, holds_metadata, is_store, is_url, 
 from ._site import Site
 from ._target import LabelsTarget
 from ._write import write as write_volume
+
+
+def tried(place: Place, doing: str, key: str, request: Callable[[], Any]) -> Any:
+    """Do a request of another library to an object store as those of Zarr are done; see `_guard.tried`."""
+    from ._guard import tried
+
+    return tried(place, doing, key, request)
+
 
 __all__ = [
     "MARKERS",
@@ -28,5 +39,6 @@ __all__ = [
     "open_image",
     "parse_storage_options",
     "smallest",
+    "tried",
     "write_volume",
 ]

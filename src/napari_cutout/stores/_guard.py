@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -14,7 +15,7 @@ from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from ._place import _EXTRAS, Place
 
-__all__ = ["Guarded", "guarded"]
+__all__ = ["Guarded", "guarded", "tried"]
 
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CLIENTS = ("aiohttp", "botocore", "aiobotocore", "gcsfs", "google", "azure", "urllib3", "requests")
@@ -102,18 +103,12 @@ class Guarded(WrapperStore[Store]):
         return bool(await self._tried("look at", key, lambda: self._store.exists(key)))
 
     async def _tried(self, doing: str, key: str, request: Callable[[], Awaitable[Any]]) -> Any:
-        waits = iter(()) if self.place.is_local else self.place.patience.waits()
-        tries = 0
+        tries = _Tries(self.place, doing, key)
         while True:
             try:
                 return await request()
-            except (MemoryError, FileNotFoundError):
-                raise
             except Exception as error:
-                wait = next(waits, None) if _may_pass(error) else None
-                if wait is None:
-                    raise _named(error, doing, key, self.place, tries) from (error if self.place.is_local else None)
-            tries += 1
+                wait = tries.after(error)
             await asyncio.sleep(wait)
 
     def read_json(self, key: str) -> dict[str, Any] | None:
@@ -139,6 +134,60 @@ class Guarded(WrapperStore[Store]):
     def remove(self, *, key: str = "", prefix: str = "") -> None:
         """Remove a key, or all keys under a prefix; nothing may be there."""
         sync(self.delete(key) if key else self.delete_dir(prefix))
+
+
+class _Tries:
+    """Counts the tries of one request."""
+
+    def __init__(self, place: Place, doing: str, key: str) -> None:
+        self.place, self.doing, self.key = place, doing, key
+        self.waits = list(reversed([] if place.is_local else [*place.patience.waits()]))
+        self.n = 0
+
+    def after(self, error: Exception) -> float:
+        """Return the seconds to wait before the next try, or raise what says that there is none."""
+        if isinstance(error, MemoryError | FileNotFoundError):
+            raise error
+        if not (_may_pass(error) and self.waits):
+            cause = error if self.place.is_local else None  # which may hold secrets
+            raise _named(error, self.doing, self.key, self.place, self.n) from cause
+        self.n += 1
+        return self.waits.pop()
+
+
+def tried(place: Place, doing: str, key: str, request: Callable[[], Any]) -> Any:
+    """Do a request of another library to an object store as those of Zarr are done.
+
+    Parameters
+    ----------
+    place : Place
+        Where.
+    doing : str
+        What it does, such as ``"read"``, for messages.
+    key : str
+        With what.
+    request : callable
+        Does it.
+
+    Returns
+    -------
+    object
+        What it returns.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such key.
+    OSError
+        If it fails for good; the message holds no secret.
+    """
+    tries = _Tries(place, doing, key)
+    while True:
+        try:
+            return request()
+        except Exception as error:
+            wait = tries.after(error)
+        time.sleep(wait)
 
 
 def _may_pass(error: Exception) -> bool:
