@@ -111,6 +111,7 @@ class Attempts:
                 return self._in_tiles(plan, reason)
             except MemoryError as error:
                 told, fewer = _said(error), smaller(plan)
+                told = told if told.startswith("memory ran out") else f"memory ran out ({told})"
                 if fewer is None:
                     raise
             plan = self._went_on(told, fewer)

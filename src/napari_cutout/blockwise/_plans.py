@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from .. import _statistics
-from .._array import Array, array_namespace
+from .._array import Array, array_namespace, to_numpy
 from .._monitor import resumed, stage, ticket
 from .._plan import Halo, Pass, PerVoxel, Plan, Pyramid, Reduce, Slices, Stitch, derive, with_halo
 from .._statistics import swept
-from ._made import Made, Source, is_empty, known, lazy, read_together, source_of
+from ._made import Made, Source, Stored, costly, is_empty, known, lazy, read_together, source_of
 from ._pyramid import run_pyramid
 from ._sources import lazy_keep
 from ._stitch import answers, computed, run_stitched, tick_tasks
@@ -288,21 +288,43 @@ def decided(
 
 def _swept_now(start: Any, passes: Sequence[Pass], arrays: Sequence[Array | None], masked: bool) -> Any:
     """Return the state after all passes over the tiles of a run in sweeps."""
-    sweeper = current()
-    assert sweeper is not None
-    regions = regions_of(arrays[0].chunks)  # type: ignore[union-attr]
-    if any(sweep.most > 1 for sweep in passes):
+    if (others := _statistics.current()) is not None:  # parts that share their statistics, and sweep once at a time
+        return others.state(known(start), passes, _Sweeps(arrays, masked).summary)
+    if any(sweep.derived and any(sweep.derived.width) for sweep in passes):
         arrays = [None if a is None else lazy_keep(a, "preparing the image") for a in arrays]
-    sources = settled(arrays)
+    return swept(known(start), passes, _Sweeps(arrays, masked, keeps=True).summary)
 
-    def summary(sweep: Pass, state: Any) -> Any:
-        work = _Swept(sweep, state, sources, regions, masked and sources[1] is not None)
-        found = sweeper.reduce(sweep.name, work, len(regions), sweep.combine)
-        return replace(work, masked=False)(0) if found is None else found  # nothing is inside: so says any tile
 
-    if (others := _statistics.current()) is not None:  # parts that share their statistics
-        return others.state(known(start), passes, summary)
-    return swept(known(start), passes, summary)
+class _Sweeps:
+    """The sweeps of a plan. What is costly to make is stored in the first of them, and read from there later on."""
+
+    def __init__(self, arrays: Sequence[Array | None], masked: bool, *, keeps: bool = False) -> None:
+        self._arrays, self._sources = arrays, settled(arrays)
+        self._chunks: Chunks = arrays[0].chunks  # type: ignore[union-attr]
+        self._masked = masked and arrays[1] is not None
+        self._keeps = keeps
+
+    def summary(self, sweep: Pass, state: Any) -> Any:
+        """Sweep once over all tiles."""
+        sweeper, scratch = current(), self._scratch(sweep)
+        assert sweeper is not None
+        work = _Swept(sweep, state, self._sources, regions_of(self._chunks), self._masked, scratch)
+        found = sweeper.reduce(sweep.name, work, len(work.regions), sweep.combine)
+        if found is None:  # nothing is inside: so says any tile
+            return replace(work, masked=False, scratch={})(0)
+        for number, array in scratch.items():
+            self._sources[number] = Stored(array, sweeper.device)
+            sweeper.sources[self._arrays[number].name] = self._sources[number]  # type: ignore[union-attr]
+        return found
+
+    def _scratch(self, sweep: Pass) -> dict[int, Any]:
+        """Return where the sources that are costly are stored, by their numbers."""
+        sweeper = current()
+        if sweeper is None or not self._keeps or (sweep.derived and any(sweep.derived.width)):
+            return {}
+        self._keeps = False
+        chosen = [(number, source) for number, source in enumerate(self._sources) if source and costly(source)]
+        return {number: sweeper.scratch(source.shape, source.dtype, self._chunks) for number, source in chosen}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -314,6 +336,7 @@ class _Swept:
     sources: list[Source | None]
     regions: Sequence[Slices]
     masked: bool
+    scratch: Mapping[int, Any]
 
     def __call__(self, number: int) -> Any:
         region, derived = self.regions[number], self.sweep.derived
@@ -321,6 +344,8 @@ class _Swept:
         read, keep = with_halo(region, width, self.sources[0].shape)  # type: ignore[union-attr]
         if (blocks := self._read(read)) is None:
             return None
+        for at, array in self.scratch.items():
+            array[region] = to_numpy(blocks[at])
         if derived is None:
             return self.sweep.chunk(self.state, *blocks)
         return self.sweep.chunk(self.state, *derive(derived, blocks, keep))
