@@ -17,8 +17,10 @@ import pytest
 import zarr
 from fsspec.implementations.memory import MemoryFileSystem
 
+import napari_cutout as nc
 from napari_cutout import io, stores
 from napari_cutout.io import Volume
+from napari_cutout.recipe import Recipe, Step
 from napari_cutout.stores import LabelsTarget, Layout, Patience, Place, create_array, open_image
 
 from .s3 import BUCKET, PUBLIC, S3
@@ -88,6 +90,37 @@ def test_credentials_come_from_the_environment_too(s3: S3, image: str, monkeypat
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret)
     with s3.closed():
         assert io.read(image, storage_options={"endpoint_url": s3.endpoint}).data.shape == (70, 90)
+
+
+def test_options_come_from_the_environment_too(s3: S3, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(stores.OPTIONS_VARIABLE, json.dumps(s3.options))
+    with s3.closed():
+        np.testing.assert_array_equal(io.read(image).data, noise(70, 90))
+        assert io.read_lazily(image)[0].data.shape == (70, 90)
+
+
+@pytest.mark.parametrize("image", [PUBLIC], indirect=True)
+def test_an_image_is_read_from_a_web_server(s3: S3, image: str) -> None:
+    pytest.importorskip("aiohttp")
+    found = open_image(image.replace("s3:/", s3.endpoint))
+    np.testing.assert_array_equal(found.read().data, noise(70, 90))
+    assert found.path == image.replace("s3:/", s3.endpoint)
+
+
+def test_a_run_from_store_to_store_tells_no_secret(s3: S3, image: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="napari_cutout")
+    target = image.replace("image.zarr", "labels.zarr")
+    with s3.closed():
+        result = nc.run(Recipe([Step("threshold")]), image, target, storage_options=s3.options)
+        found = io.read(target, storage_options=s3.options)
+        files = fsspec.filesystem("s3", **s3.options)
+        stored = b"".join(files.cat(path) for path in files.find(target.rpartition("/")[0]))
+    np.testing.assert_array_equal(found.data, nc.threshold(noise(70, 90)))
+    told = repr(result) + json.dumps(found.metadata) + caplog.text
+    assert "recipe" in told
+    assert s3.secret not in told
+    assert s3.secret.encode() not in stored
+    assert s3.key.encode() not in stored
 
 
 @pytest.mark.parametrize("wrong", [{"secret": CANARY}, {"key": CANARY}, {"key": None, "secret": None, "anon": True}])
@@ -205,6 +238,14 @@ def test_a_request_is_tried_again(flaky: Place, monkeypatch: pytest.MonkeyPatch)
     assert {Flaky.seen[f"read /a.zarr/0/c/{y}/{x}"] for y in range(3) for x in range(3)} == {4}
     assert Flaky.seen["write /a.zarr/0/c/0/0"] == 4
     assert array.n_absent == 0
+
+
+def test_a_run_gets_through_where_every_request_fails_once(flaky: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Patience, "waits", lambda _patience: iter([0.0] * 5))
+    monkeypatch.setattr(Flaky, "failures", 1)
+    nc.run(Recipe([Step("threshold")]), flaky.url, "flaky://labels.zarr", tile=8)
+    monkeypatch.setattr(Flaky, "failures", 0)
+    np.testing.assert_array_equal(io.read("flaky://labels.zarr").data, nc.threshold(noise(20, 20)))
 
 
 def test_what_fails_for_good_is_named_and_never_zeros(flaky: Place, monkeypatch: pytest.MonkeyPatch) -> None:

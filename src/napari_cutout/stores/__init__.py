@@ -7,7 +7,7 @@ from ._checked import CheckedArray, create_array
 from ._edit import edit_labels
 from ._image import Image, Level, attributes_of, open_image
 from ._layout import Layout, smallest
-from ._place import MARKERS, Patience, Place, holds_metadata, is_store, is_url, parse_storage_options
+from ._place import MARKERS, OPTIONS_VARIABLE, Patience, Place, holds_metadata, is_store, is_url, parse_storage_options
 from ._site import Site
 from ._target import LabelsTarget
 from ._write import write as write_volume
@@ -22,6 +22,7 @@ def tried(place: Place, doing: str, key: str, request: Callable[[], Any]) -> Any
 
 __all__ = [
     "MARKERS",
+    "OPTIONS_VARIABLE",
     "CheckedArray",
     "Image",
     "LabelsTarget",

@@ -187,7 +187,7 @@ class Place:
         path : path or Place
             A folder or an address. A place stays as it is.
         options : mapping, optional
-            What fsspec takes.
+            What fsspec takes; by default what the environment variable ``NAPARI_CUTOUT_STORAGE_OPTIONS`` holds.
 
         Returns
         -------
@@ -197,8 +197,9 @@ class Place:
         if isinstance(path, Place):
             return path
         text = os.fspath(path)
-        url = text.rstrip("/") if is_url(text) else os.path.abspath(_plain(text))  # noqa: PTH100 (resolve follows links)
-        return cls(url, dict(options or {}))
+        if not is_url(text):
+            return cls(os.path.abspath(_plain(text)))  # noqa: PTH100 (resolve follows links)
+        return cls(text.rstrip("/"), parse_storage_options() if options is None else dict(options))
 
     def __repr__(self) -> str:
         return f"Place({self.shown!r})"
