@@ -81,6 +81,9 @@ SELECTION = "tests/test_selection.py"
 STATISTICS = "tests/test_statistics.py"
 CHAIN = "tests/test_chain.py"
 STORED = "tests/test_stored.py"
+STORES = "tests/test_stores.py"
+STORES_REMOTE = "tests/test_stores_remote.py"
+STORES_TARGET = "tests/test_stores_target.py"
 MEASURE = "tests/test_measure.py"
 OBJECTS = "tests/test_objects.py"
 CLUSTER = "tests/test_cluster.py"
@@ -720,4 +723,17 @@ MUTANTS = [
     Mutant("methods/_felzenszwalb_tiles.py", "if np.isnan(inside[0]).all():", "if False:", f"{FELZENSZWALB_TILES}::test_a_tile_without_a_voxel_inside_is_skipped"),
     Mutant("methods/_felzenszwalb_tiles.py", "np.minimum.at(begin, roots, part.firsts[part.speakers])", "begin[roots] = part.firsts[part.speakers]", f"{FELZENSZWALB_TILES}::test_regions_in_tiles_are_those_of_the_rule"),
     Mutant("blockwise/_stitch.py", "math.prod(image.shape) <= plan.tile_voxels", "math.prod(image.shape) < plan.tile_voxels", f"{FELZENSZWALB_TILES}::test_what_fits_into_a_tile_is_the_whole"),
+    Mutant("stores/_guard.py", "self.absent.add(key)", "pass", f"{STORES}::test_absent_chunks_are_the_fill_value_and_counted_once"),
+    Mutant("stores/_guard.py", "if wanted is not None and n != wanted:", "if False:", f"{STORES}::test_a_chunk_that_was_cut_is_noticed_whatever_compressed_it"),
+    Mutant("stores/_guard.py", "if isinstance(error, _LASTING) or any(", "if any(", f"{STORES_REMOTE}::test_what_will_not_pass_is_not_tried_again"),
+    Mutant("stores/_place.py", 'text = text.replace(value, "***")', "pass", f"{STORES_REMOTE}::test_secrets_in_an_address_are_not_shown"),
+    Mutant("stores/_checked.py", "if len(self._store.absent) > known:", "if False:", f"{STORES}::test_a_folder_that_goes_away_is_not_read_as_zeros"),
+    Mutant("stores/_checked.py", "range(-(-part.start // edge), -(-part.stop // edge))", "range(part.start // edge, -(-part.stop // edge))", f"{STORES}::test_absent_chunks_are_the_fill_value_and_counted_once"),
+    Mutant("stores/_image.py", "and abs(side / by - small) < 1 and", "and", f"{STORES}::test_levels_that_disagree"),
+    Mutant("stores/_target.py", "np.arange(side) * fine // coarse", "np.arange(side) * (fine // coarse)", f"{STORES_TARGET}::test_levels_that_are_no_whole_part_of_the_one_above"),
+    Mutant("stores/_target.py", "for index, part in zip(indices_above(layout, level), region, strict=True)]", "for index, part in zip(indices_above(layout, 1), region, strict=True)]", f"{STORES_TARGET}::test_blocks_of_any_size_and_order_make_the_same_files"),
+    Mutant("stores/_edit.py", "np.searchsorted(index, (part.start, part.stop))", "np.array((part.start // 2, part.stop // 2))", f"{STORES_TARGET}::test_a_box_is_written_back_to_every_level"),
+    Mutant("stores/_commit.py", "site.check()  # somebody", "pass  # somebody", f"{STORES_TARGET}::test_labels_that_somebody_else_made_meanwhile_are_not_replaced"),
+    Mutant("stores/_commit.py", "left.unlink(missing_ok=True)", "pass", f"{STORES_TARGET}::test_half_a_run_goes_on_to_the_same_files"),
+    Mutant("stores/_site.py", 'return replace(site, second=begun["second"] if begun else "0" in levels)', "return site", f"{STORES_REMOTE}::test_labels_on_an_object_store_stay_until_new_ones_are_complete"),
 ]  # fmt: skip
