@@ -14,7 +14,17 @@ from .. import stores
 from .._run_plan import line
 from .._selection import Selection
 from .._sources import Source
-from ._large_job import LargeRun, is_stored, outcome_of, plan_line, plan_of, proposed_target, target_problem, uncopied
+from ._large_job import (
+    LargeRun,
+    is_stored,
+    of_process,
+    outcome_of,
+    plan_line,
+    plan_of,
+    proposed_target,
+    target_problem,
+    uncopied,
+)
 from ._live_labels import LiveLabels
 from ._live_layer import LiveLayer
 from ._preferences import preferences, scheduler_problem
@@ -157,7 +167,7 @@ class Large(QObject):  # type: ignore[misc]
         chosen = self.ask_path(str(proposed_target(source, form.method.name)))
         if not chosen:
             return
-        target = chosen if chosen.lower().endswith(".zarr") or "://" in chosen else f"{chosen}.zarr"
+        target = chosen if stores.is_store(chosen) else f"{chosen}.zarr"
         if (left := unfinished(target)) is not None:
             self._offer(left)
             self._frame.bar.say(
@@ -206,8 +216,9 @@ class Large(QObject):  # type: ignore[misc]
         self._frame.bar.say(f"removed what was left of '{Path(left.target).name}'")
 
     def _run_of(self, request: Request, target: str) -> LargeRun:
-        limit = preferences().memory_limit_gib * 2**30
-        return LargeRun(request, target, scheduler=preferences().scheduler, memory=int(limit), tile=self.tile)
+        limit = int(preferences().memory_limit_gib * 2**30)
+        memory = of_process(limit) if limit else 0
+        return LargeRun(request, target, scheduler=preferences().scheduler, memory=memory, tile=self.tile)
 
     def _begin(self, run: LargeRun) -> None:
         self._run = run

@@ -18,7 +18,7 @@ import numpy as np
 from .. import stores
 from .._array import is_lazy
 from .._code import _beyond
-from .._memory import Free
+from .._memory import HOST_SHARE, Free
 from .._monitor import Cancelled
 from .._run_folder import Busy
 from .._run_plan import RunPlan, duration, limits, line, plan_arrays
@@ -38,6 +38,7 @@ __all__ = [
     "Countdown",
     "LargeRun",
     "is_stored",
+    "of_process",
     "outcome_of",
     "plan_line",
     "plan_of",
@@ -108,6 +109,13 @@ def plan_line(form: Form, aim: Target) -> str:
         return str(error)
 
 
+def of_process(limit: int) -> int:
+    """Return what a process may hold for a run to plan with a limit: that and what the program holds already."""
+    import psutil
+
+    return int(limit / HOST_SHARE + psutil.Process().memory_info().rss)
+
+
 def proposed_target(source: Source, method: str) -> Path:
     """Return where labels may go: beside the image, under a name that nothing has yet.
 
@@ -152,7 +160,7 @@ def target_problem(target: str, source: Source) -> str:
     if stores.is_url(target):
         return ""
     path = Path(target)
-    if path.suffix.lower() != ".zarr":
+    if not stores.is_store(path):
         return f"the labels go into a Zarr store, whose name ends in .zarr, not {path.name!r}; choose another name"
     if source.path and not stores.is_url(source.path) and path.resolve() == Path(source.path).resolve():
         return f"{path.name!r} is the image itself; choose another name for the labels"
