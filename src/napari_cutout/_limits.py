@@ -65,7 +65,7 @@ def limits(
     ValueError
         If one of them is no number of its kind.
     """
-    edges = (tile,) if isinstance(tile, int | np.integer) else tuple(tile or ())
+    edges = tuple(tile) if isinstance(tile, Sequence) else () if tile is None else (tile,)
     if tile is not None and not (edges and all(isinstance(e, int | np.integer) and e > 0 for e in edges)):
         raise ValueError(f"tile must be one edge in voxels, or one for each axis, such as 256, got {tile!r}")
     if workers is not None and workers < 1:

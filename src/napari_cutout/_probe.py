@@ -27,8 +27,11 @@ __all__ = ["probed"]
 ENOUGH = 0.3
 """Seconds that a probe takes at least before it is believed, where the image is large enough."""
 
-PATIENCE = 20.0
-"""Seconds after which a probe is given up; the first run of a method may have to compile it."""
+PATIENCE = 10.0
+"""Seconds after which a probe is given up."""
+
+COMPILING = 60.0
+"""Seconds that the first probe may take, which may have to compile the method; a run would have to as well."""
 
 EDGES = {2: (128, 512), 3: (24, 64)}
 """Edges of the tiles of a first and of a second probe, in planes and in volumes."""
@@ -59,7 +62,7 @@ def probed(
     try:
         found = _grown(plan, recipe, inputs, selection, spacing)
     except Cancelled:
-        return _noting(plan, f"how long it takes is not known: a probe took more than {PATIENCE:.0f} s")
+        return _noting(plan, f"how long it takes is not known: a probe of the middle took more than {PATIENCE:.0f} s")
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         return _noting(plan, f"how long it takes is not known: a probe of the middle failed ({error})")
     return _with(plan, found, inputs[recipe.source], selection)
@@ -108,16 +111,23 @@ def _grown(
     spacing: Sequence[float] | None,
 ) -> _Seen:
     """Probe once to compile, and again to measure; once more on larger tiles, if that took no time."""
-    stop = time.monotonic() + PATIENCE
+    found: _Seen | None = None
     for edge in EDGES[len(plan.shape)]:
         held, reading = _middle(inputs, selection, plan.shape, tuple(min(e, edge) for e in plan.tile))
-        held_shape = _shape(held[recipe.source], selection)
-        for _ in range(2):
-            seen = _run(plan, recipe, held, held_shape, edge, spacing, stop)
-        seen.reading = reading
-        if seen.seconds >= ENOUGH:
+        shape = _shape(held[recipe.source], selection)
+        if found is None:
+            _run(plan, recipe, held, shape, edge, spacing, time.monotonic() + COMPILING)
+        try:
+            found = _run(plan, recipe, held, shape, edge, spacing, time.monotonic() + PATIENCE)
+        except Cancelled:
+            if found is None:
+                raise
             break
-    return seen
+        found.reading = reading
+        if found.seconds >= ENOUGH:
+            break
+    assert found is not None
+    return found
 
 
 def _shape(image: Array, selection: Selection) -> tuple[int, ...]:

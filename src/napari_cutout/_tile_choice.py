@@ -65,8 +65,13 @@ class Room:
 
     def host_bytes(self, tile: tuple[int, ...], workers: int) -> int:
         """Return the host memory at the peak; on a GPU a tile comes from there and goes back."""
-        at_work = max(need.voxels(self.shape, tile) * self._on_host(need) for need in self.steps)
-        return int(workers * at_work) + self.driver_bytes(tile)
+        at_work = max(self._at_work(need, tile, workers) * self._on_host(need) for need in self.steps)
+        return int(at_work) + self.driver_bytes(tile)
+
+    def _at_work(self, need: TileNeed, tile: tuple[int, ...], workers: int) -> int:
+        """Return the voxels of all tiles at work; of those that a method chooses there may be fewer."""
+        n_own = -(-math.prod(self.shape) // need.own) if need.own else workers
+        return min(workers, n_own) * need.voxels(self.shape, tile)
 
     def _on_host(self, need: TileNeed) -> float:
         return need.per_voxel if self.device is None else min(need.per_voxel, ON_HOST)
@@ -75,7 +80,8 @@ class Room:
         """Return the GPU memory at the peak."""
         if self.device is None:
             return 0
-        return DEVICE_FIXED + int(workers * max(n.voxels(self.shape, tile) * n.on_device for n in self.steps))
+        at_work = max(self._at_work(need, tile, workers) * need.on_device for need in self.steps)
+        return DEVICE_FIXED + int(at_work)
 
     def fits(self, tile: tuple[int, ...], workers: int) -> bool:
         """Tell whether so many of these tiles can be at work."""
