@@ -36,6 +36,9 @@ EVALUATION = "tests/test_evaluation.py"
 COMPARISON = "tests/test_comparison.py"
 CITATIONS = "tests/test_citations.py"
 DEMO = "tests/test_demo.py"
+JOURNAL = "tests/test_journal.py"
+RESUME = "tests/test_resume.py"
+STORE_RUN = "tests/test_store_run.py"
 CITE = "tests/test_cli_cite.py"
 SLICES = "tests/test_evaluation_slices.py"
 OBJECT_SCORES = "tests/test_evaluation_objects.py"
@@ -736,4 +739,13 @@ MUTANTS = [
     Mutant("stores/_commit.py", "site.check()  # somebody", "pass  # somebody", f"{STORES_TARGET}::test_labels_that_somebody_else_made_meanwhile_are_not_replaced"),
     Mutant("stores/_commit.py", "left.unlink(missing_ok=True)", "pass", f"{STORES_TARGET}::test_half_a_run_goes_on_to_the_same_files"),
     Mutant("stores/_site.py", 'return replace(site, second=begun["second"] if begun else "0" in levels)', "return site", f"{STORES_REMOTE}::test_labels_on_an_object_store_stay_until_new_ones_are_complete"),
+    Mutant("_records.py", "if len(value) != length or _checksum(number, value) != checksum:", "if len(value) != length:", f"{JOURNAL}::test_a_torn_record_and_what_follows_it_is_left_out"),
+    Mutant("_records.py", " and not _is_called(found)", "", f"{JOURNAL}::test_objects_that_can_be_called_are_no_data"),
+    Mutant("_journal.py", "range(done, n), combine)", "range(n), combine)", f"{JOURNAL}::test_a_run_that_was_cut_off_goes_on"),
+    Mutant("_run_folder.py", '_started(owner["pid"]) == owner["started"])', '_started(owner["pid"]) is not None)', f"{RESUME}::test_whose_lock_counts"),
+    Mutant("_store_write.py", "len(sizes) for sizes in self.tiles])) < self.done:", "len(sizes) for sizes in self.tiles])) <= self.done:", f"{RESUME}::test_other_tiles_may_be_taken_where_they_do_not_matter"),
+    Mutant("_store_run.py", 'told = ("tile", "device") if self._is_exact else ()', 'told = ("tile", "device")', f"{RESUME}::test_other_tiles_are_refused_where_they_matter"),
+    Mutant("_store_run.py", "return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)", "return True", f"{STORE_RUN}::test_a_method_that_refuses_its_image_leaves_nothing"),
+    Mutant("_store_attempt.py", "n_before = 0 if keeps else total.highest", "n_before = 0", f"{STORE_RUN}::test_frames_one_after_the_other"),
+    Mutant("_views.py", "return slice(outer.start + part.start, outer.start + part.stop)", "return part", f"{STORE_RUN}::test_it_lies_where_the_image_does"),
 ]  # fmt: skip
