@@ -100,6 +100,8 @@ from .processing.measure import measure as measure
 from .processing.points import markers_from_points as markers_from_points
 from .processing.segment import Options as Options
 from .processing.segment import RegionOptions as RegionOptions
+from .processing.stitch import stitch as stitch
+from .processing.stitch import stitch_regions as stitch_regions
 from .recipe import Recipe as Recipe
 from .recipe import Step as Step
 from .unet.architecture import Architecture as Architecture

@@ -13,6 +13,7 @@ from ._labels import Target, Written, n_labels_of, write_labels
 from ._made import Made, Source, Stored, keep, lazy, source_of
 from ._plans import compute, decided, lazy_map, lazy_map_many, run_in_tiles, run_lazy, watched
 from ._pyramid import fits, memory
+from ._seams import lazy_stitch
 from ._sources import lazy_channels, lazy_keep, lazy_line, lazy_rim
 from ._stitch import exchanged
 from ._sweeps import LARGE, Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
@@ -49,6 +50,7 @@ __all__ = [
     "lazy_map_many",
     "lazy_rim",
     "lazy_squared_distance",
+    "lazy_stitch",
     "memory",
     "n_labels_of",
     "regions_of",
