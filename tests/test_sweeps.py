@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout._compiled import n_threads
@@ -16,7 +18,9 @@ from napari_cutout._execute import execute
 from napari_cutout._in_sweeps import in_sweeps
 from napari_cutout._method import Method
 from napari_cutout.blockwise import Stored, Threads, lazy, n_labels_of, regions_of, source_of, sweeping
+from napari_cutout.blockwise._recent import remembering
 from napari_cutout.blockwise._tiled import narrowed
+from napari_cutout.processing._runs import label_runs
 from napari_cutout.recipe import Recipe, Step
 
 from .cases import METHODS, NETWORKS, WALKS, arrays_of, settings_of, two_humps
@@ -199,3 +203,37 @@ def test_jobs_beside_each_other_share_the_processors(monkeypatch: pytest.MonkeyP
     assert n_threads() == 8
     assert Threads((4, 4), 3).map("asking", lambda _: n_threads(), 5) == [2] * 5
     assert Threads((4, 4), 20).map("asking", lambda _: n_threads(), 1) == [1]
+
+
+@given(
+    st.lists(st.integers(1, 7), min_size=1, max_size=3), st.integers(1, 3), st.floats(0.1, 0.9), st.integers(0, 2**16)
+)
+def test_runs_are_labelled_as_voxels_are(shape: list[int], connectivity: int, share: float, seed: int) -> None:
+    inside = np.random.default_rng(seed).random(shape) < share
+    labels, first, size = label_runs(inside, connectivity)
+    structure = ndimage.generate_binary_structure(inside.ndim, min(connectivity, inside.ndim))
+    expected, n = ndimage.label(inside, structure)
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_array_equal(size, np.bincount(expected.ravel(), minlength=n + 1))
+    assert first[1:].tolist() == [int(np.flatnonzero(expected == number)[0]) for number in range(1, n + 1)]
+
+
+class Chunked:
+    """An array in chunks that notes what was asked for."""
+
+    shape, chunks, dtype = (20, 18), (8, 6), np.dtype("uint16")
+    data = np.arange(360, dtype="uint16").reshape(20, 18)
+    asked: ClassVar[list[tuple[slice, ...]]] = []
+
+    def __getitem__(self, region: Any) -> np.ndarray:
+        self.asked.append(region)
+        return self.data[region]
+
+
+def test_chunks_that_neighbours_meet_are_decoded_once() -> None:
+    source = remembering(Stored(Chunked()))
+    for region in ((slice(5, 13), slice(3, 9)), (slice(7, 20), slice(5, 18)), (slice(0, 20), slice(0, 18))):
+        np.testing.assert_array_equal(source.read(region), Chunked.data[region])
+    assert len(Chunked.asked) == 9 + 1  # every chunk once, and all of them together as they are
+    assert remembering(Stored(Chunked.data)).array is Chunked.data  # type: ignore[attr-defined]  # one piece
+    assert not pickle.loads(pickle.dumps(source)).memory.chunks  # what it has read is not sent along

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ._known_steps import KnownSteps
 from ._steps import OnProgress, Run, Steps
 from .blockwise import Chunks, Source, Sweeper, lazy, n_labels_of, source_of, sweeping
+from .blockwise._recent import remembering
 from .recipe import Recipe
 
 __all__ = ["InSweeps", "in_sweeps"]
@@ -85,7 +86,7 @@ def in_sweeps(
     joins.
     """
     with sweeping(sweeper):
-        held = {name: lazy(source) for name, source in sources.items()}
+        held = {name: lazy(remembering(source)) for name, source in sources.items()}
         run = Run(recipe, {}, spacing, on_progress, is_cancelled, KnownSteps())
         labels, ran = run.each_step(held, on_progress)
         found = source_of(labels)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._array import Array, dtype_name, from_numpy, is_host
 from ..processing._runs import label_runs
 from ..processing.labels import label_by_value, label_components
-from ._facts import Labelling, facts_of, joined_tables
+from ._facts import Labelled, Labelling, facts_of, joined_tables
 from ._objects import objects_in_sweeps
 from ._sweeps import current
 
@@ -56,21 +56,28 @@ def lazy_components(
     -----
     The joining task holds the labels of all faces of all blocks and 29 bytes for every object of a block.
     """
-    label = label_by_value if by_value else _label_mask
+    label = _label_by_value if by_value else _label_mask
     if current() is not None:
         return objects_in_sweeps(mask, connectivity, label, strict=strict, min_size=min_size, inside=inside)
     return _renumbered(mask, _tables(mask, connectivity, strict, min_size, inside, label), connectivity, label)
 
 
-def _label_mask(block: Array, connectivity: int) -> tuple[Array, NDArray[np.int64]]:
+def _label_mask(block: Array, connectivity: int) -> Labelled:
     """Give numbers to the objects of a block, whatever their values."""
     inside = block if dtype_name(block) == "bool" else block != 0
-    label = label_runs if is_host(inside) else label_components
-    labels, n = label(inside, connectivity)
-    return labels, np.ones(n + 1, np.int64)
+    if is_host(inside):
+        labels, first, size = label_runs(inside, connectivity)
+        return Labelled(labels, np.ones(len(size), np.int64), first, size)
+    labels, n = label_components(inside, connectivity)
+    return Labelled(labels, np.ones(n + 1, np.int64))
 
 
-def _label_background(block: Array, connectivity: int) -> tuple[Array, NDArray[np.int64]]:
+def _label_by_value(block: Array, connectivity: int) -> Labelled:
+    """Give numbers to the objects of a block, which are of one value each."""
+    return Labelled(*label_by_value(block, connectivity))
+
+
+def _label_background(block: Array, connectivity: int) -> Labelled:
     """Give numbers to the parts of the background of a block."""
     return _label_mask(~block if dtype_name(block) == "bool" else block == 0, connectivity)
 
@@ -123,7 +130,7 @@ def _renumbered(mask: Array, tables: Any, connectivity: int, label: Labelling) -
 
 
 def _relabelled(block: Array, table: NDArray[np.int32], connectivity: int, label: Labelling) -> Array:
-    labels, _ = label(block, connectivity)
+    labels = label(block, connectivity).labels
     return from_numpy(table, like=labels)[labels]
 
 

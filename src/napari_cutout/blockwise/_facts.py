@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,32 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, bincount, is_host, to_numpy
 from ..processing._runs import measure_labels
 
-__all__ = ["BlockFacts", "Labelling", "facts_of", "joined_tables"]
+__all__ = ["BlockFacts", "Labelled", "Labelling", "facts_of", "joined_tables"]
 
-Labelling = Callable[[Array, int], tuple[Array, NDArray[np.int64]]]
-"""From a block and a connectivity to its labels, and what objects must have in common to be one."""
+
+class Labelled(NamedTuple):
+    """A block whose objects have numbers.
+
+    Parameters
+    ----------
+    labels : int32 array
+        From 1 on; 0 is background.
+    value : int64 array of shape (n + 1,)
+        What objects must have in common to be one.
+    first : int64 array of shape (n + 1,), optional
+        Index of the first voxel of each, in the scan order of the block, if that is known already.
+    size : int64 array of shape (n + 1,), optional
+        Voxels of each.
+    """
+
+    labels: Array
+    value: NDArray[np.int64]
+    first: NDArray[np.int64] | None = None
+    size: NDArray[np.int64] | None = None
+
+
+Labelling = Callable[[Array, int], Labelled]
+"""From a block and a connectivity to its objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +74,10 @@ def facts_of(
     shape: tuple[int, ...],
     label: Labelling,
 ) -> BlockFacts:
-    labels, value = label(block, connectivity)
+    labels, value, first, size = label(block, connectivity)
     n = len(value) - 1
-    first, size = _measured(labels, n)
+    if first is None or size is None:
+        first, size = _measured(labels, n)
     held = np.ones(n + 1, bool) if strict is None else bincount(labels[strict], n + 1) > 0
     host = to_numpy(labels)
     faces = {

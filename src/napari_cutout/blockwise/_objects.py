@@ -120,7 +120,7 @@ class _Numbering:
         return self._looked_up(table, mask)
 
     def _looked_up(self, table: NDArray[Any], mask: Array) -> Array:
-        labels, _ = self.label(mask, self.connectivity)
+        labels = self.label(mask, self.connectivity).labels
         if is_host(labels) and not self.holes:
             renumber(labels.reshape(-1), table)
             return labels

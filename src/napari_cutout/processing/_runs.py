@@ -10,7 +10,9 @@ from .._compiled import compiled
 __all__ = ["label_runs", "measure_labels", "renumber"]
 
 
-def label_runs(inside: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], int]:
+def label_runs(
+    inside: NDArray[np.bool_], connectivity: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Give numbers to the components of a mask, by their first voxel in scan order.
 
     Parameters
@@ -24,8 +26,10 @@ def label_runs(inside: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np
     -------
     labels : int32 array
         From 1 on; 0 is background.
-    n : int
-        How many there are.
+    first : int64 array of shape (n + 1,)
+        Linear index of the first voxel of every label; -1 for the background.
+    size : int64 array of shape (n + 1,)
+        Voxels of every label.
 
     Notes
     -----
@@ -40,9 +44,20 @@ def label_runs(inside: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np
     _find_runs(lines, first, ends)
     parent = np.arange(len(ends), dtype=np.int32 if len(ends) < 2**31 else np.int64)
     _join_runs(lines.shape[0], lines.shape[1], first, ends, parent, connectivity)
+    n = int(_count_roots(parent))
+    found, size = np.full(n + 1, -1, np.int64), np.zeros(n + 1, np.int64)
     labels = np.zeros(lines.shape, np.int32)
-    n = int(_paint_runs(first, ends, parent, labels.reshape(-1, lines.shape[2])))
-    return labels.reshape(inside.shape), n
+    _paint_runs(first, ends, parent, labels.reshape(-1, lines.shape[2]), found, size)
+    size[0] = inside.size - size.sum()
+    return labels.reshape(inside.shape), found, size
+
+
+@compiled
+def _count_roots(parent: NDArray[np.int32]) -> int:
+    n = 0
+    for run in range(parent.size):
+        n += parent[run] == run
+    return n
 
 
 @compiled
@@ -129,20 +144,26 @@ def _join_runs(
 
 @compiled
 def _paint_runs(
-    first: NDArray[np.int64], ends: NDArray[np.int32], parent: NDArray[np.int32], labels: NDArray[np.int32]
-) -> int:
-    """Give numbers to components in the order of their first runs, and paint them; parents become numbers."""
+    first: NDArray[np.int64],
+    ends: NDArray[np.int32],
+    parent: NDArray[np.int32],
+    labels: NDArray[np.int32],
+    found: NDArray[np.int64],
+    size: NDArray[np.int64],
+) -> None:
+    """Give numbers to components in the order of their first runs, measure and paint them; parents become numbers."""
     n = 0
     for line in range(labels.shape[0]):
         for run in range(first[line], first[line + 1]):
             if parent[run] == run:
                 parent[run] = n
                 n += 1
+                found[n] = line * labels.shape[1] + ends[run, 0]
             else:
                 parent[run] = parent[parent[run]]  # roots come first, and those before have their number by now
+            size[parent[run] + 1] += ends[run, 1] - ends[run, 0]
             for x in range(ends[run, 0], ends[run, 1]):
                 labels[line, x] = parent[run] + 1
-    return n
 
 
 @compiled
