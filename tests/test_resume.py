@@ -236,7 +236,9 @@ def test_what_is_complete_is_left_alone(stored: Path, tmp_path: Path) -> None:
     again = result_of(CLASSES, stored, target, resume=True)
     assert again.provenance["resumed"] == "it was complete"
     assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(
+        FileExistsError, match="exists already and is complete, but the recipe changed since it was made"
+    ):
         run(OBJECTS, stored, target, resume=True)
     assert left_beside(target) == set()
 
@@ -244,6 +246,18 @@ def test_what_is_complete_is_left_alone(stored: Path, tmp_path: Path) -> None:
 def test_without_a_journal_it_runs_from_the_start_and_says_so(stored: Path, tmp_path: Path) -> None:
     result = result_of(CLASSES, stored, tmp_path / "labels.zarr", resume=True)
     assert "ran from the start" in result.provenance["resumed"]
+
+
+@pytest.mark.parametrize("content", ['{"format": "x"}', '{"form'])
+def test_a_journal_that_cannot_be_read_may_be_replaced(content: str, stored: Path, tmp_path: Path) -> None:
+    target = tmp_path / "labels.zarr"
+    (tmp_path / ".labels.zarr.run").mkdir()
+    (tmp_path / ".labels.zarr.run" / "run.json").write_text(content)
+    for more in ({}, {"resume": True}):
+        with pytest.raises(ValueError, match="holds no run that this version can go on with; pass overwrite=True"):
+            run(CLASSES, stored, target, tile=TILE, **more)
+    result_of(CLASSES, stored, target, tile=TILE, overwrite=True)
+    assert left_beside(target) == set()
 
 
 def test_how_much_was_known_is_told(stored: Path, tmp_path: Path) -> None:

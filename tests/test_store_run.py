@@ -234,6 +234,29 @@ def test_what_is_wrong_leaves_nothing(more: dict[str, Any], match: str, stored: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_not_there_is_not_made(stored: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .* to write 'labels.zarr' to; make it"):
+        run(OBJECTS, stored, tmp_path / "nowhere" / "labels.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_stays_or_is_replaced(stored: Path, tmp_path: Path) -> None:
+    target = tmp_path / "labels.zarr"
+    target.write_text("mine")
+    with pytest.raises(FileExistsError, match="exists already"):
+        run(OBJECTS, stored, target)
+    assert target.read_text() == "mine"
+    assert left_beside(target) == set()
+
+
+def test_tiles_of_what_is_no_store_are_as_was_asked_for(tmp_path: Path) -> None:
+    result = result_of(OBJECTS, blobs(), tmp_path / "labels.tif", tile=32)
+    assert "8 tiles of 32" in result.provenance["tiling"]
+    np.testing.assert_array_equal(result.labels, result_of(OBJECTS, blobs()).labels)
+    with pytest.raises(ValueError, match="ngff is for runs from a Zarr store to a Zarr store"):
+        run(OBJECTS, blobs(), tmp_path / "labels.zarr", ngff="0.4")
+
+
 def test_a_method_that_refuses_its_image_leaves_nothing(tmp_path: Path) -> None:
     source = in_store(tmp_path / "flat.zarr", np.full((20, 20), 7, np.uint8))
     with pytest.raises(ValueError, match="grey levels"):

@@ -17,6 +17,7 @@ from . import io
 from ._array import Array, dtype_name
 from ._device import Asked
 from ._execute import Result, execute
+from ._limits import Limits, limits
 from ._pairs import is_many, keyed, pair, stem_of
 from ._parts import part_of
 from ._reading import Source, as_volume, check_one, is_path, read
@@ -287,6 +288,8 @@ class Job:
         Ending of the files in a target folder.
     overwrite : bool
         Replace files that are there.
+    limits : Limits, optional
+        What a run on arrays in memory may take.
     on_progress, is_cancelled
         As in `napari_cutout.recipe.execute`.
     """
@@ -299,6 +302,7 @@ class Job:
     match: Match = "auto"
     suffix: str = ".tif"
     overwrite: bool = False
+    limits: Limits | None = None
     on_progress: Callable[[str, float], None] | None = None
     is_cancelled: Callable[[], bool] | None = None
 
@@ -396,8 +400,7 @@ def run(
     overwrite : bool
         Replace files that are there.
     memory : str or int, optional
-        The most host memory that the process may hold, such as ``"4GiB"``; by default what is free is looked up. This
-        and what follows counts for stores.
+        The most host memory that the process may hold, such as ``"4GiB"``; by default what is free is looked up.
     tile : int or sequence of int, optional
         Edges of a tile in voxels, one for all axes or one for each; by default the largest that fit.
     workers : int, optional
@@ -472,6 +475,7 @@ def run(
         match=match,
         suffix=suffix,
         overwrite=overwrite,
+        limits=None if (memory, tile, workers) == (None,) * 3 else limits(memory=memory, tile=tile, workers=workers),
         on_progress=on_progress,
         is_cancelled=is_cancelled,
     )
@@ -490,7 +494,8 @@ def run(
             watchers=Watchers(on_plan=on_plan, on_target=on_target, on_block=on_block),
         )
         return run_store(job, options, source, target, truth, dict(inputs or {}))
-    for name, given in (("resume", resume), ("scheduler", scheduler is not None), ("part", part is not None)):
+    only = {"resume": resume, "scheduler": scheduler is not None, "part": part is not None, "ngff": ngff is not None}
+    for name, given in only.items():
         if given:
             raise ValueError(
                 f"{name} is for runs from a Zarr store to a Zarr store, and {os.fspath(target or 'None')!r} is not the "
@@ -534,6 +539,7 @@ def run_one(
         device=job.device,
         on_progress=job.on_progress,
         is_cancelled=job.is_cancelled,
+        limits=job.limits,
     )
     recorded = replace(recipe, selection=image.recorded)
     result.provenance["recipe"] = as_dict(recorded)

@@ -54,8 +54,8 @@ class Result:
     ----------
     labels : array
         Whole numbers in host memory, or a dask array of the store that they were written to; of the shape of the
-        image, or of what was selected of it. Objects of frames or slices that were run one at a time are numbered on and
-        on; classes stay, and so do labels that an input had.
+        image, or of what was selected of it. Objects of frames or slices that were run one at a time are numbered on
+        and on; classes stay, and so do labels that an input had.
     provenance : dict
         JSON-able: ``recipe``, ``steps`` (all settings, and the facts of each), ``facts`` (of all steps),
         ``device``, ``versions``, ``seconds``, ``tiling``, ``inputs`` (shapes and dtypes), ``time``.

@@ -18,8 +18,9 @@ import numpy as np
 
 from ._records import Folder, Place, place_of
 from .stores import Place as StorePlace
+from .stores import is_store
 
-__all__ = ["BEAT", "STALE", "Busy", "RunFolder", "identity_of_array", "identity_of_store"]
+__all__ = ["BEAT", "STALE", "Busy", "RunFolder", "check_parent", "identity_of_array", "identity_of_store"]
 
 BEAT = 10.0
 """Seconds between two signs of life of a process at work."""
@@ -141,6 +142,28 @@ class RunFolder:
             beating.join()
             with suppress(OSError):
                 self.place.remove(name)
+
+
+def check_parent(target: StorePlace) -> None:
+    """Refuse a local place whose folder is not there; that of the labels in an image is made.
+
+    Parameters
+    ----------
+    target : Place of a store
+        Where labels are to be written.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    if not target.is_local:
+        return
+    parent = target.path.parent
+    if parent.name == "labels" and is_store(parent.parent):
+        parent = parent.parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(parent)!r} to write {target.name!r} to; make it")
 
 
 def _sign() -> bytes:

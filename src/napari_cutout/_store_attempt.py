@@ -101,12 +101,12 @@ class Attempt:
     facts: dict[str, Any] = field(default_factory=dict)
     share: float = 0.0
 
-    def run(self, run: str, notes: Callable[[], dict[str, Any]]) -> Result:
+    def run(self, run: Mapping[str, Any], notes: Callable[[], dict[str, Any]]) -> Result:
         """Run the recipe, write its labels and put them in place.
 
         Parameters
         ----------
-        run : str
+        run : mapping
             By what the finished run is known again.
         notes : callable
             Tells what else is to be known of it.
@@ -119,7 +119,7 @@ class Attempt:
             self.journal.wait_for("end", "putting the labels in place")  # it is told of the end by Over
         provenance |= self._more(written, notes())
         provenance["seconds"] = round(time.perf_counter() - start, 4)
-        target.commit({"provenance": provenance, "run": run}, name=self.given.image.volume.name)
+        target.commit({"provenance": provenance, "run": dict(run)}, name=self.given.image.volume.name)
         write_beside(target.place, replace(self.given.recipe, selection=self.given.image.recorded), provenance)
         return Result(open_image(target.place).volume().data, provenance, written_to(target.place))
 
@@ -268,9 +268,9 @@ class Attempt:
     def _pyramid(self, target: LabelsTarget) -> None:
         """Fill the coarser levels of the target."""
         for level in range(1, len(target.levels)):
-            n = len(target.shrink_regions(level))
+            work = Shrinking.of(target, level)
             with self._watched():
-                self.journal.reduce(f"writing level {level} of the pyramid", Shrinking(target, level), n, add)
+                self.journal.reduce(f"writing level {level} of the pyramid", work, len(work.regions), add)
 
     # How it came about ------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from ._parts import Over
 from ._probe import probed
 from ._reading import Source, is_path
 from ._records import Records
-from ._run_folder import RunFolder, differences
+from ._run_folder import RunFolder, check_parent, differences
 from ._run_plan import RunPlan, plan_arrays, smaller
 from ._store_attempt import Attempt, Watchers, keep_written, write_beside, written_to
 from ._store_inputs import Opened, opened
@@ -81,7 +80,7 @@ class StoreOptions:
 
 def takes(source: Source, target: str | os.PathLike[str]) -> bool:
     """Tell whether a run goes from a store, or from an array that is not in memory, to a store."""
-    if not is_store(target):
+    if not (is_store(target) or os.fspath(target).lower().endswith(".zarr")):
         return False
     if is_path(source):
         return is_store(source)
@@ -165,7 +164,7 @@ class _StoreRun:
                 return self._ended()
 
     def _go(self) -> Result:
-        begun = self.team.begun(self.folder, lambda: self._there() is not None)
+        begun = self._begun()
         self._check_place(begun)
         plan = self._plan(begun if self._resumes else None)
         identity = self._identity(plan)
@@ -182,6 +181,15 @@ class _StoreRun:
             if self.options.watchers.on_plan is not None:
                 self.options.watchers.on_plan(plan)
             return self._until_it_fits(plan, identity)
+
+    def _begun(self) -> dict[str, Any] | None:
+        """Return what a run before this one wrote down; nothing, where that is damaged and may be replaced."""
+        try:
+            return self.team.begun(self.folder, lambda: self._there() is not None)
+        except ValueError:
+            if self._resumes or not self.job.overwrite:
+                raise
+            return None
 
     @property
     def _resumes(self) -> bool:
@@ -220,6 +228,7 @@ class _StoreRun:
                 raise ValueError(
                     f"the labels would replace {self.place.shown!r}, which is read; choose another name for them"
                 )
+        check_parent(self.place)
         if begun is not None and not (self._resumes or self.job.overwrite):
             raise FileExistsError(
                 f"a run on {self.place.shown!r} was begun and is not finished; pass resume=True to go on with it, or "
@@ -280,11 +289,10 @@ class _StoreRun:
                 "since it was begun; pass overwrite=True to start anew"
             )
 
-    def _run(self, identity: Mapping[str, Any]) -> str:
-        """Return by what the labels of a finished run are known again: what tells tiles apart only if it matters."""
+    def _run(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Return by what the labels of a finished run are known again: tiles and device only if they matter."""
         left_out = ("memory", "mode", "tile", "device") if self._is_exact else ("memory",)
-        told = {name: value for name, value in identity.items() if name not in left_out}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return {name: value for name, value in identity.items() if name not in left_out}
 
     def _there(self) -> Image | None:
         """Return labels of a run that are in place already; None if there are none."""
@@ -304,8 +312,16 @@ class _StoreRun:
     def _finished(self, identity: Mapping[str, Any]) -> Result | None:
         """Return what a run before this one has written, of the same; refuse what another one has."""
         image = self._there()
-        if image is None or image.metadata["run"] != self._run(identity):
-            return None  # which is refused, unless it may be replaced
+        if image is None:
+            return None
+        if image.metadata["run"] != (run := self._run(identity)):
+            if self.job.overwrite:
+                return None
+            changed = " and ".join(differences(image.metadata["run"], run).values()) or "something"
+            raise FileExistsError(
+                f"{self.place.shown!r} exists already and is complete, but {changed} changed since it was made; choose "
+                "another name, or pass overwrite=True"
+            )
         provenance = dict(image.metadata["provenance"])
         write_beside(self.place, replace(self.given.recipe, selection=self.given.image.recorded), provenance)
         if self.team.part is None:
@@ -321,7 +337,7 @@ class _StoreRun:
             try:
                 yield
             except BaseException as error:
-                if is_new and self.team.leads and not self._keeps(error):
+                if is_new and self.team.part is None and not self._keeps(error):
                     self.folder.remove()
                 elif isinstance(error, Cancelled):
                     raise Cancelled(

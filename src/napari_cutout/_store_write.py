@@ -228,10 +228,18 @@ class Shrinking:
         The labels.
     level : int
         Which level.
+    regions : sequence of tuple of slice
+        Whole files of it.
     """
 
     target: LabelsTarget
     level: int
+    regions: Sequence[Slices]
+
+    @classmethod
+    def of(cls, target: LabelsTarget, level: int) -> Shrinking:
+        """Return what fills a level, region by region."""
+        return cls(target, level, regions_of(tiles_of(target.layout.shapes[level], target.shrink_edges(level))))
 
     def __call__(self, number: int) -> int:
-        return self.target.shrink(self.level, self.target.shrink_regions(self.level)[number])
+        return self.target.shrink(self.level, self.regions[number])

@@ -46,7 +46,14 @@ def several(item: Any) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
     """Return a reader of several numbers or words, given as ``1 2`` or as ``1,2``."""
 
     def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
-        return tuple(item(part) for token in tokens for part in token.value.split(","))
+        given = [part for token in tokens for part in token.value.split(",")]
+        try:
+            return tuple(map(item, given))
+        except ValueError:
+            if item not in (int, float):
+                raise
+            kind = "whole numbers" if item is int else "numbers"
+            raise ValueError(f"it takes {kind}, such as 2 or 2,3; {','.join(given)!r} holds something else") from None
 
     return convert
 

@@ -258,16 +258,20 @@ class LabelsTarget:
         list of tuple of slice
             Whole chunks, or shards, of a few million voxels each, in scan order.
         """
-        shape = self.layout.shapes[level]
-        edges = list(self.layout.files(level))
-        while math.prod(edges) < _MOST_VOXELS and any(e < s for e, s in zip(edges, shape, strict=True)):
-            at = max(range(len(edges)), key=lambda axis: shape[axis] / edges[axis])
-            edges[at] *= 2
+        shape, edges = self.layout.shapes[level], self.shrink_edges(level)
         starts = (range(0, side, edge) for side, edge in zip(shape, edges, strict=True))
         return [
             tuple(slice(a, min(a + edge, side)) for a, edge, side in zip(start, edges, shape, strict=True))
             for start in itertools.product(*starts)
         ]
+
+    def shrink_edges(self, level: int) -> tuple[int, ...]:
+        """Return the edges of the regions of a level that `shrink` is to be called with, but for the last ones."""
+        shape, edges = self.layout.shapes[level], list(self.layout.files(level))
+        while math.prod(edges) < _MOST_VOXELS and any(e < s for e, s in zip(edges, shape, strict=True)):
+            at = max(range(len(edges)), key=lambda axis: shape[axis] / edges[axis])
+            edges[at] *= 2
+        return tuple(edges)
 
     def shrink(self, level: int, region: Sequence[slice]) -> int:
         """Fill a region of a level from the level above it, which has to be complete there.
