@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import _parts
@@ -23,6 +30,7 @@ from napari_cutout._parts import Over, Parts, Waiting, part_of
 from napari_cutout._records import Folder, Records
 from napari_cutout._store_write import Scratch
 from napari_cutout.blockwise import LARGE, Stored, Threads, keep, lazy, source_of, sweeping
+from napari_cutout.cli import main
 from napari_cutout.stores import Place
 
 
@@ -211,3 +219,95 @@ def test_parts_that_there_are_not_are_refused(text: Any) -> None:
 
 def test_parts_are_read() -> None:
     assert part_of(" 2 / 3 ") == part_of((2, 3)) == (2, 3)
+
+
+# On stores ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an image in a store, and the labels of a run of one process."""
+    import zarr
+
+    folder = tmp_path_factory.mktemp("stored")
+    smooth = ndimage.gaussian_filter(np.random.default_rng(1).random((48, 64, 64)), 2)
+    image = (1000 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint16)
+    zarr.create_array(folder / "in.zarr", data=image, chunks=(16, 32, 32))
+    nc.run(RECIPE, folder / "in.zarr", folder / "whole.zarr", tile=32)
+    return folder
+
+
+RECIPE = nc.Recipe((nc.Step("threshold", {"sigma": 1.0, "one_per_object": True, "min_size": 20}),))
+
+
+def chunks_of(store: Path) -> dict[str, bytes]:
+    """Return all chunks of a store."""
+    files = (p for p in store.rglob("*") if p.is_file() and not p.name.startswith(("zarr.json", ".z")))
+    return {p.relative_to(store).as_posix(): p.read_bytes() for p in files}
+
+
+def started(folder: Path, i: int, n: int, *more: str) -> subprocess.Popen[str]:
+    RECIPE.save(folder / "recipe.json", overwrite=True)
+    command = [sys.executable, "-m", "napari_cutout", "run", "recipe.json", "in.zarr", "parts.zarr", "--tile", "32"]
+    return subprocess.Popen(
+        [*command, "--part", f"{i}/{n}", *more], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_three_processes_one_of_which_is_killed_give_the_bytes_of_one(stored: Path) -> None:
+    parts = [started(stored, i, 3) for i in (1, 2, 3)]
+    try:
+        lock = stored / ".parts.zarr.run" / "lock-00002"
+        while not lock.exists() and parts[1].poll() is None:
+            time.sleep(0.01)
+        parts[1].kill()
+        parts.append(started(stored, 2, 3))
+        said = [part.communicate(timeout=280)[0] for part in parts]
+    finally:
+        for part in parts:
+            part.kill()
+            part.wait()
+    assert [part.returncode for part in parts] == [0, -signal.SIGKILL, 0, 0], said
+    assert chunks_of(stored / "parts.zarr") == chunks_of(stored / "whole.zarr") != {}
+    assert not (stored / ".parts.zarr.run").exists()
+
+
+def test_a_part_alone_says_whom_it_waits_for_and_ends_as_schedulers_requeue(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = functools.partial(nc.run, RECIPE, stored / "in.zarr", tmp_path / "out.zarr", tile=32, patience=0.0)
+    with pytest.raises(Waiting, match="part 2 of 2 waited 0 s for part 1 to begin"):
+        run(part=(2, 2))
+    recipe = str(RECIPE.save(tmp_path / "recipe.json"))
+    command = ["run", recipe, str(stored / "in.zarr"), str(tmp_path / "out.zarr"), "--tile", "32", "--patience", "0"]
+    assert main([*command, "--part", "1/2"]) == 75
+    assert "part 1 of 2 has done its share of" in capsys.readouterr().err
+    done = set()
+    for i in itertools.islice(itertools.cycle((2, 1)), 40):  # one after the other, as where there is room for one
+        with suppress(Waiting):
+            run(part=(i, 2))
+            done.add(i)
+        if done == {1, 2}:
+            break
+    assert done == {1, 2}
+    assert chunks_of(tmp_path / "out.zarr") == chunks_of(stored / "whole.zarr")
+
+
+def test_parts_of_something_else_are_refused(stored: Path, tmp_path: Path) -> None:
+    run = functools.partial(nc.run, source=stored / "in.zarr", target=tmp_path / "out.zarr", tile=32, patience=0.0)
+    with pytest.raises(Waiting):
+        run(RECIPE, part="1/2")
+    other = nc.Recipe((nc.Step("threshold", {"sigma": 2.0, "one_per_object": True}),))
+    with pytest.raises(ValueError, match="cannot be taken up again, because the recipe changed"):
+        run(other, part="2/2")
+    with pytest.raises(ValueError, match="a run has a scheduler or is a part of a job array, not both"):
+        run(RECIPE, part="1/2", scheduler="tcp://x:1")
+    with pytest.raises(ValueError, match="part is for runs from a Zarr store"):
+        nc.run(RECIPE, IMAGE, tmp_path / "out.tif", part="1/2")
+
+
+def test_a_part_that_finds_the_labels_in_place_does_nothing(stored: Path) -> None:
+    result = nc.run(RECIPE, stored / "in.zarr", stored / "whole.zarr", tile=32, part="2/2", patience=0.0)
+    assert result.provenance["resumed"] == "it was complete"
+    assert (stored / "whole.zarr").exists()

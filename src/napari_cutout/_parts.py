@@ -117,7 +117,7 @@ class Parts(Journaled):
         known = sweep.entries()
         left = [number for number in share if number not in known]
         self.n_known += len(share) - len(left)
-        with sweep.flushed():
+        with self._kept(sweep):
             for number, value in zip(left, self.inner.each(name, work, left), strict=True):
                 sweep.append(number, value)
                 self._tell(number, number + 1)
@@ -137,10 +137,12 @@ class Parts(Journaled):
         self.n_known += len(share) - len(left)
         numbers: list[int] = []
         at, begun, total = 0, time.monotonic(), None
-        with sweep.flushed():
+        with self._kept(sweep):
             for count, summary in self.inner.folded(name, work, left, combine):
                 numbers, total = numbers + left[at : at + count], _both(total, summary, combine)
                 at += count
+                for number in left[at - count : at]:
+                    self._tell(number, number + 1)
                 if time.monotonic() - begun >= PIECE_SECONDS or not _is_large(total) or at == len(left):
                     sweep.append(numbers[0], (tuple(numbers), total))
                     begun, numbers, total = time.monotonic(), [], None
