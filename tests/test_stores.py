@@ -142,32 +142,6 @@ def test_regions_are_those_of_numpy(tmp_path_factory: pytest.TempPathFactory, st
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(array))[start[0] % 20], data[start[0] % 20])
 
 
-@pytest.mark.parametrize("limit", [1 << 26, 300, 0])
-@pytest.mark.parametrize("stored", [{"zarr_format": 2}, {"zarr_format": 3}], indirect=True)
-def test_what_a_box_cuts_through_is_decoded_once_for_its_neighbours(
-    stored: CheckedArray, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("napari_cutout.stores._recent.LIMIT", limit)
-    array = pickle.loads(pickle.dumps(stored.remembering()))
-    decoded: list[Any] = []
-    read = array._read
-    monkeypatch.setattr(array, "_read", lambda region: decoded.append(region) or read(region))
-    rng = np.random.default_rng(0)
-    for low, high in np.sort(rng.integers(-21, 22, (200, 2, 2)), axis=1):
-        region = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        np.testing.assert_array_equal(array[region], noise(20, 20)[region])
-    of_chunks = [r for r in decoded if all(s.start % 8 == 0 and s.stop - s.start == 8 for s in r)]
-    assert array._recent._n_bytes <= limit
-    assert (len(of_chunks) == len(set(map(str, of_chunks))) == 9) == (limit > 300)
-
-
-def test_what_remembers_nothing_sees_what_is_written(stored: CheckedArray) -> None:
-    writable, plain = CheckedArray(stored.place, writable=True), CheckedArray(stored.place)
-    assert plain[1:3, 1:3].any()
-    writable[0:20, 0:20] = np.zeros((20, 20), writable.dtype)
-    assert not plain[1:3, 1:3].any()
-
-
 def test_a_worker_reads_no_metadata(stored: CheckedArray) -> None:
     sent = pickle.dumps(stored)
     (stored.place.path / "zarr.json").rename(stored.place.path / "gone")
@@ -280,7 +254,7 @@ def test_a_chunk_that_may_not_be_read_is_named(stored: CheckedArray, monkeypatch
 def test_levels_that_disagree(tmp_path: Path, shapes: Any, scales: Any, what: str) -> None:
     arrays = {str(at): noise(*shape) for at, shape in enumerate(shapes)}
     path = written(tmp_path / "a.zarr", arrays, [scaled(*scale) for scale in scales])
-    with pytest.raises(ValueError, match=rf"cannot open '.*a\.zarr': its levels disagree: .*{what}"):
+    with pytest.raises(ValueError, match=f"its levels disagree: .*{what}"):
         open_image(path)
     np.testing.assert_array_equal(open_image(path / "0").read().data, arrays["0"])
 

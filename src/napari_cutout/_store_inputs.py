@@ -140,7 +140,7 @@ def _opened(
     """Return a source as a volume whose data are a view."""
     if is_path(source) and is_store(source):
         image = open_image(source, storage_options=storage_options)
-        return image.with_data(level, View.of(image.level(level).array.remembering())), image
+        return image.with_data(level, View.of(image.level(level).array)), image
     volume = as_volume(source, level, axes)
     return replace(volume, data=View.of(volume.data)), None
 

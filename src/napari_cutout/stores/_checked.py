@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ._place import Place
-from ._recent import Recent, assembled
 
 __all__ = ["CheckedArray", "Region", "create_array"]
 
@@ -31,9 +30,6 @@ class CheckedArray:
         Whether it may be written to.
     metadata : object, optional
         What Zarr knows of the array; read where it is not given.
-    remembers : bool
-        Whether chunks that a box cuts through are kept for its neighbour, up to `_recent.LIMIT` bytes. What is written
-        meanwhile is not seen there, so it is for the sources of a run, which do not change.
 
     Raises
     ------
@@ -47,7 +43,7 @@ class CheckedArray:
     Chunks are decoded one by one in Zarr's threads, so a region takes its own bytes and those of about ten chunks.
     """
 
-    def __init__(self, place: Place, *, writable: bool = False, metadata: Any = None, remembers: bool = False) -> None:
+    def __init__(self, place: Place, *, writable: bool = False, metadata: Any = None) -> None:
         from ._guard import guarded
 
         self.place = place
@@ -56,7 +52,6 @@ class CheckedArray:
         self._array = _opened(self._store, place) if metadata is None else _array_of(self._store, metadata)
         self._store.blosc = _last_codec(self._array.metadata) == "blosc"
         self._token = uuid.uuid4().hex
-        self._recent = Recent() if remembers else None
         if self._array.dtype.kind not in "biufc":
             raise ValueError(f"{place.shown!r} holds {self._array.dtype}, but an image holds numbers")
 
@@ -110,16 +105,6 @@ class CheckedArray:
         return self.shape[0]
 
     def __getitem__(self, region: Any) -> Any:
-        if self._recent is None or not self._cuts_chunks(region):
-            return self._read(region)
-        return assembled(region, self._chunks_of(region), self._read, self._recent, self.dtype)
-
-    def _cuts_chunks(self, region: Any) -> bool:
-        """Tell whether a selection is a box that holds parts of chunks, as a tile with its halo does."""
-        plain = isinstance(region, tuple) and len(region) == self.ndim
-        return plain and all(map(_is_span, region, self.shape)) and any(map(_cuts, region, self.chunks, self.shape))
-
-    def _read(self, region: Any) -> Any:
         known = len(self._store.absent)
         try:
             found = self._array[region]
@@ -138,11 +123,7 @@ class CheckedArray:
         return np.asarray(self[...], dtype=dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.place, self.writable, self._array.metadata, self._recent is not None)
-
-    def remembering(self) -> CheckedArray:
-        """Return it as what keeps the chunks that it has decoded last."""
-        return CheckedArray(self.place, metadata=self._array.metadata, remembers=True)
+        return _again, (self.place, self.writable, self._array.metadata)
 
     def __repr__(self) -> str:
         return f"CheckedArray({self.place.shown!r}, shape={self.shape}, dtype={self.dtype}, chunks={self.chunks})"
@@ -218,17 +199,8 @@ class CheckedArray:
         return self._key([at // n for at, n in zip(index, inner, strict=True)])
 
 
-def _is_span(part: Any, n: int) -> bool:
-    ends = isinstance(part, slice) and part.step in (None, 1) and None not in (part.start, part.stop)
-    return ends and 0 <= part.start <= part.stop <= n
-
-
-def _cuts(part: slice, edge: int, n: int) -> bool:
-    return bool(part.start % edge or (part.stop % edge and part.stop != n))
-
-
-def _again(place: Place, writable: bool, metadata: Any, remembers: bool) -> CheckedArray:
-    return CheckedArray(place, writable=writable, metadata=metadata, remembers=remembers)
+def _again(place: Place, writable: bool, metadata: Any) -> CheckedArray:
+    return CheckedArray(place, writable=writable, metadata=metadata)
 
 
 def _array_of(store: Any, metadata: Any) -> Any:
