@@ -39,6 +39,7 @@ pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real pro
 	$(BIN)/python docs/make_walker_pictures.py
 	$(BIN)/python docs/make_graph_pictures.py
 	$(BIN)/python docs/make_evaluation_pictures.py
+	$(BIN)/python docs/make_large_pictures.py
 
 clean:
 	rm -rf .venv demo-output
