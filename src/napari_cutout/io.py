@@ -144,6 +144,8 @@ def _read_file(file: Path, key: str, level: int) -> Volume:
 
 def _reason(error: Exception) -> str:
     """Return what an error says, without the number and the path that the system's errors begin and end with."""
+    if isinstance(error, stores.Unreadable):
+        return error.reason
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ._checked import CheckedArray, create_array
 from ._edit import edit_labels
-from ._image import Image, Level, attributes_of, open_image
+from ._image import Image, Level, Unreadable, attributes_of, open_image
 from ._layout import Layout, smallest
 from ._place import MARKERS, OPTIONS_VARIABLE, Patience, Place, holds_metadata, is_store, is_url, parse_storage_options
 from ._site import Site
@@ -31,6 +31,7 @@ __all__ = [
     "Patience",
     "Place",
     "Site",
+    "Unreadable",
     "attributes_of",
     "create_array",
     "edit_labels",

@@ -251,5 +251,5 @@ def guarded(place: Place, *, read_only: bool = True) -> Guarded:
             f"pip install '{_EXTRAS.get(protocol, f'fsspec[{protocol}]')}'"
         ) from error
     except (ValueError, TypeError) as error:
-        raise ValueError(f"cannot open {place.shown!r}: {place.hide(str(error))}") from None
+        raise ValueError(place.hide(str(error))) from None
     return Guarded(store, place)

@@ -16,7 +16,7 @@ from ._place import Place
 if TYPE_CHECKING:
     from ._guard import Guarded
 
-__all__ = ["Image", "Level", "attributes_of", "open_image"]
+__all__ = ["Image", "Level", "Unreadable", "attributes_of", "open_image"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,11 +206,31 @@ def open_image(path: str | os.PathLike[str] | Place, *, storage_options: Mapping
     One small request per level. Consolidated metadata are not used: they may be older than the store.
     """
     place = Place.of(path, storage_options)
-    store = _store(place)
-    format_, attributes = _node(store, place)
-    if attributes is None:
-        return _array(place, format_)
-    return _group(store, place, format_, attributes)
+    try:
+        store = _store(place)
+        format_, attributes = _node(store, place)
+        return _array(place, format_) if attributes is None else _group(store, place, format_, attributes)
+    except ValueError as error:
+        raise Unreadable(place, str(error)) from error
+
+
+class Unreadable(ValueError):
+    """A store that holds no image, or a damaged one.
+
+    Parameters
+    ----------
+    place : Place
+        Where it is.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, place: Place, reason: str) -> None:
+        super().__init__(f"cannot open {place.shown!r}: {reason}")
+        self.place, self.reason = place, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Unreadable, (self.place, self.reason)
 
 
 def attributes_of(
