@@ -24,7 +24,7 @@ __all__ = ["random_walker", "random_walker_probabilities"]
     agreement="tolerance(1e-2)",
     extras=("updates", "probabilities"),
     memory=bytes_needed,
-    tile_memory=140.0,
+    tile_memory=68.0,
     tile_voxels=1 << 21,
     device_memory=82.0,
 )

@@ -271,7 +271,7 @@ def classes_at(
     "Threshold",
     extras=("histogram",),
     memory=18.0,
-    tile_memory=22.0,
+    tile_memory=7.0,
     driver_memory=40.0,
     device_memory=38.0,
 )

@@ -1,0 +1,147 @@
+"""The memory that tiles at work are said to need is what they take."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_cutout as nc
+from napari_cutout import catalog
+from napari_cutout._limits import Limits
+from napari_cutout._memory import Free
+from napari_cutout._run_plan import plan_arrays
+
+CASES: dict[str, tuple[str, dict[str, Any], str, int]] = {
+    "plain": ("threshold", {}, "uint16", 128),
+    "floats": ("threshold", {}, "float32", 128),
+    "smoothed": ("threshold", {"sigma": 1.0}, "uint16", 96),
+    "without background": ("threshold", {"background_radius": 4.0}, "uint16", 96),
+    "numbered": ("threshold", {"sigma": 1.0, "one_per_object": True}, "uint16", 96),
+    "filled": ("threshold", {"fill_holes": True, "min_size": 10}, "uint16", 96),
+    "by hand": ("threshold_at", {"value": 50.0}, "uint16", 128),
+    "classes": ("multi_otsu", {}, "uint16", 128),
+    "classes by hand": ("classes_at", {"values": (30.0, 60.0)}, "uint16", 128),
+    "humps": ("histogram_segmentation", {}, "uint16", 128),
+    "strokes": ("back_projection", {}, "uint16", 128),
+    "hysteresis": ("hysteresis", {"low": 40.0, "high": 80.0}, "uint16", 96),
+    "sauvola": ("sauvola", {"window": 5.0}, "uint16", 64),
+    "niblack": ("niblack", {"window": 5.0}, "uint16", 64),
+    "local mean": ("local_mean", {"window": 5.0}, "uint16", 64),
+    "k-means": ("kmeans", {}, "uint16", 128),
+    "features": ("kmeans", {"features": ("intensity", "gaussian", "gradient"), "scales": (1.0,)}, "uint16", 64),
+    "mixture": ("gaussian_mixture", {}, "uint16", 128),
+    "watershed": ("watershed", {}, "uint16", 64),
+    "watershed of floats": ("watershed", {}, "float32", 64),
+    "from minima": ("watershed_from_minima", {"depth": 5.0}, "uint16", 64),
+    "minima": ("markers_from_minima", {"depth": 5.0}, "uint16", 64),
+    "touching": ("split_touching", {}, "int32", 64),
+    "middles": ("markers_from_distance", {}, "int32", 64),
+    "walker": ("random_walker", {}, "uint16", 64),
+    "graph": ("felzenszwalb", {}, "uint16", 64),
+    "superpixels": ("superpixels", {}, "uint16", 64),
+    "merged": ("merge_regions", {}, "uint16", 64),
+    "cut by strokes": ("graph_cut", {}, "uint16", 64),
+    "cut by eigenvectors": ("normalized_cut", {}, "uint16", 64),
+    "objects": ("objects", {}, "uint16", 96),
+    "lines": ("draw_lines", {}, "uint16", 128),
+}
+"""Two tiles of this edge, one at work at a time."""
+
+CHILD = """
+import ctypes, gc, json, sys, tempfile
+import numpy as np
+import zarr
+import napari_cutout as nc
+from napari_cutout import catalog
+from napari_cutout._in_sweeps import in_sweeps
+from napari_cutout.blockwise import Stored, Threads, regions_of, sweeping, write_labels
+
+folder, cases = sys.argv[1], json.loads(sys.argv[2])
+
+def size(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+
+class Nowhere:
+    def write(self, region, block):
+        pass
+
+def scratch(shape, dtype, chunks):
+    edges = tuple(max(sizes) for sizes in chunks)
+    place = tempfile.mkdtemp(dir=folder)
+    return zarr.create_array(place, shape=shape, dtype=dtype, chunks=edges, compressors=None, overwrite=True)
+
+def inputs(method, dtype, edge):
+    noise = np.random.default_rng(0).integers(0, 100, (edge, edge, 2 * edge))
+    if method == "histogram_segmentation":
+        noise = np.where(noise < 50, noise // 5, 90 + noise // 10)
+    if catalog.find(method).source.name == "labels":
+        return {"labels": (noise < 30).astype(dtype)}
+    held = {"image": noise.astype(dtype)}
+    if catalog.find(method).needs == "strokes":
+        held["markers"] = np.zeros(noise.shape, np.uint8)
+        held["markers"][::20, ::20, ::20] = 1
+        held["markers"][0, 0, 1] = 2
+    return held
+
+def run(recipe, held, edge):
+    sweeper = Threads((edge,) * 3, 1, make_scratch=scratch, memory=1 << 34)
+    made = in_sweeps(recipe, {name: Stored(array) for name, array in held.items()}, sweeper)
+    with sweeping(sweeper):
+        write_labels(made.labels, Nowhere(), regions_of(sweeper.chunks(held[recipe.source].shape)), sweeper)
+
+for method, settings, dtype, edge in cases:
+    held = inputs(method, dtype, edge)
+    recipe = nc.Recipe([nc.Step(method, settings, {name: name for name in held})])
+    run(recipe, {name: np.ascontiguousarray(a[:16, :16, :32]) for name, a in held.items()}, 16)  # compiles
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+    before = size("VmRSS")
+    run(recipe, held, edge)
+    print(size("VmHWM") - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def touched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Run every case in a process whose memory goes back to the system at once; return the bytes that each took."""
+    if not os.access("/proc/self/clear_refs", os.W_OK) or not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("needs /proc/self/clear_refs, which tells the peak of a process anew, and glibc")
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("scratch")), json.dumps(list(CASES.values()))],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(CASES, map(int, done.stdout.split()), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_tile_at_work_takes_what_it_is_said_to(case: str, touched: dict[str, int]) -> None:
+    method, settings, dtype, edge = CASES[case]
+    needed = [p.name for p in catalog.find(method).arrays if p.required]
+    recipe = nc.Recipe([nc.Step(method, settings, {name: name for name in needed})])
+    dtypes = {name: "uint8" if name == "markers" else dtype for name in needed}
+    inputs = {name: np.broadcast_to(np.zeros((), of), (edge, edge, 2 * edge)) for name, of in dtypes.items()}
+    allowed = Limits(Free(1 << 40, "a test"), 1, (edge,))
+    made = plan_arrays(recipe, inputs, limits=allowed, device="cpu")
+    assert (made.n_tiles, made.workers) == (2, 1)
+    assert 0.75 <= made.host_bytes / touched[case] <= 1.25
+
+
+def test_every_method_is_measured() -> None:
+    networks = {entry.name for entry in catalog.methods().values() if entry.network}  # with tiles of their own
+    assert {method for method, *_ in CASES.values()} == set(catalog.methods()) - networks
