@@ -23,7 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_cutout as nc
+from napari_cutout import _store_workers
+from napari_cutout._limits import limits
+from napari_cutout._memory import Free
 from napari_cutout._monitor import Cancelled, note, watch
+from napari_cutout._run_plan import plan_arrays
 from napari_cutout.blockwise import _cluster, _flight, _workers
 from napari_cutout.blockwise._cluster import Cluster
 from napari_cutout.blockwise._made import Stored, keep, lazy, source_of
@@ -477,3 +481,57 @@ def test_regions_are_those_of_the_chunks_and_travel_light(chunks: tuple[tuple[in
     places = np.arange(1, len(regions) + 1).reshape([len(sizes) for sizes in chunks])
     np.testing.assert_array_equal(seen[tuple(np.ix_(*[np.cumsum(s) - s for s in chunks]))], places)
     assert list(pickle.loads(pickle.dumps(regions))) == list(regions)
+
+
+# Runs ------------------------------------------------------------------------------------------------------
+
+
+RECIPE = nc.Recipe((nc.Step("threshold", {"sigma": 1.0, "one_per_object": True, "min_size": 5}),))
+
+
+def test_a_run_by_the_address_of_a_scheduler_gives_the_labels_of_the_whole(client: Any, tmp_path: Path) -> None:
+    import zarr
+
+    zarr.create_array(tmp_path / "in.zarr", data=IMAGE, chunks=(16, 16, 32))
+    expected = nc.threshold(IMAGE, **RECIPE.steps[0].settings)
+    plans: list[Any] = []
+    address = client.scheduler.address
+    options: dict[str, Any] = {"tile": 32, "scheduler": address}
+    result = nc.run(RECIPE, tmp_path / "in.zarr", tmp_path / "out.zarr", on_plan=plans.append, **options)
+    np.testing.assert_array_equal(result.labels.compute(), expected)
+    planned = nc.plan(RECIPE, tmp_path / "in.zarr", tile=32, scheduler=address)
+    assert planned.tile == plans[0].tile
+    assert "on 2 workers of a cluster" in planned.notes
+    assert planned.free.n_bytes < 0.8 * (2 << 30)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
+
+
+def test_a_target_that_workers_do_not_see_is_named(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import zarr
+
+    zarr.create_array(tmp_path / "in.zarr", data=IMAGE, chunks=(16, 16, 32))
+    monkeypatch.setattr(_store_workers, "_read", operator.attrgetter("nothing"))
+    with pytest.raises(ValueError, match=r"worker at tcp://.* does not see .*out.zarr.run.* all machines share"):
+        nc.run(RECIPE, tmp_path / "in.zarr", tmp_path / "out.zarr", tile=32, scheduler=client)
+    assert not (tmp_path / ".out.zarr.run").exists()
+
+
+def test_memory_and_devices_are_those_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = _workers.WorkerFacts(2, 4, 2, 1 << 30, "what it has", 0, (), "there is none (on the worker at b)")
+    who = _store_workers.Team(client=object(), facts=facts)
+    assert who.limits(None, None, None).host.n_bytes == 1 << 30
+    assert who.limits("100MiB", None, None).host.n_bytes == int(0.8 * (100 << 20))
+    assert who.limits(None, 64, None).cores == 2
+    assert who.device("auto") == "cpu"
+    with pytest.raises(ValueError, match=r"device='gpu' cannot be used because there is none .on the worker at b"):
+        who.device("gpu")
+    lone = _store_workers.Team(client=object(), facts=_workers.WorkerFacts(1, 1, 1, 9, "x", 5, ("card",), ""))
+    assert (lone.device("auto"), lone.limits(None, None, None).gpu) == ("gpu", 5)
+    image = np.zeros((64, 64, 64), np.uint16)
+    plan = plan_arrays(RECIPE, {"image": image}, limits=limits(tile=32))
+    assert who.planned(plan).workers == 4
+    monkeypatch.setattr(_store_workers, "host_memory", lambda: Free(plan.driver_bytes - 1, "this machine"))
+    with pytest.raises(MemoryError, match=r"joining the tiles takes .* in this process"):
+        who.planned(plan)

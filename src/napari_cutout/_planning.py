@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from ._array import Array, library
 from ._batch import Job, as_recipe, is_many
 from ._device import Asked
-from ._limits import limits
+from ._limits import Limits, limits
+from ._parts import part_of
 from ._probe import probed
 from ._reading import Source, is_path
 from ._run_plan import RunPlan, plan_arrays
 from ._store_inputs import Opened, opened
+from ._store_workers import Team, team
 from ._views import Eager, View
 from ._wanted import Wanted
 from .recipe import Recipe, Step
@@ -40,6 +43,8 @@ def plan(
     memory: str | int | None = None,
     tile: int | Sequence[int] | None = None,
     workers: int | None = None,
+    scheduler: Any = None,
+    part: str | tuple[int, int] | None = None,
     assume_gpu: str | int | None = None,
     block: Sequence[int] | None = None,
     probe: bool = True,
@@ -64,6 +69,10 @@ def plan(
         Edges of a tile in voxels, one for all axes or one for each; by default the largest that fit.
     workers : int, optional
         Tiles at work at a time at most; by default one for each core.
+    scheduler : str or distributed.Client, optional
+        A cluster whose workers do the tiles: the plan is that of the worker that has least.
+    part : str or tuple of int, optional
+        Which part of a job array it is, such as ``"3/64"``; each part is planned for the memory of this machine.
     assume_gpu : str or int, optional
         Plan for a GPU with this memory, such as ``"48GiB"``, that this machine need not have.
     block : sequence of int, optional
@@ -101,7 +110,7 @@ def plan(
     """
     if is_path(source) and not is_store(source) and is_many(source):
         raise ValueError(f"a plan is made for one image, and {os.fspath(source)!r} are many; name one of them")
-    allowed = limits(memory=memory, tile=tile, workers=workers, assume_gpu=assume_gpu)
+    limits(memory=memory, tile=tile, workers=workers, assume_gpu=assume_gpu)  # refuses before anything is opened
     wanted = Wanted(
         channel=channel,
         frame=frame,
@@ -116,9 +125,26 @@ def plan(
     found = opened(job, source, inputs or {}, storage_options)
     arrays = {name: _seen(view) for name, view in found.views.items()}
     unit = _block(found) if block is None and hasattr(arrays[found.recipe.source], "chunks") else block
-    made = plan_arrays(found.recipe, arrays, limits=allowed, device=device, block=unit)
+    with team(scheduler, None if part is None else part_of(part), None) as who:
+        allowed = _limits(who, memory, tile, workers, assume_gpu)
+        asked, in_tiles = who.device(device), who.is_many
+        made = plan_arrays(found.recipe, arrays, limits=allowed, device=asked, block=unit, in_tiles=in_tiles)
+        made = who.planned(made)
     lengths = found.spacing if spacing is None else tuple(spacing)
-    return probed(made, found.recipe, arrays, lengths) if probe else made
+    return made if not probe or who.client is not None else probed(made, found.recipe, arrays, lengths)
+
+
+def _limits(
+    who: Team,
+    memory: str | int | None,
+    tile: int | Sequence[int] | None,
+    workers: int | None,
+    assume_gpu: str | int | None,
+) -> Limits:
+    """Return what the tiles of one process may take, with the GPU that is assumed."""
+    assumed = limits(memory=memory, tile=tile, workers=workers, assume_gpu=assume_gpu).gpu
+    found = who.limits(memory, tile, workers)
+    return replace(found, gpu=assumed) if assumed else found
 
 
 def _seen(view: View) -> Array:

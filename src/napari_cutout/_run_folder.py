@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ._records import Folder, Place, place_of
+from ._writing import sentence_of
 from .stores import Place as StorePlace
 from .stores import is_store
 
@@ -109,6 +110,19 @@ class RunFolder:
         """Remove everything."""
         self.place.remove("")
 
+    def _claimed(self, name: str, sign: bytes) -> bool:
+        """Take a lock that nobody has, and name the target where that cannot be written."""
+        try:
+            return self.place.claim(name, sign)
+        except OSError as error:
+            raise sentence_of(
+                error.__cause__ if isinstance(error.__cause__, OSError) else error, self._shown
+            ) from error
+
+    @property
+    def _shown(self) -> Path:
+        return Path(self.target.shown)
+
     @contextmanager
     def held(self, part: str = "") -> Iterator[None]:
         """Keep other processes away while the ``with`` block runs.
@@ -124,7 +138,7 @@ class RunFolder:
             If another process is at work.
         """
         name, sign = f"lock{part}", _sign()
-        if not self.place.claim(name, sign):
+        if not self._claimed(name, sign):
             other = _owner(self.place.read(name))
             if other is not None and _lives(other):
                 raise Busy(
@@ -197,7 +211,9 @@ def _started(pid: int) -> float | None:
     import psutil
 
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        # One that was killed keeps its number until its parent asks for it.
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
 
