@@ -343,6 +343,9 @@ class _StoreRun:
                     raise Cancelled(
                         f"stopped; what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
                     ) from error
+                elif type(error) is OSError and self._keeps(error):  # such as a disk that is full
+                    kept = f"what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
+                    raise OSError(error.errno, f"{error.strerror or error}; {kept}") from error
                 raise
         self.folder.remove()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -216,7 +217,8 @@ def sentence_of(error: OSError, target: Path) -> OSError:
     """
     reason = error.strerror or str(error)
     builtin = type(error).__module__ == "builtins"
-    way = "ask for the right to write there" if isinstance(error, PermissionError) else "free some space"
+    no_right = isinstance(error, PermissionError) or error.errno == errno.EROFS
+    way = "ask for the right to write there" if no_right else "free some space"
     failure = (type(error) if builtin else OSError)(
         f"could not write {str(target)!r} ({reason}); nothing was changed there: {way}, or choose another folder"
     )
