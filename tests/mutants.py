@@ -63,6 +63,8 @@ TORCH = "tests/test_unet_torch.py"
 UNET_LAYERS = "tests/widgets/test_unet_layers.py"
 UNET_MODELS = "tests/widgets/test_unet_models.py"
 UNET_WIDGET = "tests/widgets/test_unet.py"
+REGION_EDIT = "tests/widgets/test_region_edit.py"
+LARGE = "tests/widgets/test_large.py"
 RANK_CHANGES = "tests/test_rank_changes.py"
 REPORT = "tests/test_report.py"
 POOLED = "tests/test_pooled.py"
@@ -81,6 +83,7 @@ DTYPES = f"{CONTRACT}::test_any_real_dtype_gives_the_labels_of_the_widest"
 
 SAMPLES = "tests/test_samples.py"
 SELECTION = "tests/test_selection.py"
+SWEEPS = "tests/test_sweeps.py"
 STATISTICS = "tests/test_statistics.py"
 CHAIN = "tests/test_chain.py"
 STORED = "tests/test_stored.py"
@@ -245,6 +248,15 @@ MUTANTS = [
     Mutant("blockwise/_facts.py", "if sum(map(abs, shift)) > left:", "if sum(map(abs, shift)) > 0:", PROCESSING),
     Mutant("blockwise/_facts.py", "keep &= size >= min_size", "keep &= size > min_size", PROCESSING),
     Mutant("blockwise/_plans.py", "depth = tuple(w if n > 1", "depth = tuple(w // 2 if n > 1", DASK),
+    # sweeps
+    Mutant("blockwise/_made.py", "        if is_empty(mask):\n            for parent", "        if False:\n            for parent", f"{SWEEPS}::test_tiles_outside_the_mask_are_neither_read_nor_written"),
+    Mutant("blockwise/_plans.py", "        if is_empty(mask):\n            return None", "        if False:\n            return None", f"{SWEEPS}::test_tiles_outside_the_mask_are_neither_read_nor_written"),
+    Mutant("blockwise/_plans.py", "        self._keeps = False\n", "        return {}\n", f"{SWEEPS}::test_every_sweep_reads_a_tile_once_and_what_is_costly_is_made_once"),
+    Mutant("blockwise/_labels.py", "if highest == 0 and not block.any():", "if False:", f"{SWEEPS}::test_tiles_outside_the_mask_are_neither_read_nor_written"),
+    Mutant("blockwise/_objects.py", "if not self.holes and not table.any():", "if not table.any():", f"{SWEEPS}::test_tiles_of_any_size_give_the_labels_of_the_whole"),
+    Mutant("blockwise/_recent.py", "self.memory.put(at, chunk, self.most)", "pass", f"{SWEEPS}::test_chunks_that_neighbours_meet_are_decoded_once"),
+    Mutant("processing/_runs.py", "if connectivity > 1 and y < n_lines - 1:", "if connectivity > 2 and y < n_lines - 1:", f"{SWEEPS}::test_two_voxels_are_one_object_if_a_step_between_them_crosses_few_axes"),
+    Mutant("_attempts.py", "            plan = self._went_on(told, fewer)\n        while True:", "        while True:", "tests/test_out_of_memory.py::test_with_less_memory_tiles_are_smaller_and_that_is_said"),
     # evaluation
     Mutant("evaluation/_matching.py", "if 0 not in predicted and 1 < len(ours) <= MAX_CLASSES:", "if False:", EVALUATION),
     Mutant("evaluation/_matching.py", "if 2 * len(shared) < max(", "if 2 * len(shared) < min(", EVALUATION),
@@ -336,15 +348,20 @@ MUTANTS = [
     Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
     Mutant("methods/_flood.py", "if reached and records[r, KEY] == passed", "if records[r, KEY] == passed", "tests/test_watershed.py::test_a_key_that_looks_like_a_turn_is_none"),
     # floods in tiles
-    Mutant("methods/_tile_loops.py", "n = _join(parent, speaker, event - size, size, start[event - size], edges, weights, n)", "n = _join(parent, speaker, event - size, size, key[event - size], edges, weights, n)", TILED_MINIMA),
-    Mutant("methods/_tile_loops.py", "speaker[min(a, b)] = max(speaker[a], speaker[b])", "speaker[min(a, b)] = speaker[a]", TILED_FLOOD),
-    Mutant("methods/_tile_loops.py", "if same_zone and distance[there] > distance[here] + 1:", "if same_zone and distance[there] == UNKNOWN:", f"{STITCH}::test_a_shorter_way_through_more_tiles_wins_in_the_end"),
-    Mutant("methods/_tile_loops.py", "found[node] = max(found[before[node]], weight[node])", "found[node] = weight[node]", f"{STITCH}::test_water_that_comes_over_high_passes_floods_other_tiles_as_the_whole"),
-    Mutant("methods/_tiles.py", "kept = order[fresh]", "kept = order[::-1][fresh]", TILED_FLOOD),
-    Mutant("methods/_tiles.py", "while len(exits := np.flatnonzero(label <= EXIT)):", "if len(exits := np.flatnonzero(label <= EXIT)):", TILED_FLOOD),
-    Mutant("methods/_tiles.py", '"measuring distances across tiles", _where_nearer)', '"measuring distances across tiles")', f"{STITCH}::test_distances_cross_tiles_as_often_as_a_zone_does"),
-    Mutant("methods/_tile_minima.py", "barred[root[np.concatenate([z.lower for z in tiles])]] = True", "pass", TILED_MINIMA),
-    Mutant("methods/_tile_minima.py", "first[zone[places]] = padded.index(places)", "first[zone[places]] = -padded.index(places)", TILED_MINIMA),
+    Mutant("methods/_tile_passes.py", "cross[b] = min(cross[a], cross[b])", "pass", TILED_FLOOD),
+    Mutant("methods/_tile_passes.py", "height[z, y, x] = max(records[p, 0], over[region]) + lowest", "height[z, y, x] = records[p, 0] + lowest", TILED_FLOOD),
+    Mutant("methods/_tile_loops.py", "if distance[q] < distance[p] - 1:", "if distance[p] == UNKNOWN and distance[q] < UNKNOWN:", f"{STITCH}::test_a_shorter_way_through_more_tiles_wins_in_the_end"),
+    Mutant("methods/_tile_loops.py", "reached[a] = reached[a] or reached[b]", "reached[a] = reached[a]", TILED_FLOOD),
+    Mutant("methods/_tile_levels.py", "order = np.lexsort((weight, pair))", "order = np.lexsort((-weight.astype(np.float64), pair))", TILED_FLOOD),
+    Mutant("methods/_tile_labels.py", "    while len(farther):\n", "    if len(farther):\n", f"{STITCH}::test_distances_cross_tiles_as_often_as_a_zone_does"),
+    Mutant("methods/_tiles.py", '"measuring distances across tiles", where_nearer, reads', '"measuring distances across tiles", reads', f"{STITCH}::test_distances_cross_tiles_as_often_as_a_zone_does"),
+    Mutant("processing/_seams.py", "keep = common >= rule.threshold * of", "keep = common > rule.threshold * of", "tests/test_seams.py::test_tiles_that_overlap_give_the_objects_of_the_whole"),
+    Mutant("processing/_seams.py", "worth = (first, -common, -share)", "worth = (first, -share, -common)", "tests/test_seams.py::test_the_rule_is_that_of_plain_python"),
+    Mutant("processing/_seams.py", "_best(pairs[0], worth) & _best(pairs[1], worth)", "_best(pairs[0], worth)", "tests/test_seams.py::test_the_rule_is_that_of_plain_python"),
+    Mutant("processing/stitch.py", "second = _inside_by(boxes[j], common, shape) > _inside_by(boxes[i], common, shape)", "second = _inside_by(boxes[j], common, shape) < _inside_by(boxes[i], common, shape)", "tests/test_seams.py::test_tiles_may_lie_anywhere_and_overlap_as_they_do"),
+    Mutant("processing/stitch.py", "thick, n = 2 * self.depth[axis] or 1,", "thick, n = 1,", "tests/test_seams.py::test_tiles_that_overlap_give_the_objects_of_the_whole"),
+    Mutant("methods/_tile_minima.py", "barred[root[np.concatenate(bars)]] = True", "pass", TILED_MINIMA),
+    Mutant("methods/_tile_minima.py", "first, second = (a > 0) & (b > 0), (a > 0) & (b < 0), (a < 0) & (b > 0)", "first, second = (a > 0) & (b > 0), (a > 0) & (b < 0), (a < 0) & (b < 0)", TILED_MINIMA),
     Mutant("methods/_separation.py", "order = np.lexsort((tops.place, tops.level, tops.part))", "order = np.lexsort((tops.place, -tops.level, tops.part))", "tests/test_minima.py"),
     Mutant("blockwise/_stitch.py", "if self._n_running == 0:", "if False:", f"{STITCH}::test_a_driver_asks_another_once_and_forgets_the_answer"),
     # objects
@@ -602,7 +619,7 @@ MUTANTS = [
     Mutant("methods/_walk_graph.py", "    graph.sink[lost] = 1", "    graph.sink[lost] = 0", f"{BLOCKS}::test_probabilities_on_a_graph_are_those_of_a_direct_solve"),
     Mutant("methods/_walk_blocks.py", "        values[k][scene.planted > 0] = (scene.planted == label)[scene.planted > 0]", "        pass", f"{BLOCKS}::test_strokes_keep_their_labels_and_none_gets_lost"),
     Mutant("methods/_walk_scene.py", "s.base[k] - taken + s.means[k]", "s.means[k]", f"{BLOCKS}::test_weights_are_those_of_the_whole"),
-    Mutant("blockwise/_stitch.py", "short, key=lambda axis: edges[axis]", "short, key=lambda axis: -edges[axis]", f"{BLOCKS}::test_tiles_come_from_the_shape_and_make_up_the_whole"),
+    Mutant("blockwise/_tile_sizes.py", "short, key=lambda axis: edges[axis]", "short, key=lambda axis: -edges[axis]", f"{BLOCKS}::test_tiles_come_from_the_shape_and_make_up_the_whole"),
     Mutant("unet/_files.py", "    if found.st_size > most:", "    if found.st_size > 1 << 62:", f"{MODELS}::test_files_that_are_too_large_are_not_read"),
     Mutant("unet/_weights.py", "        if not np.isfinite(value).all() or (", "        if np.isnan(value).any() or (", f"{MODELS}::test_weights_that_are_not_those_of_the_architecture_are_refused"),
     Mutant("unet/trained.py", '    if found.digest != settings["sha256"]:', '    if len(found.digest) != len(settings["sha256"]):', f"{MODELS}::test_a_flipped_bit_of_a_weight_is_seen"),
@@ -730,12 +747,13 @@ MUTANTS = [
     Mutant("stores/_guard.py", "if wanted is not None and n != wanted:", "if False:", f"{STORES}::test_a_chunk_that_was_cut_is_noticed_whatever_compressed_it"),
     Mutant("stores/_guard.py", "if isinstance(error, _LASTING) or any(", "if any(", f"{STORES_REMOTE}::test_what_will_not_pass_is_not_tried_again"),
     Mutant("stores/_place.py", 'text = text.replace(value, "***")', "pass", f"{STORES_REMOTE}::test_secrets_in_an_address_are_not_shown"),
-    Mutant("stores/_checked.py", "if len(self._store.absent) > known:", "if False:", f"{STORES}::test_a_folder_that_goes_away_is_not_read_as_zeros"),
-    Mutant("stores/_checked.py", "range(-(-part.start // edge), -(-part.stop // edge))", "range(part.start // edge, -(-part.stop // edge))", f"{STORES}::test_absent_chunks_are_the_fill_value_and_counted_once"),
+    Mutant("stores/_checked.py", "if self._store.absent.n > known:", "if False:", f"{STORES}::test_a_folder_that_goes_away_is_not_read_as_zeros"),
+    Mutant("stores/_checked.py", "slice(-(-part.start // edge), -(-part.stop // edge))", "slice(part.start // edge, -(-part.stop // edge))", f"{STORES}::test_absent_chunks_are_the_fill_value_and_counted_once"),
     Mutant("stores/_image.py", "and abs(side / by - small) < 1 and", "and", f"{STORES}::test_levels_that_disagree"),
     Mutant("stores/_target.py", "np.arange(side) * fine // coarse", "np.arange(side) * (fine // coarse)", f"{STORES_TARGET}::test_levels_that_are_no_whole_part_of_the_one_above"),
     Mutant("stores/_target.py", "for index, part in zip(indices_above(layout, level), region, strict=True)]", "for index, part in zip(indices_above(layout, 1), region, strict=True)]", f"{STORES_TARGET}::test_blocks_of_any_size_and_order_make_the_same_files"),
     Mutant("stores/_edit.py", "np.searchsorted(index, (part.start, part.stop))", "np.array((part.start // 2, part.stop // 2))", f"{STORES_TARGET}::test_a_box_is_written_back_to_every_level"),
+    Mutant("stores/_site.py", "if above.url != image and _holds_data(above):", "if False:", f"{STORES_TARGET}::test_nothing_is_written_among_the_data_of_an_image"),
     Mutant("stores/_commit.py", "site.check()  # somebody", "pass  # somebody", f"{STORES_TARGET}::test_labels_that_somebody_else_made_meanwhile_are_not_replaced"),
     Mutant("stores/_commit.py", "left.unlink(missing_ok=True)", "pass", f"{STORES_TARGET}::test_half_a_run_goes_on_to_the_same_files"),
     Mutant("stores/_site.py", 'return replace(site, second=begun["second"] if begun else "0" in levels)', "return site", f"{STORES_REMOTE}::test_labels_on_an_object_store_stay_until_new_ones_are_complete"),
@@ -748,4 +766,12 @@ MUTANTS = [
     Mutant("_store_run.py", "return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)", "return True", f"{STORE_RUN}::test_a_method_that_refuses_its_image_leaves_nothing"),
     Mutant("_store_attempt.py", "n_before = 0 if keeps else total.highest", "n_before = 0", f"{STORE_RUN}::test_frames_one_after_the_other"),
     Mutant("_views.py", "return slice(outer.start + part.start, outer.start + part.stop)", "return part", f"{STORE_RUN}::test_it_lies_where_the_image_does"),
+    Mutant("widgets/_region_edit.py", "if not anyway and not np.array_equal(now, taken.before):", "if False:", f"{REGION_EDIT}::test_a_change_meanwhile_is_noticed_and_may_be_replaced"),
+    Mutant("widgets/_region_edit.py", "stores.edit_labels(taken.store, taken.start, undo, storage_options=options)", "pass", f"{REGION_EDIT}::test_a_failure_leaves_the_store_as_it_was"),
+    Mutant("widgets/_region_edit.py", "first = min(max(point[axis] - length // 2, start), stop - length)", "first = max(point[axis] - length // 2, start)", f"{REGION_EDIT}::test_a_box_too_large_is_said_and_cut_along_what_is_not_shown"),
+    Mutant("widgets/_store_levels.py", "first, end = -(-start // step), min(-(-stop // step), n)", "first, end = start // step, min(-(-stop // step), n)", f"{LARGE}::test_levels_give_what_is_written_and_0_elsewhere"),
+    Mutant("widgets/_live_labels.py", "max((stop - 1) * factor + 1, start * factor)", "max(stop * factor, start * factor)", f"{LARGE}::test_levels_give_what_is_written_and_0_elsewhere"),
+    Mutant("widgets/_live_layer.py", "if self.is_there and not self.live.n_blocks and ours", "if self.is_there and ours", f"{LARGE}::test_a_run_that_was_cancelled_goes_on_where_it_was"),
+    Mutant("widgets/_target.py", "place = _layers.shifted(aim.place, start, (1.0,) * len(start))", "place = aim.place", f"{LARGE}::test_a_region_that_was_cut_off_comes_back_to_its_place"),
+    Mutant("widgets/_large_job.py", "if self._since is None or fraction < self._since[1]:", "if self._since is None:\n            now -= 60", f"{LARGE}::test_a_countdown_starts_where_a_resumed_run_does"),
 ]  # fmt: skip

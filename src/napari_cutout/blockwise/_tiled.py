@@ -264,7 +264,8 @@ class Shelves:
         return replace(tile, shelf=Shelf(self.chunks, tile.number, self.blocks, Records(self._read, self._write)))
 
     def _read(self, name: str, number: int) -> NDArray[Any]:
-        return np.asarray(self.records[name][number : number + 1])[0]
+        found: NDArray[Any] = np.asarray(self.records[name][number : number + 1])[0]
+        return found
 
     def _write(self, name: str, number: int, values: NDArray[Any]) -> None:
         array = self.records[name]

@@ -262,7 +262,9 @@ def part_keys(block: NDArray[Any], height: float | None = None) -> NDArray[Any]:
         return np.asarray(_float_keys(level if height is None else level + np.float32(height)))
     low = 0 if name == "bool" else int(np.iinfo(block.dtype).min)
     rise = 0 if height is None else min(math.floor(height), MOST_RISE)
-    return np.asarray((block.astype(np.int64) + (rise - low)).astype(np.uint32))
+    key: NDArray[Any] = block.astype(np.uint32)  # of a negative number its remainder, which the shift puts right
+    key += np.uint32(rise - low)
+    return key
 
 
 def narrowed(*wide: NDArray[np.uint64]) -> tuple[list[NDArray[np.uint32]], NDArray[np.uint64] | None]:

@@ -30,11 +30,14 @@ class Frame:
         Flat: which voxels are its own.
     faces : int64 array
         The flat indices of the outermost own voxels.
+    rim : int64 array
+        The same among the own voxels alone.
     """
 
     shape: tuple[int, ...]
     own: NDArray[np.bool_]
     faces: Ints
+    rim: Ints
 
     @property
     def wide(self) -> tuple[int, ...]:
@@ -71,7 +74,7 @@ def _frame(shape: tuple[int, ...]) -> Frame:
     rim[(slice(2, -2),) * len(shape)] = False
     own = own.reshape(-1)
     own.flags.writeable = False
-    return Frame(shape, own, np.flatnonzero(rim))
+    return Frame(shape, own, np.flatnonzero(rim), np.flatnonzero(rim[(slice(1, -1),) * len(shape)]))
 
 
 def frame_of(tile: Tile) -> Frame:

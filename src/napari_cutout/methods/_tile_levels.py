@@ -148,7 +148,7 @@ def _keys(tile: Tile, surface: Array, territory: Array | None) -> NDArray[Any]:
     """Return the keys of what a tile sees; what is outside of all territories has that of the outside."""
     key = part_keys(to_numpy(surface))
     if territory is not None:
-        key[to_numpy(territory) == 0] = outside_of(key.dtype)
+        np.copyto(key, outside_of(key.dtype), where=to_numpy(territory) == 0)
     return key
 
 
@@ -208,12 +208,12 @@ def _passes(
         return replace(passes, height=_widened(passes.height, table), weight=_widened(passes.weight, table))
     outside = outside_of(key.dtype)
     wide = frame.seen(tile, key, outside, key.dtype).reshape(-1)
-    out, steps = np.full(wide.size, outside, key.dtype), steps_in(frame.wide, connectivity)
+    out, steps = np.full(len(frame.faces), outside, key.dtype), steps_in(frame.wide, connectivity)
     ways_out(frame.faces, frame.own, wide, outside, walls_of(frame, tile, territory), steps, out)
     if territory is not None:
         walls = to_numpy(territory)[tile.own]
-    ways = np.ascontiguousarray(out.reshape(frame.wide)[frame.inner])
-    return passes_of(np.ascontiguousarray(key[tile.own]), start, walls, ways, connectivity)
+    del wide
+    return passes_of(np.ascontiguousarray(key[tile.own]), start, walls, (frame.rim, out), connectivity)
 
 
 def _widened(key: NDArray[np.uint32], table: NDArray[np.uint64] | None) -> NDArray[np.uint64]:

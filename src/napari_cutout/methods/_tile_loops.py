@@ -51,14 +51,15 @@ def ways_out(
     out: NDArray[Any],
 ) -> None:
     """Find the lowest pass from each of the outermost voxels to another tile."""
-    for p in faces:
+    for i in range(faces.size):
+        p = faces[i]
         if key[p] == outside:
             continue
         for step in steps:
             q = p + step
             if own[q] or key[q] == outside or (territory.size > 0 and territory[q] != territory[p]):
                 continue
-            out[p] = min(out[p], max(key[p], key[q]))
+            out[i] = min(out[i], max(key[p], key[q]))
 
 
 @bare

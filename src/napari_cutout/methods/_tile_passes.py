@@ -14,7 +14,7 @@ tree of passes between them, and the node of all sources.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .._compiled import bare
 from . import _flood
 from ._bucket_queue import Queue, new_queue, next_level, push
-from ._voxel_grid import Grid, fill, neighbour_steps, taken
+from ._voxel_grid import Grid, neighbour_steps, place_of
 
 __all__ = ["NO_NODE", "SOURCE", "Passes", "passes_of"]
 
@@ -69,7 +69,7 @@ def passes_of(
     key: NDArray[np.uint32],
     start: NDArray[np.uint32] | None,
     territory: NDArray[Any] | None,
-    out: NDArray[np.uint32],
+    shell: tuple[NDArray[np.int64], NDArray[np.uint32]],
     connectivity: int,
 ) -> Passes:
     """Contract a tile.
@@ -82,8 +82,9 @@ def passes_of(
         The level at which each source begins, not below its own key; 4294967295 where there is none.
     territory : integer or bool array of the same shape, or None
         0 is outside; a step leads to a voxel of the same territory only.
-    out : uint32 array of the same shape
-        The lowest pass that leads from a voxel to another tile; 4294967295 where there is none.
+    shell : int64 and uint32 arrays of shape (n,)
+        Flat indices of the outermost voxels, and the lowest pass that leads from each to another tile; 4294967295 where
+        there is none.
     connectivity : int
         How many axes a step may cross.
 
@@ -92,39 +93,89 @@ def passes_of(
     Passes
         Its nodes.
     """
-    inside = key[key != UNREACHED] if key.max(initial=0) == UNREACHED else key
-    lowest = np.uint32(inside.min(initial=UNREACHED))
+    lowest, highest = _flood._range(key)
+    if start is not None:
+        highest = max(highest, int(start.max(where=start != UNREACHED, initial=0)))
     if lowest == UNREACHED:
         none = np.zeros(key.shape, np.int32)
         return Passes(np.full(key.shape, UNREACHED), none, 2, np.zeros((0, 2), np.int32), np.zeros(0, np.uint32))
-    grid, records, walls = _flood._laid_out(key, territory, int(lowest))
-    steps, ways_out = neighbour_steps(grid, connectivity), _in_grid(grid, out, NEVER)
-    starts = np.zeros((0, 1), np.uint32) if start is None else _in_grid(grid, start, UNREACHED)
-    highest = int(inside.max(initial=0)) if start is None else int(start[start != UNREACHED].max(initial=0))
-    highest = max(highest, int(inside.max(initial=0)))
-    queue = new_queue(2 * grid.size if start is not None else grid.size, highest - int(lowest))
-    n = 2 + _push_shell(queue, records, walls, ways_out, steps)
+    grid, records, walls = _flood._laid_out(key, territory, lowest)
+    steps, out = neighbour_steps(grid, connectivity), np.full((grid.size, 1), NEVER, np.uint32)
+    _fill_shell(out, *shell, grid, np.uint32(lowest))
+    n_sources = 0 if start is None else int(np.count_nonzero(start != UNREACHED))
+    queue = new_queue(grid.size + n_sources, highest - lowest)
+    n = 2 + _push_shell(queue, records, walls, out, steps)
     if start is not None:
-        starts[starts != UNREACHED] -= lowest
+        starts = np.full((grid.size, 1), UNREACHED, np.uint32)
+        _fill_starts(starts, _flood._volume(start, grid), grid, np.uint32(lowest))
         _push_sources(queue, records, walls, starts, steps)
-    del starts
-    poured = np.full(n, NEVER, np.uint32)
-    _flood_from(queue, records, walls, steps, np.empty(2 * grid.size, np.int32), poured)
-    del queue
-    label, height = np.empty((grid.nz, grid.ny, grid.nx), np.int32), np.empty((grid.nz, grid.ny, grid.nx), np.uint32)
-    cross = np.full(n, NEVER, np.uint32)
-    _lowest_ways_out(records, ways_out, cross, lowest)
-    ends, weight = _touching(records, walls, steps, poured)
-    taken(records, _flood.LABEL, grid, label)
-    taken(records, _flood.KEY, grid, height)
-    del records, walls, ways_out
-    return _joined(label, height, ends, weight, cross, lowest, key.shape)
+        del starts
+    regions = _Regions(
+        np.full(n, NEVER, np.uint32),
+        np.arange(n, dtype=np.int32),
+        np.zeros(n, np.uint32),
+        np.arange(n, dtype=np.int32),
+        np.empty((n, 2), np.int32),
+        np.empty(n, np.uint32),
+    )
+    n_kept = _flood_from(queue, records, walls, steps, np.empty(grid.size + n_sources, np.int32), out, regions)
+    del queue, walls, out
+    number = np.zeros(n, np.int32)
+    n_nodes = _number(regions.parent, regions.over, number)
+    node, height = np.empty((2, grid.nz, grid.ny, grid.nx), np.uint32)
+    _write_nodes(records, grid, number, regions.over, np.uint32(lowest), node, height)
+    ends, weight = number[regions.ends[:n_kept]], regions.weight[:n_kept] + np.uint32(lowest)
+    return Passes(height.reshape(key.shape), node.view(np.int32).reshape(key.shape), n_nodes, ends, weight)
 
 
-def _in_grid(grid: Grid, image: NDArray[np.uint32], outside: np.uint32) -> NDArray[np.uint32]:
-    found = np.full((grid.size, 1), outside, np.uint32)
-    fill(found, 0, _flood._volume(image, grid), grid)
-    return found
+class _Regions(NamedTuple):
+    """The arrays of regions.
+
+    Parameters
+    ----------
+    cross : uint32 array of shape (n,)
+        The lowest way out of each node that is no pass to come: to another tile, or one that is kept.
+    parent : int32 array of shape (n,)
+        The region over a pass to which each is flooded, or itself.
+    over : uint32 array of shape (n,)
+        The height of that pass.
+    joined : int32 array of shape (n,)
+        Sets of regions that any passes connect.
+    ends, weight : int32 array of shape (n, 2), uint32 array of shape (n,)
+        The passes that are kept.
+    """
+
+    cross: NDArray[np.uint32]
+    parent: NDArray[np.int32]
+    over: NDArray[np.uint32]
+    joined: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    weight: NDArray[np.uint32]
+
+
+@bare
+def _fill_shell(
+    out: NDArray[np.uint32], rim: NDArray[np.int64], ways: NDArray[np.uint32], grid: Grid, lowest: np.uint32
+) -> None:
+    for i in range(rim.size):
+        if ways[i] != NEVER:
+            x, rest = rim[i] % grid.nx, rim[i] // grid.nx
+            out[place_of(grid, rest // grid.ny, rest % grid.ny, x), 0] = ways[i] - lowest
+
+
+@bare
+def _fill_starts(starts: NDArray[np.uint32], image: NDArray[np.uint32], grid: Grid, lowest: np.uint32) -> None:
+    for z in range(grid.nz):
+        for y in range(grid.ny):
+            for x in range(grid.nx):
+                if image[z, y, x] != UNREACHED:
+                    starts[place_of(grid, z, y, x), 0] = image[z, y, x] - lowest
+
+
+@bare
+def _apart(walls: NDArray[np.int32], p: int, q: int) -> bool:
+    """Tell whether two places belong to different territories."""
+    return walls.size > 0 and walls[q, 0] != walls[p, 0]
 
 
 @bare
@@ -191,13 +242,17 @@ def _flood_from(
     walls: NDArray[np.int32],
     steps: NDArray[np.int32],
     voxels: NDArray[np.int32],
-    poured: NDArray[np.uint32],
-) -> None:
-    """Settle all voxels: each with the region that reaches it first, and the level at which it does.
+    out: NDArray[np.uint32],
+    regions: _Regions,
+) -> int:
+    """Settle all voxels, each with the region that reaches it first and the level at which it does.
 
-    A source that begins where a region is already is the level at which water is poured into that region.
+    Regions meet in the order of the passes between them, for a voxel that settles beside another region is as high as
+    the pass. A source that begins where a region is already is a pass between the two. Return how many are kept.
     """
     state, bits, coarse, waiting, lows, links, fine, nodes = queue
+    cross, parent, over, joined, ends, weight = regions
+    kept = 0
     while True:
         level, n = next_level(voxels, state, bits, coarse, waiting, lows, links, fine, nodes)
         if n == 0:
@@ -208,124 +263,41 @@ def _flood_from(
             i += 1
             label = records[p, 1]
             if label & SETTLED:
-                at = label & NAME
-                poured[at] = min(poured[at], np.uint32(level))
+                kept = _meet(np.int64(label & NAME), SOURCE, level, cross, parent, over, joined, ends, weight, kept)
                 continue
-            if label == 0:
-                label = np.uint32(SOURCE)
+            label = max(label, np.uint32(SOURCE))  # where nothing is yet, a source begins
             records[p, 0], records[p, 1] = level, label | SETTLED
+            _know_way_out(out[p, 0], np.int64(label), cross, parent, over)
             for k in range(steps.shape[1]):
                 q = p + steps[p & 63, k]
-                if records[q, 1] != 0 or (walls.size > 0 and walls[q, 0] != walls[p, 0]):
+                there = records[q, 1]
+                if there & NAME == label or _apart(walls, p, q):
                     continue
-                records[q, 1] = label
-                if records[q, 0] <= level:
-                    voxels[n] = q
-                    n += 1
-                else:
-                    push(q, records[q, 0], state, bits, coarse, waiting, lows, links, fine, nodes)
+                if there == 0:
+                    records[q, 1] = label
+                    if records[q, 0] <= level:
+                        voxels[n] = q
+                        n += 1
+                    else:
+                        push(q, records[q, 0], state, bits, coarse, waiting, lows, links, fine, nodes)
+                elif there & SETTLED and there != _flood.BEYOND:
+                    kept = _meet(
+                        np.int64(label), np.int64(there & NAME), level, cross, parent, over, joined, ends, weight, kept
+                    )
+    return kept
 
 
 @bare
-def _lowest_ways_out(
-    records: NDArray[np.uint32], out: NDArray[np.uint32], cross: NDArray[np.uint32], lowest: np.uint32
+def _know_way_out(
+    way: Any, label: Any, cross: NDArray[np.uint32], parent: NDArray[np.int32], over: NDArray[np.uint32]
 ) -> None:
-    """Find the lowest way from each region to another tile, and take the flags off the labels."""
-    for p in range(records.shape[0]):
-        label = records[p, 1]
-        if label == _flood.BEYOND:
-            records[p, 1] = 0
-            continue
-        label &= NAME
-        records[p, 1] = label
-        if label > 0 and out[p, 0] != NEVER:
-            cross[label] = min(cross[label], np.uint32(out[p, 0] - lowest))
-
-
-def _touching(
-    records: NDArray[np.uint32], walls: NDArray[np.int32], steps: NDArray[np.int32], poured: NDArray[np.uint32]
-) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
-    """Return the passes between regions, and those from the source into them."""
-    into = np.flatnonzero(poured[2:] != NEVER) + 2
-    n = int(_count_touching(records, walls, steps))
-    ends, weight = np.empty((n + len(into), 2), np.int32), np.empty(n + len(into), np.uint32)
-    _write_touching(records, walls, steps, ends, weight)
-    ends[n:, 0], ends[n:, 1], weight[n:] = SOURCE, into, poured[into]
-    return ends, weight
-
-
-@bare
-def _touch(records: NDArray[np.uint32], walls: NDArray[np.int32], p: int, q: int) -> bool:
-    """Tell whether a voxel and the one beside it, which may be outside, belong to two regions that touch."""
-    a, b = records[p, 1], records[q, 1]
-    return a != b and b != 0 and (walls.size == 0 or walls[q, 0] == walls[p, 0])
-
-
-@bare
-def _count_touching(records: NDArray[np.uint32], walls: NDArray[np.int32], steps: NDArray[np.int32]) -> int:
-    n = 0
-    for p in range(records.shape[0]):
-        if records[p, 1] == 0:
-            continue
-        for k in range(steps.shape[1]):
-            q = p + steps[p & 63, k]
-            if q > p and _touch(records, walls, p, q):
-                n += 1
-    return n
-
-
-@bare
-def _write_touching(
-    records: NDArray[np.uint32],
-    walls: NDArray[np.int32],
-    steps: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    weight: NDArray[np.uint32],
-) -> None:
-    n = 0
-    for p in range(records.shape[0]):
-        if records[p, 1] == 0:
-            continue
-        for k in range(steps.shape[1]):
-            q = p + steps[p & 63, k]
-            if q > p and _touch(records, walls, p, q):
-                ends[n, 0], ends[n, 1] = records[p, 1], records[q, 1]
-                weight[n] = max(records[p, 0], records[q, 0])
-                n += 1
+    """Note the lowest way out from a voxel of a region."""
+    if way != NEVER:
+        at = _climb(parent, over, label)
+        cross[at] = min(cross[at], way)
 
 
 # Nodes -------------------------------------------------------------------------------------------------
-
-
-def _joined(
-    label: NDArray[np.int32],
-    height: NDArray[np.uint32],
-    ends: NDArray[np.int32],
-    weight: NDArray[np.uint32],
-    cross: NDArray[np.uint32],
-    lowest: np.uint32,
-    shape: tuple[int, ...],
-) -> Passes:
-    """Join regions to nodes, and write each voxel's node and height."""
-    n = len(cross)
-    narrow = weight.astype(np.uint16) if weight.max(initial=0) < 1 << 16 else weight  # sorted by counting
-    order = np.argsort(narrow, kind="stable")
-    parent, over = np.arange(n, dtype=np.int32), np.zeros(n, np.uint32)
-    kept = np.empty(len(order), np.bool_)
-    n_kept = _join(order, ends, weight, cross, parent, over, np.arange(n, dtype=np.int32), kept)
-    number = np.zeros(n, np.int32)
-    n_nodes = _number(parent, over, number)
-    chosen = order[kept]
-    between = number[ends[chosen]].reshape(n_kept, 2)
-    _write_nodes(label, height, number, over, lowest)
-    return Passes(height.reshape(shape), label.reshape(shape), n_nodes, between, weight[chosen] + lowest)
-
-
-@bare
-def _root(parent: NDArray[np.int32], i: int) -> int:
-    while parent[i] != i:
-        i = parent[i]
-    return i
 
 
 @bare
@@ -349,41 +321,38 @@ def _climb(parent: NDArray[np.int32], over: NDArray[np.uint32], i: int) -> int:
 
 
 @bare
-def _join(
-    order: NDArray[np.int64],
-    ends: NDArray[np.int32],
-    weight: NDArray[np.uint32],
+def _meet(
+    a: Any,
+    b: Any,
+    level: Any,
     cross: NDArray[np.uint32],
     parent: NDArray[np.int32],
     over: NDArray[np.uint32],
     joined: NDArray[np.int32],
-    kept: NDArray[np.bool_],
+    ends: NDArray[np.int32],
+    weight: NDArray[np.uint32],
+    kept: int,
 ) -> int:
-    """Visit passes in rising order; return how many are kept as passes between nodes.
+    """Let two regions meet over a pass, which comes after all lower ones; return how many passes are kept by now.
 
-    `cross` is the lowest way out of each node that is not one of the passes still to come. The node of the sources,
-    from which water comes, is never flooded over a pass.
+    The voxels of the shell that are still to come are no lower, and so are the ways out from them. The node of the
+    sources, from which water comes, is never flooded over a pass.
     """
-    n_kept = 0
-    for at in range(order.size):
-        kept[at] = False
-        i = order[at]
-        a, b = ends[i, 0], ends[i, 1]
-        one, two = _connected(joined, a), _connected(joined, b)
-        if one == two:
-            continue
-        joined[max(one, two)] = min(one, two)
-        a, b, w = _climb(parent, over, a), _climb(parent, over, b), weight[i]
-        if a == SOURCE or (b != SOURCE and cross[a] < w):
-            a, b = b, a
-        if a != SOURCE and cross[a] >= w:
-            parent[a], over[a] = b, w
-            cross[b] = min(cross[a], cross[b])
-        else:
-            kept[at] = True
-            n_kept += 1
-            cross[a], cross[b] = min(cross[a], w), min(cross[b], w)
-    return n_kept
+    one, two = _connected(joined, a), _connected(joined, b)
+    if one == two:
+        return kept
+    joined[max(one, two)] = min(one, two)
+    w = np.uint32(level)
+    a, b = _climb(parent, over, a), _climb(parent, over, b)
+    if a == SOURCE or (b != SOURCE and cross[a] < w):
+        a, b = b, a
+    if a != SOURCE and cross[a] >= w:
+        parent[a], over[a] = b, w
+        cross[b] = min(cross[a], cross[b])
+        return kept
+    ends[kept, 0], ends[kept, 1], weight[kept] = a, b, w
+    cross[a], cross[b] = min(cross[a], w), min(cross[b], w)
+    return kept + 1
 
 
 @bare
@@ -409,18 +378,22 @@ def _number(parent: NDArray[np.int32], over: NDArray[np.uint32], number: NDArray
 
 @bare
 def _write_nodes(
-    label: NDArray[np.int32],
-    height: NDArray[np.uint32],
+    records: NDArray[np.uint32],
+    grid: Grid,
     number: NDArray[np.int32],
     over: NDArray[np.uint32],
     lowest: np.uint32,
+    node: NDArray[np.uint32],
+    height: NDArray[np.uint32],
 ) -> None:
-    for z in range(label.shape[0]):
-        for y in range(label.shape[1]):
-            for x in range(label.shape[2]):
-                region = label[z, y, x]
-                label[z, y, x] = number[region]
-                if region == NO_NODE:
-                    height[z, y, x] = UNREACHED
+    for z in range(grid.nz):
+        for y in range(grid.ny):
+            for x in range(grid.nx):
+                p = place_of(grid, z, y, x)
+                label = records[p, 1]
+                if label == 0 or label == _flood.BEYOND:
+                    node[z, y, x], height[z, y, x] = NO_NODE, UNREACHED
                 else:
-                    height[z, y, x] = max(height[z, y, x], over[region]) + lowest
+                    region = label & NAME
+                    node[z, y, x] = number[region]
+                    height[z, y, x] = max(records[p, 0], over[region]) + lowest

@@ -77,7 +77,7 @@ def stitch(
     Examples
     --------
     >>> import numpy as np
-    >>> tiles = np.array([[1, 0, 2, 1, 0, 1], [1, 0, 2, 1, 0, 1]])  # two tiles, each of which numbers from 1
+    >>> tiles = np.array([[1, 0, 2, 1, 0, 2], [1, 0, 2, 1, 0, 2]])  # two tiles, each of which numbers from 1
     >>> stitch(tiles, chunks=(2, 3)).tolist()
     [[1, 0, 2, 2, 0, 3], [1, 0, 2, 2, 0, 3]]
     """
