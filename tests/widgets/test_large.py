@@ -216,6 +216,37 @@ def test_another_widget_finds_the_run_that_did_not_end_and_resumes_it(viewer, op
 
 
 @pytest.mark.qt
+def test_a_region_that_was_cut_off_comes_back_to_its_place(viewer, opened, dock, held, qtbot, source):
+    corners = [(20, y, x) for y, x in ((29.5, 9.5), (29.5, 109.5), (119.5, 109.5), (119.5, 9.5))]
+    shapes = viewer.add_shapes([[source.data_to_world(corner) for corner in corners]], shape_type="rectangle")
+    widget = opened()
+    widget.target_rows.choose_region(shapes)
+    held.cancel(qtbot, widget, "add")
+    place = np.array(result_of(widget).translate)
+    np.testing.assert_allclose(place, (10, 20 + 15, 30 + 5))
+    viewer.window.remove_dock_widget(widget)
+    viewer.layers.remove(viewer.layers["brain threshold"])
+    again = dock("Threshold")
+    qtbot.waitUntil(lambda: bool(again.large.row.left.text()), timeout=30_000)
+    with qtbot.waitSignal(again.bar.ended, timeout=60_000):
+        again.large.row.resume_button.click()
+    layer = result_of(again)
+    np.testing.assert_allclose(layer.translate, place)
+    assert layer.data[0].shape == (SHAPE[0], 90, 100)
+
+
+@pytest.mark.qt
+def test_the_memory_limit_of_the_preferences_counts_beside_what_napari_holds(monkeypatch, opened):
+    from napari_cutout.widgets import _large
+
+    widget = opened()
+    monkeypatch.setattr(_large, "preferences", lambda: Preferences(memory_limit_gib=1.0))
+    _, request = widget.ask()
+    run = widget.large._run_of(request, "a.zarr")
+    assert 0.95 * 2**30 < run.planned().free.n_bytes <= 2**30
+
+
+@pytest.mark.qt
 def test_closing_the_widget_leaves_a_run_that_can_be_resumed(viewer, opened, held, qtbot, store):
     widget = opened()
     held.at = "add"

@@ -324,6 +324,9 @@ class LargeRun:
 
 
 _WORDS = {
+    r"holds no run that this version can go on with; pass overwrite=True to start anew": (
+        "holds a run that this version cannot go on with; choose another name, or remove that folder"
+    ),
     r"pass resume=True to go on with it, or overwrite=True to start anew": "resume or discard it",
     r" in '[^']*': pass resume=True to go on": ": press Resume to go on",
     r"pass resume=True to go on": "press Resume to go on",
