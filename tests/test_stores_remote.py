@@ -8,6 +8,7 @@ import pickle
 import re
 import traceback
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -179,7 +180,7 @@ def test_options_that_are_none_are_refused_unseen(wrong: str, monkeypatch: pytes
 
 
 def test_a_protocol_that_is_unknown_or_not_installed() -> None:
-    with pytest.raises(ValueError, match=r"cannot open 'nosuch://a/b.zarr'.*Protocol not known"):
+    with pytest.raises(ValueError, match=r"cannot open 'nosuch://a/b.zarr'.*Protocol not known.*look at the address"):
         open_image("nosuch://a/b.zarr")
     with pytest.raises(ValueError, match=r"needs a library that is not installed.*pip install 'adlfs'"):
         open_image("abfs://a/b.zarr")
@@ -273,6 +274,15 @@ def test_memory_that_runs_out_is_no_error_of_the_store(flaky: Place, monkeypatch
     monkeypatch.setattr(Flaky, "error", MemoryError())
     with pytest.raises(MemoryError):
         array[0:8, 0:8]
+
+
+def test_long_waits_are_said(flaky: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("napari_cutout.stores._guard._SAID_FROM", 0)
+    monkeypatch.setattr(Flaky, "error", ConnectionError(f"the line with {CANARY} is dead"))
+    monkeypatch.setattr(Flaky, "failures", 1)
+    stores.CheckedArray(replace(flaky, options={"secret": CANARY}))
+    message = "could not read 'zarr.json' of 'flaky://a.zarr/0' (the line with *** is dead); trying again in 0 s"
+    assert caplog.messages[0] == message
 
 
 def test_the_wait_doubles() -> None:

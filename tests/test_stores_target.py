@@ -418,6 +418,18 @@ def test_what_is_no_labels_is_never_replaced(image: Path, begun: dict[str, Any],
     assert files_of(folder) == before
 
 
+@pytest.mark.parametrize("path", ["sub.zarr", "0/sub.zarr", "labels", "x/labels/a", "labels/a/b", "labels/a/labels/b"])
+def test_nothing_is_written_among_the_data_of_an_image(image: Path, begun: dict[str, Any], path: str) -> None:
+    labels = LabelsTarget.create(**{**begun, "path": image / "labels" / "a"})
+    fill(labels, objects(20, 40, 50))
+    labels.commit({})
+    (image / "x" / "labels").mkdir(parents=True)
+    before = files_of(image)
+    with pytest.raises(FileExistsError, match=r"lies in '.*image\.zarr.*', which holds an image, so nothing"):
+        LabelsTarget.create(**{**begun, "path": image / path}, overwrite=True)
+    assert files_of(image) == before
+
+
 def test_a_folder_that_is_not_there(begun: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no folder '.*none' to write 'a\.zarr' to; make it"):
         LabelsTarget.create(**{**begun, "path": tmp_path / "none" / "a.zarr"})

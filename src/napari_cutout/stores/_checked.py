@@ -44,12 +44,13 @@ class CheckedArray:
     """
 
     def __init__(self, place: Place, *, writable: bool = False, metadata: Any = None) -> None:
-        from ._guard import guarded
+        from ._guard import Absent, guarded
 
         self.place = place
         self.writable = writable
         self._store = guarded(place, read_only=not writable)
         self._array = _opened(self._store, place) if metadata is None else _array_of(self._store, metadata)
+        self._store.absent = Absent([-(-n // edge) for n, edge in zip(self.shape, self.files, strict=True)])
         self._store.blosc = _last_codec(self._array.metadata) == "blosc"
         self._token = uuid.uuid4().hex
         if self._array.dtype.kind not in "biufc":
@@ -105,14 +106,14 @@ class CheckedArray:
         return self.shape[0]
 
     def __getitem__(self, region: Any) -> Any:
-        known = len(self._store.absent)
+        known = self._store.absent.n
         try:
             found = self._array[region]
         except (OSError, MemoryError):
             raise
         except Exception as error:
             raise self._damage(region, error) from error
-        if len(self._store.absent) > known:
+        if self._store.absent.n > known:
             self._still_there()
         return np.asarray(found, dtype=self.dtype)
 
@@ -134,7 +135,7 @@ class CheckedArray:
     @property
     def n_absent(self) -> int:
         """How many chunks, or shards, that were read are not there: the fill value stands in for them."""
-        return len(self._store.absent)
+        return self._store.absent.n
 
     def absent(self, region: Sequence[slice]) -> int:
         """Count absent chunks, or shards, whose first voxel lies in a region that has been read.
@@ -149,15 +150,8 @@ class CheckedArray:
         int
             How many are not there.
         """
-        if not (absent := self._store.absent):
-            return 0
-        grid = itertools.product(
-            *(
-                range(-(-part.start // edge), -(-part.stop // edge))
-                for part, edge in zip(region, self.files, strict=True)
-            )
-        )
-        return sum(self._key(index) in absent for index in grid)
+        parts = zip(region, self.files, strict=True)
+        return self._store.absent.count([slice(-(-part.start // edge), -(-part.stop // edge)) for part, edge in parts])
 
     def _key(self, index: Sequence[int]) -> str:
         return str(self._array.metadata.encode_chunk_key(tuple(index)))

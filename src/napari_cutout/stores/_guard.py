@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import logging
+import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from zarr.abc.store import ByteRequest, RangeByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
@@ -20,10 +24,57 @@ __all__ = ["Guarded", "guarded", "tried"]
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CLIENTS = ("aiohttp", "botocore", "aiobotocore", "gcsfs", "google", "azure", "urllib3", "requests")
 _NO_USE = ("Credentials", "Validation", "ProfileNotFound", "InvalidURL")
-_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _BLOSC_HEADER = 16
+_SEPARATORS = re.compile("[/.]")
+_SAID_FROM = 2.0
+"""Seconds of a wait from which on it is said."""
+
+_log = logging.getLogger(__name__)
 _PASSING = (408, 429)
 _OTHER_KEY = "pass a key and secret that are allowed to, or anon=true where all are, as storage options"
+
+
+class Absent:
+    """Remembers which files of an array are not there: a byte for each, of which the system gives those that are used.
+
+    Parameters
+    ----------
+    grid : sequence of int
+        How many files there are along each axis.
+    """
+
+    def __init__(self, grid: Sequence[int]) -> None:
+        self.grid = tuple(grid)
+        self.n = 0
+        self._marks: np.ndarray[Any, Any] | None = None
+
+    def add(self, key: str) -> None:
+        """Remember a key, unless it is none of a chunk."""
+        index = self._index(key)
+        if index is None:
+            return
+        if self._marks is None:
+            self._marks = np.zeros(self.grid, bool)
+        if not self._marks[index]:
+            self._marks[index] = True
+            self.n += 1
+
+    def discard(self, key: str) -> None:
+        """Forget a key that was written."""
+        if self._marks is not None and (index := self._index(key)) is not None and self._marks[index]:
+            self._marks[index] = False
+            self.n -= 1
+
+    def count(self, region: Sequence[slice]) -> int:
+        """Count those in a region of the grid."""
+        return 0 if self._marks is None else int(np.count_nonzero(self._marks[tuple(region)]))
+
+    def _index(self, key: str) -> tuple[int, ...] | None:
+        parts = [part for part in _SEPARATORS.split(key) if part != "c"]
+        if len(parts) != len(self.grid) or not all(part.isdecimal() for part in parts):
+            return None
+        index = tuple(map(int, parts))
+        return index if all(at < n for at, n in zip(index, self.grid, strict=True)) else None
 
 
 class Guarded(WrapperStore[Store]):
@@ -38,8 +89,8 @@ class Guarded(WrapperStore[Store]):
 
     Attributes
     ----------
-    absent : set of str
-        The keys of chunks that were asked for and are not there.
+    absent : Absent
+        Which files of chunks were asked for and are not there.
     blosc : bool
         Whether the chunks were compressed by Blosc, which says how long they are.
     """
@@ -47,7 +98,7 @@ class Guarded(WrapperStore[Store]):
     def __init__(self, store: Store, place: Place) -> None:
         super().__init__(store)
         self.place = place
-        self.absent: set[str] = set()
+        self.absent = Absent(())
         self.blosc = False
 
     def _with_store(self, store: Store) -> Guarded:
@@ -65,8 +116,7 @@ class Guarded(WrapperStore[Store]):
         except FileNotFoundError:  # the folder itself is not there
             value = None
         if value is None:
-            if key.rpartition("/")[2] not in _METADATA:
-                self.absent.add(key)
+            self.absent.add(key)
         else:
             self._check_length(len(value), value, byte_range)
         return value
@@ -152,7 +202,11 @@ class _Tries:
             cause = error if self.place.is_local else None  # which may hold secrets
             raise _named(error, self.doing, self.key, self.place, self.n) from cause
         self.n += 1
-        return self.waits.pop()
+        wait = self.waits.pop()
+        if wait >= _SAID_FROM:
+            what = f"could not {self.doing} {self.key!r} of {self.place.shown!r} ({_reason(error, self.place)})"
+            _log.warning("%s; trying again in %g s", what, wait)
+        return wait
 
 
 def tried(place: Place, doing: str, key: str, request: Callable[[], Any]) -> Any:
@@ -200,18 +254,23 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, OSError | TimeoutError) or type(error).__module__.partition(".")[0] in _CLIENTS
 
 
+def _reason(error: Exception, place: Place) -> str:
+    return place.hide((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__)
+
+
 def _named(error: Exception, doing: str, key: str, place: Place, tries: int) -> OSError:
     """Return an error that says what could not be done, where, why, and what to do."""
-    reason = place.hide((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__)
     again = f" after {tries} more tries" if tries else ""
     if "Credentials" in type(error).__name__ or isinstance(error, PermissionError):
         way = "ask for the right to do so" if place.is_local else _OTHER_KEY
+    elif doing == "write" and getattr(error, "errno", None) == errno.EROFS:
+        way = "what was there before is as it was; choose another place"
     elif doing == "write":
         way = "what was there before is as it was; free some space, or choose another place"
     else:
         way = "mend the connection or the disk, and run it again"
     kind = PermissionError if isinstance(error, PermissionError) else OSError
-    failure = kind(f"could not {doing} {key!r} of {place.shown!r}{again} ({reason}); {way}")
+    failure = kind(f"could not {doing} {key!r} of {place.shown!r}{again} ({_reason(error, place)}); {way}")
     failure.errno = getattr(error, "errno", None)
     return failure
 
@@ -241,6 +300,7 @@ def guarded(place: Place, *, read_only: bool = True) -> Guarded:
     defaults: dict[str, Any] = {"use_listings_cache": False}
     if place.url.startswith(("s3:", "s3a:")):
         defaults["max_concurrency"] = 1  # or every read is two requests: chunks are small, and many are read at once
+        defaults["config_kwargs"] = {"retries": {"max_attempts": 0}}  # s3fs tries again, and so do we
     options = {**defaults, **place.options}
     try:
         store = FsspecStore.from_url(place.url, storage_options=options, read_only=read_only)
@@ -251,5 +311,6 @@ def guarded(place: Place, *, read_only: bool = True) -> Guarded:
             f"pip install '{_EXTRAS.get(protocol, f'fsspec[{protocol}]')}'"
         ) from error
     except (ValueError, TypeError) as error:
-        raise ValueError(place.hide(str(error))) from None
+        way = "look at the address, which begins with s3://, gs://, az://, https:// or another that fsspec knows"
+        raise ValueError(f"{place.hide(str(error))}; {way}, and at the storage options") from None
     return Guarded(store, place)

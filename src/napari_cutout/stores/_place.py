@@ -146,7 +146,7 @@ def _options(text: str, where: str) -> dict[str, Any]:
             raise ValueError(f'{where} begins as a JSON object but is none; write it as {{"anon": true}}') from None
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"{where} must be name=value or a JSON object, such as anon=true, but has no name before '='")
+        raise ValueError(f"{where} must be name=value, such as anon=true, or a JSON object, but is neither")
     return {name.strip(): _value(name, value.strip())}
 
 

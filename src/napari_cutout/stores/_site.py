@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,7 @@ class Site:
             If there is no folder to write to.
         """
         place, about = self.place, _about(self.place)
+        _refuse_inside(place)
         if place.is_local and self.image is None and not place.path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {place.parent.url!r} to write {place.name!r} to; make it")
         if about is None and not (place.is_local and os.path.lexists(place.path)):
@@ -209,6 +210,38 @@ class Site:
             if path.split("/").count("..") <= _NEAR:
                 return path
         return Path(self.source).as_uri()
+
+
+def _refuse_inside(place: Place) -> None:
+    """Refuse a place inside an image or an array, where only ``labels/name`` of an image is no part of its data."""
+    image = place.parent.parent.url if place.parent.name == "labels" else ""
+    for above in _above(place):
+        if above.url != image and _holds_data(above):
+            raise FileExistsError(
+                f"{place.shown!r} lies in {above.shown!r}, which holds an image, so nothing is written there; write to "
+                "labels/NAME in the image, or to a store of its own"
+            )
+
+
+def _above(place: Place) -> Iterator[Place]:
+    """Give what a place lies in: all folders, or what of an address may be a store by its name."""
+    above = place.parent
+    while above.url != place.url and (above.is_local or ".zarr" in above.url):
+        yield above
+        place, above = above, above.parent
+
+
+def _holds_data(place: Place) -> bool:
+    try:
+        about = _about(place)
+    except (OSError, ValueError):  # something else, or not ours to read
+        return False
+    return about is not None and (bool(about.get("multiscales")) or _is_array(place))
+
+
+def _is_array(place: Place) -> bool:
+    store = _store(place)
+    return store.has(".zarray") or (store.read_json("zarr.json") or {}).get("node_type") == "array"
 
 
 def _store(place: Place, *, read_only: bool = True) -> Guarded:
