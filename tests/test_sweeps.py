@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import re
 from typing import Any, ClassVar
@@ -237,3 +238,13 @@ def test_chunks_that_neighbours_meet_are_decoded_once() -> None:
     assert len(Chunked.asked) == 9 + 1  # every chunk once, and all of them together as they are
     assert remembering(Stored(Chunked.data)).array is Chunked.data  # type: ignore[attr-defined]  # one piece
     assert not pickle.loads(pickle.dumps(source)).memory.chunks  # what it has read is not sent along
+
+
+@pytest.mark.parametrize("connectivity", [1, 2, 3])
+def test_two_voxels_are_one_object_if_a_step_between_them_crosses_few_axes(connectivity: int) -> None:
+    for step in itertools.product((-1, 0, 1), repeat=3):
+        inside = np.zeros((3, 3, 3), bool)
+        inside[1, 1, 1] = inside[tuple(1 + s for s in step)] = True
+        _, _, size = label_runs(inside, connectivity)
+        apart = sum(map(abs, step)) > connectivity
+        assert len(size) == (3 if apart else 2), step
