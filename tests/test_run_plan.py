@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,8 +99,11 @@ def test_the_limit_that_counts_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_what_the_process_holds_is_part_of_what_it_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil.Process, "memory_info", lambda _: SimpleNamespace(rss=3 * GIB))
+    monkeypatch.setitem(sys.modules, _memory.LIBRARIES, SimpleNamespace())
     assert within(8 * GIB).n_bytes == 4 * GIB
     assert within(2 * GIB).n_bytes == 0
+    monkeypatch.delitem(sys.modules, _memory.LIBRARIES)
+    assert within(8 * GIB).n_bytes == 4 * GIB - int(0.8 * _memory.LOADING)
 
 
 def test_inside_a_run_everything_is_told_the_same() -> None:
@@ -319,6 +323,9 @@ def test_the_plan_is_printed_and_nothing_runs(
     assert "27 of 32x32x32 voxels" in said
     assert "an estimate from a short probe" in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["v.zarr"]
+    assert "exists, and the run would refuse it" not in said
+    assert main(["threshold", words[0], words[0], *words[2:]]) == 0
+    assert "v.zarr exists, and the run would refuse it; give --overwrite" in capsys.readouterr().out
     assert main(["threshold", *words[:2], "--assume-gpu", "8GiB"]) != 0
     assert "give --plan with it" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["v.zarr"]

@@ -16,6 +16,12 @@ __all__ = ["HOST_SHARE", "Free", "allowing", "free_host_memory", "host_memory", 
 HOST_SHARE = 0.8
 """Share of the free host memory that a run may plan with; a host that runs out kills, it does not raise."""
 
+LIBRARIES = "numba"
+"""The largest of the libraries that a run loads."""
+
+LOADING = 150 << 20
+"""Bytes that libraries take, and what they compile, where a run has not loaded them yet. Measured."""
+
 UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 """Powers of 1024, or of 1000, by the first letter of a unit."""
 
@@ -95,7 +101,8 @@ def within(n_bytes: int) -> Free:
     """Return what a run may plan with in a process that may hold so many bytes, those that it holds now included."""
     import psutil
 
-    left = max(n_bytes - int(psutil.Process().memory_info().rss), 0)
+    to_come = 0 if LIBRARIES in sys.modules else LOADING
+    left = max(n_bytes - int(psutil.Process().memory_info().rss) - to_come, 0)
     return Free(int(HOST_SHARE * left), "what was asked for")
 
 

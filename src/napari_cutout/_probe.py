@@ -61,8 +61,8 @@ def probed(
     selection = recipe.selection or Selection("zyx"[-inputs[recipe.source].ndim :])
     try:
         found = _grown(plan, recipe, inputs, selection, spacing)
-    except Cancelled:
-        return _noting(plan, f"how long it takes is not known: a probe of the middle took more than {PATIENCE:.0f} s")
+    except Cancelled as error:
+        return _noting(plan, f"how long it takes is not known: {error}")
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         return _noting(plan, f"how long it takes is not known: a probe of the middle failed ({error})")
     return _with(plan, found, inputs[recipe.source], selection)
@@ -116,12 +116,15 @@ def _grown(
         held, reading = _middle(inputs, selection, plan.shape, tuple(min(e, edge) for e in plan.tile))
         shape = _shape(held[recipe.source], selection)
         if found is None:
-            _run(plan, recipe, held, shape, edge, spacing, time.monotonic() + COMPILING)
+            try:
+                _run(plan, recipe, held, shape, edge, spacing, time.monotonic() + COMPILING)
+            except Cancelled:
+                raise Cancelled(f"to compile it took more than {COMPILING:.0f} s") from None
         try:
             found = _run(plan, recipe, held, shape, edge, spacing, time.monotonic() + PATIENCE)
         except Cancelled:
             if found is None:
-                raise
+                raise Cancelled(f"a probe of the middle took more than {PATIENCE:.0f} s") from None
             break
         found.reading = reading
         if found.seconds >= ENOUGH:

@@ -55,7 +55,7 @@ def run_and_report(
     from .._store_run import takes
 
     options = dict(options)
-    if plan_instead(name, recipe, image, others, options):
+    if plan_instead(name, recipe, image, output, others, options):
         return 0
 
     def on_plan(plan: RunPlan) -> None:
