@@ -22,7 +22,7 @@ from .._array import library, to_numpy
 from .._monitor import note, stage, tick, watch
 from ._flight import Flight
 from ._made import Stored
-from ._sweeps import LARGE, Chunks, TooLarge, _free, regions_of, sweeping, tiles_of
+from ._sweeps import LARGE, Chunks, TooLarge, free_kept, regions_of, sweeping, tiles_of
 
 __all__ = ["Cluster"]
 
@@ -259,7 +259,7 @@ def _run(packed: _Packed, numbers: tuple[int, ...], alone: bool) -> tuple[Any, d
         try:
             values = [work(number) for number in numbers]
         except MemoryError:
-            _free()
+            free_kept()
             raise
     return (values if combine is None else _folded(values, combine)), monitor.facts
 

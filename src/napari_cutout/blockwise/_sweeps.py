@@ -25,7 +25,7 @@ from .._compiled import sharing
 from .._monitor import note, quiet, resumed, stage, tick, ticket
 from .._plan import Slices
 
-__all__ = ["Chunks", "Sweeper", "Threads", "TooLarge", "current", "regions_of", "sweeping"]
+__all__ = ["Chunks", "Sweeper", "Threads", "TooLarge", "current", "free_kept", "regions_of", "sweeping"]
 
 Chunks = tuple[tuple[int, ...], ...]
 """Lengths of the chunks along each axis, as dask has them."""
@@ -240,7 +240,7 @@ class Threads:
             note(out_of_memory=f"memory ran out with {self.n_workers} tiles at work; went on with {fewer}")
             self.n_workers = fewer
             del error, future
-        _free()
+        free_kept()
         try:
             return job(number)
         except MemoryError as error:
@@ -260,7 +260,7 @@ class _Job:
             return self.work(number)
 
 
-def _free() -> None:
+def free_kept() -> None:
     """Give back what libraries keep for later."""
     gc.collect()
     _device.release()
