@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from . import _device, catalog
 from ._memory import allowing
 from ._run_plan import Limits, RunPlan, limits, plan_arrays, smaller
 from ._steps import Run, Steps
+from .blockwise._sweeps import free_kept
 
 __all__ = ["Attempts", "Outcome"]
 
@@ -83,7 +83,7 @@ class Attempts:
                 raise
             # Said aloud in the reason: a GPU that fails under "auto" costs time, never the result.
             reason = f"the GPU failed ({type(error).__name__}: {error})"
-        _free()
+        free_kept()
         with _device.asking("cpu"):
             return self._until_it_fits(self._plan("cpu"), reason)
 
@@ -119,7 +119,7 @@ class Attempts:
     def _went_on(self, told: str, fewer: RunPlan) -> RunPlan:
         """Take note of what happened, and give back what libraries keep."""
         self.told.append(f"{told}; went on in tiles of {_by(fewer)} voxels")
-        _free()
+        free_kept()
         return fewer
 
     def _in_tiles(self, plan: RunPlan, reason: str) -> Outcome:
@@ -145,9 +145,3 @@ def _by(plan: RunPlan) -> str:
 
 def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _free() -> None:
-    """Give back what libraries keep for later."""
-    gc.collect()
-    _device.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ._selection import Selection, placed, where
 from ._statistics import pooled
 from ._steps import Run, Steps, keeps_labels, merged, of_one_part, too_many
 from ._store_write import Scratch
-from ._views import View, source_of_part
+from ._views import View, selection_of_part, source_of_part
 from .blockwise import Chunks, Source, Stored, Threads, regions_of, sweeping, write_labels
 from .stores import Place
 
@@ -102,7 +102,7 @@ class _Tiles:
         shape = tuple(self.run.inputs[self.run.recipe.source].shape)
         parts, keeps = selection.parts(shape), keeps_labels(self.run.recipe)
         views = {name: View.of(_readable(a)) for name, a in self.run.inputs.items()}
-        recipe = replace(self.run.recipe, selection=_of_part(selection))
+        recipe = replace(self.run.recipe, selection=selection_of_part(selection))
 
         def of_part(number: int) -> InSweeps:
             sources = {
@@ -129,7 +129,7 @@ class _Tiles:
             facts |= told
         return labels, merged(steps), facts
 
-    def _found(self, run: Run, sources: dict[str, Source]) -> InSweeps:
+    def _found(self, run: Run, sources: Mapping[str, Source]) -> InSweeps:
         return in_sweeps(
             run.recipe,
             sources,
@@ -150,10 +150,3 @@ class _Tiles:
 def _readable(array: Array) -> Any:
     """Return what regions can be read of: arrays of the host and stored ones as they are."""
     return array if is_host(array) or hasattr(array, "chunks") else to_numpy(array)
-
-
-def _of_part(selection: Selection) -> Selection:
-    """Return what a recipe selects of one part as it is read: all channels together come first."""
-    if selection.channel != "all":
-        return selection.of_part
-    return Selection(f"c{selection.run_axes}", channel="all")

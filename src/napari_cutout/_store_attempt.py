@@ -24,14 +24,14 @@ from ._parts import Parts
 from ._reading import is_path
 from ._records import Records
 from ._run_plan import RunPlan
-from ._selection import Part, Selection, placed
+from ._selection import Part, placed
 from ._sources import Source as FileSource
 from ._sources import fingerprint
 from ._statistics import pooled
 from ._store_inputs import Opened
 from ._store_write import PartTarget, ScratchTarget, Shrinking, WrittenBefore, regions_to_write
 from ._stored import Stored as Saved
-from ._views import Eager, source_of_part
+from ._views import Eager, selection_of_part, source_of_part
 from ._writing import write_text
 from .blockwise import Chunks, Source, Stored, Written, regions_of, sweeping, write_labels
 from .blockwise._sweeps import n_tiles
@@ -154,7 +154,7 @@ class Attempt:
         """Run the recipe in sweeps on every part of the image."""
         selection = self.given.image.selection
         parts = selection.parts(self._shape)
-        recipe = replace(self.given.recipe, selection=_of_part(selection))
+        recipe = replace(self.given.recipe, selection=selection_of_part(selection))
 
         def of_part(number: int) -> InSweeps:
             views = self.given.views.items()
@@ -343,13 +343,6 @@ def write_beside(place: Place, recipe: Recipe, provenance: Mapping[str, Any]) ->
     if place.is_local and not is_store(place.path.parent):
         text = with_provenance(recipe, provenance, place.path.parent)
         write_text(recipe_beside(place.path), text, overwrite=True)
-
-
-def _of_part(selection: Selection) -> Selection:
-    """Return what a recipe selects of one part as it is read: all channels together come first."""
-    if selection.channel != "all":
-        return selection.of_part
-    return Selection(f"c{selection.run_axes}", channel="all")
 
 
 def _source(given: Opened, name: str) -> FileSource:

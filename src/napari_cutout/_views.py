@@ -15,7 +15,7 @@ from ._selection import Part, Selection
 from .blockwise import Source, Stored
 from .processing.filters import grey
 
-__all__ = ["Eager", "View", "source_of_part"]
+__all__ = ["Eager", "View", "selection_of_part", "source_of_part"]
 
 Index = tuple[int | slice, ...]
 
@@ -167,6 +167,13 @@ class Eager:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Read it all."""
         return np.asarray(self.view.read(), dtype=dtype)
+
+
+def selection_of_part(selection: Selection) -> Selection:
+    """Return what a recipe selects of one part as `source_of_part` gives it: all channels together come first."""
+    if selection.channel != "all":
+        return selection.of_part
+    return Selection(f"c{selection.run_axes}", channel="all")
 
 
 def source_of_part(selection: Selection, view: View, part: Part, device: Any) -> Source:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ def label_runs(
     np.cumsum(first, out=first)
     ends = np.empty((int(first[-1]), 2), np.int32)
     _find_runs(lines, first, ends)
-    parent = np.arange(len(ends), dtype=np.int32 if len(ends) < 2**31 else np.int64)
+    parent: NDArray[Any] = np.arange(len(ends), dtype=np.int32 if len(ends) < 2**31 else np.int64)
     _join_runs(lines.shape[0], lines.shape[1], first, ends, parent, connectivity)
     n = int(_count_roots(parent))
     found, size = np.full(n + 1, -1, np.int64), np.zeros(n + 1, np.int64)
