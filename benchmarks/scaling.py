@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import pickle
 import statistics
 import tempfile
@@ -27,6 +28,7 @@ import napari_cutout as nc
 import volume
 from _harness import aligned, machine
 from large import RECIPES
+from napari_cutout._compiled import sharing
 from napari_cutout._in_sweeps import in_sweeps
 from napari_cutout._store_write import Scratch
 from napari_cutout.blockwise import Stored, Threads, regions_of, write_labels
@@ -71,15 +73,19 @@ class Measured:
         return getattr(self.inner, name)
 
     def scratch(self, shape: Any, dtype: str, chunks: Any) -> Any:
+        """Return an array of zeros."""
         return self.make_scratch(shape, dtype, chunks)
 
     def map(self, name: str, work: Any, n: int) -> list[Any]:
+        """Return what tiles return."""
         return list(self._each(work, range(n)))
 
     def each(self, name: str, work: Any, numbers: Sequence[int]) -> Iterator[Any]:
+        """Yield what these tiles return."""
         return iter(list(self._each(work, numbers)))
 
     def reduce(self, name: str, work: Any, n: int, combine: Callable[[Any, Any], Any]) -> Any:
+        """Combine what tiles return."""
         total = None
         for summary in self._each(work, range(n), adding=True):
             total = summary if total is None else total if summary is None else combine(total, summary)
@@ -98,6 +104,7 @@ class Measured:
         self.n_sweeps, self.n_looks = self.n_sweeps + 1, self.n_looks + len(numbers)
 
     def end(self) -> None:
+        """Give the driver what passed outside of tiles."""
         self.driver_seconds += time.perf_counter() - self._since
 
 
@@ -107,7 +114,8 @@ class _Timed:
 
     def __call__(self, number: int) -> tuple[float, Any]:
         start = time.perf_counter()
-        result = self.work(number)
+        with sharing(os.cpu_count() or 1):  # one thread, as on a worker
+            result = self.work(number)
         return time.perf_counter() - start, result
 
 
@@ -193,18 +201,15 @@ def task_seconds(client: Any, n: int = 2000) -> float:
     return (time.perf_counter() - start) / n
 
 
-def by_workers(name: str, source: Any, edge: int, counts: Sequence[int], rounds: int) -> dict[int, list[float]]:
-    """Return the seconds of runs on so many processes, in turns."""
-    seconds: dict[int, list[float]] = {n: [] for n in counts}
+def by_workers(name: str, source: Any, edge: int, clients: Mapping[int, Any], rounds: int) -> dict[int, list[float]]:
+    """Return the seconds of runs on so many processes, in turns; a first run of each, not counted, compiles."""
+    seconds: dict[int, list[float]] = {n: [] for n in clients}
     for turn in range(rounds + 1):
-        for n in counts:
-            with processes(n) as client, tempfile.TemporaryDirectory() as folder:
-                for warm in (True, False):
-                    part = source[(slice(0, edge),) * 3] if warm else source
-                    sweeper = Cluster(client, (edge // 2 if warm else edge,) * 3, make_scratch=scratch_in(folder))
-                    start = time.perf_counter()
-                    run(name, part, sweeper)
-                if turn:  # the first fills the caches of the disk
+        for n in sorted(clients, reverse=bool(turn % 2)):
+            with tempfile.TemporaryDirectory() as folder:
+                start = time.perf_counter()
+                run(name, source, Cluster(clients[n], (edge,) * 3, make_scratch=scratch_in(folder)))
+                if turn:
                     seconds[n].append(time.perf_counter() - start)
     return seconds
 
@@ -266,12 +271,13 @@ def bound(costs: Mapping[str, Any], edge: int, most: float = DRIVER_BYTES) -> fl
 # Report --------------------------------------------------------------------------------------------------
 
 
-def measured(name: str, source: Any, edges: Sequence[int], rounds: int) -> dict[str, Any]:
+def measured(name: str, source: Any, edges: Sequence[int], clients: Mapping[int, Any], rounds: int) -> dict[str, Any]:
     """Measure a recipe, and project it."""
     cost(name, source[(slice(0, min(edges) * 2),) * 3], min(edges))  # compiles
     rows = [cost(name, source, edge) for edge in edges]
     costs, looks = fitted(rows), max(row["looks"] / row["tiles"] for row in rows)
-    return {"rows": rows, "costs": costs, "looks": looks, "seconds": by_workers(name, source, edges[0], (1, 2), rounds)}
+    seconds = by_workers(name, source, edges[0], clients, rounds)
+    return {"rows": rows, "costs": costs, "looks": looks, "seconds": seconds}
 
 
 def curve(found: Mapping[str, Any], task: float) -> list[Projected]:
@@ -360,11 +366,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     source = volume.box((options.side,) * 3)
     report: dict[str, Any] = {"machine": machine(), **{k: getattr(options, k) for k in ("side", "edges", "rounds")}}
-    with processes(1) as client:
-        report["task_seconds"] = task_seconds(client)
-    report["cases"] = {
-        name: measured(name, source, options.edges, options.rounds) for name in RECIPES if options.only in name
-    }
+    with processes(1) as one, processes(2) as two:
+        report["task_seconds"] = task_seconds(one)
+        names = [name for name in RECIPES if options.only in name]
+        clients = {1: one, 2: two}
+        report["cases"] = {n: measured(n, source, options.edges, clients, options.rounds) for n in names}
     report["projected"] = {
         name: [asdict(point) for point in curve(found, report["task_seconds"])]
         for name, found in report["cases"].items()

@@ -7,6 +7,7 @@ hands a tile out again when its worker dies. What all tiles of a sweep have in c
 from __future__ import annotations
 
 import io
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ import cloudpickle
 import numpy as np
 
 from .._array import library, to_numpy
+from .._compiled import sharing
 from .._monitor import note, stage, tick, watch
 from ._flight import Flight
 from ._made import Stored
@@ -255,7 +257,7 @@ def _run(packed: _Packed, numbers: tuple[int, ...], alone: bool) -> tuple[Any, d
     """Do the work of some tiles, one after the other; return what they return and what they note."""
     work, combine = _unpacked(packed)
     turn: AbstractContextManager[Any] = _alone if alone else nullcontext()
-    with turn, sweeping(None), watch() as monitor:
+    with turn, sweeping(None), sharing(os.cpu_count() or 1), watch() as monitor:  # a tile is one thread, as dask has it
         try:
             values = [work(number) for number in numbers]
         except MemoryError:
