@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ._blocks import check_range, indices_above, region_text, shrink
 from ._checked import CheckedArray
 from ._image import open_image
 from ._layout import Layout
 from ._place import Place
-from ._target import check_range, indices_above, region_text, shrink
 
 __all__ = ["edit_labels"]
 

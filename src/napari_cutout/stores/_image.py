@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._volume import AXES, Volume, arrange, guess_axes
 from ._checked import CheckedArray
-from ._metadata import KEY, Grid, flat, grid_of, multiscales_of
+from ._metadata import KEY, Grid, factors_of, flat, grid_of, multiscales_of
 from ._place import Place
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ def _group(store: Guarded, place: Place, format_: int, attributes: Mapping[str, 
                 f"{arrays[0].shape}; write the pyramid again, or pass the path of one level"
             )
         grids.append(grid_of(image, index, arrays[-1].shape, ours))
-    factors = _factors(image, arrays, grids)
+    factors = factors_of(image, [array.shape for array in arrays], grids)
     levels = tuple(Level(array, grid, by) for array, grid, by in zip(arrays, grids, factors, strict=True))
     version = str(flat(attributes).get("version") or image.get("version") or ("0.5" if format_ == 3 else "0.4"))
     metadata = ours.get("metadata", {})
@@ -357,39 +357,6 @@ def _member(place: Place, level: Mapping[str, Any]) -> CheckedArray:
         if isinstance(error, ValueError) and "holds numbers" in str(error):
             raise
         raise ValueError(f"its level {level['path']!r} is missing or damaged; copy the store again") from error
-
-
-def _factors(image: Mapping[str, Any], arrays: list[CheckedArray], grids: list[Grid]) -> list[tuple[float, ...]]:
-    """Return how much coarser than the finest each level is, and refuse levels that are not of one image."""
-    finest = arrays[0].shape
-    found = []
-    for level, array, grid in zip(image["datasets"], arrays, grids, strict=True):
-        name, shape = level["path"], array.shape
-        if 0 in shape:
-            raise ValueError(f"its level {name!r} has the shape {shape}, with no voxel; write it again")
-        ratios = [to / of if of else 0.0 for to, of in zip(grid.scale, grids[0].scale, strict=True)]
-        if not level.get("coordinateTransformations"):  # before version 0.4 only the shapes told
-            ratios = [side / small for side, small in zip(finest, shape, strict=True)]
-        by = [_factor(side, small, ratio) for side, small, ratio in zip(finest, shape, ratios, strict=True)]
-        if 0.0 in by:
-            raise ValueError(
-                f"its levels disagree: level {name!r} has the shape {shape} and is by its scale "
-                f"{tuple(round(ratio, 3) for ratio in ratios)} times coarser than the finest, of the shape {finest}; "
-                "write the pyramid again, or pass the path of one level"
-            )
-        found.append(tuple(by))
-    return found
-
-
-def _factor(side: int, small: int, ratio: float) -> float:
-    """Return how much coarser an axis is; 0 where scale and shapes contradict each other."""
-    # Programs write the ratio of the lengths, 101 / 51, where the level has every second voxel.
-    whole = round(ratio)
-    for by in (float(whole), ratio):
-        # A level is as long as its fine voxels divided by the factor, rounded down or up.
-        if by > 0 and abs(side / by - small) < 1 and abs(by - ratio) < 0.1 * ratio:
-            return by
-    return 0.0
 
 
 def _array(place: Place, format_: int) -> Image:

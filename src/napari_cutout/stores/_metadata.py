@@ -10,7 +10,7 @@ import numpy as np
 
 from .._volume import AXES, SPATIAL, common_spacing, guess_axes
 
-__all__ = ["KEY", "Grid", "flat", "grid_of", "multiscales_of"]
+__all__ = ["KEY", "Grid", "factors_of", "flat", "grid_of", "multiscales_of"]
 
 KEY = "napari_cutout"
 """Where what this program stores stands among the attributes."""
@@ -140,3 +140,38 @@ def _origin(
     if spacing is None or translation is None:
         return None
     return tuple(shift * (to / abs(length)) for shift, length, to in zip(translation, lengths, spacing, strict=True))
+
+
+def factors_of(
+    image: Mapping[str, Any], shapes: Sequence[tuple[int, ...]], grids: Sequence[Grid]
+) -> list[tuple[float, ...]]:
+    """Return how much coarser than the finest each level is, and refuse levels that are not of one image."""
+    finest = shapes[0]
+    found = []
+    for level, shape, grid in zip(image["datasets"], shapes, grids, strict=True):
+        name = level["path"]
+        if 0 in shape:
+            raise ValueError(f"its level {name!r} has the shape {shape}, with no voxel; write it again")
+        ratios = [to / of if of else 0.0 for to, of in zip(grid.scale, grids[0].scale, strict=True)]
+        if not level.get("coordinateTransformations"):  # before version 0.4 only the shapes told
+            ratios = [side / small for side, small in zip(finest, shape, strict=True)]
+        by = [_factor(side, small, ratio) for side, small, ratio in zip(finest, shape, ratios, strict=True)]
+        if 0.0 in by:
+            raise ValueError(
+                f"its levels disagree: level {name!r} has the shape {shape} and is by its scale "
+                f"{tuple(round(ratio, 3) for ratio in ratios)} times coarser than the finest, of the shape {finest}; "
+                "write the pyramid again, or pass the path of one level"
+            )
+        found.append(tuple(by))
+    return found
+
+
+def _factor(side: int, small: int, ratio: float) -> float:
+    """Return how much coarser an axis is; 0 where scale and shapes contradict each other."""
+    # Programs write the ratio of the lengths, 101 / 51, where the level has every second voxel.
+    whole = round(ratio)
+    for by in (float(whole), ratio):
+        # A level is as long as its fine voxels divided by the factor, rounded down or up.
+        if by > 0 and abs(side / by - small) < 1 and abs(by - ratio) < 0.1 * ratio:
+            return by
+    return 0.0
