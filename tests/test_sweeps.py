@@ -18,7 +18,7 @@ from napari_cutout._compiled import n_threads
 from napari_cutout._execute import execute
 from napari_cutout._in_sweeps import in_sweeps
 from napari_cutout._method import Method
-from napari_cutout.blockwise import Stored, Threads, lazy, n_labels_of, regions_of, source_of, sweeping
+from napari_cutout.blockwise import Stored, Threads, keep, lazy, n_labels_of, regions_of, source_of, sweeping
 from napari_cutout.blockwise._recent import remembering
 from napari_cutout.blockwise._tiled import narrowed
 from napari_cutout.processing._runs import label_runs
@@ -248,3 +248,22 @@ def test_two_voxels_are_one_object_if_a_step_between_them_crosses_few_axes(conne
         _, _, size = label_runs(inside, connectivity)
         apart = sum(map(abs, step)) > connectivity
         assert len(size) == (3 if apart else 2), step
+
+
+def test_a_network_is_asked_of_every_tile_once() -> None:
+    image = two_humps(SHAPE).astype(np.float32)
+    image[3, 4, 5] = np.nan
+    (entry,) = (e for e in NETWORKS if e.name == "unet_predict")
+    arrays, settings = arrays_of(entry, image), settings_of(entry)
+    asked: list[tuple[str, int]] = []
+
+    class Told(Threads):
+        def map(self, name: str, work: Any, n: int) -> list[Any]:
+            asked.append((name, n))
+            return Threads.map(self, name, work, n)
+
+    with sweeping(Told(TILE, 2)):
+        labels = entry(**{name: lazy(Stored(a)) for name, a in arrays.items()}, **settings)
+        found = keep(source_of(labels), "writing").array
+    np.testing.assert_array_equal(found, entry(**arrays, **settings))
+    assert [name for name, _ in asked] == ["asking the network", "writing"]

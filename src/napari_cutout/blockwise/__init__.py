@@ -10,13 +10,14 @@ from ._cluster import Cluster
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
 from ._labels import Target, Written, n_labels_of, write_labels
-from ._made import Made, Source, Stored, keep, lazy, source_of
+from ._made import Made, Source, Stored, keep, known, lazy, source_of
 from ._plans import compute, decided, lazy_map, lazy_map_many, run_in_tiles, run_lazy, watched
 from ._pyramid import fits, memory
 from ._seams import lazy_stitch
 from ._sources import lazy_channels, lazy_keep, lazy_line, lazy_rim
 from ._stitch import exchanged
 from ._sweeps import LARGE, Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
+from ._tiled import Tiled, settled
 from ._workers import WorkerFacts, connected, workers_memory
 
 __all__ = [
@@ -58,6 +59,9 @@ __all__ = [
     "run_lazy",
     "source_of",
     "sweeping",
+    "Tiled",
+    "known",
+    "settled",
     "watched",
     "write_labels",
 ]

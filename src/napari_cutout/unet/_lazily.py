@@ -9,13 +9,15 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array
+from .._array import Array, to_numpy
 from .._monitor import quiet, resumed, ticket
+from ..blockwise import Source, Tiled, current, known, lazy, settled
 from ._backend import Backend
 from ._run import Prediction, Reader, cells_of, in_tiles_that_fit, tiling_of, told
 from ._scaling import Scaling
@@ -49,7 +51,8 @@ def predict_lazily(
     Returns
     -------
     dask array
-        With the chunks of the image. No more than the tiles about a few cells are in memory at a time.
+        With the chunks of the image. No more than the tiles about a few cells are in memory at a time; in a run in
+        sweeps no more than those at work, and what they say lies in scratch.
     """
     import dask
     import dask.array as da
@@ -58,6 +61,8 @@ def predict_lazily(
     backend = prediction.backend()
     tiling = tiling_of(backend, channels[0].shape, size)
     told(tiling, backend)
+    if current() is not None:
+        return _predicted_now(prediction, tiling, backend.n_outputs, channels, mask)
     shared = dask.delayed((prediction, tiling), pure=False, traverse=False)
     scalings = dask.delayed(list)(prediction.scalings(channels))
     name = f"unet-{uuid.uuid4().hex}"
@@ -183,3 +188,73 @@ def _cell_task(
     mask = blocks.pop() if has_mask else None
     everything = tuple(slice(0, s.stop - s.start) for s in cell.cell)
     return prediction.finish(total, Reader(blocks, mask, ()).known(everything))
+
+
+# In sweeps ---------------------------------------------------------------------------------------------
+
+
+def _predicted_now(
+    prediction: Prediction, tiling: Tiling, n_outputs: int, channels: Sequence[Array], mask: Array | None
+) -> Array:
+    """Ask the network of every tile once, in a sweep; cells are made of what lies in scratch when they are read."""
+    sweeper = current()
+    assert sweeper is not None
+    scalings = [known(scaling) for scaling in prediction.scalings(channels)]
+    *sources, inside = settled([*channels, mask])
+    tiles = list(tiling.tiles())
+    longest = [max(t.read[axis].stop - t.read[axis].start for t in tiles) for axis in range(len(tiling.shape))]
+    shape = (len(tiles), n_outputs, *longest)
+    said = sweeper.scratch(shape, "float32", ((1,) * shape[0], *((n,) for n in shape[1:])))
+    sweeper.map("asking the network", _Asking(prediction, tiles, scalings, sources, said), len(tiles))
+    first = () if prediction.n is None else ((prediction.n,),)
+    chunks = (*first, *(tuple(p.cell[1] - p.cell[0] for p in parts) for parts in tiling.axes))
+    again = [s for s in sources if s is not None and np.dtype(s.dtype).kind == "f"]  # what is not finite has no label
+    number = {tile.index: at for at, tile in enumerate(tiles)}
+    cells = _Cells(prediction, tiling, again, inside, said, number)
+    return lazy(Tiled(cells, chunks, np.dtype(prediction.dtype).name, "blending tiles"), (*first, *channels[0].chunks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asking:
+    """Asks the network of a tile, and stores what it says."""
+
+    prediction: Prediction
+    tiles: list[Tile]
+    scalings: Sequence[Scaling]
+    sources: list[Any]
+    said: Any
+
+    def __call__(self, number: int) -> None:
+        blocks = [to_numpy(source.read(tuple(self.tiles[number].read))) for source in self.sources]
+        with _one_at_a_time:
+            reader = Reader(blocks, None, self.scalings)
+            found = _said(self.prediction, self.prediction.backend(), reader, blocks[0].shape)
+        whole = np.zeros((1, *self.said.shape[1:]), np.float32)
+        box: Region = (slice(0, 1), slice(None), *(slice(0, n) for n in found.shape[1:]))
+        whole[box] = found[None]
+        self.said[number : number + 1] = whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """Makes the result of a cell of what the tiles about it have said."""
+
+    prediction: Prediction
+    tiling: Tiling
+    again: list[Any]
+    inside: Source | None
+    said: Any
+    number: dict[tuple[int, ...], int]
+
+    def __call__(self, at: int) -> NDArray[Any]:
+        cell = self.tiling.tile(tuple(map(int, np.unravel_index(at, self.tiling.grid))))
+        total = sum(share(tile, self._said_of(tile), cell) for tile in self.tiling.about(cell.index))
+        blocks = [to_numpy(source.read(tuple(cell.cell))) for source in self.again]
+        mask = None if self.inside is None else to_numpy(self.inside.read(tuple(cell.cell)))
+        everything = tuple(slice(0, s.stop - s.start) for s in cell.cell)
+        return self.prediction.finish(total, Reader(blocks, mask, ()).known(everything))
+
+    def _said_of(self, tile: Tile) -> NDArray[np.float32]:
+        at = self.number[tile.index]
+        found: NDArray[np.float32] = np.asarray(self.said[at : at + 1])[0]
+        return found
