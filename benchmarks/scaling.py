@@ -29,10 +29,10 @@ import volume
 from _harness import aligned, machine
 from large import RECIPES
 from napari_cutout._compiled import sharing
-from napari_cutout._in_sweeps import in_sweeps
-from napari_cutout._store_write import Scratch
 from napari_cutout.blockwise import Stored, Threads, regions_of, write_labels
 from napari_cutout.blockwise._cluster import Cluster
+from napari_cutout.running._in_sweeps import in_sweeps
+from napari_cutout.running._store_write import Scratch
 from napari_cutout.stores import Place
 
 VOXELS = 50_000_000_000_000

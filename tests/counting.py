@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_cutout._execute import Steps
-from napari_cutout._in_sweeps import in_sweeps
 from napari_cutout._monitor import watch
 from napari_cutout._plan import Slices
 from napari_cutout.blockwise import Threads, regions_of, write_labels
 from napari_cutout.recipe import Recipe
+from napari_cutout.running._execute import Steps
+from napari_cutout.running._in_sweeps import in_sweeps
 
 
 class Counting:

@@ -17,9 +17,7 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import _device, catalog, cli, doctor, io
-from napari_cutout._batch import run
 from napari_cutout._code import as_command
-from napari_cutout._execute import Result
 from napari_cutout._monitor import watch
 from napari_cutout._sources import Source
 from napari_cutout.blockwise import _pyramid
@@ -27,6 +25,8 @@ from napari_cutout.cli import main
 from napari_cutout.cli._said import what_was_found
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._batch import run
+from napari_cutout.running._execute import Result
 
 from .cases import settings_of
 from .toys import channel_methods, strongest_by_hand
@@ -795,7 +795,7 @@ def test_memory_and_cancelling(capsys: pytest.CaptureFixture[str], monkeypatch: 
         def execute(*_: object, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr("napari_cutout._batch.execute", execute)
+        monkeypatch.setattr("napari_cutout.running._batch.execute", execute)
 
     ending(MemoryError())
     assert fails(capsys, "threshold", "image.tif", "x.tif").startswith("memory ran out; crop the image")

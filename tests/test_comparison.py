@@ -15,8 +15,6 @@ from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout._execute import execute
-from napari_cutout._known_steps import KnownSteps, Ran
 from napari_cutout._monitor import Monitor
 from napari_cutout._selection import Selection
 from napari_cutout.comparison import _confidence, _contestants, _trial, _tuning
@@ -36,6 +34,8 @@ from napari_cutout.comparison._tallies import (
 from napari_cutout.comparison._trial import Trial
 from napari_cutout.comparison._units import Units, folds_of, units_of
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING, Row, ranked
+from napari_cutout.running._execute import execute
+from napari_cutout.running._known_steps import KnownSteps, Ran
 
 from . import strict
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import napari_cutout as nc
-from napari_cutout import _batch, _demo_tiles, _pictures, demo, io, samples
+from napari_cutout import _demo_tiles, _pictures, demo, io, samples
 from napari_cutout._volume import Volume
 from napari_cutout.cli import main
 from napari_cutout.comparison import _strokes
@@ -23,6 +23,7 @@ from napari_cutout.comparison._cuts import cuts_from_strokes
 from napari_cutout.comparison.leaderboard import FOR_CHOOSING, Leaderboard, Row, Standing
 from napari_cutout.demo import Case
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running import _batch
 
 Boards = dict[str, Leaderboard]
 Made = tuple[Path, Boards, str]

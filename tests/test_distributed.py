@@ -23,16 +23,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_cutout as nc
-from napari_cutout import _store_workers
-from napari_cutout._limits import limits
 from napari_cutout._memory import Free
 from napari_cutout._monitor import Cancelled, note, watch
-from napari_cutout._run_plan import plan_arrays
 from napari_cutout.blockwise import _cluster, _flight, _workers
 from napari_cutout.blockwise._cluster import Cluster
 from napari_cutout.blockwise._made import Stored, keep, lazy, source_of
 from napari_cutout.blockwise._sweeps import LARGE, Regions, Threads, TooLarge, sweeping
 from napari_cutout.blockwise._workers import connected, workers_memory
+from napari_cutout.running import _store_workers
+from napari_cutout.running._limits import limits
+from napari_cutout.running._run_plan import plan_arrays
 
 distributed = pytest.importorskip("distributed")
 

@@ -20,8 +20,8 @@ from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout import _plan
-from napari_cutout._footprint import footprint
 from napari_cutout.catalog import find
+from napari_cutout.running._footprint import footprint
 
 from .toys import channel_methods
 
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make blocks small, so that an image of a few MB has many."""
     monkeypatch.setattr(_plan, "BLOCK_VOXELS", 1 << 16)
-    monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 16)
+    monkeypatch.setattr("napari_cutout.running._footprint.BLOCK_VOXELS", 1 << 16)
 
 
 def measured(recipe: nc.Recipe, image: Any) -> int:
@@ -94,7 +94,7 @@ def test_the_walker_takes_what_it_says(n_labels: int) -> None:
 def test_graph_based_segmentation_takes_what_it_says(
     n_channels: int, sigma: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (_plan.__name__, "napari_cutout._footprint"):
+    for module in (_plan.__name__, "napari_cutout.running._footprint"):
         monkeypatch.setattr(f"{module}.BLOCK_VOXELS", 1 << 13)
     monkeypatch.setattr("napari_cutout.methods._felzenszwalb.LEAST", 1)
     image = np.random.default_rng(0).integers(0, 100, (n_channels, 40, 80, 80)).astype("uint16")
@@ -299,7 +299,7 @@ def test_what_a_flood_is_said_to_take_is_what_it_fills(case: str, touched: dict[
 def test_what_a_graph_of_regions_is_said_to_take_is_what_it_fills(
     case: str, touched_by_graphs: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_cutout._footprint.BLOCK_VOXELS", 1 << 12)
+    monkeypatch.setattr("napari_cutout.running._footprint.BLOCK_VOXELS", 1 << 12)
     method, settings, dtype = GRAPHS[case]
     said = footprint(nc.Recipe([nc.Step(method, settings)]), SMALLER, np.dtype(dtype).itemsize)
     assert 0.75 <= said / touched_by_graphs[case] <= 1.25

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_cutout import _journal
-from napari_cutout._journal import Journaled
 from napari_cutout._monitor import note, watch
-from napari_cutout._records import Folder, Prefix, Records, _record, place_of
 from napari_cutout.blockwise import Threads, Written
+from napari_cutout.running import _journal
+from napari_cutout.running._journal import Journaled
+from napari_cutout.running._records import Folder, Prefix, Records, _record, place_of
 
 
 @pytest.fixture(params=["folder", "object store"])

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cutout import _array, _device, _tile_choice
-from napari_cutout._execute import execute
-from napari_cutout._limits import Limits
+from napari_cutout import _array, _device
 from napari_cutout._memory import Free
 from napari_cutout._selection import Selection
-from napari_cutout._steps import Run
 from napari_cutout.blockwise import Stored, Threads, TooLarge
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running import _tile_choice
+from napari_cutout.running._execute import execute
+from napari_cutout.running._limits import Limits
+from napari_cutout.running._steps import Run
 
 from . import strict
 from .cases import strokes, two_humps

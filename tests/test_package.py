@@ -15,13 +15,12 @@ import napari_cutout as nc
 SOURCE = Path(nc.__file__).parent
 LAYERS = {
     "_arithmetic": 0, "_compiled": 0, "_monitor": 0, "_array": 0, "_writing": 0, "_own_folder": 0, "kernels": 0,
-    "_statistics": 0, "_shelf": 0, "_place": 0, "_held": 0, "_memory": 0, "_references": 0, "_citations": 6, "_plan": 1, "_checks": 1,
-    "_method": 1, "processing": 2, "methods": 3, "catalog": 4, "evaluation": 4, "blockwise": 4, "_volume": 1,
-    "_tiff": 2, "stores": 2, "io": 3, "_coins": 1, "_membranes": 1, "samples": 4, "_device": 4, "_selection": 4,
-    "_sources": 1, "_stored": 4, "_wanted": 5, "recipe": 5, "_execute": 5, "_steps": 5, "_attempts": 5, "_in_tiles": 5, "_in_sweeps": 5, "_records": 2, "_journal": 5, "_parts": 5, "_views": 5, "_run_folder": 5, "_store_inputs": 6, "_store_write": 5, "_store_workers": 6, "_store_attempt": 6, "_store_run": 6, "_chain": 6, "_footprint": 5, "_tile_footprint": 5, "_tile_choice": 5, "_limits": 1, "_run_plan": 5, "_reading": 6,
-    "_known_steps": 1, "_batch": 6, "_demo_tiles": 6, "_probe": 6, "_planning": 6, "_pairs": 6, "_scoring": 6,
-    "_code": 8, "_class_images": 7, "_pictures": 6, "comparison": 7, "reporting": 7, "unet": 6, "demo": 7, "doctor": 6,
-    "cli": 8, "widgets": 8, "__main__": 9, "__init__": 9,
+    "_statistics": 0, "_shelf": 0, "_place": 0, "_held": 0, "_memory": 0, "_references": 0, "_plan": 1, "_checks": 1,
+    "_method": 1, "_volume": 1, "_coins": 1, "_membranes": 1, "_sources": 1, "processing": 2, "_tiff": 2, "stores": 2,
+    "methods": 3, "io": 3, "catalog": 4, "evaluation": 4, "blockwise": 4, "samples": 4, "_device": 4, "_selection": 4,
+    "_stored": 4, "_wanted": 5, "recipe": 5, "_citations": 6, "_chain": 6, "_reading": 6, "_demo_tiles": 6,
+    "_pairs": 6, "_scoring": 6, "_pictures": 6, "unet": 6, "doctor": 6, "running": 6, "_class_images": 7,
+    "comparison": 7, "reporting": 7, "demo": 7, "_code": 8, "cli": 8, "widgets": 8, "__main__": 9, "__init__": 9,
 }  # fmt: skip
 """Modules may import from their own layer or a lower one. Imports inside functions count too."""
 

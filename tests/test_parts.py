@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import napari_cutout as nc
-from napari_cutout import _parts
-from napari_cutout._journal import Journaled
 from napari_cutout._monitor import Cancelled, note, watch
-from napari_cutout._parts import Over, Parts, Waiting, part_of
-from napari_cutout._records import Folder, Records
-from napari_cutout._store_write import Scratch
 from napari_cutout.blockwise import LARGE, Stored, Threads, keep, lazy, source_of, sweeping
 from napari_cutout.cli import main
+from napari_cutout.running import _parts
+from napari_cutout.running._journal import Journaled
+from napari_cutout.running._parts import Over, Parts, Waiting, part_of
+from napari_cutout.running._records import Folder, Records
+from napari_cutout.running._store_write import Scratch
 from napari_cutout.stores import Place
 
 

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_cutout as nc
-from napari_cutout import _batch, _device, catalog, io
-from napari_cutout._batch import Batch, run
-from napari_cutout._execute import Result, execute
+from napari_cutout import _device, catalog, io
 from napari_cutout._method import Param
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running import _batch
+from napari_cutout.running._batch import Batch, run
+from napari_cutout.running._execute import Result, execute
 
 from .cases import arrays_of, settings_of
 

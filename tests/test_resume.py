@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cutout import _journal, _records
-from napari_cutout._batch import run
-from napari_cutout._run_folder import Busy, RunFolder
-from napari_cutout._store_write import PartTarget
 from napari_cutout.recipe import Step
+from napari_cutout.running import _journal, _records
+from napari_cutout.running._batch import run
+from napari_cutout.running._run_folder import Busy, RunFolder
+from napari_cutout.running._store_write import PartTarget
 from napari_cutout.stores import Place
 
 from .test_store_run import OBJECTS, TILE, blobs, in_store, left_beside, result_of
@@ -118,7 +118,7 @@ def test_a_run_that_is_killed_goes_on(seed: int, stored: Path, whole: dict[str, 
 
 CHILD = """
 import os, signal, sys
-from napari_cutout import _journal, _records
+from napari_cutout.running import _journal, _records
 from napari_cutout.stores import _target
 from napari_cutout.cli import main
 _journal.SAVE_EVERY = _records.FLUSH_EVERY = 0.0
@@ -326,7 +326,7 @@ class _Evil:
 def test_a_full_disk_loses_nothing(stored: Path, whole: dict[str, Any], tmp_path: Path) -> None:
     target = tmp_path / "labels.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_cutout._store_write.PartTarget.write", full)
+        patch.setattr("napari_cutout.running._store_write.PartTarget.write", full)
         with pytest.raises(OSError, match=r"No space left on device; what is done is kept in .*pass resume=True"):
             run(OBJECTS, stored, target, tile=TILE)
     assert not target.exists()

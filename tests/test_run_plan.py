@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_cutout as nc
-from napari_cutout import _device, _memory, _probe
-from napari_cutout._limits import Limits, limits
+from napari_cutout import _device, _memory
 from napari_cutout._memory import Free, allowing, host_memory, parse_bytes, within
-from napari_cutout._run_plan import RunPlan, line, plan_arrays, smaller
 from napari_cutout.cli import main
+from napari_cutout.running import _probe
+from napari_cutout.running._limits import Limits, limits
+from napari_cutout.running._run_plan import RunPlan, line, plan_arrays, smaller
 
 from .cases import METHODS, settings_of
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 import napari_cutout as nc
 from napari_cutout import _device
-from napari_cutout._execute import keeps_labels, renumbered
 from napari_cutout._method import Labels, Mask, method
 from napari_cutout._reading import read_image
 from napari_cutout._selection import Selection, placed, where
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._execute import keeps_labels, renumbered
 
 from .cases import two_humps
 from .toys import channel_methods, strongest_by_hand

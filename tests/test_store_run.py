@@ -13,13 +13,13 @@ import zarr
 from scipy.ndimage import gaussian_filter
 
 from napari_cutout import io
-from napari_cutout._batch import run
-from napari_cutout._execute import Result
 from napari_cutout._monitor import Cancelled
-from napari_cutout._run_folder import RunFolder
 from napari_cutout._volume import Volume
 from napari_cutout.blockwise import Threads, TooLarge
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._batch import run
+from napari_cutout.running._execute import Result
+from napari_cutout.running._run_folder import RunFolder
 from napari_cutout.stores import Place, open_image
 
 SHAPE = (40, 50, 60)

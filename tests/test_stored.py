@@ -12,12 +12,12 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import cli, io
-from napari_cutout._batch import run
-from napari_cutout._execute import Result
 from napari_cutout._selection import Selection
 from napari_cutout._sources import fingerprint
 from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._batch import run
+from napari_cutout.running._execute import Result
 
 from .cases import strokes, two_humps
 

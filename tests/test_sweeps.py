@@ -15,14 +15,14 @@ from scipy import ndimage
 
 import napari_cutout as nc
 from napari_cutout._compiled import n_threads
-from napari_cutout._execute import execute
-from napari_cutout._in_sweeps import in_sweeps
 from napari_cutout._method import Method
 from napari_cutout.blockwise import Stored, Threads, keep, lazy, n_labels_of, regions_of, source_of, sweeping
 from napari_cutout.blockwise._recent import remembering
 from napari_cutout.blockwise._tiled import narrowed
 from napari_cutout.processing._runs import label_runs
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._execute import execute
+from napari_cutout.running._in_sweeps import in_sweeps
 
 from .cases import METHODS, NETWORKS, WALKS, arrays_of, settings_of, two_humps
 from .counting import swept

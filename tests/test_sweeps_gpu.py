@@ -10,11 +10,11 @@ import pytest
 from scipy import ndimage
 
 from napari_cutout import _device, kernels
-from napari_cutout._execute import execute
-from napari_cutout._in_sweeps import in_sweeps
 from napari_cutout._method import Method
 from napari_cutout.blockwise import Stored, Threads, regions_of, write_labels
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._execute import execute
+from napari_cutout.running._in_sweeps import in_sweeps
 
 from . import strict
 from .cases import METHODS, NETWORKS, arrays_of, two_humps

@@ -15,9 +15,9 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout._limits import Limits
 from napari_cutout._memory import Free
-from napari_cutout._run_plan import plan_arrays
+from napari_cutout.running._limits import Limits
+from napari_cutout.running._run_plan import plan_arrays
 
 CASES: dict[str, tuple[str, dict[str, Any], str, int]] = {
     "plain": ("threshold", {}, "uint16", 128),
@@ -61,7 +61,7 @@ import numpy as np
 import zarr
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout._in_sweeps import in_sweeps
+from napari_cutout.running._in_sweeps import in_sweeps
 from napari_cutout.blockwise import Stored, Threads, regions_of, sweeping, write_labels
 
 folder, cases = sys.argv[1], json.loads(sys.argv[2])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import napari_cutout as nc
-from napari_cutout import _device, _execute
+from napari_cutout import _device
+from napari_cutout.running import _execute
 from napari_cutout.unet import _backend, predict
 
 from .cases import untrained

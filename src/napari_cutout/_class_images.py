@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from . import catalog, io
 from ._array import Array, to_numpy
-from ._batch import input_of, is_many
-from ._execute import OnProgress, Result, of_parts
 from ._method import STEPS_AFTER
 from ._monitor import watch
 from ._reading import read
 from ._wanted import Wanted, fitted
 from .recipe import Recipe
+from .running._batch import input_of, is_many
+from .running._execute import OnProgress, Result, of_parts
 
 __all__ = ["Kind", "check", "write"]
 

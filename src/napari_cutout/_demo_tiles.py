@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import io
-from ._batch import run
 from ._device import Asked
 from ._volume import Volume
 from .recipe import Recipe
+from .running._batch import run
 
 __all__ = ["said_in_tiles"]
 

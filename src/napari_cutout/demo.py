@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import catalog, io
-from ._batch import ERRORS, columns, sentence
 from ._demo_tiles import said_in_tiles
 from ._device import Asked
-from ._execute import execute
 from ._own_folder import OwnFolder
 from ._pictures import Panels, Strip, draw
 from ._reading import read_image, read_labels
@@ -35,6 +33,8 @@ from .evaluation.overlap import error_map
 from .recipe import Recipe, Step, with_provenance
 from .reporting._comparison import Origin, write_report
 from .reporting._inputs import Files
+from .running._batch import ERRORS, columns, sentence
+from .running._execute import execute
 from .samples import coins, nuclei_2d, nuclei_3d
 
 __all__ = ["demo"]

@@ -1,7 +1,7 @@
 """Recipes: what to run, as frozen data.
 
 A recipe is a row of steps. Each names a method of the catalog and its settings, and is checked when it is
-made. It goes to JSON and back; `_execute` runs it, and stores with the result how it came about.
+made. It goes to JSON and back; `running._execute` runs it, and stores with the result how it came about.
 """
 
 from __future__ import annotations

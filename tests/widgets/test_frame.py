@@ -9,8 +9,8 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout._execute import execute
 from napari_cutout.recipe import Recipe
+from napari_cutout.running._execute import execute
 from napari_cutout.widgets import _layers
 
 from ..cases import settings_of

@@ -15,9 +15,9 @@ from qtpy.QtGui import QGuiApplication
 import napari_cutout as nc
 from napari_cutout import io
 from napari_cutout._monitor import Cancelled
-from napari_cutout._run_folder import Busy
 from napari_cutout._sources import Source
 from napari_cutout._volume import Volume
+from napari_cutout.running._run_folder import Busy
 from napari_cutout.widgets import _large_job, _live_labels
 from napari_cutout.widgets._large_job import Countdown, proposed_target, target_problem, time_left
 from napari_cutout.widgets._live_labels import LiveLabels

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from napari_cutout import catalog
-from napari_cutout._execute import execute
 from napari_cutout._monitor import Cancelled
 from napari_cutout._selection import Selection
 from napari_cutout.methods.histogram import histogram
 from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._execute import execute
 from napari_cutout.widgets import _preview_arrays, _preview_job, _preview_region
 from napari_cutout.widgets._known_statistics import StatisticsCache
 from napari_cutout.widgets._planes import ON_PLANES

@@ -14,9 +14,9 @@ from napari.layers import Image, Labels
 import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout._device import size
-from napari_cutout._execute import execute
 from napari_cutout._monitor import Cancelled
 from napari_cutout.recipe import Recipe
+from napari_cutout.running._execute import execute
 from napari_cutout.widgets import _layers
 from napari_cutout.widgets._request import Form, estimate, named_fields, problems, resolve
 from napari_cutout.widgets._target import Choice, Extent, Outline, recalled

@@ -62,7 +62,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         print("cancelled; files that were complete stay", file=sys.stderr)
         return CANCELLED
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:  # the last is torch that is missing
-        from .._batch import sentence
+        from ..running._batch import sentence
 
         return _fail(error, as_options(sentence(error)))
     return found if isinstance(found, int) else 0

@@ -127,7 +127,7 @@ def _say_one(
     overwrite: bool,
 ) -> int:
     """Print the scores of one pair, and write what was asked for."""
-    from .._batch import how_read
+    from ..running._batch import how_read
 
     (one,) = scored.result.images
     if one.evaluation is None:

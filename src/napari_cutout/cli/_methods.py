@@ -35,8 +35,8 @@ from ._said import SOME_FAILED
 
 if TYPE_CHECKING:
     from .._class_images import Kind
-    from .._execute import Result
     from ..recipe import Recipe
+    from ..running._execute import Result
 
 ANY_NUMBER = 1e300
 """Upper limits beyond this only say that a number is finite."""

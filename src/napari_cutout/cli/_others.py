@@ -13,7 +13,7 @@ from ._options import Device, channel_of
 
 def list_methods() -> int:
     """List the methods: what each needs, how far devices agree, what it is good for."""
-    from .._batch import columns
+    from ..running._batch import columns
 
     lines = [("method", "row", "needs", "agreement", "what it does")]
     lines += [(m.name, m.row, m.needs, m.agreement, m.summary) for m in catalog.methods().values()]

@@ -22,7 +22,7 @@ def plan_instead(
     ValueError
         If a GPU is to be assumed in a run.
     """
-    from .._planning import plan
+    from ..running._planning import plan
 
     asked, assumed = options.pop("plan"), options.pop("assume_gpu")
     if not asked:

@@ -29,9 +29,9 @@ from ._plan import plan_instead
 from ._said import as_options, report, report_many
 
 if TYPE_CHECKING:
-    from .._execute import Result
-    from .._run_plan import RunPlan
     from ..recipe import Recipe
+    from ..running._execute import Result
+    from ..running._run_plan import RunPlan
 
 STOPPED = 75
 """Exit code of a run that was asked to stop and can be taken up again: EX_TEMPFAIL, by which schedulers requeue."""
@@ -47,12 +47,12 @@ def run_and_report(
     also: Callable[[Result], None] | None = None,
 ) -> int:
     """Run a recipe on a file, a store or a folder, and say what came of it."""
-    from .. import _batch
-    from .._execute import Result
     from .._monitor import Cancelled
-    from .._parts import Waiting
-    from .._run_plan import line
-    from .._store_run import takes
+    from ..running import _batch
+    from ..running._execute import Result
+    from ..running._parts import Waiting
+    from ..running._run_plan import line
+    from ..running._store_run import takes
 
     options = dict(options)
     if plan_instead(name, recipe, image, output, others, options):
@@ -90,7 +90,7 @@ def run_and_report(
 
 def _say_scores(result: Result, ignore: int | None) -> None:
     """Say how well the labels of one image agree with its truth."""
-    from .. import _batch
+    from ..running import _batch
 
     scores = result.evaluation
     assert scores is not None

@@ -21,9 +21,9 @@ from ._options import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .._batch import Batch, Row
-    from .._execute import Result
     from ..evaluation.pooled import PooledEvaluation
+    from ..running._batch import Batch, Row
+    from ..running._execute import Result
 
 SOME_FAILED = 1
 """Exit code where some images of a folder failed and the others are done."""
@@ -200,8 +200,8 @@ def _how_nearly(last: dict[str, Any]) -> str:
 def report_many(name: str, batch: Batch) -> int:
     import numpy as np
 
-    from .._batch import how_read, said_of_objects
     from ..evaluation._annotation import rules_taken
+    from ..running._batch import how_read, said_of_objects
 
     for row in batch.rows:
         if row.error:

@@ -305,7 +305,7 @@ def _how_trained(told: Any) -> dict[str, str]:
 
 
 def _columns(facts: dict[str, str]) -> list[str]:
-    from .._batch import columns
+    from ..running._batch import columns
 
     return columns(list(facts.items()))
 

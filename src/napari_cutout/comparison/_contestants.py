@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import catalog
-from .._execute import keeps_labels
 from .._selection import Selection
 from ..recipe import Recipe, Step, output_number
+from ..running._execute import keeps_labels
 from ._cuts import COUNTS, Cut, cuts, cuts_from_strokes
 from ._tallies import Problem
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from .._array import to_numpy
 from .._checks import check_spacing
 from .._device import Asked
-from .._execute import execute, versions
 from .._selection import Selection, placed
 from ..evaluation._annotation import unpainted_guess
 from ..recipe import Recipe, Step
+from ..running._execute import execute, versions
 from ._contest import Contest, Rules, shown_at
 from ._contestants import MAX_CLASSES, Contestant, contestants, given_labels
 from ._given import Given, arguments_of, grey_plane, inputs_of

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import catalog
-from .._execute import execute
-from .._known_steps import KnownSteps
 from .._monitor import Cancelled
 from ..recipe import Recipe
+from ..running._execute import execute
+from ..running._known_steps import KnownSteps
 from ._contest import Box, Contest, Mask, in_box, in_place, plane_of
 from ._contestants import Contestant, Kind, settings_of, with_settings
 from ._tallies import NEAR, Tally, agreements, counted, mapped, object_counts, overlap_counts, score_of

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from .. import catalog
 from .._device import Asked
-from .._execute import execute
 from .._monitor import Cancelled
 from .._selection import Selection
 from ..recipe import Recipe
+from ..running._execute import execute
 from ._contestants import kind_of
 from ._cuts import Cut, cuts
 

@@ -10,11 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .. import io
-from .._batch import is_many, labels_on, pair
 from .._reading import as_volume
 from .._selection import Selection
 from .._wanted import Fitted, Wanted, fitted
 from ..recipe import Recipe
+from ..running._batch import is_many, labels_on, pair
 from ._machine import file_sha256
 from ._paths import path_from
 

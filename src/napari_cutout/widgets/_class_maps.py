@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from .. import _device, catalog
 from .._array import is_lazy, to_numpy
 from .._class_images import Kind
-from .._execute import OnProgress, channel_axis_of, of_parts
-from .._footprint import footprint
 from .._method import STEPS_AFTER
 from .._monitor import watch
 from .._selection import Selection
 from ..blockwise import compute
+from ..running._execute import OnProgress, channel_axis_of, of_parts
+from ..running._footprint import footprint
 from ._layers import with_first_axis
 from ._model_files import ModelInfo, described
 from ._request import Request

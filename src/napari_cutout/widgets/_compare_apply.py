@@ -10,9 +10,9 @@ import numpy as np
 from .. import catalog
 from .._array import to_numpy
 from .._device import free_host_memory
-from .._footprint import footprint
 from ..comparison.leaderboard import Row
 from ..recipe import Recipe, Step
+from ..running._footprint import footprint
 from . import _layers
 from ._compare_job import Setup, whole_of
 from ._preferences import name_of_result, preferences

@@ -11,9 +11,9 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from .. import stores
-from .._run_plan import line
 from .._selection import Selection
 from .._sources import Source
+from ..running._run_plan import line
 from ._large_job import (
     LargeRun,
     is_stored,

@@ -20,12 +20,12 @@ from .._array import is_lazy
 from .._code import _beyond
 from .._memory import HOST_SHARE, Free
 from .._monitor import Cancelled
-from .._run_folder import Busy
-from .._run_plan import RunPlan, duration, limits, line, plan_arrays
 from .._sources import Source
 from .._stored import file_name
 from .._volume import Volume, unit_name
 from ..recipe import Recipe
+from ..running._run_folder import Busy
+from ..running._run_plan import RunPlan, duration, limits, line, plan_arrays
 from . import _layers
 from ._channels import Channels
 from ._found import levels_found, warnings_of
@@ -275,7 +275,7 @@ class LargeRun:
         Result
             With its target and provenance; its labels are lazy.
         """
-        from .._batch import run
+        from ..running._batch import run
 
         source, also = self._source()
         if self.scheduler:
@@ -296,7 +296,7 @@ class LargeRun:
 
     def planned(self) -> RunPlan:
         """Plan it with a short probe; it reads files and takes some seconds, so call it in a thread of its own."""
-        from .._planning import plan
+        from ..running._planning import plan
 
         source, also = self._source()
         return plan(self.request.recipe, source, **self._options(), **also)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from .._array import is_lazy, to_numpy
 from .._device import Choice, gpu_known, size
-from .._execute import OnProgress, Result, Steps, channel_axis_of, choice_for, of_parts, provenance_of
 from .._monitor import Cancelled, watch
 from ..methods._walk import MAX_VOXELS
 from ..methods._walk_blocks import whole_bytes
 from ..methods.random_walker import session_on
 from ..processing.segment import tidy_regions
+from ..running._execute import OnProgress, Result, Steps, channel_axis_of, choice_for, of_parts, provenance_of
 from ._class_maps import labels_of_run
 from ._request import Request
 from ._results import Finished, Given, Slot, checksum

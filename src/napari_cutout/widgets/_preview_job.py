@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import catalog
-from .._execute import execute, keeps_labels, renumbered
 from .._monitor import stage, watch
 from .._place import lying_at
 from .._plan import reduce_blocks
@@ -21,6 +20,7 @@ from .._statistics import Enough, Gathering, Key, Known, current, pooled, swept,
 from ..methods._grey_levels import Histogram, counting
 from ..processing.features import SCALES_ALLOWED
 from ..recipe import Recipe, Step
+from ..running._execute import execute, keeps_labels, renumbered
 from ._found import counted, n_labels
 from ._known_statistics import Found, Reach, StatisticsCache, Whole, settings_before_the_cut
 from ._planes import COVERING, ON_PLANES, plane_of, settings_on_a_plane

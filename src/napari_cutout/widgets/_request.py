@@ -15,11 +15,11 @@ from .._array import is_lazy, to_numpy
 from .._chain import Chain, Made, chained
 from .._checks import check_image, check_labels, check_source_labels
 from .._device import Asked, gpu_known, gpu_status, size
-from .._execute import Result, execute
-from .._footprint import footprint
 from .._method import Method, Param
 from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step, one_channel_only
+from ..running._execute import Result, execute
+from ..running._footprint import footprint
 from . import _layers
 from ._channels import Channels, with_channels
 from ._found import summary

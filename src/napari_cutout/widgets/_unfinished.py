@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import stores
-from .._run_folder import RunFolder
 from ..recipe import Recipe
+from ..running._run_folder import RunFolder
 
 __all__ = ["Unfinished", "discard", "unfinished", "unfinished_of"]
 

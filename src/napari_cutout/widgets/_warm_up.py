@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._execute import execute
 from .._method import OF_THE_IMAGE, Method, Param
 from .._selection import Selection
 from ..recipe import Recipe, Step
+from ..running._execute import execute
 from ._request import Form, dtype_seen
 from ._worker import WorkerSlot, _Worker
 

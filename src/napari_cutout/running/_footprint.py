@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import catalog
-from ._compiled import n_threads
-from ._plan import BLOCK_VOXELS
-from .processing.segment import bytes_per_voxel
-from .recipe import Recipe, Step
+from .. import catalog
+from .._compiled import n_threads
+from .._plan import BLOCK_VOXELS
+from ..processing.segment import bytes_per_voxel
+from ..recipe import Recipe, Step
 
 __all__ = ["footprint", "label_bytes"]
 

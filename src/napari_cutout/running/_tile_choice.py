@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .._memory import Free, size
 from ._limits import Limits
-from ._memory import Free, size
 from ._tile_footprint import DEVICE_FIXED, TileNeed
 
 __all__ = ["TINY", "Room", "asked_edges", "by", "faces", "fitted", "free_text", "spread", "unit_of"]

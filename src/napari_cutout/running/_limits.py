@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._memory import Free, host_memory, parse_bytes, within
+from .._memory import Free, host_memory, parse_bytes, within
 
 __all__ = ["Limits", "limits"]
 

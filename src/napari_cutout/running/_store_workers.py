@@ -8,16 +8,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ._device import Asked
+from .._device import Asked
+from .._memory import HOST_SHARE, Free, host_memory, parse_bytes, size
+from ..blockwise import Cluster, Threads, WorkerFacts, connected, workers_memory
 from ._journal import Journaled
 from ._limits import Limits, limits
-from ._memory import HOST_SHARE, Free, host_memory, parse_bytes, size
 from ._parts import PATIENCE, Over, Parts, Waiting
 from ._records import Records
 from ._run_folder import Busy, RunFolder
 from ._run_plan import RunPlan
 from ._store_write import Scratch
-from .blockwise import Cluster, Threads, WorkerFacts, connected, workers_memory
 
 __all__ = ["Team", "remembered", "team"]
 

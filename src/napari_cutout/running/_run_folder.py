@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from .._writing import sentence_of
+from ..stores import Place as StorePlace
+from ..stores import is_store
 from ._records import Folder, Place, place_of
-from ._writing import sentence_of
-from .stores import Place as StorePlace
-from .stores import is_store
 
 __all__ = ["BEAT", "STALE", "Busy", "RunFolder", "check_parent", "identity_of_array", "identity_of_store"]
 

@@ -21,9 +21,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from ._writing import sentence_of
-from .stores import Place as StorePlace
-from .stores import tried
+from .._writing import sentence_of
+from ..stores import Place as StorePlace
+from ..stores import tried
 
 __all__ = ["FLUSH_EVERY", "Folder", "Place", "Prefix", "Records", "place_of"]
 

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _device, catalog
-from ._array import Array, dtype_name, is_lazy
+from .. import _device, catalog
+from .._array import Array, dtype_name, is_lazy
+from ..recipe import Recipe, as_dict
 from ._attempts import Attempts
 from ._known_steps import KnownSteps
 from ._run_plan import Limits
 from ._steps import OnProgress, Run, Steps, channel_axis_of, keeps_labels, merged, of_parts, plain, renumbered
 from ._tile_footprint import device_footprint
-from .recipe import Recipe, as_dict
 
 if TYPE_CHECKING:
-    from .evaluation.overlap import Evaluation
+    from ..evaluation.overlap import Evaluation
 
 __all__ = [
     "OnProgress",
@@ -312,6 +312,6 @@ def _installed() -> dict[str, str]:
 
 
 def _own_version() -> str:
-    from . import __version__
+    from .. import __version__
 
     return __version__

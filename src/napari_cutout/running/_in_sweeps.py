@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..blockwise import Chunks, Source, Sweeper, lazy, n_labels_of, source_of, sweeping
+from ..blockwise._recent import remembering
+from ..recipe import Recipe
 from ._known_steps import KnownSteps
 from ._steps import OnProgress, Run, Steps
-from .blockwise import Chunks, Source, Sweeper, lazy, n_labels_of, source_of, sweeping
-from .blockwise._recent import remembering
-from .recipe import Recipe
 
 __all__ = ["InSweeps", "in_sweeps"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ._array import Array, dtype_name, from_numpy, is_host, is_lazy, to_numpy
-from ._monitor import Monitor
-from ._sources import image_fingerprint
+from .._array import Array, dtype_name, from_numpy, is_host, is_lazy, to_numpy
+from .._monitor import Monitor
+from .._sources import image_fingerprint
 
 __all__ = ["KnownSteps", "Ran"]
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from . import _device, catalog
-from ._memory import allowing
+from .. import _device, catalog
+from .._memory import allowing
+from ..blockwise._sweeps import free_kept
 from ._run_plan import Limits, RunPlan, limits, plan_arrays, smaller
 from ._steps import Run, Steps
-from .blockwise._sweeps import free_kept
 
 __all__ = ["Attempts", "Outcome"]
 

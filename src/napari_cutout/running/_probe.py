@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ._array import Array, to_numpy
+from .._array import Array, to_numpy
+from .._monitor import Cancelled, watch
+from .._plan import Slices
+from .._selection import Selection
+from ..blockwise import Stored, Threads, write_labels
+from ..blockwise._sweeps import Chunks, Work, regions_of
+from ..recipe import Recipe
 from ._execute import execute
 from ._in_sweeps import in_sweeps
-from ._monitor import Cancelled, watch
-from ._plan import Slices
 from ._run_plan import RunPlan
-from ._selection import Selection
-from .blockwise import Stored, Threads, write_labels
-from .blockwise._sweeps import Chunks, Work, regions_of
-from .recipe import Recipe
 
 __all__ = ["probed"]
 

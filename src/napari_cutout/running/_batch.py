@@ -13,31 +13,31 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import io
-from ._array import Array, dtype_name
-from ._device import Asked
+from .. import io
+from .._array import Array, dtype_name
+from .._device import Asked
+from .._pairs import is_many, keyed, pair, stem_of
+from .._reading import Source, as_volume, check_one, is_path, read
+from .._sources import Source as FileSource
+from .._sources import fingerprint
+from .._stored import Stored, file_name, how_to_pass
+from .._volume import Volume
+from .._wanted import Fitted, Wanted, fitted
+from .._writing import write_text
+from ..evaluation import _annotation
+from ..evaluation._images import ERRORS, sentence
+from ..evaluation._matching import Match
+from ..recipe import Recipe, Step, as_dict, with_provenance
 from ._execute import Result, execute
 from ._limits import Limits, limits
-from ._pairs import is_many, keyed, pair, stem_of
 from ._parts import part_of
-from ._reading import Source, as_volume, check_one, is_path, read
-from ._sources import Source as FileSource
-from ._sources import fingerprint
 from ._store_attempt import Watchers
 from ._store_run import StoreOptions, run_store, takes
-from ._stored import Stored, file_name, how_to_pass
-from ._volume import Volume
-from ._wanted import Fitted, Wanted, fitted
-from ._writing import write_text
-from .evaluation import _annotation
-from .evaluation._images import ERRORS, sentence
-from .evaluation._matching import Match
-from .recipe import Recipe, Step, as_dict, with_provenance
 
 if TYPE_CHECKING:
+    from ..evaluation.overlap import Evaluation
+    from ..stores import LabelsTarget
     from ._run_plan import RunPlan
-    from .evaluation.overlap import Evaluation
-    from .stores import LabelsTarget
 
 __all__ = ["ERRORS", "Batch", "Row", "is_many", "pair", "run", "sentence"]
 
@@ -546,7 +546,7 @@ def run_one(
     given = {recipe.source: source, **recipe.arrays, **others}
     result.provenance.update(_origins(recipe, given, {recipe.source: image.volume.data, **arrays}, result.labels))
     if annotation is not None:
-        from .evaluation.overlap import evaluate
+        from ..evaluation.overlap import evaluate
 
         result = replace(result, evaluation=evaluate(result.labels, annotation, ignore=job.ignore, match=job.match))
     return result if place is None else replace(result, target=_write(place, job, recorded, image, result))

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import _device, catalog
-from ._array import Array, dtype_name, is_lazy
+from .. import _device, catalog
+from .._array import Array, dtype_name, is_lazy
+from .._memory import Free, size
+from ..recipe import Recipe
 from ._footprint import footprint, label_bytes
 from ._limits import Limits, limits
-from ._memory import Free, size
 from ._tile_choice import TINY, Room, asked_edges, by, fitted, free_text, spread, unit_of
 from ._tile_footprint import device_footprint, needs
-from .recipe import Recipe
 
 __all__ = ["Limits", "RunPlan", "limits", "line", "plan_arrays", "smaller"]
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._array import Array
-from ._plan import Slices
-from ._selection import Part
-from .blockwise import Chunks, Source, regions_of
-from .blockwise._sweeps import tiles_of
-from .stores import CheckedArray, LabelsTarget, Place, create_array
+from .._array import Array
+from .._plan import Slices
+from .._selection import Part
+from ..blockwise import Chunks, Source, regions_of
+from ..blockwise._sweeps import tiles_of
+from ..stores import CheckedArray, LabelsTarget, Place, create_array
 
 __all__ = [
     "LARGEST_CHUNK",

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from ._array import Array, library
+from .._array import Array, library
+from .._device import Asked
+from .._reading import Source, is_path
+from .._wanted import Wanted
+from ..recipe import Recipe, Step
+from ..stores import is_store
 from ._batch import Job, as_recipe, is_many
-from ._device import Asked
 from ._limits import Limits, limits
 from ._parts import part_of
 from ._probe import probed
-from ._reading import Source, is_path
 from ._run_plan import RunPlan, plan_arrays
 from ._store_inputs import Opened, opened
 from ._store_workers import Team, team
 from ._views import Eager, View
-from ._wanted import Wanted
-from .recipe import Recipe, Step
-from .stores import is_store
 
 __all__ = ["plan"]
 

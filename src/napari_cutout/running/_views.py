@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._array import Array, is_lazy
-from ._plan import Slices
-from ._selection import Part, Selection
-from .blockwise import Source, Stored
-from .processing.filters import grey
+from .._array import Array, is_lazy
+from .._plan import Slices
+from .._selection import Part, Selection
+from ..blockwise import Source, Stored
+from ..processing.filters import grey
 
 __all__ = ["Eager", "View", "selection_of_part", "source_of_part"]
 

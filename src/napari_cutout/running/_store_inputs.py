@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ._reading import Source, as_volume, check_one, is_path
+from .._reading import Source, as_volume, check_one, is_path
+from .._stored import Stored
+from .._volume import Volume
+from .._wanted import Fitted, fitted
+from ..recipe import Recipe
+from ..stores import Image, Layout, is_store, open_image
 from ._records import place_of
 from ._run_folder import identity_of_array, identity_of_store
-from ._stored import Stored
 from ._views import View
-from ._volume import Volume
-from ._wanted import Fitted, fitted
-from .recipe import Recipe
-from .stores import Image, Layout, is_store, open_image
 
 if TYPE_CHECKING:
     from ._batch import Job

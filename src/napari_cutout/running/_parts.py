@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._monitor import note, stage, tick
+from ..blockwise import LARGE
 from ._journal import Journaled, Sweep
-from ._monitor import note, stage, tick
-from .blockwise import LARGE
 
 __all__ = ["PATIENCE", "Over", "Parts", "Waiting", "part_of"]
 

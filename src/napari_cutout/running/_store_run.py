@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _device, catalog
+from .. import _device, catalog
+from .._memory import allowing
+from .._monitor import Cancelled
+from .._reading import Source, is_path
+from ..blockwise import TooLarge
+from ..recipe import as_dict
+from ..stores import Image, LabelsTarget, Place, is_store, open_image
 from ._execute import Result, check_inputs, versions
 from ._journal import Journaled
-from ._memory import allowing
-from ._monitor import Cancelled
 from ._parts import Over
 from ._probe import probed
-from ._reading import Source, is_path
 from ._records import Records
 from ._run_folder import RunFolder, check_parent, differences
 from ._run_plan import RunPlan, plan_arrays, smaller
@@ -25,9 +28,6 @@ from ._store_attempt import Attempt, Watchers, keep_written, write_beside, writt
 from ._store_inputs import Opened, opened
 from ._store_workers import Team, remembered, team
 from ._views import Eager
-from .blockwise import TooLarge
-from .recipe import as_dict
-from .stores import Image, LabelsTarget, Place, is_store, open_image
 
 if TYPE_CHECKING:
     from ._batch import Job
@@ -136,7 +136,7 @@ def run_store(
     result = _StoreRun(job, options, place, RunFolder(place), given).go()
     if annotation is None:
         return result
-    from .evaluation.overlap import evaluate
+    from ..evaluation.overlap import evaluate
 
     return replace(result, evaluation=evaluate(result.labels, annotation, ignore=job.ignore, match=job.match))
 

@@ -11,16 +11,16 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _device, catalog
-from ._array import Array, is_lazy, to_numpy
-from ._held import said
+from .. import _device, catalog
+from .._array import Array, is_lazy, to_numpy
+from .._held import said
+from .._method import Method
+from .._monitor import Monitor, watch
+from .._selection import Part, Selection, placed, where
+from .._statistics import pooled
+from ..blockwise import compute
+from ..recipe import Recipe, one_channel_only, output_number
 from ._known_steps import KnownSteps, Ran
-from ._method import Method
-from ._monitor import Monitor, watch
-from ._selection import Part, Selection, placed, where
-from ._statistics import pooled
-from .blockwise import compute
-from .recipe import Recipe, one_channel_only, output_number
 
 __all__ = [
     "OnProgress",

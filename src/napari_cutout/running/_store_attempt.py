@@ -15,28 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _device
+from .. import _device
+from .._monitor import watch
+from .._reading import is_path
+from .._selection import Part, placed
+from .._sources import Source as FileSource
+from .._sources import fingerprint
+from .._statistics import pooled
+from .._stored import Stored as Saved
+from .._writing import write_text
+from ..blockwise import Chunks, Source, Stored, Written, regions_of, sweeping, write_labels
+from ..blockwise._sweeps import n_tiles
+from ..recipe import Recipe, as_dict, with_provenance
+from ..stores import LabelsTarget, Place, is_store, is_url, open_image, smallest
 from ._execute import Result, execute, keeps_labels, merged, provenance_of
 from ._in_sweeps import InSweeps, in_sweeps
 from ._journal import Journaled
-from ._monitor import watch
 from ._parts import Parts
-from ._reading import is_path
 from ._records import Records
 from ._run_plan import RunPlan
-from ._selection import Part, placed
-from ._sources import Source as FileSource
-from ._sources import fingerprint
-from ._statistics import pooled
 from ._store_inputs import Opened
 from ._store_write import PartTarget, ScratchTarget, Shrinking, WrittenBefore, regions_to_write
-from ._stored import Stored as Saved
 from ._views import Eager, selection_of_part, source_of_part
-from ._writing import write_text
-from .blockwise import Chunks, Source, Stored, Written, regions_of, sweeping, write_labels
-from .blockwise._sweeps import n_tiles
-from .recipe import Recipe, as_dict, with_provenance
-from .stores import LabelsTarget, Place, is_store, is_url, open_image, smallest
 
 if TYPE_CHECKING:
     from ._batch import Job

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import catalog
+from .. import catalog
+from ..recipe import Recipe, Step
 from ._footprint import label_bytes
-from .recipe import Recipe, Step
 
 __all__ = ["DEVICE_FIXED", "TileNeed", "device_footprint", "needs"]
 

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._array import Array, is_host, to_numpy
+from .._array import Array, is_host, to_numpy
+from .._monitor import watch
+from .._plan import Slices
+from .._selection import Selection, placed, where
+from .._statistics import pooled
+from ..blockwise import Chunks, Source, Stored, Threads, regions_of, sweeping, write_labels
+from ..stores import Place
 from ._in_sweeps import InSweeps, in_sweeps
-from ._monitor import watch
-from ._plan import Slices
 from ._run_plan import RunPlan
-from ._selection import Selection, placed, where
-from ._statistics import pooled
 from ._steps import Run, Steps, keeps_labels, merged, of_one_part, too_many
 from ._store_write import Scratch
 from ._views import View, selection_of_part, source_of_part
-from .blockwise import Chunks, Source, Stored, Threads, regions_of, sweeping, write_labels
-from .stores import Place
 
 __all__ = ["run_in_tiles"]
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ._monitor import facts, note
+from .._monitor import facts, note
+from ..blockwise import Chunks, Sweeper
 from ._records import Records
-from .blockwise import Chunks, Sweeper
 
 __all__ = ["SAVE_EVERY", "Journaled", "Sweep"]
 
