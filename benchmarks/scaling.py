@@ -48,7 +48,11 @@ DRIVER_BYTES = 64 << 30
 
 ROUNDS = 3
 
-COSTS = {"seconds": ("tiles", "faces", "voxels"), "driver_seconds": ("tiles", "faces"), "bytes": ("tiles", "faces")}
+COSTS = {
+    "seconds": ("tiles", "faces", "voxels"),
+    "driver_seconds": ("once", "tiles", "faces"),
+    "bytes": ("tiles", "faces"),
+}
 """What each measured total is fitted to."""
 
 
@@ -171,7 +175,7 @@ def fitted(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     found = {}
     for total, names in COSTS.items():
         values = np.array([max(row[total], 1e-9) for row in rows], float)
-        table = np.array([[row[name] for name in names] for row in rows], float)
+        table = np.array([[row.get(name, 1) for name in names] for row in rows], float)
         scale = table.max(axis=0)
         solved, _ = nnls(table / scale / values[:, None], np.ones(len(rows)))  # errors count relative to the total
         found[total] = dict(zip(names, (solved / scale).tolist(), strict=True))
@@ -233,7 +237,7 @@ class Projected:
 def amounts(voxels: int, edge: int) -> dict[str, float]:
     """Return how many tiles and face voxels a cube of so many voxels has."""
     along = voxels ** (1 / 3) / edge
-    return {"tiles": along**3, "faces": max(3 * (along - 1) * along**2 * edge**2, 0.0), "voxels": voxels}
+    return {"once": 1.0, "tiles": along**3, "faces": max(3 * (along - 1) * along**2 * edge**2, 0.0), "voxels": voxels}
 
 
 def total(costs: Mapping[str, float], of: Mapping[str, float]) -> float:
@@ -320,7 +324,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     for name, found in report["cases"].items():
         of, looks = found["costs"], found["looks"]
         last = curve(found, report["task_seconds"])[-1]
-        each = {"tiles": "tile", "faces": "face voxel", "voxels": "voxel"}
+        each = {"once": "run", "tiles": "tile", "faces": "face voxel", "voxels": "voxel"}
         for what, unit, scale in (("seconds", "µs", 1e6), ("driver_seconds", "µs", 1e6), ("bytes", "bytes", 1.0)):
             words = ", ".join(f"{of[what][key] * scale:.3g} {unit} a {each[key]}" for key in of[what] if of[what][key])
             costs.append(

@@ -179,8 +179,8 @@ MUTANTS = [
     Mutant("processing/labels.py", "~touching_border(holes, n), holes", "touching_border(holes, n), holes", PROCESSING),
     Mutant("processing/labels.py", "bincount(labels, n + 1) >= min_size\n", "bincount(labels, n + 1) > min_size\n", PROCESSING),
     Mutant("processing/labels.py", "for at in (0, size - 1):", "for at in (0,):", PROCESSING),
-    Mutant("processing/segment.py", "else fill_holes(cut) & known", "else fill_holes(cut)", PROCESSING),
-    Mutant("processing/segment.py", "where(cut & ~kept, next_class, classes)", "where(cut & ~kept, classes, classes)", HISTOGRAM),
+    Mutant("processing/segment.py", "        if known is not None:\n            kept = per_voxel", "        if False:\n            kept = per_voxel", PROCESSING),
+    Mutant("processing/segment.py", "xp.where(classes == objects, below, classes))", "classes)", HISTOGRAM),
     # distance
     Mutant("processing/distance.py", 'if largest < FAR["int32"]', "if largest <= MAX_SQUARED", DISTANCE),
     Mutant("processing/distance.py", "math.gcd(*steps)", "1", DISTANCE),
@@ -341,7 +341,7 @@ MUTANTS = [
     Mutant("running/_steps.py", "labels + labels.dtype.type(n_before)", "labels", SELECTION),
     Mutant("_statistics.py", "total = swept_part.summary if i == 0 else", "total = swept_part.summary if True else", STATISTICS),
     Mutant("_statistics.py", "self.n_questions += 1", "self.n_questions = 1", STATISTICS),
-    Mutant("processing/segment.py", "_scalar(gathered(None, [sweep], classes), classes)", "_scalar(sweep.chunk(None, classes), classes)", STATISTICS),
+    Mutant("processing/_chosen.py", "return decide(gathered(None, [sweep], classes))", "return decide(sweep.chunk(None, classes))", STATISTICS),
     # recipes
     Mutant("_chain.py", "if source.sha256 != parent.sha256:", "if False:", CHAIN),
     Mutant("_chain.py", "if step not in self.steps:", "if True:", CHAIN),
@@ -680,7 +680,7 @@ MUTANTS = [
     Mutant("evaluation/surprise.py", "for w, s in zip(each, surprise, strict=True) if w)", "for w, s in zip(each, surprise, strict=True))", LOSSES),
     Mutant("unet/strokes.py", "xp.where(self.mask != 0, self.markers, xp.zeros_like(self.markers))", "self.markers", f"{UNET_STROKES}::test_what_changes_after_the_training_does_not_train_again"),
     Mutant("unet/strokes.py", "said = repr((sorted(training.items()), self.channel_axis, self.spacing, asked_for()))", "said = repr((self.channel_axis, self.spacing, asked_for()))", f"{UNET_STROKES}::test_what_changes_after_the_training_does_not_train_again"),
-    Mutant("unet/strokes.py", "below = 0 if background in classes else left[0]", "below = 0", f"{UNET_STROKES}::test_steps_after_are_on_the_highest_label_that_is_not_background"),
+    Mutant("unet/strokes.py", "return left[-1], 0 if background in classes else left[0]", "return left[-1], 0", f"{UNET_STROKES}::test_steps_after_are_on_the_highest_label_that_is_not_background"),
     Mutant("comparison/_contestants.py", " and not catalog.find(cut.method).slow", "", f"{UNET_STROKES}::test_it_is_compared_only_where_it_is_named"),
     Mutant("cli/_unet.py", 'given.setdefault("one_per_object", found.head != "classes")', 'given.setdefault("one_per_object", False)', f"{CLI_UNET}::test_objects_are_numbered_where_the_model_tells_them_apart"),
     Mutant("cli/_unet.py", 'return () if found == ("none",) else found', "return found", f"{CLI_UNET}::test_train_predict_info_export"),
