@@ -37,6 +37,8 @@ COMPARISON = "tests/test_comparison.py"
 CITATIONS = "tests/test_citations.py"
 DEMO = "tests/test_demo.py"
 JOURNAL = "tests/test_journal.py"
+PARTS = "tests/test_parts.py"
+DISTRIBUTED = "tests/test_distributed.py"
 RESUME = "tests/test_resume.py"
 STORE_RUN = "tests/test_store_run.py"
 CITE = "tests/test_cli_cite.py"
@@ -759,6 +761,16 @@ MUTANTS = [
     Mutant("stores/_site.py", 'return replace(site, second=begun["second"] if begun else "0" in levels)', "return site", f"{STORES_REMOTE}::test_labels_on_an_object_store_stay_until_new_ones_are_complete"),
     Mutant("running/_records.py", "if len(value) != length or _checksum(number, value) != checksum:", "if len(value) != length:", f"{JOURNAL}::test_a_torn_record_and_what_follows_it_is_left_out"),
     Mutant("running/_records.py", " and not _is_called(found)", "", f"{JOURNAL}::test_objects_that_can_be_called_are_no_data"),
+    Mutant("running/_parts.py", 'return range(self.part[0] - 1, n, self.part[1])', 'return range(self.part[0] - 1, n, self.part[1] + 1)', f"{PARTS}::test_shares_are_strided"),
+    Mutant("running/_parts.py", 'if known.isdisjoint(numbers):', 'if True:', f"{PARTS}::test_what_two_processes_of_one_part_have_done_counts_once"),
+    Mutant("running/_parts.py", 'or not _is_large(total) or at', 'or at', f"{PARTS}::test_large_summaries_are_kept_together_and_small_ones_one_by_one"),
+    Mutant("running/_parts.py", 'now - complete >= JOIN_AFTER', 'False', f"{PARTS}::test_a_part_that_dies_while_it_joins_is_replaced"),
+    Mutant("blockwise/_flight.py", 'self._at_work() < AHEAD * threads', 'True', f"{DISTRIBUTED}::test_results_come_in_order_whatever_the_order_of_tasks"),
+    Mutant("blockwise/_flight.py", 'len(self._out) < HELD * threads', 'True', f"{DISTRIBUTED}::test_results_that_wait_for_a_late_one_are_few"),
+    Mutant("blockwise/_cluster.py", 'self.device == "gpu" or self.one_at_a_time', 'self.device == "gpu"', f"{DISTRIBUTED}::test_a_tile_that_memory_did_not_hold_is_repeated_alone"),
+    Mutant("blockwise/_cluster.py", 'for value in values[:1]) < LARGE', 'for value in values[:1]) < 0', f"{DISTRIBUTED}::test_small_summaries_are_combined_one_by_one_and_large_ones_on_the_worker"),
+    Mutant("blockwise/_workers.py", 'share = worker.free // n_on_host', 'share = worker.free', f"{DISTRIBUTED}::test_the_worker_that_has_least_counts_and_workers_share_a_machine"),
+    Mutant("blockwise/_sweeps.py", 'region.insert(0, slice(ends[at] - sizes[at], ends[at]))', 'region.append(slice(ends[at] - sizes[at], ends[at]))', f"{DISTRIBUTED}::test_regions_are_those_of_the_chunks_and_travel_light"),
     Mutant("running/_journal.py", "range(done, n), combine)", "range(n), combine)", f"{JOURNAL}::test_a_run_that_was_cut_off_goes_on"),
     Mutant("running/_run_folder.py", '_started(owner["pid"]) == owner["started"])', '_started(owner["pid"]) is not None)', f"{RESUME}::test_whose_lock_counts"),
     Mutant("running/_store_write.py", "len(sizes) for sizes in self.tiles])) < self.done:", "len(sizes) for sizes in self.tiles])) <= self.done:", f"{RESUME}::test_other_tiles_may_be_taken_where_they_do_not_matter"),
