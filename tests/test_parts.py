@@ -311,3 +311,12 @@ def test_a_part_that_finds_the_labels_in_place_does_nothing(stored: Path) -> Non
     result = nc.run(RECIPE, stored / "in.zarr", stored / "whole.zarr", tile=32, part="2/2", patience=0.0)
     assert result.provenance["resumed"] == "it was complete"
     assert (stored / "whole.zarr").exists()
+
+
+def test_pauses_grow_to_the_longest_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(_parts, "_PAUSES", (0.05, 10.0))
+    monkeypatch.setattr(_parts.time, "sleep", slept.append)
+    for n in (0, 3, 5000):
+        _parts._Pauses(patience=1e9, n=n).sleep()
+    assert slept == pytest.approx([0.05, 0.05 * 1.5**3, 10.0])

@@ -246,7 +246,7 @@ class _Pauses:
 
     def sleep(self) -> None:
         shortest, longest = _PAUSES
-        time.sleep(min(shortest * 1.5**self.n, longest))
+        time.sleep(min(shortest * 1.5 ** min(self.n, 60), longest))
         self.n += 1
 
 

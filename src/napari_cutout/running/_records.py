@@ -335,7 +335,7 @@ class _Unpickler(pickle.Unpickler):
         """Return a class that values may be made of, or raise."""
         if (module, name) in _ALLOWED:
             return getattr(import_module(module), name)
-        if module.split(".")[0] == __package__:
+        if module.split(".")[0] == __name__.split(".")[0]:
             found = getattr(import_module(module), name)
             if isinstance(found, type) and is_dataclass(found) and not _is_called(found):
                 return found
