@@ -155,6 +155,9 @@ def test_a_shorter_way_through_more_tiles_wins_in_the_end() -> None:
     assert (whole == 1).sum() > 30
     tiles = nc.watershed(*(da.from_array(a, (19, (8, 4))) for a in (image, markers, path)))
     np.testing.assert_array_equal(tiles.compute(), whole)
+    with sweeping(Threads((19, 8), 1)):  # where distances are kept
+        swept = nc.watershed(*(seen(Stored(a)) for a in (image, markers, path)))
+        np.testing.assert_array_equal(keep(source_of(swept), "writing").array, whole)
 
 
 @pytest.mark.parametrize("seed", range(3))

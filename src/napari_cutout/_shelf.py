@@ -88,18 +88,25 @@ class Shelf:
         """Return the first `n` numbers of what the tile itself has noted."""
         return self.records.read(name, self.number)[:n]
 
-    def neighbours(self) -> Iterator[tuple[Step, int]]:
-        """Yield the ways to the neighbours, and their numbers."""
+    def named(self, wide: NDArray[Any], crossing: int, names: Callable[[int], int]) -> NDArray[Any]:
+        """Write around the own voxels what ``names(number)`` gives for the tile that each belongs to."""
+        for step, number in self.neighbours(crossing):
+            wide[_side_of(step, wide.shape)] = names(number)
+        return wide
+
+    def neighbours(self, crossing: int = 3) -> Iterator[tuple[Step, int]]:
+        """Yield the ways to the neighbours that a step may reach, and their numbers."""
         grid = tuple(map(len, self.chunks))
         for step in itertools.product((-1, 0, 1), repeat=len(grid)):
             there = tuple(a + s for a, s in zip(self.at, step, strict=True))
-            if any(step) and all(0 <= a < n for a, n in zip(there, grid, strict=True)):
+            if 0 < sum(map(abs, step)) <= crossing and all(0 <= a < n for a, n in zip(there, grid, strict=True)):
                 yield step, int(np.ravel_multi_index(there, grid))
 
     def around(
         self,
         name: str,
         wide: NDArray[Any],
+        crossing: int,
         changed: Callable[[NDArray[Any], int], Any] | None = None,
         own: bool = False,
     ) -> NDArray[Any]:
@@ -111,12 +118,14 @@ class Shelf:
             What they told.
         wide : array
             The own voxels with one more on every side; filled in there.
+        crossing : int
+            How many axes a step between voxels may cross: tiles that lie farther are not asked.
         changed : callable, optional
             ``changed(values, number)``: what is made of the values of a tile.
         own : bool
             True writes what the tile itself told as well.
         """
-        for step, number in self.neighbours():
+        for step, number in self.neighbours(crossing):
             plane = self._facing(name, step, number)
             wide[_side_of(step, wide.shape)] = plane if changed is None else changed(plane, number)
         if own:

@@ -36,7 +36,7 @@ def distances(
     frame, shelf = frame_of(tile), shelf_of(tile)
     kept = None if first else shelf.kept("level")
     own = level_now(tile, known, (surface, markers, territory), connectivity) if kept is None else kept
-    level = level_around(tile, known, frame, own)
+    level = level_around(tile, known, frame, own, connectivity)
     held = None if first else shelf.kept("distance")
     walls = walls_of(frame, tile, territory)
     distance = _spread_from(tile, known, frame, level, walls, held, markers, connectivity, alone=first)
@@ -63,7 +63,7 @@ def _spread_from(
     distance = frame.around(UNKNOWN if held is None else held, UNKNOWN, np.int32)
     queue, given, n = np.empty(level.size, np.int32), np.zeros(0, np.int64), 0
     if not alone:
-        shelf_of(tile).around("distance", distance)
+        shelf_of(tile).around("distance", distance, connectivity)
     distance = distance.reshape(-1)
     if held is None:
         planted = frame.around(planted_in(tile, level.reshape(frame.wide)[frame.inner], markers), 0, np.int32) > 0
@@ -111,11 +111,11 @@ def _labels_of(
     own, held = shelf.kept("level"), shelf.kept("distance")
     if own is None:
         own = level_now(tile, known, (surface, markers, territory), connectivity)
-    level, walls = level_around(tile, known, frame, own), walls_of(frame, tile, territory)
+    level, walls = level_around(tile, known, frame, own, connectivity), walls_of(frame, tile, territory)
     if held is None:
         distance = _spread_from(tile, known, frame, level, walls, None, markers, connectivity)
     else:
-        distance = shelf.around("distance", frame.around(held, UNKNOWN, np.int32)).reshape(-1)
+        distance = shelf.around("distance", frame.around(held, UNKNOWN, np.int32), connectivity).reshape(-1)
     labels = np.where(frame.own, np.int32(OPEN), EXIT - np.arange(level.size, dtype=np.int32))
     planted = frame.around(planted_in(tile, own, markers), 0, np.int32).reshape(-1)
     labels[planted > 0] = planted[planted > 0]
@@ -141,13 +141,13 @@ def counted(state: Agreed, n_exits: dict[int, int]) -> Agreed:
     return replace(state, exits=np.cumsum([0, *(n_exits[number] for number in sorted(n_exits))], dtype=np.int64))
 
 
-def exits_of(tile: Tile, known: Known, *_: Any) -> Ints:
+def exits_of(tile: Tile, known: Known, *_: Any, connectivity: int) -> Ints:
     """Return the label of each exit, or as ``EXIT - (tile << 32 | exit)`` which exit of its own tile has it."""
     frame, shelf = frame_of(tile), shelf_of(tile)
     exits = shelf.noted("exits", known.n_exits)
-    label: Ints = shelf.around("label", frame.full(0, np.int32)).reshape(-1)[exits].astype(np.int64)
+    label: Ints = shelf.around("label", frame.full(0, np.int32), connectivity).reshape(-1)[exits].astype(np.int64)
     number = frame.full(0, np.int64)
-    shelf.around("label", number, lambda _, number: np.int64(number))
+    shelf.named(number, connectivity, int)
     farther = label <= EXIT
     label[farther] = EXIT - (number.reshape(-1)[exits][farther] << 32 | EXIT - label[farther])
     return label

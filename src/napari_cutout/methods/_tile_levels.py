@@ -273,10 +273,10 @@ def across(tile: Tile, known: Known, _: Any, __: Any, territory: Array | None, *
     """Find the passes to later tiles from what all have told of their outermost voxels."""
     frame, shelf = frame_of(tile), shelf_of(tile)
     outside, later = outside_of(known.key), [number for _, number in shelf.neighbours() if number > tile.number]
-    key = shelf.around("height", frame.full(outside, known.key), own=True).reshape(-1)
-    node = shelf.around("node", frame.full(0, np.int32), own=True).reshape(-1)
+    key = shelf.around("height", frame.full(outside, known.key), connectivity, own=True).reshape(-1)
+    node = shelf.around("node", frame.full(0, np.int32), connectivity, own=True).reshape(-1)
     place = frame.full(-1, np.int8)
-    shelf.around("node", place, lambda _, number: np.int8(later.index(number) if number in later else -1))
+    shelf.named(place, connectivity, lambda number: later.index(number) if number in later else -1)
     steps = steps_in(frame.wide, connectivity)
     found, weight = (
         np.empty((len(frame.faces) * len(steps), 2), np.int64),
@@ -298,10 +298,8 @@ def levelled(state: Agreed, seen: dict[int, Across]) -> Agreed:
     n = int(state.starts[-1]) + 1
     level = np.full(n, outside_of(state.key), state.key)
     level[0] = 0
-    reached = np.zeros(n, bool)
-    reached[0] = True
     order = np.argsort(weight, kind="stable")
-    solve(order, ends, weight, np.arange(n), reached, np.empty((n, 3), np.int64), level)
+    solve(order, ends, weight, np.arange(n), np.empty((n, 3), np.int64), level)
     return replace(state, trees=(), level=level)
 
 
@@ -349,11 +347,12 @@ def _made_again(tile: Tile, known: Known, blocks: list[Any], connectivity: int) 
     return _passes(tile, key, start, territory, connectivity)
 
 
-def level_around(tile: Tile, known: Known, frame: Frame, level: NDArray[Any]) -> NDArray[Any]:
+def level_around(tile: Tile, known: Known, frame: Frame, level: NDArray[Any], connectivity: int) -> NDArray[Any]:
     """Return the flood levels of a tile and of what is around it, flat."""
     shelf = shelf_of(tile)
-    wide = shelf.around("height", frame.around(level, outside_of(known.key), known.key))
-    reached = shelf.around("node", frame.full(0, known.key), lambda node, number: known.levels[number][node])
+    wide = shelf.around("height", frame.around(level, outside_of(known.key), known.key), connectivity)
+    reached = frame.full(0, known.key)
+    shelf.around("node", reached, connectivity, lambda node, number: known.levels[number][node])
     return np.asarray(np.maximum(wide, reached).reshape(-1))
 
 

@@ -272,7 +272,6 @@ def solve(
     ends: NDArray[np.int64],
     weight: NDArray[Any],
     parent: NDArray[np.int64],
-    reached: NDArray[np.bool_],
     joins: NDArray[np.int64],
     level: NDArray[Any],
 ) -> None:
@@ -286,8 +285,6 @@ def solve(
         Which nodes a pass connects, and its height; node 0 is the source.
     parent : int64 array
         Each node its own.
-    reached : bool array
-        True at the source.
     joins : int64 array of shape (nodes, 3)
         Work space.
     level : array
@@ -300,16 +297,10 @@ def solve(
             continue
         if a > b:
             a, b = b, a
-        joins[n, 0], joins[n, 1] = a, b
-        joins[n, 2] = -1 if not reached[a] and not reached[b] else i * 2 + (1 if reached[a] else 0)
+        joins[n, 0], joins[n, 1] = a, b  # the source, which has the smallest number, is always the first
+        joins[n, 2] = i
         parent[b] = a
-        reached[a] = reached[a] or reached[b]
         n += 1
     for at in range(n - 1, -1, -1):  # from the last join: what was joined before water came has one level
-        a, b, how = joins[at, 0], joins[at, 1], joins[at, 2]
-        if how < 0:
-            level[b] = level[a]
-        elif how % 2 == 1:
-            level[b] = weight[how // 2]
-        else:
-            level[a] = weight[how // 2]
+        a, b = joins[at, 0], joins[at, 1]
+        level[b] = weight[joins[at, 2]] if a == 0 else level[a]

@@ -183,10 +183,10 @@ def _across(tile: Tile, known: Zones, _: Array | None, territory: Array | None, 
     frame, shelf = frame_of(tile), shelf_of(tile)
     later = [number for _, number in shelf.neighbours() if number > tile.number]
     outside, steps = outside_of(key), steps_in(frame.wide, connectivity)
-    level = shelf.around("key", frame.full(outside, key), own=True).reshape(-1)
-    zone = shelf.around("zone", frame.full(0, np.int32), own=True).reshape(-1)
+    level = shelf.around("key", frame.full(outside, key), connectivity, own=True).reshape(-1)
+    zone = shelf.around("zone", frame.full(0, np.int32), connectivity, own=True).reshape(-1)
     place = frame.full(-1, np.int8)
-    shelf.around("zone", place, lambda _, number: np.int8(later.index(number) if number in later else -1))
+    shelf.named(place, connectivity, lambda number: later.index(number) if number in later else -1)
     walls = NO_WALLS
     if territory is not None:
         walls = frame.seen(tile, to_numpy(territory), 0, np.int32).reshape(-1)

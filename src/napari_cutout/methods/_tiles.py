@@ -56,7 +56,7 @@ def flood_plan(whole: Any, connectivity: int, missing: Missing, dtypes: Sequence
             Exchange(first, summed, "finding flood levels of tiles", reads=(1, *walls)),
             Exchange(again, summed, "measuring distances across tiles", where_nearer, reads=walls),
             Exchange(partial(resolved, **look), counted, "following floods in tiles", reads=(1, *walls)),
-            Exchange(exits_of, followed, "following floods across tiles", reads=()),
+            Exchange(partial(exits_of, **look), followed, "following floods across tiles", reads=()),
         ),
         known_by,
         partial(labelled, **look),
