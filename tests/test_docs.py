@@ -96,7 +96,7 @@ def test_the_rules_on_the_page_are_those_of_the_flood(pictures: ModuleType, seed
     np.testing.assert_array_equal(pictures.by_the_rule(level, steps, markers), nc.watershed(image, markers))
 
 
-@pytest.mark.parametrize("name", ["clustering.md", "graph-based.md", "random-walker.md", "unet.md"])
+@pytest.mark.parametrize("name", ["clustering.md", "graph-based.md", "large-volumes.md", "random-walker.md", "unet.md"])
 def test_the_walk_through_a_guide_does_what_it_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
