@@ -276,6 +276,17 @@ def test_two_processes_do_not_run_on_one_target(stored: Path, tmp_path: Path) ->
         run(CLASSES, stored, target)
 
 
+@pytest.mark.parametrize("more", [{}, {"resume": True}, {"overwrite": True}], ids=str)
+def test_who_is_at_work_is_said_at_once(more: dict[str, Any], stored: Path, tmp_path: Path) -> None:
+    target = tmp_path / "labels.zarr"
+    begun(stored, target)
+    with pytest.MonkeyPatch.context() as patch, RunFolder(Place.of(target)).held():
+        patch.setattr("napari_cutout.running._store_run.plan_arrays", None)  # before anything is planned
+        with pytest.raises(Busy, match="is at work"):
+            run(OBJECTS, stored, target, tile=TILE, **more)
+    result_of(OBJECTS, stored, target, resume=True)
+
+
 @pytest.mark.parametrize(
     ("owner", "is_free"),
     [

@@ -106,6 +106,26 @@ class RunFolder:
         """Tell whether a process is at work on the target."""
         return (other := _owner(self.place.read("lock"))) is not None and _lives(other)
 
+    def check_free(self, name: str = "lock") -> None:
+        """Refuse a target that another process is at work on.
+
+        Parameters
+        ----------
+        name : str
+            Of the lock.
+
+        Raises
+        ------
+        Busy
+            If a process that lives holds it.
+        """
+        other = _owner(self.place.read(name))
+        if other is not None and _lives(other):
+            raise Busy(
+                f"process {other['pid']} on {other['host']} is at work on {self.target.shown!r}; wait for it, or "
+                "stop it and pass resume=True"
+            )
+
     def remove(self) -> None:
         """Remove everything."""
         self.place.remove("")
@@ -139,12 +159,7 @@ class RunFolder:
         """
         name, sign = f"lock{part}", _sign()
         if not self._claimed(name, sign):
-            other = _owner(self.place.read(name))
-            if other is not None and _lives(other):
-                raise Busy(
-                    f"process {other['pid']} on {other['host']} is at work on {self.target.shown!r}; wait for it, or "
-                    "stop it and pass resume=True"
-                )
+            self.check_free(name)
             self.place.write(name, sign)  # of one that died
         stop = threading.Event()
         beating = threading.Thread(target=_beat, args=(self.place, name, stop), daemon=True)

@@ -229,6 +229,8 @@ class _StoreRun:
                     f"the labels would replace {self.place.shown!r}, which is read; choose another name for them"
                 )
         check_parent(self.place)
+        if self.team.part is None:
+            self.folder.check_free()
         if begun is not None and not (self._resumes or self.job.overwrite):
             raise FileExistsError(
                 f"a run on {self.place.shown!r} was begun and is not finished; pass resume=True to go on with it, or "
