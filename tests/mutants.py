@@ -774,6 +774,7 @@ MUTANTS = [
     Mutant("running/_journal.py", "range(done, n), combine)", "range(n), combine)", f"{JOURNAL}::test_a_run_that_was_cut_off_goes_on"),
     Mutant("running/_run_folder.py", '_started(owner["pid"]) == owner["started"])', '_started(owner["pid"]) is not None)', f"{RESUME}::test_whose_lock_counts"),
     Mutant("running/_store_write.py", "len(sizes) for sizes in self.tiles])) < self.done:", "len(sizes) for sizes in self.tiles])) <= self.done:", f"{RESUME}::test_other_tiles_may_be_taken_where_they_do_not_matter"),
+    Mutant("running/_store_run.py", "if self._written() != begun:", "if False:", f"{RESUME}::test_who_comes_late_looks_again"),
     Mutant("running/_store_run.py", 'told = ("tile", "device") if self._is_exact else ()', 'told = ("tile", "device")', f"{RESUME}::test_other_tiles_are_refused_where_they_matter"),
     Mutant("running/_store_run.py", "return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)", "return True", f"{STORE_RUN}::test_a_method_that_refuses_its_image_leaves_nothing"),
     Mutant("running/_store_attempt.py", "n_before = 0 if keeps else total.highest", "n_before = 0", f"{STORE_RUN}::test_frames_one_after_the_other"),

@@ -287,6 +287,41 @@ def test_who_is_at_work_is_said_at_once(more: dict[str, Any], stored: Path, tmp_
     result_of(OBJECTS, stored, target, resume=True)
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
+@pytest.mark.parametrize("asked", [{"resume": True}, {"overwrite": True}, {}], ids=str)
+def test_who_comes_late_looks_again(
+    asked: dict[str, Any], is_complete: bool, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "labels.zarr"
+    if asked:
+        begun(stored, target)
+    held, folders = RunFolder.held, set[str]()
+
+    def late(folder: RunFolder, part: str = "") -> Any:
+        """Wait for the lock until another process has gone on with the run, and begun or ended it."""
+        monkeypatch.setattr(RunFolder, "held", held)
+        if is_complete:
+            result_of(OBJECTS, stored, target, tile=TILE, resume=True)
+        else:
+            begun(stored, target, tile=2 * TILE, resume=True)
+        folders.update(path.name for path in RunFolder(Place.of(target)).at.path.glob("*"))
+        return held(folder, part)
+
+    monkeypatch.setattr(RunFolder, "held", late)
+    if asked == {"resume": True} or (asked and not is_complete):
+        result = result_of(OBJECTS, stored, target, tile=TILE, **asked)
+        np.testing.assert_array_equal(result.labels, result_of(OBJECTS, blobs()).labels)
+        assert (result.provenance.get("resumed") == "it was complete") == is_complete
+        assert left_beside(target) == set()
+        return
+    if asked:  # to replace what is complete
+        assert "resumed" not in result_of(OBJECTS, stored, target, tile=TILE, **asked).provenance
+        return
+    with pytest.raises(FileExistsError, match="exists already" if is_complete else "pass resume=True"):
+        run(OBJECTS, stored, target, tile=TILE)
+    assert {path.name for path in RunFolder(Place.of(target)).at.path.glob("*")} == folders
+
+
 @pytest.mark.parametrize(
     ("owner", "is_free"),
     [

@@ -158,10 +158,12 @@ class _StoreRun:
         """Look what is there, plan, run, and put the labels in place."""
         options = self.options
         with team(options.scheduler, options.part, options.patience) as self.team:
-            try:
-                return self._go()
-            except Over:
-                return self._ended()
+            while True:
+                try:
+                    return self._go()
+                except Over:
+                    if self.team.part is not None:
+                        return self._ended()
 
     def _go(self) -> Result:
         begun = self._begun()
@@ -173,7 +175,7 @@ class _StoreRun:
         if begun is not None and self._resumes:
             self._check_same(begun, identity)
         with self._at_work(is_new=begun is None), allowing(plan.free):
-            if self.team.part is not None and self.folder.begun() != begun:
+            if self._written() != begun:  # another process has begun or ended a run before this one held the lock
                 raise Over
             LabelsTarget.check(**self._target, resumed=begun is not None and self._resumes)
             self._begin(begun, identity)
@@ -183,9 +185,13 @@ class _StoreRun:
             return self._until_it_fits(plan, identity)
 
     def _begun(self) -> dict[str, Any] | None:
+        """Return what a run before this one wrote down; a part of a job array waits for it."""
+        return self.team.begun(self._written, lambda: self._there() is not None)
+
+    def _written(self) -> dict[str, Any] | None:
         """Return what a run before this one wrote down; nothing, where that is damaged and may be replaced."""
         try:
-            return self.team.begun(self.folder, lambda: self._there() is not None)
+            return self.folder.begun()
         except ValueError:
             if self._resumes or not self.job.overwrite:
                 raise
@@ -338,6 +344,8 @@ class _StoreRun:
         with self.team.held(self.folder):
             try:
                 yield
+            except Over:
+                raise
             except BaseException as error:
                 if is_new and self.team.part is None and not self._keeps(error):
                     self.folder.remove()
@@ -349,7 +357,9 @@ class _StoreRun:
                     kept = f"what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
                     raise OSError(error.errno, f"{error.strerror or error}; {kept}") from error
                 raise
-        self.folder.remove()
+            self.folder.place.remove("run.json")  # so that whoever holds the lock next sees that it has ended
+        if self.team.part is not None or not self.folder.is_held():
+            self.folder.remove()
 
     def _keeps(self, error: BaseException) -> bool:
         """Tell whether a run that ended in an error can be taken up again, and something is gained by that."""

@@ -190,8 +190,15 @@ class Team:
                 time.sleep(PAUSE)
             yield
 
-    def begun(self, folder: RunFolder, is_over: Callable[[], bool]) -> dict[str, Any] | None:
+    def begun(self, written: Callable[[], dict[str, Any] | None], is_over: Callable[[], bool]) -> dict[str, Any] | None:
         """Return what runs already; of a job array, the first part writes that down, and others wait for it.
+
+        Parameters
+        ----------
+        written : callable
+            Returns what is written down.
+        is_over : callable
+            Tells whether the labels are there already.
 
         Raises
         ------
@@ -201,7 +208,7 @@ class Team:
             If the first part does not begin.
         """
         until = time.monotonic() + self.patience
-        while (begun := folder.begun()) is None and not self.leads:
+        while (begun := written()) is None and not self.leads:
             if is_over():
                 raise Over
             if time.monotonic() >= until:
