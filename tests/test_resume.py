@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_cutout.recipe import Step
 from napari_cutout.running import _journal, _records
 from napari_cutout.running._batch import run
 from napari_cutout.running._run_folder import Busy, RunFolder
 from napari_cutout.running._store_write import PartTarget
-from napari_cutout.stores import Place
+from napari_cutout.stores import Damaged, Place
 
 from .test_store_run import OBJECTS, TILE, blobs, in_store, left_beside, result_of
 
@@ -382,3 +383,93 @@ def test_a_full_disk_loses_nothing(stored: Path, whole: dict[str, Any], tmp_path
 
 def full(*_: Any) -> None:
     raise OSError(28, "No space left on device")
+
+
+# Inputs that are damaged -------------------------------------------------------------------------------
+
+
+def test_a_damaged_chunk_may_be_mended_and_no_other(tmp_path: Path) -> None:
+    source, target = in_store(tmp_path / "in.zarr", blobs()), tmp_path / "labels.zarr"
+    chunk, other = source / "c" / "2" / "3" / "3", source / "c" / "0" / "0" / "0"
+    good, times = chunk.read_bytes(), other.stat()
+    chunk.write_bytes(b"garbage")
+    said = r"cannot decode chunk \(2, 3, 3\).*; what is done is kept in .*pass resume=True to go on once it is mended"
+    for resume in (False, True):
+        with pytest.raises(Damaged, match=said) as raised:
+            run(OBJECTS, source, target, tile=TILE, resume=resume)
+        assert pickle.loads(pickle.dumps(raised.value)).key == "c/2/3/3"
+    chunk.write_bytes(good)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    with pytest.raises(ValueError, match=r"the input 'image' \(its files\) changed since it was begun"):
+        run(OBJECTS, source, target, resume=True)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    result = result_of(OBJECTS, source, target, resume=True)
+    np.testing.assert_array_equal(result.labels, result_of(OBJECTS, blobs()).labels)
+    assert result.provenance["resumed"].startswith("taken up again, with ")
+    assert left_beside(target) == {"in.zarr"}
+    assert result_of(OBJECTS, source, target, resume=True).provenance["resumed"] == "it was complete"
+
+
+def test_damaged_chunks_are_mended_together(tmp_path: Path) -> None:
+    source, target = in_store(tmp_path / "in.zarr", blobs()), tmp_path / "labels.zarr"
+    chunks = [source / "c" / "2" / "0" / "0", source / "c" / "2" / "3" / "3"]
+    good = [chunk.read_bytes() for chunk in chunks]
+    for chunk, content in zip(chunks, good, strict=True):
+        chunk.write_bytes(bytes(len(content)))
+    times = chunks[0].stat()
+    with pytest.raises(Damaged, match=r"c/2/0/0.*once it is mended"):
+        run(OBJECTS, source, target, tile=TILE, workers=1)
+    chunks[0].write_bytes(good[0])
+    os.utime(chunks[0], ns=(times.st_atime_ns, times.st_mtime_ns))  # as if another tile came first
+    with pytest.raises(Damaged, match=r"c/2/3/3.*once it is mended"):
+        run(OBJECTS, source, target, tile=TILE, workers=1, resume=True)
+    for chunk, content in zip(chunks, good, strict=True):
+        chunk.write_bytes(content)
+    result = result_of(OBJECTS, source, target, resume=True)
+    np.testing.assert_array_equal(result.labels, result_of(OBJECTS, blobs()).labels)
+
+
+def test_a_chunk_that_was_mended_counts_again(tmp_path: Path) -> None:
+    source, target = in_store(tmp_path / "in.zarr", blobs()), tmp_path / "labels.zarr"
+    chunk = source / "c" / "2" / "3" / "3"
+    good = chunk.read_bytes()
+    chunk.write_bytes(b"garbage")
+    with pytest.raises(Damaged, match="once it is mended"):
+        run(OBJECTS, source, target, tile=TILE)
+    chunk.write_bytes(good)
+    begun(source, target, resume=True)
+    assert json.loads((tmp_path / ".labels.zarr.run" / "run.json").read_text())["damaged"] == {}
+    chunk.unlink()
+    with pytest.raises(ValueError, match=r"the input 'image' \(its files\) changed since it was begun"):
+        run(OBJECTS, source, target, resume=True)
+
+
+def test_what_changes_while_it_runs_is_not_mended(tmp_path: Path) -> None:
+    source, target = in_store(tmp_path / "in.zarr", blobs()), tmp_path / "labels.zarr"
+    chunk = source / "c" / "2" / "3" / "3"
+    good = chunk.read_bytes()
+    with pytest.raises(Damaged, match=r"read the fill value there$"):
+        run(OBJECTS, source, target, tile=TILE, on_plan=lambda _: chunk.write_bytes(b"garbage"))
+    chunk.write_bytes(good)
+    with pytest.raises(ValueError, match=r"the input 'image' \(its files\) changed since it was begun"):
+        run(OBJECTS, source, target, resume=True)
+
+
+@pytest.mark.parametrize("shards", [None, (TILE, TILE, 2 * TILE)], ids=["chunks", "shards"])
+def test_a_damaged_chunk_may_be_removed_where_nothing_else_was_read_of_its_file(
+    shards: tuple[int, ...] | None, tmp_path: Path
+) -> None:
+    image = blobs()
+    array = zarr.create_array(str(tmp_path / "in.zarr"), data=image, chunks=(TILE,) * 3, shards=shards)
+    source, target = tmp_path / "in.zarr", tmp_path / "labels.zarr"
+    file = source / "c" / "2" / "3" / ("3" if shards is None else "1")
+    file.write_bytes(b"garbage")
+    with pytest.raises(Damaged, match="once it is mended"):
+        run(OBJECTS, source, target, tile=TILE)
+    file.unlink()
+    if shards is not None:
+        with pytest.raises(ValueError, match=r"the input 'image' \(its files\) changed since it was begun"):
+            run(OBJECTS, source, target, resume=True)
+        return
+    result = result_of(OBJECTS, source, target, resume=True)
+    np.testing.assert_array_equal(result.labels, result_of(OBJECTS, array[...]).labels)

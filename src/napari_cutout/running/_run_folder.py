@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from ..stores import Place as StorePlace
 from ..stores import is_store
 from ._records import Folder, Place, place_of
 
-__all__ = ["BEAT", "STALE", "Busy", "RunFolder", "check_parent", "identity_of_array", "identity_of_store"]
+__all__ = ["BEAT", "STALE", "Busy", "RunFolder", "check_parent", "identity_of_array", "identity_of_store", "states_of"]
 
 BEAT = 10.0
 """Seconds between two signs of life of a process at work."""
@@ -278,13 +278,15 @@ def identity_of_array(array: Any) -> dict[str, Any]:
     return {"shape": list(shape), "dtype": np.dtype(array.dtype).name, "voxels": digest.hexdigest()}
 
 
-def identity_of_store(array: Any) -> dict[str, Any]:
+def identity_of_store(array: Any, without: Collection[str] = ()) -> dict[str, Any]:
     """Return by what an array in a store is known again: address, metadata, and sizes and times of its files.
 
     Parameters
     ----------
     array : CheckedArray
         One level of an image.
+    without : collection of str
+        Files that do not count. A shard may be another one, but must be there: tiles may have read chunks in it.
     """
     at: StorePlace = array.place
     files = place_of(at.url, at.options)
@@ -296,15 +298,33 @@ def identity_of_store(array: Any) -> dict[str, Any]:
         "shape": list(array.shape),
         "dtype": array.dtype.name,
         "metadata": metadata.hexdigest(),
-        "files": _files_of(array, files),
+        "files": _files_of(array, files, without),
     }
 
 
-def _files_of(array: Any, files: Place) -> str:
+def states_of(array: Any, keys: Collection[str]) -> dict[str, str]:
+    """Return by what files of an array in a store are known again: size and time, or what an object store says.
+
+    Parameters
+    ----------
+    array : CheckedArray
+        One level of an image.
+    keys : collection of str
+        The files.
+    """
+    files = place_of(array.place.url, array.place.options)
+    return {key: _state(files, key) for key in keys}
+
+
+def _files_of(array: Any, files: Place, without: Collection[str]) -> str:
     """Return a digest of the sizes and times of the files of an array, or of some of them where they are many."""
     digest = hashlib.sha256()
     for key in _keys_of(array):
-        digest.update(f"{key} {_state(files, key)}\n".encode())
+        if key not in without:
+            digest.update(f"{key} {_state(files, key)}\n".encode())
+    for key in sorted(without) if array.shards is not None else ():
+        if not _state(files, key):
+            digest.update(f"{key} is gone\n".encode())
     return digest.hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from .._wanted import Fitted, fitted
 from ..recipe import Recipe
 from ..stores import Image, Layout, is_store, open_image
 from ._records import place_of
-from ._run_folder import identity_of_array, identity_of_store
+from ._run_folder import identity_of_array, identity_of_store, states_of
 from ._views import View
 
 if TYPE_CHECKING:
@@ -67,9 +67,26 @@ class Opened:
         shape = selection.shape(self.views[self.recipe.source].shape)
         return Layout.of(self.image.as_labels(np.broadcast_to(np.uint8(0), shape)))
 
-    def identity(self) -> dict[str, dict[str, Any]]:
-        """Return by what every input is known again."""
-        return {name: _identity(view) for name, view in self.views.items()}
+    def identity(self, without: Mapping[str, Collection[str]] | None = None) -> dict[str, dict[str, Any]]:
+        """Return by what every input is known again.
+
+        Parameters
+        ----------
+        without : mapping of str to collection of str, optional
+            Files of arrays that do not count, by the address of the array.
+        """
+        return {name: _identity(view, without or {}) for name, view in self.views.items()}
+
+    def states(self, files: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
+        """Return by what files of inputs are known again.
+
+        Parameters
+        ----------
+        files : mapping of str to collection of str
+            Their keys, by the address of their array.
+        """
+        bases = {view.base.place.shown: view.base for view in self.views.values() if hasattr(view.base, "place")}
+        return {address: states_of(bases[address], keys) for address, keys in files.items() if address in bases}
 
     def truth(self, source: Source, storage_options: Mapping[str, Any] | None) -> Any:
         """Return a truth on what is selected of the image, as a dask array."""
@@ -94,9 +111,10 @@ class Opened:
         return grid - sum(not name.startswith((".z", "zarr.")) and not name.endswith(".partial") for name in names)
 
 
-def _identity(view: View) -> dict[str, Any]:
-    of_store = hasattr(view.base, "place")
-    return identity_of_store(view.base) if of_store else identity_of_array(view.base)
+def _identity(view: View, without: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    if not hasattr(view.base, "place"):
+        return identity_of_array(view.base)
+    return identity_of_store(view.base, without.get(view.base.place.shown, ()))
 
 
 def opened(job: Job, source: Source, others: Mapping[str, Source], storage_options: Mapping[str, Any] | None) -> Opened:

@@ -6,7 +6,7 @@ import gc
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ from .._monitor import Cancelled
 from .._reading import Source, is_path
 from ..blockwise import TooLarge
 from ..recipe import as_dict
-from ..stores import Image, LabelsTarget, Place, is_store, open_image
+from ..stores import Damaged, Image, LabelsTarget, Place, is_store, open_image
 from ._execute import Result, check_inputs, versions
 from ._journal import Journaled
 from ._parts import Over
@@ -153,6 +153,7 @@ class _StoreRun:
     notes: dict[str, Any] = field(default_factory=dict)
     journal: Journaled | None = None
     team: Team = field(default_factory=Team)
+    damaged: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def go(self) -> Result:
         """Look what is there, plan, run, and put the labels in place."""
@@ -162,18 +163,19 @@ class _StoreRun:
                 try:
                     return self._go()
                 except Over:
-                    if self.team.part is not None:
+                    if self.team.part is not None and self._written() is None:
                         return self._ended()
 
     def _go(self) -> Result:
         begun = self._begun()
+        self.damaged = begun.get("damaged", {}) if begun is not None and self._resumes else {}
         self._check_place(begun)
         plan = self._plan(begun if self._resumes else None)
         identity = self._identity(plan)
         if self._resumes and (finished := self._finished(identity)) is not None:
             return finished
         if begun is not None and self._resumes:
-            self._check_same(begun, identity)
+            self._check_same(begun, self._known(identity))
         with self._at_work(is_new=begun is None), allowing(plan.free):
             if self._written() != begun:  # another process has begun or ended a run before this one held the lock
                 raise Over
@@ -282,6 +284,12 @@ class _StoreRun:
         plain: dict[str, Any] = json.loads(json.dumps(identity))  # as run.json has it, in which tuples are lists
         return plain
 
+    def _known(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Return by what an unfinished run is known again: all but the files that were damaged, which may be mended."""
+        if not self.damaged:
+            return dict(identity)
+        return {**identity, "inputs": self.given.identity(self.damaged), "damaged": self.damaged}
+
     @property
     def _is_exact(self) -> bool:
         """Whether neither tiles nor the device change the labels."""
@@ -353,6 +361,11 @@ class _StoreRun:
                     raise Cancelled(
                         f"stopped; what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
                     ) from error
+                elif isinstance(error, Damaged) and self._noted(error):
+                    kept = (
+                        f"what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on once it is mended"
+                    )
+                    raise Damaged(f"{error}; {kept}", address=error.address, key=error.key) from error
                 elif type(error) is OSError and self._keeps(error):  # such as a disk that is full
                     kept = f"what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
                     raise OSError(error.errno, f"{error.strerror or error}; {kept}") from error
@@ -367,6 +380,34 @@ class _StoreRun:
             return False
         return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)  # a method refused its input
 
+    def _noted(self, error: Damaged) -> bool:
+        """Write down which file of an input is damaged, so that it may be mended; not where others changed meanwhile.
+
+        No tile that reads the file is done, so what is known does not depend on it.
+        """
+        with suppress(OSError):  # or it would hide what is damaged
+            begun = self.folder.begun() or {"inputs": {}}  # parts may have found others
+            damaged = begun.get("damaged", {})
+            read = (about.get("address") for about in begun["inputs"].values())
+            if error.address not in read or self.given.identity(damaged) != begun["inputs"]:
+                return False
+            found = self.given.states({error.address: [error.key]})[error.address]
+            self._leave_out({**damaged, error.address: {**damaged.get(error.address, {}), **found}}, begun)
+            return True
+        return False
+
+    def _leave_out(self, damaged: dict[str, dict[str, str]], begun: Mapping[str, Any]) -> None:
+        """Write down which files do not count, and how they were found."""
+        self.damaged = damaged
+        self.folder.begin({**begun, "inputs": self.given.identity(damaged), "damaged": damaged})
+
+    def _count_mended(self) -> None:
+        """Let files that were mended count again: tiles read them from now on."""
+        now = self.given.states(self.damaged)
+        left = {address: dict(keys.items() & now[address].items()) for address, keys in self.damaged.items()}
+        if left != self.damaged and (begun := self._written()) is not None:
+            self._leave_out({address: keys for address, keys in left.items() if keys}, begun)
+
     def _begin(self, begun: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> None:
         """Write down what runs, and forget what was found for something else."""
         if begun is None or not self._resumes:
@@ -374,9 +415,10 @@ class _StoreRun:
                 self.notes["resumed"] = "no unfinished run was there: it ran from the start"
             for name in ("sweeps", "scratch", "target", "writing", "written"):
                 self.folder.place.remove(name)
-            self.folder.begin(identity)
+            self.folder.begin(self._known(identity))
         elif (begun["mode"], begun["tile"]) != (identity["mode"], identity["tile"]):
             self._begin_sweeps_anew(identity)
+        self._count_mended()
 
     def _begin_sweeps_anew(self, identity: Mapping[str, Any]) -> None:
         """Forget what sweeps have found in other tiles; blocks that were written stay where tiles do not matter."""
@@ -384,7 +426,7 @@ class _StoreRun:
         keep_written(records) if self._is_exact else records.remove("target")
         for name in ("sweeps", "scratch", "writing"):
             records.remove(name)
-        self.folder.begin(identity)
+        self.folder.begin(self._known(identity))
 
     def _until_it_fits(self, plan: RunPlan, identity: dict[str, Any]) -> Result:
         """Run, with smaller tiles whenever memory runs out."""

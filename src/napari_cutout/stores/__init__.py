@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ._checked import CheckedArray, create_array
+from ._checked import CheckedArray, Damaged, create_array
 from ._edit import edit_labels
 from ._image import Image, Level, Unreadable, attributes_of, open_image
 from ._layout import Layout, smallest
@@ -24,6 +24,7 @@ __all__ = [
     "MARKERS",
     "OPTIONS_VARIABLE",
     "CheckedArray",
+    "Damaged",
     "Image",
     "LabelsTarget",
     "Layout",

@@ -11,9 +11,28 @@ import numpy as np
 
 from ._place import Place
 
-__all__ = ["CheckedArray", "Region", "create_array"]
+__all__ = ["CheckedArray", "Damaged", "Region", "create_array"]
 
 Region = tuple[slice, ...]
+
+
+class Damaged(ValueError):
+    """A file of an array that cannot be decoded; it can be pickled.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and the way out.
+    address : str
+        The array, as it is shown.
+    key : str
+        The file in it.
+    """
+
+    def __init__(self, message: str, *, address: str = "", key: str = "") -> None:
+        super().__init__(message)
+        self.address = address
+        self.key = key
 
 
 class CheckedArray:
@@ -172,9 +191,12 @@ class CheckedArray:
                 self._array[chunk]
             except Exception as cause:
                 reason = self.place.hide(str(cause) or type(cause).__name__)
-                return ValueError(
-                    f"cannot decode chunk {index} ({self._key_of_chunk(index)!r}) of {self.place.shown!r}: {reason}; "
-                    "copy it again, or remove the file to read the fill value there"
+                key = self._key_of_chunk(index)
+                return Damaged(
+                    f"cannot decode chunk {index} ({key!r}) of {self.place.shown!r}: {reason}; "
+                    "copy it again, or remove the file to read the fill value there",
+                    address=self.place.shown,
+                    key=key,
                 )
         return error
 
