@@ -275,6 +275,8 @@ def test_every_label_of_a_field_leads_to_it(shown, narrow):
     buddies = {label.buddy() for label in widget.findChildren(QLabel) if label.buddy() is not None}
     fields = {w for w in tab_stops(widget) if isinstance(w, QComboBox | QAbstractSpinBox | QLineEdit)}
     alone = {widget.device_box, widget.voxel_size.unit_box, *widget.target_rows.axis_boxes}
+    alone |= {widget.large.row.box, widget.region_row.region_box}
+    assert all(field.accessibleName() for field in alone)
     assert fields - buddies - alone - set(widget.voxel_size.boxes.values()) == set()
 
 

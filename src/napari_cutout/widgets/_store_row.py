@@ -62,10 +62,11 @@ class StoreRow(QWidget):  # type: ignore[misc]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (self.box, self.problem, self._unfinished):
+        self._parts = (self.box, self.problem, self._unfinished)
+        for widget in self._parts:
             layout.addWidget(widget)
-        self.show_unfinished("")
         self.box.setVisible(False)
+        self.show_unfinished("")
 
     @property
     def into_store(self) -> bool:
@@ -75,6 +76,7 @@ class StoreRow(QWidget):  # type: ignore[misc]
     def show_choice(self, *, offered: bool, into_store: bool) -> None:
         """Offer the choice, and make it unless the user has."""
         self.box.setVisible(offered)
+        self._take_room()
         if not self.chosen:
             self.choose(into_store)
 
@@ -94,10 +96,16 @@ class StoreRow(QWidget):  # type: ignore[misc]
         share = "" if done is None else f", {100 * done:.0f} % done"
         self.left.setText(f"a run into '{Path(target).name}' did not end{share}" if target else "")
         self.left.setToolTip(target)
+        self._take_room()
 
     def show_problem(self, sentence: str) -> None:
         """Say what is wrong with where the run would be."""
         show_sentence(self.problem, sentence)
+        self._take_room()
+
+    def _take_room(self) -> None:
+        """Be there only with something to show: an empty row would still push the fields above it out of sight."""
+        self.setVisible(not all(part.isHidden() for part in self._parts))
 
     def _choose(self, _: int) -> None:
         self.chosen = True
