@@ -66,8 +66,11 @@ def made(metadata: Mapping[str, Any]) -> Made | None:
     Returns
     -------
     Made or None
-        None if it is not known, or was written by a version that said less.
+        None if it is not known, was written by a version that said less, or the layer shows something else that came of
+        the same run, such as its uncertainty.
     """
+    if metadata.get("shows"):
+        return None
     provenance = metadata.get("provenance", {})
     try:
         recipe = Recipe.from_json(metadata["recipe"])
