@@ -358,7 +358,7 @@ def test_dask_arrays_run_in_blocks(image: np.ndarray) -> None:
     result = execute(OTSU, {"image": lazy})
     np.testing.assert_array_equal(result.labels, nc.threshold(image))
     assert result.provenance["tiling"] == "blocks"
-    with pytest.raises(ValueError, match="device='gpu' cannot be used on dask arrays .*; name a store as the target"):
+    with pytest.raises(ValueError, match=r"device='gpu' cannot be used on dask arrays .*; name a store as the target"):
         execute(OTSU, {"image": lazy}, device="gpu")
 
 
