@@ -42,7 +42,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def part(folder: Path, i: int, n: int, **options: Any) -> Parts:
     records = Records(Folder(folder / "run"))
     scratch = Scratch(Place.of(folder / "scratch"))
-    return Parts(Threads((16, 32, 32)), records, scratch, part=(i, n), **({"patience": 20.0} | options))
+    return Parts(Threads((16, 32, 32)), records, scratch, part=(i, n), **({"patience": 120.0} | options))
 
 
 def at_once(n: int, run: Callable[[int], Any]) -> list[Any]:
