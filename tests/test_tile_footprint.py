@@ -102,12 +102,15 @@ for method, settings, dtype, edge in cases:
     held = inputs(method, dtype, edge)
     recipe = nc.Recipe([nc.Step(method, settings, {name: name for name in held})])
     run(recipe, {name: np.ascontiguousarray(a[:16, :16, :32]) for name, a in held.items()}, 16)  # compiles
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
-    before = size("VmRSS")
-    run(recipe, held, edge)
-    print(size("VmHWM") - before)
+    taken = []
+    for _ in range(2):  # in the first, libraries may load what they keep
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+        before = size("VmRSS")
+        run(recipe, held, edge)
+        taken.append(size("VmHWM") - before)
+    print(min(taken))
 """
 
 

@@ -80,10 +80,10 @@ def _of_tile(settings: Mapping[str, Any], _n_voxels: int, n_channels: int) -> fl
     """Return the bytes per voxel of a tile: labels of one channel by itself, else columns of it."""
     n_columns = n_channels * len(feature_names(settings["features"], settings["scales"]))
     alone = n_columns == 1 and tuple(settings["features"]) == ALONE
-    return 1.5 if alone else COLUMN * n_columns
+    return 1.0 if alone else COLUMN * n_columns
 
 
-COLUMN = 10.5
+COLUMN = 11.5
 """Bytes per voxel of a tile for each of its columns, filtered and put in order."""
 
 
