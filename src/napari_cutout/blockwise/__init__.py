@@ -16,7 +16,7 @@ from ._pyramid import fits, memory
 from ._seams import lazy_stitch
 from ._sources import lazy_channels, lazy_keep, lazy_line, lazy_rim
 from ._stitch import exchanged
-from ._sweeps import LARGE, Chunks, Sweeper, Threads, TooLarge, current, regions_of, sweeping
+from ._sweeps import LARGE, Chunks, Sweeper, Threads, TooLarge, both, current, regions_of, sweeping
 from ._tiled import Tiled, settled
 from ._workers import WorkerFacts, connected, workers_memory
 
@@ -35,6 +35,7 @@ __all__ = [
     "workers_memory",
     "TooLarge",
     "Written",
+    "both",
     "compute",
     "current",
     "decided",

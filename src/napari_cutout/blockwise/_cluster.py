@@ -24,7 +24,7 @@ from .._compiled import sharing
 from .._monitor import note, stage, tick, watch
 from ._flight import Flight
 from ._made import Stored
-from ._sweeps import LARGE, Chunks, TooLarge, free_kept, regions_of, sweeping, tiles_of
+from ._sweeps import LARGE, Chunks, TooLarge, both, free_kept, regions_of, sweeping, tiles_of
 
 __all__ = ["Cluster"]
 
@@ -96,7 +96,7 @@ class Cluster:
         """Combine what tiles return as they come, in their order."""
         total = None
         for _, summary in self.folded(name, work, range(n), combine):
-            total = _both(total, summary, combine)
+            total = both(total, summary, combine)
         return total
 
     def each(self, name: str, work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
@@ -234,10 +234,6 @@ def _grouped(numbers: Sequence[int], n_threads: int) -> list[tuple[int, ...]]:
     return [tuple(numbers[i : i + size]) for i in range(0, len(numbers), size)]
 
 
-def _both(total: Any, summary: Any, combine: Combine) -> Any:
-    return summary if total is None else total if summary is None else combine(total, summary)
-
-
 def _same(value: Any) -> Any:
     return value
 
@@ -272,5 +268,5 @@ def _folded(values: list[Any], combine: Combine) -> list[Any] | _Folded:
         return values
     total = None
     for value in values:
-        total = _both(total, value, combine)
+        total = both(total, value, combine)
     return _Folded(len(values), total)

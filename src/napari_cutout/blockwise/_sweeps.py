@@ -25,7 +25,7 @@ from .._compiled import sharing
 from .._monitor import note, quiet, resumed, stage, tick, ticket
 from .._plan import Slices
 
-__all__ = ["Chunks", "Sweeper", "Threads", "TooLarge", "current", "free_kept", "regions_of", "sweeping"]
+__all__ = ["Chunks", "Sweeper", "Threads", "TooLarge", "both", "current", "free_kept", "regions_of", "sweeping"]
 
 Chunks = tuple[tuple[int, ...], ...]
 """Lengths of the chunks along each axis, as dask has them."""
@@ -94,6 +94,11 @@ _current: ContextVar[Sweeper | None] = ContextVar("napari_cutout_sweeper", defau
 def current() -> Sweeper | None:
     """Return who runs sweeps at once; None where dask graphs are to be made."""
     return _current.get()
+
+
+def both(total: Any, summary: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine what tiles told, None being nothing."""
+    return summary if total is None else total if summary is None else combine(total, summary)
 
 
 @contextmanager
@@ -197,7 +202,7 @@ class Threads:
         """Combine what tiles return as they come, in their order, so that few summaries are held."""
         total = None
         for summary in self.each(name, work, range(n)):
-            total = summary if total is None else total if summary is None else combine(total, summary)
+            total = both(total, summary, combine)
         return total
 
     def scratch(self, shape: Sequence[int], dtype: str, chunks: Chunks) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .._monitor import facts, note
-from ..blockwise import Chunks, Sweeper
+from ..blockwise import Chunks, Sweeper, both
 from ._records import Records
 
 __all__ = ["SAVE_EVERY", "Journaled", "Sweep"]
@@ -120,7 +120,7 @@ class Journaled:
         self.n_known += done
         with self._kept(sweep):
             for n_tiles, summary in self.inner.folded(name, work, range(done, n), combine):
-                total = summary if total is None else total if summary is None else combine(total, summary)
+                total = both(total, summary, combine)
                 done += n_tiles
                 sweep.add(done, total)
                 self._tell(done - n_tiles, done)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._monitor import note, stage, tick
-from ..blockwise import LARGE
+from ..blockwise import LARGE, both
 from ._journal import Journaled, Sweep
 
 __all__ = ["PATIENCE", "Over", "Parts", "Waiting", "part_of"]
@@ -139,7 +139,7 @@ class Parts(Journaled):
         at, begun, total = 0, time.monotonic(), None
         with self._kept(sweep):
             for count, summary in self.inner.folded(name, work, left, combine):
-                numbers, total = numbers + left[at : at + count], _both(total, summary, combine)
+                numbers, total = numbers + left[at : at + count], both(total, summary, combine)
                 at += count
                 for number in left[at - count : at]:
                     self._tell(number, number + 1)
@@ -208,7 +208,7 @@ class Parts(Journaled):
             pieces.update(zip(lost, self.inner.each(name, work, lost), strict=True))
         total = None
         for _, value in sorted(pieces.items(), key=lambda piece: piece[0]):
-            total = _both(total, value, combine)
+            total = both(total, value, combine)
         sweep.value = sweep.finish(total)
 
     def _hear(self, sweep: Sweep) -> None:
@@ -284,10 +284,6 @@ def _named(parts: Sequence[int]) -> str:
     """Name parts for people."""
     shown = ", ".join(map(str, parts[:8])) + (f" and {len(parts) - 8} more" if len(parts) > 8 else "")
     return f"part {shown}" if len(parts) == 1 else f"parts {shown}"
-
-
-def _both(total: Any, summary: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    return summary if total is None else total if summary is None else combine(total, summary)
 
 
 def _is_large(value: Any) -> bool:

@@ -18,7 +18,7 @@ from ._limits import Limits, limits
 from ._parts import part_of
 from ._probe import probed
 from ._run_plan import RunPlan, plan_arrays
-from ._store_inputs import Opened, opened
+from ._store_inputs import opened
 from ._store_workers import Team, team
 from ._views import Eager, View
 
@@ -124,7 +124,7 @@ def plan(
     job = Job(recipe=as_recipe(recipe), device=device, wanted=wanted)
     found = opened(job, source, inputs or {}, storage_options)
     arrays = {name: _seen(view) for name, view in found.views.items()}
-    unit = _block(found) if block is None and hasattr(arrays[found.recipe.source], "chunks") else block
+    unit = found.block if block is None and hasattr(arrays[found.recipe.source], "chunks") else block
     with team(scheduler, None if part is None else part_of(part), None) as who:
         allowed = _limits(who, memory, tile, workers, assume_gpu)
         asked, in_tiles = who.device(device), who.is_many
@@ -150,9 +150,3 @@ def _limits(
 def _seen(view: View) -> Array:
     """Return what is in memory as an array, and what is stored as what reads it."""
     return view.read() if library(view.base) in ("numpy", "cupy") else Eager(view)
-
-
-def _block(found: Opened) -> tuple[int, ...]:
-    """Return what the edges of tiles are multiples of, along the axes that a method sees."""
-    layout, seen = found.layout, found.image.selection.run_axes
-    return tuple(edge for axis, edge in zip(layout.axes, layout.block_shape, strict=True) if axis in seen)

@@ -67,6 +67,12 @@ class Opened:
         shape = selection.shape(self.views[self.recipe.source].shape)
         return Layout.of(self.image.as_labels(np.broadcast_to(np.uint8(0), shape)))
 
+    @property
+    def block(self) -> tuple[int, ...]:
+        """What the edges of tiles are multiples of, along the axes that a method sees."""
+        layout, seen = self.layout, self.image.selection.run_axes
+        return tuple(edge for axis, edge in zip(layout.axes, layout.block_shape, strict=True) if axis in seen)
+
     def identity(self, without: Mapping[str, Collection[str]] | None = None) -> dict[str, dict[str, Any]]:
         """Return by what every input is known again.
 

@@ -254,17 +254,12 @@ class _StoreRun:
         device = self.team.device(self.job.device)
         in_tiles = in_tiles or self.team.is_many
         arrays = {name: Eager(view) for name, view in self.given.views.items()}
-        recipe, block = self.given.recipe, self._block()
+        recipe, block = self.given.recipe, self.given.block
         plan = plan_arrays(recipe, arrays, device=device, limits=allowed, block=block, in_tiles=in_tiles)
         plan = remembered(self.team.planned(plan), begun)
         if not self.options.probe or plan.mode == "whole" or self.team.is_many:
             return plan
         return probed(plan, recipe, arrays, self.job.spacing or self.given.spacing)
-
-    def _block(self) -> tuple[int, ...]:
-        """Return what the edges of tiles are multiples of, along the axes that a method sees."""
-        layout, seen = self.given.layout, self.given.image.selection.run_axes
-        return tuple(edge for axis, edge in zip(layout.axes, layout.block_shape, strict=True) if axis in seen)
 
     def _identity(self, plan: RunPlan) -> dict[str, Any]:
         """Return by what a run is known again."""
@@ -453,7 +448,7 @@ class _StoreRun:
         if plan.mode == "whole":
             fewer = self._plan(None, in_tiles=True)
         elif isinstance(error, TooLarge):
-            fewer = smaller(plan, self._block())
+            fewer = smaller(plan, self.given.block)
         if fewer is None:
             raise error
         said = str(error) or "memory ran out"
