@@ -5,7 +5,7 @@ OUT ?= demo-output
 PYTEST_ARGS ?=
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: demo app test test-long lint bench docs pictures clean
+.PHONY: demo app test test-long lint bench docs pictures changelog dist clean
 
 demo: .venv/unet.stamp ## compare all methods on the samples, or on IMAGE=... TRUTH=... (IGNORE=0 for strokes)
 	$(BIN)/napari-cutout demo "$(OUT)" $(if $(IMAGE),--image "$(IMAGE)") $(if $(TRUTH),--truth "$(TRUTH)") $(if $(IGNORE),--ignore $(IGNORE))
@@ -29,8 +29,9 @@ lint: .venv/dev.stamp ## style, types, docstrings, and that generated files are 
 bench: .venv/bench.stamp ## ours and the peers, interleaved, as ratios
 	$(BIN)/python benchmarks/run.py
 
-docs: .venv/dev.stamp ## the pages that are made from the catalog
+docs: .venv/dev.stamp ## the site, in build/site; pages that are made from the package are written anew before
 	$(BIN)/python docs/make_pages.py
+	$(BIN)/python -m sphinx --builder html --nitpicky --fail-on-warning --keep-going --quiet -c docs -d build/site-trees . build/site
 
 pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real program
 	$(BIN)/python docs/make_screenshots.py docs/pictures
@@ -41,8 +42,14 @@ pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real pro
 	$(BIN)/python docs/make_evaluation_pictures.py
 	$(BIN)/python docs/make_large_pictures.py
 
+changelog: .venv/dev.stamp ## show what the next release brings, or write it with VERSION=...
+	$(BIN)/towncrier build $(if $(VERSION),--yes --version "$(VERSION)",--draft --version next)
+
+dist: .venv/release.stamp system-libraries ## sdist and wheel, checked, and the wheel tried in an environment of its own
+	.ci/dist
+
 clean:
-	rm -rf .venv demo-output
+	rm -rf .venv demo-output dist
 
 .PHONY: system-libraries
 system-libraries:
@@ -64,7 +71,11 @@ system-libraries:
 	touch $@
 
 .venv/dev.stamp: .venv/unet.stamp
-	$(INSTALL) --editable ".[app,test,lint,cluster,unet,zoo]"
+	$(INSTALL) --editable ".[app,test,lint,docs,cluster,unet,zoo]"
+	touch $@
+
+.venv/release.stamp: .venv/base.stamp
+	$(INSTALL) --editable ".[release]"
 	touch $@
 
 .venv/bench.stamp: .venv/dev.stamp

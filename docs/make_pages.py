@@ -1,4 +1,4 @@
-"""Write one page per method, their table, and the table in the README, from the catalog.
+"""Write the pages of methods, of Python and of the command line, and the table in the README, from the package.
 
 ``python docs/make_pages.py`` writes what has changed; with ``--check`` it only says what would.
 """
@@ -12,12 +12,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from _api_pages import api_pages
+from _command_pages import command_page
+
 from napari_cutout._method import Method, Param, Range
 from napari_cutout.catalog import methods
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = DOCS / "methods"
+API = DOCS / "api"
+FIGURES = ROOT / "benchmarks" / "results"
 PICTURES = DOCS / "pictures" / "methods"
 GUIDES = {"k-means": "clustering", "Gaussian mixture": "clustering", "U-Net": "unet"}
 """Guides that are called otherwise than their widget."""
@@ -163,23 +168,49 @@ def page(entry: Method) -> str:
     return "\n".join(lines)
 
 
-def table(folder: str) -> str:
-    """Return the table of all methods, with links relative to where it stands."""
+def table() -> str:
+    """Return the table of all methods for the README."""
     lines = ["| widget | method | needs | the same labels everywhere | |", "|---|---|---|---|---|"]
     for entry in methods().values():
-        link = f"[`{entry.name}`]({folder}{entry.name}.md)"
+        link = f"[`{entry.name}`](docs/methods/{entry.name}.md)"
         lines.append(f"| {entry.row} | {link} | {entry.needs} | {entry.agreement} | {entry.summary} |")
     return "\n".join(lines)
 
 
+def by_widget() -> Iterator[str]:
+    """Yield the lines of the page that leads to all methods: a table for each widget."""
+    yield from (
+        "Every method is a call in Python, a command, a step of a recipe, and a choice in a widget of napari.",
+        "",
+    )
+    rows: dict[str, list[Method]] = {}
+    for entry in methods().values():
+        rows.setdefault(entry.row, []).append(entry)
+    for row, entries in rows.items():
+        yield from (f"## {row}", "", "| method | needs | the same labels everywhere | |", "|---|---|---|---|")
+        for entry in entries:
+            yield f"| [`{entry.name}`]({entry.name}.md) | {entry.needs} | {entry.agreement} | {entry.summary} |"
+        yield ""
+
+
+def figures() -> Iterator[str]:
+    """Yield the lines of the page that leads to all that was measured."""
+    for path in sorted(FIGURES.glob("[!R]*.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        yield f"- [{path.stem}]({path.name}): {title}"
+
+
 def pages() -> dict[Path, str]:
-    """Return the text of every file that is made from the catalog."""
+    """Return the text of every file that is made from the package."""
     made = {PAGES / f"{entry.name}.md": page(entry) for entry in methods().values()}
-    made[PAGES / "README.md"] = f"# Methods\n\n{table('')}\n"
+    made[PAGES / "README.md"] = "\n".join(["# Methods", "", *by_widget()])
+    made |= {API / name: text for name, text in api_pages()}
+    made[DOCS / "command-line.md"] = command_page()
+    made[FIGURES / "README.md"] = "\n".join(["# Figures", "", *figures(), ""])
     readme = ROOT / "README.md"
     head, _, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
     tail = rest.partition(MARKS[1])[2]
-    made[readme] = f"{head}{MARKS[0]}\n{table('docs/methods/')}\n{MARKS[1]}{tail}"
+    made[readme] = f"{head}{MARKS[0]}\n{table()}\n{MARKS[1]}{tail}"
     return made
 
 
@@ -190,13 +221,13 @@ def main() -> int:
     check = parser.parse_args().check
     made = pages()
     stale = [p for p, text in made.items() if not p.exists() or p.read_text(encoding="utf-8") != text]
-    gone = [p for p in PAGES.glob("*.md") if p not in made]
+    gone = [p for folder in (PAGES, API) for p in folder.glob("*.md") if p not in made]
     for path in [*stale, *gone]:
         print(("out of date: " if check else "written: ") + str(path.relative_to(ROOT)))
     if check:
         return 1 if stale or gone else 0
-    PAGES.mkdir(exist_ok=True)
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(made[path], encoding="utf-8")
     for path in gone:
         path.unlink()
