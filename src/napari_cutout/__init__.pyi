@@ -51,9 +51,15 @@ from .methods.cluster import gaussian_mixture as gaussian_mixture
 from .methods.cluster import kmeans as kmeans
 from .methods.cluster import probabilities as probabilities
 from .methods.cluster import uncertainty as uncertainty
+from .methods.editing import cut_object as cut_object
+from .methods.editing import merge_labels as merge_labels
+from .methods.editing import split_object as split_object
 from .methods.histogram import back_projection as back_projection
 from .methods.histogram import histogram as histogram
 from .methods.histogram import histogram_segmentation as histogram_segmentation
+from .methods.link import Tracks as Tracks
+from .methods.link import link_frames as link_frames
+from .methods.link import link_table as link_table
 from .methods.local_threshold import local_mean as local_mean
 from .methods.local_threshold import niblack as niblack
 from .methods.local_threshold import sauvola as sauvola
