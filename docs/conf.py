@@ -43,9 +43,11 @@ templates_path = ["site/templates"]
 html_additional_pages = {"index": "to-the-front-page.html"}
 html_css_files = ["site.css"]
 html_copy_source = False
+html_sidebars = {"**": ["contents.html"]}
+toc_object_entries = False
 html_theme_options = {
     "logo": {"text": project, "link": "index"},
-    "navbar_align": "left",
+    "navbar_center": [],
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
