@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from napari_cutout.cli import make_app
 
@@ -45,6 +46,7 @@ class Command:
     groups: dict[str, list[str]] = field(default_factory=dict)
 
 
+@cache
 def commands() -> list[Command]:
     """Return every command, read from the Markdown that cyclopts makes."""
     text = make_app().generate_docs(output_format="markdown").replace(" *[default: False]*", "")
