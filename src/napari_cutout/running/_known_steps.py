@@ -56,6 +56,11 @@ class KnownSteps:
     steps: dict[int, Ran] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last step is kept as well, which is the result of the run."""
+        return False
+
     def of(
         self, number: int, method: str, settings: Mapping[str, Any], arrays: Mapping[str, Array]
     ) -> tuple[Array, Monitor] | None:

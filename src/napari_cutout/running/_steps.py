@@ -137,7 +137,8 @@ class Run:
         start = time.perf_counter()
         with watch(on_progress, self.is_cancelled) as monitor:
             labels = entry(**arrays, **settings)
-        if number < len(self.recipe.steps) and not is_lazy(labels):
+        is_kept = number < len(self.recipe.steps) or self.known.keeps_last
+        if is_kept and not is_lazy(labels):
             seconds = time.perf_counter() - start
             self.known.keep(number, Ran(entry.name, settings, arrays, labels, monitor, seconds))
         return labels, monitor

@@ -20,6 +20,7 @@ from .._sources import Source, fingerprint
 from ..recipe import Recipe, Step, one_channel_only
 from ..running._execute import Result, execute
 from ..running._footprint import footprint
+from ..running._known_steps import KnownSteps
 from . import _layers
 from ._channels import Channels, with_channels
 from ._found import summary
@@ -219,6 +220,8 @@ class Request:
         How those of them were made that a run of ours made.
     inherited : Mapping
         What users had painted for the parents, by fingerprint.
+    known : KnownSteps, optional
+        What steps gave in earlier runs.
     """
 
     recipe: Recipe
@@ -231,6 +234,7 @@ class Request:
     sources: Mapping[str, Source] = field(default_factory=dict)
     parents: Mapping[str, Made] = field(default_factory=dict)
     inherited: Mapping[str, Any] = field(default_factory=dict)
+    known: KnownSteps | None = None
 
     def run(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Outcome:
         """Run the recipe; call it in a thread of its own.
@@ -260,6 +264,7 @@ class Request:
             device=self.device,
             on_progress=on_progress,
             is_cancelled=is_cancelled,
+            known=self.known,
         )
         on_progress("remembering what was run on", 1.0)
         return self.outcome(inputs, result)
