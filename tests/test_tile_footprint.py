@@ -52,6 +52,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str, int]] = {
     "cut by eigenvectors": ("normalized_cut", {}, "uint16", 64),
     "objects": ("objects", {}, "uint16", 96),
     "lines": ("draw_lines", {}, "uint16", 128),
+    "linked": ("link_frames", {}, "uint16", 96),
 }
 """Two tiles of this edge, one at work at a time."""
 

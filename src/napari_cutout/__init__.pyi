@@ -108,6 +108,8 @@ from .running._batch import Batch as Batch
 from .running._batch import run as run
 from .running._execute import Result as Result
 from .running._execute import execute as execute
+from .running._measure import measure_images as measure_images
+from .running._object_table import Tables as Tables
 from .running._planning import plan as plan
 from .running._run_plan import RunPlan as RunPlan
 from .unet.architecture import Architecture as Architecture

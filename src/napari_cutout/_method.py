@@ -376,6 +376,8 @@ class Method:
         True if it takes so long that it runs beside others only where it is asked for by name.
     network : bool
         True if it runs a network, which moves its tiles to a device that it finds by itself.
+    frames : bool
+        True if it links frames: where they are run one by one, it is these, and it is the last step.
     """
 
     func: Callable[..., Any]
@@ -394,6 +396,7 @@ class Method:
     tile_voxels: int = 0
     driver_memory: float = 0.0
     device_memory: float = 10.0
+    frames: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
@@ -486,6 +489,7 @@ def method(
     keeps: str = "",
     slow: bool = False,
     network: bool = False,
+    frames: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as a segmentation method and check what it is called with.
 
@@ -522,6 +526,8 @@ def method(
         True if it takes so long that it runs beside others only where it is asked for by name.
     network : bool
         True if it runs a network, which moves its tiles to a device that it finds by itself.
+    frames : bool
+        True if it links what is run one by one, such as frames.
 
     Returns
     -------
@@ -572,6 +578,7 @@ def method(
             tile_voxels,
             driver_memory,
             device_memory,
+            frames,
         )
         return wrapper
 

@@ -21,6 +21,7 @@ MODULES = (
     "unet.predict",
     "unet.strokes",
     "methods.objects",
+    "methods.link",
 )
 """Where methods are; the order of the menus."""
 

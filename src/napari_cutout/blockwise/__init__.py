@@ -10,6 +10,7 @@ from ._cluster import Cluster
 from ._components import lazy_components, lazy_fill_holes
 from ._distance import lazy_squared_distance
 from ._labels import Target, Written, n_labels_of, write_labels
+from ._linked import lazy_linked
 from ._made import Made, Source, Stored, keep, known, lazy, source_of
 from ._plans import compute, decided, lazy_map, lazy_map_many, run_in_tiles, run_lazy, watched
 from ._pyramid import fits, memory
@@ -48,6 +49,7 @@ __all__ = [
     "lazy_fill_holes",
     "lazy_keep",
     "lazy_line",
+    "lazy_linked",
     "lazy_map",
     "lazy_map_many",
     "lazy_rim",

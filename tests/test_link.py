@@ -1,0 +1,114 @@
+"""Objects linked over frames and slices: by hand, against plain Python, in tiles, stores and parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import napari_cutout as nc
+from napari_cutout.methods.link import Tracks
+
+from .reference.links import linked as linked_slowly
+
+A_LIFE = np.array([
+    [[1, 1, 1, 1, 1, 1, 0, 7, 7, 0, 4, 4]],  # 1 will divide, 7 will vanish for a frame, 4 stays
+    [[2, 2, 2, 0, 5, 5, 0, 0, 0, 0, 9, 9]],
+    [[2, 2, 2, 0, 5, 5, 0, 3, 3, 0, 9, 0]],
+    [[0, 6, 6, 0, 0, 0, 0, 3, 3, 0, 9, 0]],  # one child is gone
+])  # fmt: skip
+
+
+def test_a_division_a_gap_and_an_end_by_hand() -> None:
+    assert nc.link_frames(A_LIFE)[:, 0].tolist() == [
+        [1, 1, 1, 1, 1, 1, 0, 2, 2, 0, 3, 3],
+        [4, 4, 4, 0, 5, 5, 0, 0, 0, 0, 3, 3],
+        [4, 4, 4, 0, 5, 5, 0, 6, 6, 0, 3, 0],
+        [0, 4, 4, 0, 0, 0, 0, 6, 6, 0, 3, 0],
+    ]
+    bridged = nc.link_frames(A_LIFE, max_gap=1)
+    assert bridged[2, 0, 7:9].tolist() == [2, 2]
+    undivided = nc.link_frames(A_LIFE, divisions=False, min_overlap=0.5)
+    assert undivided[1, 0].tolist() == [1, 1, 1, 0, 4, 4, 0, 0, 0, 0, 3, 3]
+
+
+def test_the_table_has_first_and_last_frames_and_parents(tmp_path: Path) -> None:
+    found = nc.link_table(nc.link_frames(A_LIFE))
+    rows = [tuple(row.values()) for row in found.table]
+    assert rows == [
+        (1, 0, 0, 0, 1),
+        (2, 0, 0, 0, 1),
+        (3, 0, 3, 0, 4),
+        (4, 1, 3, 1, 3),
+        (5, 1, 2, 1, 2),
+        (6, 2, 3, 0, 2),
+    ]
+    text = found.to_ctc(tmp_path / "res_track.txt").read_text()
+    assert text == "1 0 0 0\n2 0 0 0\n3 0 3 0\n4 1 3 1\n5 1 2 1\n6 2 3 0\n"
+    assert found.to_csv(tmp_path / "tracks.csv").read_text().splitlines()[4] == "4,1,3,1,3"
+    assert not nc.link_table(nc.link_frames(A_LIFE), divisions=False).columns["parent"].any()
+    last = np.moveaxis(nc.link_frames(A_LIFE), 0, -1)
+    assert nc.link_table(da.from_array(last, 1), frame_axis=-1).table == found.table
+
+
+def test_a_table_that_the_challenge_cannot_have_is_refused(tmp_path: Path) -> None:
+    found = nc.link_table(nc.link_frames(A_LIFE, max_gap=1))
+    with pytest.raises(ValueError, match=r"object 2 is missing in a frame .*; link with max_gap=0, or write to_csv"):
+        found.to_ctc(tmp_path / "res_track.txt")
+    with pytest.raises(ValueError, match=r"labels must have an axis of frames .* got shape \(3, 3\); pass labels"):
+        nc.link_table(np.eye(3, dtype=int))
+    with pytest.raises(ValueError, match=r"frame_axis must be an axis of labels of shape \(3, 3\), got 2"):
+        nc.link_table(np.eye(3, dtype=int), frame_axis=2)
+    assert len(nc.link_table(np.zeros((2, 3, 3), int))) == 0
+    assert isinstance(found, Tracks)
+
+
+def test_equal_overlaps_go_to_what_comes_first_in_scan_order() -> None:
+    frames = np.array([[[0, 1, 1, 0, 2, 2, 0]], [[0, 0, 3, 3, 3, 0, 0]]])
+    assert nc.link_frames(frames, divisions=False)[1, 0].tolist() == [0, 0, 1, 1, 1, 0, 0]
+    forked = np.array([[[0, 0, 3, 3, 0, 0]], [[0, 2, 2, 1, 1, 0]]])  # the first of both by place, not by label
+    assert nc.link_frames(forked, divisions=False)[1, 0].tolist() == [0, 1, 1, 2, 2, 0]
+
+
+FRAMES = arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(2), st.integers(1, 7)), elements=st.integers(0, 3))
+SETTINGS = st.fixed_dictionaries({
+    "min_overlap": st.sampled_from([0.0, 0.2, 0.25, 0.5, 1.0]),
+    "max_gap": st.integers(0, 2),
+    "divisions": st.booleans(),
+})  # fmt: skip
+
+
+@given(FRAMES, SETTINGS)
+def test_plain_python_links_the_same(frames: np.ndarray, settings: dict[str, Any]) -> None:
+    found = nc.link_frames(frames, **settings)
+    expected, parents = linked_slowly(list(frames), **settings)
+    np.testing.assert_array_equal(found, expected)
+    if not settings["max_gap"]:
+        told = nc.link_table(found, min_overlap=settings["min_overlap"], divisions=settings["divisions"])
+        assert {row["label"]: row["parent"] for row in told.table if row["parent"]} == parents
+
+
+@given(FRAMES, SETTINGS, st.permutations([1, 2, 3]), st.integers(1, 5))
+def test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead(
+    frames: np.ndarray, settings: dict[str, Any], names: list[int], n: int
+) -> None:
+    found = nc.link_frames(frames, **settings)
+    for frame, numbers in zip(frames, found, strict=True):
+        pairs = {(int(a), int(b)) for a, b in zip(frame.ravel(), numbers.ravel(), strict=True)}
+        assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    renamed = np.asarray([0, *names], np.int64)[frames]
+    np.testing.assert_array_equal(nc.link_frames(renamed - 2**40 * (renamed > 0), **settings), found)
+    np.testing.assert_array_equal(nc.link_frames(frames[:n], **settings), found[:n])
+    np.testing.assert_array_equal(np.unique(found[found > 0]), np.arange(1, found.max() + 1))
+
+
+@given(FRAMES, SETTINGS, st.tuples(*[st.integers(1, 3)] * 3))
+def test_dask_links_as_the_whole(frames: np.ndarray, settings: dict[str, Any], chunks: tuple[int, int, int]) -> None:
+    lazy = nc.link_frames(da.from_array(frames, chunks), **settings)
+    np.testing.assert_array_equal(lazy.compute(scheduler="sync"), nc.link_frames(frames, **settings))
