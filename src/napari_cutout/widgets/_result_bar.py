@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolBu
 
 from .._chain import Made, made
 from .._sources import Source, fingerprint
-from .._stored import beside
 from ..recipe import Recipe
 from . import _layers
 from ._dock import docks
 from ._layers import ours
+from ._recipe_files import saved, taken
 from ._request import Outcome
 from ._sources import PAINTED
 from ._worker import WorkerSlot, _Worker
@@ -145,12 +145,9 @@ class ResultBar(QWidget):  # type: ignore[misc]
         recipe = Recipe.from_json(ours(self._layer)["recipe"])
         painted = painted_inputs(ours(self._layer), PAINTED.get(self._layer, {}))
         try:
-            written = recipe.save(path, arrays=painted, overwrite=overwrite)
+            self._frame.bar.say(saved(recipe, path, painted, overwrite=overwrite))
         except (OSError, ValueError) as error:
             self._frame.bar.say(str(error), problem=True)
-        else:
-            beside = f", and {', '.join(painted)} beside it" if painted else ""
-            self._frame.bar.say(f"saved {written.name}{beside}")
 
     def restore(self) -> None:
         """Give the layer of the last run back what it held before; again, to undo that."""
@@ -174,12 +171,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
     def _taken(self, path: Path) -> str:
         """Return the name of a file that saving would replace, though nobody was asked about it; empty if none."""
         painted = painted_inputs(ours(self._layer), PAINTED.get(self._layer, {})) if self._layer is not None else {}
-        try:
-            known = {stored.path for stored in Recipe.load(path).arrays.values()}
-        except (OSError, ValueError):
-            known = set()
-        there = [file for name in painted if (file := beside(path, name)).exists()]
-        return next((file.name for file in there if file not in known), "")
+        return taken(path, painted)
 
     def _fill_menu(self) -> None:
         """Offer what is possible now."""
