@@ -1,0 +1,88 @@
+"""Buttons that let clicks merge, split, cut and delete objects, and the line that says what to click."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ._access import explain
+from ._clicks import TOOLS, clicks
+from ._dock import sentence_line, show_sentence
+from ._worker import ALERT
+
+__all__ = ["ClicksExtra", "ClicksRow"]
+
+
+class ClicksRow(QWidget):  # type: ignore[misc]
+    """The buttons of `Clicks`; those of all widgets show the same.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Where clicks are heard.
+
+    Attributes
+    ----------
+    buttons
+        By the names of the tools.
+    line
+        What to click, or what came of it.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._clicks = clicks(viewer)
+        self.buttons: dict[str, QPushButton] = {}
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for name, tool in TOOLS.items():
+            self.buttons[name] = button = QPushButton(tool.name)
+            button.setCheckable(True)
+            explain(button, f"{tool.name.lower()} objects by clicks", f"{tool.tooltip}.\n{tool.hint}")
+            button.clicked.connect(lambda on, name=name: self._clicks.choose(name if on else ""))
+            row.addWidget(button, 1)
+        self.line = sentence_line()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        layout.addWidget(self.line)
+        self._clicks.listen(self._follow)
+        self._follow()
+
+    def let_go(self) -> None:
+        """Put the tool away: nobody would see what it says."""
+        if self._clicks.tool:
+            self._clicks.choose("")
+
+    def _follow(self) -> None:
+        """Show which tool clicks are for, and what there is to say."""
+        for name, button in self.buttons.items():
+            button.setChecked(name == self._clicks.tool)
+        sentence, problem = self._clicks.said
+        self.line.setStyleSheet(ALERT if problem else "")
+        show_sentence(self.line, sentence)
+
+
+class ClicksExtra(ClicksRow):
+    """The same as a piece of a form, below the result of a run.
+
+    Parameters
+    ----------
+    frame : MethodFrame
+        The form.
+    """
+
+    changed = Signal(object)
+    changing = Signal(object)
+    after_result: ClassVar[bool] = True
+
+    def __init__(self, frame: Any) -> None:
+        super().__init__(frame.viewer)
+
+    def refresh(self, form: Any, facts: Mapping[str, Any]) -> None:
+        """Do nothing: what is clicked is a layer of its own."""

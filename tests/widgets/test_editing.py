@@ -1,0 +1,258 @@
+"""Results corrected in the viewer: objects merged, split, cut and deleted by clicks, each one step of napari's undo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.utils._test_utils import read_only_mouse_event
+from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
+
+from napari_cutout.widgets._clicked import frame_of, problem_of
+from napari_cutout.widgets._clicks import TOOLS, clicks
+from napari_cutout.widgets._layers import is_preview
+
+
+def dumbbell(shape=(24, 44)):
+    """Two discs with a neck between them, label 7, and a square, label 3."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    labels = np.zeros(shape, np.int32)
+    labels[1:4, 1:4] = 3
+    labels[((y - 14) ** 2 + (x - 12) ** 2 <= 64) | ((y - 14) ** 2 + (x - 32) ** 2 <= 64)] = 7
+    labels[13:16, 12:32] = 7
+    return labels
+
+
+class Mouse:
+    """Clicks and drags as napari's canvas tells them: first the viewer, then the layer that is active."""
+
+    def __init__(self, viewer):
+        self.viewer = viewer
+
+    def event(self, kind, place, direction=None):
+        layer = self.viewer.layers.selection.active
+        world = tuple(layer.data_to_world(place))
+        dims = list(self.viewer.dims.displayed)
+        way = None if direction is None else np.array(direction, dtype=float)
+        return read_only_mouse_event(
+            type=kind, position=world, dims_displayed=dims, view_direction=way, button=1, is_dragging="move" in kind
+        )
+
+    def tell(self, call, *event):
+        what = self.event(*event)
+        call(self.viewer, what)
+        call(self.viewer.layers.selection.active, what)
+
+    def click(self, *place, along=None):
+        self.tell(mouse_press_callbacks, "mouse_press", place, along)
+        self.tell(mouse_release_callbacks, "mouse_release", place, along)
+
+    def drag(self, start, stop):
+        self.tell(mouse_press_callbacks, "mouse_press", start)
+        for share in (0.5, 1.0):
+            self.tell(mouse_move_callbacks, "mouse_move", np.array(start) + share * (np.array(stop) - start))
+        self.tell(mouse_release_callbacks, "mouse_release", stop)
+
+    def key(self, name):
+        layer = self.viewer.layers.selection.active
+        bound = {str(key): call for key, call in layer.keymap.items()}
+        bound[name](layer)
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def mouse(viewer):
+    return Mouse(viewer)
+
+
+@pytest.fixture
+def layer(viewer):
+    viewer.add_image(np.zeros((24, 44)), scale=(0.5, 0.25))
+    return viewer.add_labels(dumbbell(), name="cells", scale=(0.5, 0.25), translate=(5, 3))
+
+
+def values(layer):
+    return sorted(int(value) for value in np.unique(layer.data))
+
+
+def test_clicks_merge_and_every_one_is_a_step_of_undo(viewer, layer, mouse):
+    layer.data[20:23, 0:3] = 9
+    before = layer.data.copy()
+    hand = clicks(viewer)
+    hand.choose("merge")
+    assert hand.said == (TOOLS["merge"].hint, False)
+    mouse.click(2, 2)
+    assert "keeps 3" in hand.said[0]
+    mouse.click(14, 12)
+    mouse.click(21, 1)
+    assert values(layer) == [0, 3]
+    assert hand.said == ("merged 9 into 3; Ctrl+Z takes it back", False)
+    layer.undo()
+    assert values(layer) == [0, 3, 9]
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    layer.redo()
+    assert values(layer) == [0, 3, 9]
+    layer.undo()
+    mouse.key("Enter")
+    mouse.click(14, 12)
+    mouse.click(2, 2)
+    assert values(layer) == [0, 7, 9], "after Enter the first click says anew what is kept"
+
+
+def test_clicks_split_an_object_at_its_neck(viewer, layer, mouse):
+    before = layer.data.copy()
+    hand = clicks(viewer)
+    hand.choose("split")
+    mouse.click(10, 8)
+    marks = viewer.layers[-1]
+    assert is_preview(marks)
+    assert viewer.layers.selection.active is layer, "the layer stays selected, and with it its keys and its undo"
+    mouse.key("Enter")
+    assert "needs two clicks" in hand.said[0]
+    assert hand.said[1]
+    mouse.click(18, 36)
+    assert len(marks.data) == 2
+    mouse.key("Enter")
+    assert hand.said == ("split 7 into 2: 8 is new; Ctrl+Z takes it back", False)
+    assert set(np.unique(layer.data[:, :18])) == {0, 3, 7}
+    assert set(np.unique(layer.data[:, 28:])) == {0, 8}
+    np.testing.assert_array_equal(layer.data > 0, before > 0)
+    assert marks not in viewer.layers
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+    mouse.click(10, 8)
+    mouse.click(2, 2)
+    assert len(viewer.layers[-1].data) == 1, "a click into another object begins there"
+    mouse.click(22, 0)
+    assert hand.said[1], "a seed on the background is none"
+    mouse.key("Escape")
+    assert viewer.layers[-1] is layer
+    mouse.key("Escape")
+    assert (hand.tool, hand.said, str(layer.mode)) == ("", ("", False), "pan_zoom")
+
+
+@pytest.mark.parametrize("how", ["drag", "clicks"])
+def test_a_line_cuts_the_object_that_it_crosses_most(viewer, layer, mouse, how):
+    hand = clicks(viewer)
+    viewer.scene.camera.zoom = 20
+    hand.choose("cut")
+    assert not layer.mouse_pan, "else the picture would move with the line"
+    if how == "drag":
+        mouse.drag((3, 22), (23, 22))
+    else:
+        mouse.click(3, 22)
+        mouse.click(23, 22)
+    assert hand.said == ("cut 7: 8 is new; Ctrl+Z takes it back", False)
+    assert set(np.unique(layer.data[:, :22])) - {0, 3} != set(np.unique(layer.data[:, 23:])) - {0}
+    assert viewer.layers[-1] is layer, "the line is gone"
+    now = layer.data.copy()
+    mouse.drag((3, 35), (12, 35))
+    assert "does not cut object" in hand.said[0]
+    mouse.drag((0, 20), (0, 30))
+    assert "meets no object" in hand.said[0]
+    np.testing.assert_array_equal(layer.data, now)
+    hand.choose("")
+    assert layer.mouse_pan
+
+
+def test_clicks_delete_and_a_drag_only_moves_the_picture(viewer, layer, mouse):
+    viewer.scene.camera.zoom = 20
+    clicks(viewer).choose("delete")
+    before = layer.data.copy()
+    mouse.drag((14, 12), (20, 12))
+    mouse.click(0, 20)
+    np.testing.assert_array_equal(layer.data, before)
+    mouse.click(14, 12)
+    assert values(layer) == [0, 3]
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_whatever_is_displayed_the_object_is_split_through_its_depth(viewer, mouse):
+    block = np.zeros((6, 24, 44), np.uint16)
+    block[1:5] = dumbbell()
+    layer = viewer.add_labels(np.moveaxis(block, 0, 2).copy(), scale=(1, 1, 3))
+    viewer.dims.order = (2, 0, 1)
+    viewer.dims.set_point(2, 6)
+    hand = clicks(viewer)
+    hand.choose("split")
+    mouse.click(10, 8, 2)
+    mouse.click(18, 36, 2)
+    mouse.key("Enter")
+    assert set(np.unique(layer.data[:, 28:])) == {0, 8}
+    layer.undo()
+    hand.choose("cut")
+    mouse.click(3, 22, 2)
+    mouse.click(23, 22, 2)
+    assert values(layer) == [0, 3, 7, 8]
+    assert all((layer.data[..., at] == 8).any() for at in range(1, 5))
+
+
+def test_in_3d_the_object_in_sight_is_meant(viewer, mouse):
+    ball = np.zeros((20, 24, 44), np.uint8)
+    ball[4:16] = dumbbell()
+    layer = viewer.add_labels(ball, scale=(2, 1, 1))
+    viewer.dims.ndisplay = 3
+    hand = clicks(viewer)
+    hand.choose("split")
+    mouse.click(-5, 10, 8, along=(1, 0, 0))
+    mouse.click(-5, 0, 20, along=(1, 0, 0))
+    mouse.click(40, 18, 36, along=(-1, 0, 0))
+    assert [tuple(place) for place in viewer.layers[-1].data] == [(4, 10, 8), (15, 18, 36)], (
+        "the surface, from each side"
+    )
+    mouse.key("Enter")
+    assert set(np.unique(layer.data[:, :, 28:])) == {0, 8}
+    hand.choose("cut")
+    mouse.click(-5, 10, 8, along=(1, 0, 0))
+    mouse.click(-5, 18, 8, along=(1, 0, 0))
+    assert "switch the viewer to 2-D" in hand.said[0]
+
+
+def test_each_frame_is_edited_by_itself_and_new_numbers_are_new_in_all(viewer, mouse):
+    frames = np.stack([dumbbell(), dumbbell(), dumbbell()])
+    frames[2][frames[2] == 3] = 40
+    layer = viewer.add_labels(frames, axis_labels=("t", "y", "x"))
+    viewer.dims.set_point(0, 1)
+    hand = clicks(viewer)
+    hand.choose("split")
+    mouse.click(1, 10, 8)
+    mouse.click(1, 18, 36)
+    mouse.key("Enter")
+    assert set(np.unique(layer.data[1])) == {0, 3, 7, 41}
+    assert set(np.unique(layer.data[0])) == {0, 3, 7}
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, frames)
+    assert frame_of(layer) == (0,)
+    assert frame_of(viewer.add_labels(np.zeros((2, 3, 4, 5, 6), int))) == (0, 1)
+
+
+def test_a_tool_is_put_away_with_its_layer_and_never_works_on_what_is_stored(viewer, layer):
+    import dask.array as da
+
+    hand = clicks(viewer)
+    hand.choose("merge")
+    layer.mode = "paint"
+    assert hand.tool == ""
+    assert layer.mouse_pan is False, "painting goes on"
+    hand.choose("merge")
+    assert str(layer.mode) == "pan_zoom"
+    viewer.layers.selection.active = viewer.layers[0]
+    assert hand.tool == ""
+    hand.choose("delete")
+    assert hand.said == ("select the Labels layer that is to be edited, in the list of layers", True)
+    lazy = viewer.add_labels(da.zeros((8, 8), dtype=int), name="far")
+    hand.choose("delete")
+    assert "the labels of 'far' are read piece by piece" in hand.said[0]
+    assert hand.tool == ""
+    assert hand._pressed not in viewer.mouse_drag_callbacks
+    many = viewer.add_labels([np.zeros((8, 8), int), np.zeros((4, 4), int)], multiscale=True)
+    assert "in a store" in problem_of(many)
+    layer.editable = False
+    assert "locked" in problem_of(layer)
+    assert problem_of(lazy)
