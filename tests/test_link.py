@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 import napari_cutout as nc
+from napari_cutout import Recipe, Selection, Step, Volume
 from napari_cutout.methods.link import Tracks
 
 from .reference.links import linked as linked_slowly
@@ -112,3 +114,103 @@ def test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead(
 def test_dask_links_as_the_whole(frames: np.ndarray, settings: dict[str, Any], chunks: tuple[int, int, int]) -> None:
     lazy = nc.link_frames(da.from_array(frames, chunks), **settings)
     np.testing.assert_array_equal(lazy.compute(scheduler="sync"), nc.link_frames(frames, **settings))
+
+
+# Parts that are run one by one -----------------------------------------------------------------------------
+
+
+def film(seed: int = 3) -> np.ndarray:
+    """Return frames of volumes in which blobs drift, come and go."""
+    moving = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((5, 6, 24, 30)), (0.8, 1, 1.5, 1.5))
+    return np.clip(1000 + 200 * moving / moving.std(), 0, 2000).astype(np.uint16)
+
+
+VALUE = 1200.0
+CUT = Step("threshold_at", {"value": VALUE, "one_per_object": True})
+LINK = Step("link_frames", {"min_overlap": 0.1, "max_gap": 1}, {"labels": "step_1"})
+
+
+def by_hand(frames: np.ndarray, **settings: Any) -> np.ndarray:
+    """Cut every frame by itself, then link them in plain Python."""
+    each = [nc.threshold_at(frame, value=VALUE, one_per_object=True) for frame in frames]
+    return np.stack(linked_slowly(each, **settings)[0])
+
+
+@pytest.fixture(scope="module")
+def linked_film() -> np.ndarray:
+    found = by_hand(film(), min_overlap=0.1, max_gap=1)
+    assert found.max() > 20
+    return found
+
+
+def test_frames_of_volumes_are_linked_when_all_are_cut(linked_film: np.ndarray, tmp_path: Path) -> None:
+    image = film()
+    recipe = Recipe([CUT, LINK], Selection("tzyx", each="t"))
+    result = nc.execute(recipe, {"image": image})
+    np.testing.assert_array_equal(result.labels, linked_film)
+    table = nc.link_table(result.labels, min_overlap=0.1)
+    facts = result.provenance["steps"][-1]["facts"]
+    assert facts["n_tracks"] == len(table) == linked_film.max()
+    assert facts["n_bridged"] == (table.columns["end"] - table.columns["begin"] >= table.columns["n_frames"]).sum() > 0
+    assert facts["n_divisions"] == len(set(table.columns["parent"].tolist()) - {0})
+    lazy = nc.execute(recipe, {"image": da.from_array(image, (1, 3, 24, 7))})
+    np.testing.assert_array_equal(lazy.labels, linked_film)
+    tiles = nc.run(recipe, image, tile=(4, 16, 16))
+    assert "tiling" in tiles.provenance
+    np.testing.assert_array_equal(tiles.labels, linked_film)
+    measured = nc.measure(result.labels, frame_axis=0)
+    n_rows = np.bincount(measured.columns["label"])[1:]
+    np.testing.assert_array_equal(n_rows, table.columns["n_frames"])
+    assert n_rows.max() == 5
+
+
+def test_a_run_on_a_store_links_in_tiles_and_resumes(
+    linked_film: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "film.zarr", tmp_path / "labels.zarr"
+    nc.write(source, Volume(film(), "tzyx", spacing=(1.0, 1.0, 1.0)))
+    recipe = Recipe([CUT, LINK], Selection("tzyx", each="t"))
+    asked: dict[str, Any] = {"tile": (6, 16, 16), "memory": "1GiB"}
+    with monkeypatch.context() as broken:
+        broken.setattr("napari_cutout.running._store_attempt.decided", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            nc.run(recipe, source, target, **asked)
+    result = nc.run(recipe, source, target, resume=True, **asked)
+    assert "taken up again" in result.provenance["resumed"]
+    np.testing.assert_array_equal(np.asarray(result.labels), linked_film)
+    assert result.labels.dtype == np.uint8
+    assert result.provenance["steps"][-1]["facts"]["n_tracks"] == linked_film.max()
+
+
+def _stop(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_slices_of_a_volume_become_objects_and_then_frames_are_linked() -> None:
+    image = film(5)[:3]
+    settings = {"min_overlap": 0.2, "divisions": False}
+    slices = by_hand(image[0], **settings)
+    link = Step("link_frames", settings, {"labels": "step_1"})
+    of_slices = nc.execute(Recipe([CUT, link], Selection("zyx", each="z")), {"image": image[0]}).labels
+    np.testing.assert_array_equal(of_slices, slices)
+    np.testing.assert_array_equal(nc.link_frames(by_hand(image[0], min_overlap=2.0), **settings), slices)
+    volumes = [by_hand(volume, **settings) for volume in image]
+    both = np.stack(linked_slowly(volumes, 0.2)[0])
+    link = Step("link_frames", {"min_overlap": 0.2}, {"labels": "step_1"})
+    for axes, turned in (("tzyx", image), ("ztyx", image.swapaxes(0, 1))):
+        found = nc.execute(Recipe([CUT, link], Selection(axes, each="tz")), {"image": turned}).labels
+        np.testing.assert_array_equal(found if axes == "tzyx" else found.swapaxes(0, 1), both)
+
+
+def test_labels_that_are_there_are_linked_alone() -> None:
+    found = nc.run(Step("link_frames"), A_LIFE, axes="tyx", each="t")
+    np.testing.assert_array_equal(found.labels, nc.link_frames(A_LIFE))
+    inside = nc.run(Step("link_frames"), A_LIFE > 0, axes="tyx", each="t").labels
+    np.testing.assert_array_equal(inside, nc.link_frames(A_LIFE > 0))
+
+
+def test_nothing_comes_after_parts_were_linked() -> None:
+    steps = [CUT, LINK, Step("draw_lines", {}, {"labels": "step_2"})]
+    assert len(Recipe(steps).steps) == 3
+    with pytest.raises(ValueError, match=r"step 2, link_frames, links .* along 't', so it must be the last step; move"):
+        Recipe(steps, Selection("tyx", each="t"))

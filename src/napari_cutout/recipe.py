@@ -171,6 +171,7 @@ class Recipe:
                         "reorder the steps"
                     )
         self._check_channels()
+        self._check_links()
 
     def _check_channels(self) -> None:
         """Refuse steps that would not know what the selection gives them."""
@@ -184,6 +185,17 @@ class Recipe:
                 )
         if self.selection.channel == "all" and not self.takes_channels:
             raise one_channel_only(self.one_channel)
+
+    def _check_links(self) -> None:
+        """Refuse to go on after parts were linked: that is done when all of them are there."""
+        if self.selection is None or not self.selection.each:
+            return
+        for number, step in enumerate(self.steps[:-1], start=1):
+            if catalog.find(step.method).frames:
+                raise ValueError(
+                    f"step {number}, {step.method}, links what is run one by one along {self.selection.each!r}, so "
+                    "it must be the last step; move it to the end"
+                )
 
     @property
     def takes_channels(self) -> bool:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from .._array import to_numpy
 from .._plan import Slices
+from ..processing._links import relabelled
 from ._made import Source
 from ._sweeps import Regions, Sweeper, sweeping
 from ._tiled import narrowed, settle
 
 __all__ = ["MANY", "Target", "Written", "n_labels_of", "write_labels"]
+
+Table = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 MANY = 32
 """Labels above which their voxels are not counted one by one."""
@@ -64,7 +67,13 @@ def n_labels_of(labels: Source) -> int | None:
 
 
 def write_labels(
-    labels: Source, target: Target, regions: Sequence[Slices], sweeper: Sweeper, *, n_before: int = 0
+    labels: Source,
+    target: Target,
+    regions: Sequence[Slices],
+    sweeper: Sweeper,
+    *,
+    n_before: int = 0,
+    numbers: Table | None = None,
 ) -> Written:
     """Write labels region by region, in one sweep.
 
@@ -80,6 +89,8 @@ def write_labels(
         Who runs the sweep.
     n_before : int
         Added to every label but 0, so that objects of several parts are numbered on and on.
+    numbers : (array, array), optional
+        All labels but 0, rising, and the number that is written for each.
 
     Returns
     -------
@@ -93,7 +104,7 @@ def write_labels(
     """
     with sweeping(sweeper):
         settle(labels, regions.chunks if isinstance(regions, Regions) else None)
-    work = _Writing(labels, target, regions, n_before)
+    work = _Writing(labels, target, regions, n_before, numbers)
     found: Written | None = sweeper.reduce("writing labels", work, len(work.regions), Written.__add__)
     return found or Written()
 
@@ -106,12 +117,17 @@ class _Writing:
     target: Target
     regions: Sequence[Slices]
     n_before: int
+    numbers: Table | None = None
 
     def __call__(self, number: int) -> Written:
         block = to_numpy(self.labels.read(self.regions[number]))
         highest = int(block.max(initial=0))
         if highest == 0 and not block.any():
             return Written(0, 1, (block.size,))
+        if self.numbers is not None:
+            block = relabelled(block, *self.numbers)
+            highest = int(block.max())
+            block = block.astype(np.min_scalar_type(highest))
         if self.n_before:
             block = _numbered_on(block, self.n_before)
         self.target.write(self.regions[number], block)

@@ -23,6 +23,7 @@ from .._array import Array, dtype_name, is_lazy
 from ..recipe import Recipe, as_dict
 from ._attempts import Attempts
 from ._known_steps import KnownSteps
+from ._linking import rule_of
 from ._run_plan import Limits
 from ._steps import OnProgress, Run, Steps, channel_axis_of, keeps_labels, merged, of_parts, plain, renumbered
 from ._tile_footprint import device_footprint
@@ -124,7 +125,7 @@ def execute(
     start = time.perf_counter()
     known = KnownSteps() if known is None else known
     known.seconds = 0.0
-    run = Run(recipe, inputs, spacing, on_progress, is_cancelled, known)
+    run = Run(recipe, inputs, spacing, on_progress, is_cancelled, known, rule_of(recipe) is not None)
     if any(is_lazy(a) for a in inputs.values()):
         choice = choice_for(recipe, inputs, device)
         with _device.asking(device):

@@ -42,6 +42,7 @@ def in_sweeps(
     sweeper: Sweeper,
     *,
     spacing: Sequence[float] | None = None,
+    links: bool = False,
     on_progress: OnProgress | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> InSweeps:
@@ -58,6 +59,8 @@ def in_sweeps(
         Who runs the sweeps; its tiles are those that labels are computed in.
     spacing : sequence of float, optional
         World length of a voxel along each axis, for all steps whose settings do not hold a ``spacing``.
+    links : bool
+        Leave out the last step, which links what is run part by part, once all parts are there.
     on_progress : callable, optional
         Called with the stage's name and the fraction of it that is done, 0 to 1.
     is_cancelled : callable, optional
@@ -87,7 +90,7 @@ def in_sweeps(
     """
     with sweeping(sweeper):
         held = {name: lazy(remembering(source)) for name, source in sources.items()}
-        run = Run(recipe, {}, spacing, on_progress, is_cancelled, KnownSteps())
+        run = Run(recipe, {}, spacing, on_progress, is_cancelled, KnownSteps(), links)
         labels, ran = run.each_step(held, on_progress)
         found = source_of(labels)
     return InSweeps(found, [step.told() for step in ran], n_labels_of(found), labels.chunks)

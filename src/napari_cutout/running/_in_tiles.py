@@ -100,7 +100,8 @@ class _Tiles:
 
     def _parts(self, selection: Selection) -> tuple[NDArray[Any], Steps, dict[str, Any]]:
         shape = tuple(self.run.inputs[self.run.recipe.source].shape)
-        parts, keeps = selection.parts(shape), keeps_labels(self.run.recipe)
+        parts, keeps = selection.parts(shape), keeps_labels(self.run.recipe) or self.run.links
+        places = [placed(part, selection.bounds(shape)) for part in parts]
         views = {name: View.of(_readable(a)) for name, a in self.run.inputs.items()}
         recipe = replace(self.run.recipe, selection=selection_of_part(selection))
 
@@ -120,14 +121,15 @@ class _Tiles:
         steps: list[Steps] = []
         facts: dict[str, Any] = {}
         every = pooled(of_part, len(parts)) if selection.pooled else map(of_part, range(len(parts)))
-        for part, found in zip(parts, every, strict=True):
+        for place, found in zip(places, every, strict=True):
             if not steps:
                 labels = np.zeros(selection.shape(shape), found.labels.dtype)
-            into = labels[placed(part, selection.bounds(shape))]
-            highest, told = self._write(found, into, 0 if keeps else highest)
+            highest, told = self._write(found, labels[place], 0 if keeps else highest)
             steps.append(found.steps)
             facts |= told
-        return labels, merged(steps), facts
+        if not self.run.links:
+            return labels, merged(steps), facts
+        return *self.run.linked(labels, places, merged(steps)), facts
 
     def _found(self, run: Run, sources: Mapping[str, Source]) -> InSweeps:
         return in_sweeps(
@@ -135,6 +137,7 @@ class _Tiles:
             sources,
             self.sweeper,
             spacing=run.spacing,
+            links=run.links,
             on_progress=run.on_progress,
             is_cancelled=run.is_cancelled,
         )

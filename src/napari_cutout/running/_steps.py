@@ -21,6 +21,7 @@ from .._statistics import pooled
 from ..blockwise import compute
 from ..recipe import Recipe, one_channel_only, output_number
 from ._known_steps import KnownSteps, Ran
+from ._linking import link_in_memory, rule_of, with_facts
 
 __all__ = [
     "OnProgress",
@@ -61,7 +62,10 @@ class _Done:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One recipe on its inputs, to be tried on one device or two."""
+    """One recipe on its inputs, to be tried on one device or two.
+
+    Where its last step `links` what is run part by part, that is done when all parts are there, and not in each.
+    """
 
     recipe: Recipe
     inputs: Mapping[str, Array]
@@ -69,6 +73,7 @@ class Run:
     on_progress: OnProgress | None
     is_cancelled: Callable[[], bool] | None
     known: KnownSteps
+    links: bool = False
 
     def whole(self, used: Literal["cpu", "gpu"]) -> tuple[NDArray[Any], Steps]:
         """Return the labels of all of the image, in host memory, and what each step did."""
@@ -80,14 +85,28 @@ class Run:
         results = of_parts(self._steps, self.inputs, selection, shape, used, self.on_progress)
         labels, n_objects = np.zeros(0), 0
         steps: list[Steps] = []
+        keeps, rule = keeps_labels(self.recipe), rule_of(self.recipe)
+        places = []
         for place, (found, ran) in results:
             if not steps:
                 labels = np.zeros(selection.shape(shape), found.dtype)
-            numbered = found if keeps_labels(self.recipe) else renumbered(found, n_objects)
+            numbered = found if keeps or rule else renumbered(found, n_objects)
             labels[place] = numbered
             n_objects = max(n_objects, int(numbered.max(initial=0)))
             steps.append(ran)
-        return labels, merged(steps)
+            places.append(place)
+        if rule is None:
+            return labels, merged(steps)
+        return self.linked(labels, places, merged(steps))
+
+    def linked(self, labels: NDArray[Any], parts: Sequence[Part], steps: Steps) -> tuple[NDArray[Any], Steps]:
+        """Link the objects of parts that are there, as the last step says."""
+        selection, rule = self.recipe.selection, rule_of(self.recipe)
+        assert selection is not None
+        assert rule is not None
+        with watch(self.on_progress, self.is_cancelled):
+            labels, facts = link_in_memory(labels, parts, selection, rule)
+        return labels, with_facts(steps, facts)
 
     def _of_the_image(self, entry: Method, image: Array) -> dict[str, Any]:
         """Return the settings that say what the array is that a method cuts, where its step may not."""
@@ -117,7 +136,10 @@ class Run:
             entry = catalog.find(step.method)
             arrays = {name: held[source] for name, source in step.inputs.items()}
             settings = {**self._of_the_image(entry, arrays[entry.source.name]), **step.settings}
-            labels, monitor = self._step(number, entry, arrays, settings, on_progress)
+            if self.links and number == len(self.recipe.steps):
+                labels, monitor = arrays[entry.source.name], Monitor()
+            else:
+                labels, monitor = self._step(number, entry, arrays, settings, on_progress)
             held[f"step_{number}"] = labels
             told = {name: said(value) for name, value in {**step.complete_settings, **settings}.items()}
             ran.append(_Done(step.method, told, monitor))

@@ -26,11 +26,13 @@ from .._stored import Stored as Saved
 from .._writing import write_text
 from ..blockwise import Chunks, Source, Stored, Written, regions_of, sweeping, write_labels
 from ..blockwise._sweeps import n_tiles
+from ..processing._links import Rule
 from ..recipe import Recipe, as_dict, with_provenance
 from ..stores import LabelsTarget, Place, is_store, is_url, open_image, smallest
-from ._execute import Result, execute, keeps_labels, merged, provenance_of
+from ._execute import Result, Steps, execute, keeps_labels, merged, provenance_of
 from ._in_sweeps import InSweeps, in_sweeps
 from ._journal import Journaled
+from ._linking import Numbers, Pieces, decided, rule_of, with_facts
 from ._parts import Parts
 from ._records import Records
 from ._run_plan import RunPlan
@@ -100,6 +102,7 @@ class Attempt:
     watchers: Watchers
     facts: dict[str, Any] = field(default_factory=dict)
     share: float = 0.0
+    numbers: Numbers | None = None
 
     def run(self, run: Mapping[str, Any], notes: Callable[[], dict[str, Any]]) -> Result:
         """Run the recipe, write its labels and put them in place.
@@ -153,7 +156,7 @@ class Attempt:
     def _parts(self) -> tuple[list[_Found], dict[str, Any]]:
         """Run the recipe in sweeps on every part of the image."""
         selection = self.given.image.selection
-        parts = selection.parts(self._shape)
+        parts, rule = selection.parts(self._shape), rule_of(self.given.recipe)
         recipe = replace(self.given.recipe, selection=selection_of_part(selection))
 
         def of_part(number: int) -> InSweeps:
@@ -165,6 +168,7 @@ class Attempt:
                 sources,
                 self.journal,
                 spacing=self._spacing,
+                links=rule is not None,
                 on_progress=progress,
                 is_cancelled=self.job.is_cancelled,
             )
@@ -176,12 +180,22 @@ class Attempt:
             known = 255 if one.labels.dtype == "uint8" else one.n_labels
             found.append(
                 self._kept(one.labels, place)
-                if known is None or len(parts) > 1  # what is made of the arrays of one part is not held for all
+                if known is None or rule or len(parts) > 1  # what is made of the arrays of one part is not held for all
                 else _Found(one.labels, place, known)
             )
             steps.append(one.steps)
+        told = merged(steps) if rule is None else self._linked(rule, found, merged(steps))
         choice = _device.Choice(self.job.device, self.plan.device, self.plan.reason)
-        return found, provenance_of(self.given.recipe, self._arrays, merged(steps), choice, 0.0)
+        return found, provenance_of(self.given.recipe, self._arrays, told, choice, 0.0)
+
+    def _linked(self, rule: Rule, found: Sequence[_Found], steps: Steps) -> Steps:
+        """Find out which objects of all parts are one."""
+        selection, sources = self.given.image.selection, [part.labels for part in found]
+        places = [part.place for part in found]
+        pieces = Pieces.of(sources, regions_of(self.journal.chunks(sources[0].shape)), places, selection, rule)
+        with self._watched():
+            self.numbers = decided(pieces.counted(self.journal), pieces, selection, rule)
+        return with_facts(steps, self.numbers.facts)
 
     def _kept(self, labels: Source, place: Part) -> _Found:
         """Keep the labels of a part in scratch, and find out how many there are."""
@@ -218,17 +232,21 @@ class Attempt:
 
     def _written(self, parts: Sequence[_Found]) -> tuple[LabelsTarget, Written]:
         """Write the labels of all parts to the target."""
-        keeps = keeps_labels(self.given.recipe) or len(parts) == 1
+        keeps = keeps_labels(self.given.recipe) or len(parts) == 1 or self.numbers is not None
         most = max(part.n_labels for part in parts) if keeps else sum(part.n_labels for part in parts)
+        if self.numbers is not None:
+            most = self.numbers.highest
         target, total = self._opened(smallest(most)), Written()
-        for part in parts:
+        for number, part in enumerate(parts):
             into = PartTarget(target, self.given.image.selection.kept_axes, part.place)
             tile = self.journal.chunks(part.labels.shape) if self.plan.mode == "tiles" else None
             regions = regions_to_write(part.labels.shape, into, tile)
-            labels = self._known(part, into, tile) if len(parts) == 1 else part.labels
+            is_alone = len(parts) == 1 and self.numbers is None
+            labels = self._known(part, into, tile) if is_alone else part.labels
             with self._watched(), self._telling(into, regions):
                 n_before = 0 if keeps else total.highest
-                total += write_labels(labels, into, regions, self.journal, n_before=n_before)
+                table = None if self.numbers is None else self.numbers.of(number)
+                total += write_labels(labels, into, regions, self.journal, n_before=n_before, numbers=table)
         return target, total
 
     def _known(self, part: _Found, into: PartTarget, tiles: Chunks | None) -> Source:
