@@ -25,6 +25,10 @@ lint: .venv/dev.stamp ## style, types, docstrings, and that generated files are 
 	$(BIN)/python -m napari_cutout.widgets.manifest --check
 	$(BIN)/python docs/make_pages.py --check
 	$(BIN)/python -m pytest --quiet tests/test_docstrings.py
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/towncrier build --draft --version next >/dev/null
 
 bench: .venv/bench.stamp ## ours and the peers, interleaved, as ratios
 	$(BIN)/python benchmarks/run.py
@@ -35,6 +39,7 @@ docs: .venv/dev.stamp ## the site, in build/site; pages that are made from the p
 
 pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real program
 	$(BIN)/python docs/make_screenshots.py docs/pictures
+	$(BIN)/python docs/make_tutorial_pictures.py
 	$(BIN)/python docs/make_method_pictures.py
 	$(BIN)/python docs/make_clustering_pictures.py
 	$(BIN)/python docs/make_walker_pictures.py

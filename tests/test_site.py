@@ -107,3 +107,16 @@ def test_what_was_built_asks_nothing_of_the_network() -> None:
         if ASKS.search(path.read_text(encoding="utf-8"))
     ]
     assert asking == []
+
+
+def test_the_messages_that_the_guide_explains_are_those_of_the_program() -> None:
+    """Parts of a message between what differs from machine to machine must stand in the code as they do on the page."""
+    said = "".join(
+        (ROOT / "src" / "napari_cutout" / name).read_text(encoding="utf-8") for name in ("_device.py", "doctor.py")
+    )
+    table = (DOCS / "gpu.md").read_text(encoding="utf-8").partition("## The commonest messages")[2]
+    messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert len(messages) == 6
+    for message in messages:
+        for part in re.split(r", and| …|\d+\.\d+|\d+", message):
+            assert part.strip(" ,") in said, message
