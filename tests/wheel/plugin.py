@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from types import TracebackType
 import napari
 import numpy as np
 from npe2 import PluginManager
+from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 import napari_cutout as nc
@@ -63,6 +65,7 @@ def the_manifest_is_valid() -> list[str]:
 
 def main() -> int:
     """Open every widget, and cut a sample in one of them."""
+    faulthandler.enable()
     names = the_manifest_is_valid()
     viewer = napari.Viewer()
     sys.excepthook = keep
@@ -87,6 +90,7 @@ def main() -> int:
     print("ok a run of Threshold in napari gives the labels of the function", flush=True)
     assert Path(sys.prefix) in Path(nc.__file__).parents
     viewer.close()
+    QThreadPool.globalInstance().waitForDone()
     return 0
 
 
