@@ -308,8 +308,9 @@ def test_csv_has_every_number_in_full(tmp_path: Any) -> None:
     path = found.to_csv(tmp_path / "objects.csv")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row.pop("unit") for row in rows] == ["µm"] * len(found)
-    assert [{name: float(text) for name, text in row.items()} for row in rows] == found.table
+    assert list(rows[0]) == found.headings
+    assert {"label", "n_voxels", "volume_um3", "centroid_y_um", "length_major_um", "extent", "mean"} <= set(rows[0])
+    assert [[float(text) for text in row.values()] for row in rows] == [list(row.values()) for row in found.table]
     with pytest.raises(FileExistsError, match="exists already"):
         found.to_csv(path)
     found.to_csv(path, overwrite=True)

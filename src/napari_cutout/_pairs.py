@@ -14,7 +14,7 @@ from . import io
 from ._reading import Source, is_path
 from ._volume import Volume
 
-__all__ = ["FilePair", "Pairing", "is_many", "keyed", "pair", "paired", "stem_of"]
+__all__ = ["FilePair", "Pairing", "folders_of", "is_many", "keyed", "pair", "paired", "stem_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def pair(images: Sequence[str], others: Sequence[str], what: str) -> dict[str, s
     -------
     dict
         For every image its partner, or None. Names are compared without folder and ending; where none is
-        equal, without the words that all images, or all others, have in common: ``img_000`` and ``gt_000``.
+        equal, without the words that all images, or all others, have in common: ``img_000`` and ``gt_000``. Where two
+        images in different folders have one name, the folder belongs to the name.
 
     Raises
     ------
@@ -141,7 +142,34 @@ def _ways(
     images: Sequence[str], others: Sequence[str]
 ) -> tuple[tuple[Callable[[str], str], Callable[[str], str]], ...]:
     """Return how files of two sides may be named alike, the first that fits to be taken."""
-    return (stem_of, stem_of), (_distinct(images), _distinct(others))
+    by_name = (stem_of, stem_of), (_distinct(images), _distinct(others))
+    by_place = tuple((_in_folder(images, ours), _in_folder(others, theirs)) for ours, theirs in by_name)
+    n_names, n_places = (len(set(map(name, images))) for name in (stem_of, by_place[0][0]))
+    return by_place if n_names < n_places == len(images) else by_name
+
+
+def folders_of(files: Sequence[str]) -> list[str]:
+    """Return the folder that each file lies in, from where they part.
+
+    Parameters
+    ----------
+    files : sequence of str
+        What `napari_cutout.io.inputs` returned.
+
+    Returns
+    -------
+    list of str
+        Such as ``control`` and ``treated/day 1``; a dot if all files lie in one.
+    """
+    folders = [io.split_key(file)[0].absolute().parent for file in files]
+    top = Path(os.path.commonpath(folders)) if folders else Path()
+    return [folder.relative_to(top).as_posix() for folder in folders]
+
+
+def _in_folder(files: Sequence[str], name: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a function that puts the folder of a file before its name."""
+    folders = dict(zip(files, folders_of(files), strict=True))
+    return lambda file: f"{folders[file]}/{name(file)}" if name(file) else ""
 
 
 def _grouped(files: Sequence[str], name: Callable[[str], str]) -> dict[str, list[str]]:

@@ -378,9 +378,10 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
     Parameters
     ----------
     source : path
-        A file; a folder, which stands for the images right in it (a .zarr folder is one image; .npz files are
-        left out, because they need a key); a pattern such as ``"plate/*.tif"``, ``**`` included; or a pattern
-        for the keys of an NPZ file, such as ``"set.npz:img_*"``; or the address of one store, which is not looked at.
+        A file; a folder, which stands for the images right in it, or if there is none for those in the folders in it
+        (a .zarr folder is one image; .npz files are left out, because they need a key); a pattern such as
+        ``"plate/*.tif"``, ``**`` included; or a pattern for the keys of an NPZ file, such as ``"set.npz:img_*"``; or
+        the address of one store, which is not looked at.
 
     Returns
     -------
@@ -403,7 +404,7 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
     if path.is_dir() and not stores.holds_metadata(path):
         if path.suffix.lower() == ".zarr":
             raise ValueError(_unknown(path))
-        found = [str(entry) for entry in path.iterdir() if _is_image(entry)]
+        found = _images_in(path) or [image for folder in path.iterdir() for image in _images_below(folder)]
     elif path.exists():
         return [text]
     else:
@@ -412,6 +413,15 @@ def inputs(source: str | os.PathLike[str]) -> list[str]:
         what = "no image is in the folder" if path.is_dir() else "there is no file"
         raise FileNotFoundError(f"{what} {text!r}")
     return sorted(found)
+
+
+def _images_below(folder: Path) -> list[str]:
+    """Return the images of a folder in a folder that is not hidden."""
+    return _images_in(folder) if folder.is_dir() and not folder.name.startswith(".") else []
+
+
+def _images_in(folder: Path) -> list[str]:
+    return [str(entry) for entry in folder.iterdir() if _is_image(entry)]
 
 
 def _is_image(path: Path) -> bool:

@@ -359,7 +359,7 @@ def test_export_writes_all_columns_and_damages_no_file(opened, press, tmp_path, 
     with target.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["", "large"]
-    assert set(rows[0]) == {*opened.measured.found.columns, "name", "unit"}
+    assert set(rows[0]) == {*opened.measured.found.headings, "name"}
     assert opened.bar.status.text() == f"wrote {target}"
     target.write_text("mine")
     opened.export(target)

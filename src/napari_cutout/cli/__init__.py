@@ -14,6 +14,7 @@ from .._monitor import Cancelled
 from ._cite import cite
 from ._compare import compare, verify
 from ._evaluation import evaluate
+from ._measure import measure
 from ._methods import command
 from ._options import RUN_OPTIONS, STORE_OPTIONS, input_option, names
 from ._others import demo, doctor, list_methods
@@ -116,6 +117,7 @@ def _others() -> dict[str, Callable[..., int]]:
     """Return the commands beside those of methods, in the order of the help."""
     return {
         "run": run_recipe(),
+        "measure": measure,
         "evaluate": evaluate,
         "compare": compare,
         "verify": verify,

@@ -90,6 +90,15 @@ RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "axes": (option(str | None, PART, "What the axes are, such as tyx, where the file does not say it."), None),
     "device": (option(Device, RUN, "Where to run; auto takes the GPU where it is there and worth it."), "auto"),
     "suffix": (option(str, RUN, "Ending of the files in an output folder: .tif, .png, .npy or .zarr."), ".tif"),
+    "table": (
+        option(
+            str | None,
+            RUN,
+            "Measure the objects that were found, and write a line for each to this .csv; beside it a line for each "
+            "image.",
+        ),
+        None,
+    ),
     "overwrite": (Annotated[bool, Parameter(group=RUN, help="Replace files that are there.", negative="")], False),
     "truth": (
         option(str | None, SCORE, "Score against this annotation; for many images a folder or pattern."),
@@ -164,8 +173,9 @@ STORE_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             bool,
             Parameter(
-                group=LARGE,
-                help="Go on with a run that was stopped or killed; if it is complete, do nothing.",
+                group=RUN,
+                help="Go on with a run that was stopped or killed: tile by tile, or with the images that have no "
+                "labels yet; if it is complete, do nothing.",
                 negative="",
             ),
         ],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ._link import LINK_OPTIONS, linking
 from ._options import (
     PLAN_OPTIONS,
     RECIPE_OPTIONS,
@@ -44,7 +45,7 @@ def run_and_report(
     output: Path | str,
     others: dict[str, str],
     options: dict[str, Any],
-    also: Callable[[Result], None] | None = None,
+    also: Sequence[Callable[[Result], None] | None] = (),
 ) -> int:
     """Run a recipe on a file, a store or a folder, and say what came of it."""
     from .._monitor import Cancelled
@@ -80,8 +81,10 @@ def run_and_report(
     _warn(heard, result.provenance["facts"].get("warning") if isinstance(result, Result) else None)
     if isinstance(result, Result):
         print(report(name, result))
-        if also is not None:
-            also(result)
+        if options.get("table"):
+            print(f"objects written to {options['table']}")
+        for write in filter(None, also):
+            write(result)
         if result.evaluation is not None:
             _say_scores(result, options["ignore"])
         return 0
@@ -178,7 +181,8 @@ def run_recipe() -> Callable[..., int]:
             **run_options(given),
             **{name: given.get(name, RECIPE_OPTIONS[name][1]) for name in RECIPE_OPTIONS},
         }
-        return run_and_report(str(recipe), loaded, image, place_of(output), others, options)
+        loaded, tracks = linking(loaded, given, image)
+        return run_and_report(str(recipe), loaded, image, place_of(output), others, options, [tracks])
 
     inputs = Annotated[
         list[str] | None,
@@ -188,7 +192,15 @@ def run_recipe() -> Callable[..., int]:
         name: (option(str | None, RUN, f"What the recipe reads as {name}: a file; for many images a folder."), None)
         for name in array_names()
     }
-    options = {**arrays, "input": (inputs, None), **RUN_OPTIONS, **PLAN_OPTIONS, **STORE_OPTIONS, **RECIPE_OPTIONS}
+    options = {
+        **arrays,
+        "input": (inputs, None),
+        **RUN_OPTIONS,
+        **LINK_OPTIONS,
+        **PLAN_OPTIONS,
+        **STORE_OPTIONS,
+        **RECIPE_OPTIONS,
+    }
     made = with_signature(
         run, "run_recipe", "Run a recipe, such as the demo and every command write beside labels.", options
     )

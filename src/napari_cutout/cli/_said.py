@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..evaluation.pooled import PooledEvaluation
     from ..running._batch import Batch, Row
     from ..running._execute import Result
+    from ..running._object_table import Tables
 
 SOME_FAILED = 1
 """Exit code where some images of a folder failed and the others are done."""
@@ -210,6 +211,8 @@ def report_many(name: str, batch: Batch) -> int:
             print(_line(row))
     scored = [row.evaluation for row in batch.rows if row.evaluation is not None]
     print(f"{name}: {len(batch.rows)} images, {len(batch.failed)} of them with errors")
+    if batch.tables is not None:
+        print(said_of_tables(batch.tables))
     if scored:
         iou, dice = np.nanmean([e.mean_iou for e in scored]), np.nanmean([e.mean_dice for e in scored])
         print(f"mean of {len(scored)} scored images: IoU {iou:.4f}, Dice {dice:.4f}")
@@ -234,13 +237,24 @@ def report_scores(name: str, result: PooledEvaluation) -> int:
     return SOME_FAILED if n_lost else 0
 
 
+def said_of_tables(found: Tables) -> str:
+    """Return how many objects were measured, and where the tables are."""
+    n = len({(row["folder"], row["image"]) for row in found.per_image})
+    return (
+        f"measured {found.n_objects:,} object{'' if found.n_objects == 1 else 's'} of {n} image{'' if n == 1 else 's'}"
+        f"; written to {found.path} and {found.per_image_path}"
+    )
+
+
 def _line(row: Row) -> str:
     parts = [row.source]
-    if row.provenance:
+    if "resumed" in row.provenance:
+        parts.append("was there already, made by the same recipe")
+    elif row.provenance:
         parts.append(f"{row.provenance['device']['used'].upper()} {row.provenance['seconds']:.2f} s")
         if _how_nearly(row.provenance["steps"][-1]):
             parts.append("approximate")
-    if row.target is not None:
+    if row.target is not None and "resumed" not in row.provenance:
         parts.append(f"written to {row.target}")
     if row.evaluation is not None:
         parts.append(f"IoU {row.evaluation.mean_iou:.4f} Dice {row.evaluation.mean_dice:.4f} ({row.evaluation.match})")

@@ -19,6 +19,7 @@ from .._checks import REAL_DTYPES, check_spacing
 from .._method import Image, Labels
 from .._plan import Pass, Slices, reduce_passes
 from .._writing import write_text
+from ._headings import heading
 from ._label_sums import ChannelSums, LabelSums, block_sums, gathered, merged, pairs_of
 
 __all__ = ["Measurements", "measure"]
@@ -95,8 +96,8 @@ class Measurements:
         Returns
         -------
         Path
-            The file: the names of the columns, then numbers in full, NaN as ``nan``. Where the unit is known the last
-            column is ``unit``, the unit of length, whose square or cube is the unit of areas or volumes.
+            The file: the names of the columns with their units, such as ``area_um2``, then numbers in full, NaN as
+            ``nan``. A column whose unit is not known has its name alone.
 
         Raises
         ------
@@ -107,15 +108,18 @@ class Measurements:
         """
         return write_text(path, self.csv_text(), overwrite=overwrite)
 
+    @property
+    def headings(self) -> list[str]:
+        """What the columns are called in a file, in their order."""
+        return [heading(name, self.units.get(name, "")) for name in self.columns]
+
     def csv_text(self, more: Mapping[str, Sequence[Any]] | None = None) -> str:
-        """Return what `to_csv` writes, with more columns before the unit."""
-        columns = {name: values.tolist() for name, values in self.columns.items()} | dict(more or {})
-        if self.unit:
-            columns["unit"] = [self.unit] * len(self)
+        """Return what `to_csv` writes, with more columns at the end."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+        writer.writerow([*self.headings, *(more or {})])
+        lists = [values.tolist() for values in self.columns.values()]
+        writer.writerows(zip(*lists, *(more or {}).values(), strict=True))
         return text.getvalue()
 
 

@@ -1,9 +1,8 @@
-"""Recipes on files and folders: what to read, where to write, which truth belongs to which image."""
+"""Recipes on arrays, files and folders: what to read, where to write, which truth belongs to which image."""
 
 from __future__ import annotations
 
-import csv
-import io as text_io
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import io
+from .. import io, stores
 from .._array import Array, dtype_name
 from .._device import Asked
-from .._pairs import is_many, keyed, pair, stem_of
+from .._pairs import is_many, pair, stem_of
 from .._reading import Source, as_volume, check_one, is_path, read
 from .._sources import Source as FileSource
 from .._sources import fingerprint
@@ -24,248 +23,48 @@ from .._stored import Stored, file_name, how_to_pass
 from .._volume import Volume
 from .._wanted import Fitted, Wanted, fitted
 from .._writing import write_text
-from ..evaluation import _annotation
 from ..evaluation._images import ERRORS, sentence
 from ..evaluation._matching import Match
 from ..recipe import Recipe, Step, as_dict, with_provenance
 from ._execute import Result, execute
 from ._limits import Limits, limits
+from ._measure import add_to_table
+from ._object_table import Entry, ObjectTable, entries_of
 from ._parts import part_of
+from ._rows import (
+    Batch,
+    Row,
+    columns,
+    how_read,
+    object_scores,
+    run_numbers_objects,
+    said_of_objects,
+    table_as_csv,
+)
 from ._store_attempt import Watchers
 from ._store_run import StoreOptions, run_store, takes
 
 if TYPE_CHECKING:
-    from ..evaluation.overlap import Evaluation
     from ..stores import LabelsTarget
     from ._run_plan import RunPlan
 
-__all__ = ["ERRORS", "Batch", "Row", "is_many", "pair", "run", "sentence"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """One image of a folder.
-
-    Parameters
-    ----------
-    source : str
-        The file it came from.
-    labels : array, optional
-        The labels; None where they were written to a file, or the image failed.
-    provenance : dict
-        How they came about; empty where the image failed.
-    target : Path or str, optional
-        The file or the store that they were written to.
-    evaluation : Evaluation, optional
-        The scores, where there is a truth.
-    error : str
-        Why the image failed; empty where all went well.
-    numbered : bool
-        True if labels and truth number objects, so that their scores mean something.
-    """
-
-    source: str
-    labels: NDArray[Any] | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    target: Path | str | None = None
-    evaluation: Evaluation | None = None
-    error: str = ""
-    numbered: bool = False
-
-    def record(self, *, objects: bool = False) -> dict[str, Any]:
-        """Return the row as a flat dict: one line of the table, with the scores of objects or without them."""
-        device = self.provenance.get("device", {})
-        flat = {
-            "image": self.source,
-            "labels": "" if self.target is None else str(self.target),
-            "seconds": self.provenance.get("seconds", ""),
-            "backend": device.get("used", ""),
-        }
-        return {**flat, **_scores(self.evaluation, objects), "error": self.error}
-
-
-def _scores(evaluation: Evaluation | None, objects: bool) -> dict[str, Any]:
-    if evaluation is None:
-        return {}
-    flat = {"mean_iou": float(evaluation.mean_iou), "mean_dice": float(evaluation.mean_dice)}
-    for name, iou, dice in zip(evaluation.classes, evaluation.iou, evaluation.dice, strict=True):
-        flat |= {f"iou_{name}": float(iou), f"dice_{name}": float(dice)}
-    return {**flat, "match": evaluation.match, **(object_scores(evaluation) if objects else {})}
-
-
-def object_scores(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the scores of objects that a table of images has a column for.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The scores of one image whose labels number objects.
-
-    Returns
-    -------
-    dict
-        AP, F1 and PQ at an IoU of 0.5, predicted minus true objects, and how many of them are split and merged.
-    """
-    found = evaluation.objects
-    at = found.at(0.5)
-    return {
-        "AP@0.5": at["ap"],
-        "F1@0.5": at["f1"],
-        "PQ@0.5": at["pq"],
-        "count_error": found.count_error,
-        "split": len(found.split),
-        "merged": len(found.merged),
-    }
-
-
-def run_numbers_objects(result: Result) -> bool:
-    """Tell whether the labels of a run and their truth number objects.
-
-    Parameters
-    ----------
-    result : Result
-        What a recipe gave.
-
-    Returns
-    -------
-    bool
-        False without a truth. Methods number objects in int32 and classes in uint8; this is asked as well because
-        few objects that are numbered alike on both sides look like classes.
-    """
-    found = result.evaluation
-    if found is None:
-        return False
-    several = len(np.setdiff1d(found.pairs.truth, [0])) > 1
-    return found.numbers_objects or (several and found.ignore != 0 and result.labels.dtype == np.int32)
-
-
-def said_of_objects(scores: Mapping[str, Any]) -> str:
-    """Return what `object_scores` gave, of one image or of several, in a line."""
-    ratios = ", ".join(f"{name} {scores[name]:.4f}" for name in ("AP@0.5", "F1@0.5", "PQ@0.5"))
-    return (
-        f"objects: {ratios}; count error {scores['count_error']:+d}, {scores['split']} split, {scores['merged']} merged"
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """What a recipe gave on a folder.
-
-    Parameters
-    ----------
-    rows : tuple of Row
-        One per image, in the order of the files' names.
-    """
-
-    rows: tuple[Row, ...]
-
-    @property
-    def failed(self) -> tuple[Row, ...]:
-        """The images that failed."""
-        return tuple(row for row in self.rows if row.error)
-
-    @property
-    def objects(self) -> dict[str, Any]:
-        """Scores of objects over all scored images, AP, F1 and PQ at an IoU of 0.5 as means and counts as sums.
-
-        Empty where no labels number objects.
-        """
-        if not self._number_objects:
-            return {}
-        found = [object_scores(row.evaluation) for row in self.rows if row.evaluation is not None]
-        ratios, counts = ("AP@0.5", "F1@0.5", "PQ@0.5"), ("count_error", "split", "merged")
-        means = {name: float(np.nanmean([scores[name] for scores in found])) for name in ratios}
-        return means | {name: sum(scores[name] for scores in found) for name in counts}
-
-    @property
-    def _number_objects(self) -> bool:
-        return any(row.numbered for row in self.rows)
-
-    @property
-    def table(self) -> list[dict[str, Any]]:
-        """One flat dict per image; all have the same keys, the scores of each class among them.
-
-        Where the labels of an image number objects there are scores of objects for every image, so that one in which
-        none was found counts as well.
-        """
-        objects = self._number_objects
-        records = [row.record(objects=objects) for row in self.rows]
-        names = list(dict.fromkeys(name for record in records for name in record if name != "error"))
-        return [{name: record.get(name, "") for name in (*names, "error")} for record in records]
-
-    def to_csv(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the table as CSV.
-
-        Parameters
-        ----------
-        path : path
-            Where to write.
-        overwrite : bool
-            Replace a file that is there.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Raises
-        ------
-        FileExistsError
-            If there is such a file and `overwrite` is False.
-        """
-        return write_text(Path(path), table_as_csv(self.table), overwrite=overwrite)
-
-
-def table_as_csv(table: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table of equal dicts as CSV text."""
-    text = text_io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]) if table else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
-
-
-def columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Return rows of words as lines with aligned columns.
-
-    Parameters
-    ----------
-    lines : sequence of sequences of str
-        Rows of equal length, the heading first.
-    right : sequence of int
-        Columns that are aligned to the right.
-
-    Returns
-    -------
-    list of str
-        One line per row.
-    """
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return [
-        "  ".join(
-            w.rjust(n) if i in right else w.ljust(n) for i, (w, n) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-
-
-def how_read(evaluations: Sequence[Evaluation], ignore: int | None) -> str:
-    """Return how voxels that nobody painted were counted, and how to say otherwise.
-
-    Parameters
-    ----------
-    evaluations : sequence of Evaluation
-        The scores of one image or of several.
-    ignore : int or None
-        What was asked for.
-
-    Returns
-    -------
-    str
-        One sentence.
-    """
-    hint = "; if the truth holds strokes, where 0 means not annotated, give --ignore 0" if ignore is None else ""
-    return f"{_annotation.how_read(evaluations, ignore)}{hint}."
+__all__ = [
+    "ERRORS",
+    "Batch",
+    "Job",
+    "Row",
+    "as_recipe",
+    "columns",
+    "how_read",
+    "is_many",
+    "object_scores",
+    "pair",
+    "run",
+    "run_numbers_objects",
+    "said_of_objects",
+    "sentence",
+    "table_as_csv",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +87,12 @@ class Job:
         Ending of the files in a target folder.
     overwrite : bool
         Replace files that are there.
+    resume : bool
+        Keep labels that are there already and were made by the same recipe.
+    table : ObjectTable, optional
+        Takes the objects that were found.
+    entry : Entry, optional
+        What the image is called in that table; by default after its file.
     limits : Limits, optional
         What a run on arrays in memory may take.
     on_progress, is_cancelled
@@ -302,6 +107,9 @@ class Job:
     match: Match = "auto"
     suffix: str = ".tif"
     overwrite: bool = False
+    resume: bool = False
+    table: ObjectTable | None = None
+    entry: Entry | None = None
     limits: Limits | None = None
     on_progress: Callable[[str, float], None] | None = None
     is_cancelled: Callable[[], bool] | None = None
@@ -329,6 +137,7 @@ def run(
     ignore: int | None = None,
     match: Match = "auto",
     suffix: str = ".tif",
+    table: str | os.PathLike[str] | None = None,
     device: Asked = "auto",
     overwrite: bool = False,
     memory: str | int | None = None,
@@ -395,6 +204,9 @@ def run(
         How labels are matched to the classes of truth; see `napari_cutout.evaluate`.
     suffix : str
         Ending of the files in a target folder.
+    table : path, optional
+        A .csv or .tsv to write: a line for each object that was found, with its size, place and shape, and its mean
+        grey level in every channel of the image; beside it a line for each image. As `measure_images` writes it.
     device : {"auto", "cpu", "gpu"}
         Where to run.
     overwrite : bool
@@ -414,7 +226,9 @@ def run(
     patience : float, optional
         Seconds that a part waits for others; by default 900.
     resume : bool
-        Go on with a run of this target that was not finished. If it is finished already nothing is done.
+        Go on with a run of this target that was not finished: tile by tile in a store; in a folder the images that have
+        no labels yet, where those that are there were made by the same recipe, corrected since or not. If it is
+        finished already nothing is done but scores and tables.
     ngff : {"0.4", "0.5"}, optional
         The version of OME-Zarr to write; by default that of the image that labels are added to, else 0.5.
     storage_options : mapping of str to object, optional
@@ -475,6 +289,8 @@ def run(
         match=match,
         suffix=suffix,
         overwrite=overwrite,
+        resume=resume,
+        table=None if table is None else _table(table, source, target, part, overwrite or resume),
         limits=None if (memory, tile, workers) == (None,) * 3 else limits(memory=memory, tile=tile, workers=workers),
         on_progress=on_progress,
         is_cancelled=is_cancelled,
@@ -493,16 +309,73 @@ def run(
             probe=probe,
             watchers=Watchers(on_plan=on_plan, on_target=on_target, on_block=on_block),
         )
-        return run_store(job, options, source, target, truth, dict(inputs or {}))
-    only = {"resume": resume, "scheduler": scheduler is not None, "part": part is not None, "ngff": ngff is not None}
+        found = run_store(job, options, source, target, truth, dict(inputs or {}))
+        return found if job.table is None else _tabled(job, job.table, source, found, storage_options)
+    only = {"scheduler": scheduler is not None, "part": part is not None, "ngff": ngff is not None}
     for name, given in only.items():
         if given:
             raise ValueError(
                 f"{name} is for runs from a Zarr store to a Zarr store, and {os.fspath(target or 'None')!r} is not the "
                 "target of one; leave it out"
             )
+    from ._many import run_many
+
     work: Callable[..., Result | Batch] = run_many if is_many(source) else run_one
-    return work(job, source, target, truth, dict(inputs or {}))
+    done = work(job, source, target, truth, dict(inputs or {}))
+    if job.table is not None:
+        tables = job.table.close()
+        done = replace(done, tables=tables) if isinstance(done, Batch) else done
+    return done
+
+
+def _table(path: Any, source: Source, target: Any, part: Any, overwrite: bool) -> ObjectTable:
+    """Return the table of a run, unless it cannot be written."""
+    if part is not None:
+        raise ValueError(
+            f"table={os.fspath(path)!r} cannot be written by one part of a job array; leave it out, and measure "
+            f"{os.fspath(target or 'the labels')!r} with measure_images when all are done"
+        )
+    return ObjectTable(Path(path), None, overwrite)
+
+
+def _tabled(
+    job: Job, table: ObjectTable, source: Source, result: Result, storage_options: Mapping[str, Any] | None
+) -> Result:
+    """Measure what a run on a store has found, block by block."""
+    level = job.wanted.level_for(job.recipe.selection)
+    if is_path(source):
+        volume = stores.open_image(source, storage_options=storage_options).volume(level)
+    else:
+        volume = as_volume(source, level, job.wanted.axes or "")
+    image = fitted(volume, job.recipe, job.wanted)
+    _measure(job, table, source, image, result.labels)
+    table.close()
+    return result
+
+
+def _measure(job: Job, table: ObjectTable, source: Source, image: Fitted, labels: Any) -> None:
+    """Put the objects of one image into the table, with the grey levels of all its channels."""
+    if job.entry is not None:
+        entry = job.entry
+    else:
+        entry = entries_of([os.fspath(source)])[0] if is_path(source) else Entry(image.volume.name)
+    volume, bounds = image.volume, image.selection.bounds(tuple(image.volume.data.shape))
+    ends = dict(zip(image.selection.kept_axes, bounds, strict=True))
+    cut = volume.data[tuple(slice(*ends[axis]) if axis in ends else slice(None) for axis in volume.axes)]
+    add_to_table(
+        table,
+        entry,
+        image.as_labels(labels),
+        {"": replace(volume, data=cut)},
+        spacing=_measured_spacing(job, volume),
+        unit=volume.units,
+    )
+
+
+def _measured_spacing(job: Job, volume: Volume) -> tuple[float, ...] | None:
+    """Return the size of a voxel that was asked for, where it says all of it."""
+    asked = job.spacing
+    return asked if asked is not None and len(asked) == len(volume.spatial_axes) else None
 
 
 def as_recipe(recipe: Recipe | Step | str | os.PathLike[str]) -> Recipe:
@@ -526,11 +399,29 @@ def run_one(
     place = None if target is None else _place(job, source, Path(target))
     if place is not None:
         _check_place(
-            place, (source, truth, *others.values(), *(a.path for a in job.recipe.arrays.values())), job.overwrite
+            place,
+            (source, truth, *others.values(), *(a.path for a in job.recipe.arrays.values())),
+            job.overwrite or job.resume,
         )
     image = fitted(read(source, job.recipe, job.wanted), job.recipe, job.wanted)
     recipe = replace(job.recipe, selection=image.selection)
     annotation = None if truth is None else labels_on(truth, image, "truth")
+    result = _there(job, place, replace(recipe, selection=image.recorded), image)
+    if result is None:
+        result = _executed(job, recipe, source, image, others, place)
+    if annotation is not None:
+        from ..evaluation.overlap import evaluate
+
+        result = replace(result, evaluation=evaluate(result.labels, annotation, ignore=job.ignore, match=job.match))
+    if job.table is not None:
+        _measure(job, job.table, source, image, result.labels)
+    return result
+
+
+def _executed(
+    job: Job, recipe: Recipe, source: Source, image: Fitted, others: Mapping[str, Source], place: Path | None
+) -> Result:
+    """Run a recipe on one image that was read, and write the labels if there is a place for them."""
     arrays = {name: input_of(recipe, name, other, image) for name, other in all_inputs(recipe, others).items()}
     result = execute(
         recipe,
@@ -545,11 +436,23 @@ def run_one(
     result.provenance["recipe"] = as_dict(recorded)
     given = {recipe.source: source, **recipe.arrays, **others}
     result.provenance.update(_origins(recipe, given, {recipe.source: image.volume.data, **arrays}, result.labels))
-    if annotation is not None:
-        from ..evaluation.overlap import evaluate
-
-        result = replace(result, evaluation=evaluate(result.labels, annotation, ignore=job.ignore, match=job.match))
     return result if place is None else replace(result, target=_write(place, job, recorded, image, result))
+
+
+def _there(job: Job, place: Path | None, recipe: Recipe, image: Fitted) -> Result | None:
+    """Return labels that an earlier run of the same recipe has written, where they are to be kept; None if none are."""
+    if not job.resume or place is None or not place.exists() or not recipe_beside(place).exists():
+        return None
+    content = json.loads(recipe_beside(place).read_text(encoding="utf-8"))
+    provenance = content.pop("provenance", {})
+    if {**content, "provenance": {}} != json.loads(with_provenance(recipe, {}, place.parent)):
+        if job.overwrite:
+            return None
+        raise FileExistsError(
+            f"{str(place)!r} exists already, and another recipe made it; choose another name, or allow to overwrite it"
+        )
+    labels = labels_on(place, image, "labels")
+    return Result(labels, {**provenance, "recipe": as_dict(recipe), "resumed": "it was there already"}, place)
 
 
 def _origins(
@@ -580,7 +483,7 @@ def all_inputs(recipe: Recipe, others: Mapping[str, Source]) -> dict[str, Source
     return given
 
 
-def _check_one_each(recipe: Recipe, others: Mapping[str, Source], n: int) -> None:
+def check_one_each(recipe: Recipe, others: Mapping[str, Source], n: int) -> None:
     """Refuse to put what was painted on one image over many."""
     for name in recipe.inputs:
         if name in others or name == recipe.source:
@@ -687,81 +590,3 @@ def _check_place(place: Path, read: Iterable[Source], overwrite: bool) -> None:
     for path in (place, recipe_beside(place)):
         if path.exists() and not overwrite:
             raise FileExistsError(f"{str(path)!r} exists already; choose another name, or allow to overwrite it")
-
-
-# Many images -------------------------------------------------------------------------------------------
-
-
-def run_many(
-    job: Job,
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str] | None,
-    truth: Source | None,
-    others: Mapping[str, Source],
-) -> Batch:
-    """Run a recipe on every image of a folder or pattern; one that fails is a row with its sentence."""
-    images = io.inputs(source)
-    _check_one_each(job.recipe, others, len(images))
-    truths = _partners(images, truth, "truth")
-    partners = {name: _partners(images, other, name) for name, other in others.items()}
-    folder = None if target is None else _folder(images, Path(target), job)
-    scores = None if folder is None or truth is None else folder / "scores.csv"
-    if scores is not None and scores.exists() and not job.overwrite:
-        raise FileExistsError(f"{str(scores)!r} exists already; choose another folder, or allow to overwrite it")
-    rows = []
-    for image in images:
-        place = None if folder is None else folder / f"{file_name(stem_of(image))}{job.suffix}"
-        rows.append(_row(job, image, place, truths, {name: found[image] for name, found in partners.items()}))
-    batch = Batch(tuple(rows))
-    if scores is not None:
-        batch.to_csv(scores, overwrite=job.overwrite)
-    return batch
-
-
-def _row(
-    job: Job,
-    image: str,
-    place: Path | None,
-    truths: Mapping[str, Source | None],
-    others: Mapping[str, Source | None],
-) -> Row:
-    try:
-        if lonely := [name for name, other in others.items() if other is None]:
-            raise ValueError(f"no {lonely[0]} is named like it, so it was left out; add one or take it out")
-        result = run_one(job, image, place, truths.get(image), others)
-    except ERRORS as error:
-        return Row(image, error=sentence(error))
-    unscored = bool(truths) and truths.get(image) is None
-    return Row(
-        image,
-        result.labels if place is None else None,
-        result.provenance,
-        result.target,
-        result.evaluation,
-        "no truth is named like it, so it was cut but not scored; add one or take it out" if unscored else "",
-        run_numbers_objects(result),
-    )
-
-
-def _folder(images: Sequence[str], target: Path, job: Job) -> Path:
-    """Make the folder that the labels of many images go to, unless two of them would get one name."""
-    if target.suffix.lower() in io.WRITERS or (target.exists() and not target.is_dir()):
-        raise ValueError(f"{len(images)} images need a folder to write to, but {str(target)!r} is the name of one file")
-    keyed(
-        images,
-        lambda image: file_name(stem_of(image)),
-        f"would both be written to {str(target)!r} under one name; run them one folder at a time",
-    )
-    target.mkdir(parents=True, exist_ok=True)
-    return target
-
-
-def _partners(images: Sequence[str], other: Source | None, what: str) -> dict[str, Source | None]:
-    """Return the truth, mask or markers of every image: paired by name, or one for all."""
-    if other is None:
-        return {}
-    if is_many(other):
-        return pair(images, io.inputs(other), what)
-    if what == "truth" and len(images) > 1:
-        raise ValueError(f"one truth was given for {len(images)} images; give a folder or a pattern of truths")
-    return dict.fromkeys(images, other)

@@ -1,0 +1,29 @@
+"""What the columns of a table are called in a file: the name with its unit, as every program reads it."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["heading"]
+
+_PLAIN = str.maketrans({"µ": "u", "μ": "u", "Å": "A", "²": "2", "³": "3"})
+"""Letters of units that spreadsheets and R break, and what stands for them."""
+
+
+def heading(name: str, unit: str = "") -> str:
+    """Return what a column is called in a file.
+
+    Parameters
+    ----------
+    name : str
+        The name of the column; a part that is the name of a channel may hold anything.
+    unit : str
+        The unit of its numbers, such as ``"µm²"``; empty if they have none, or it is not known.
+
+    Returns
+    -------
+    str
+        One word of letters, digits and underscores that ends in the unit, such as ``area_um2``: pandas, R and
+        spreadsheets take it as it is.
+    """
+    return re.sub(r"\W+", "_", f"{name}_{unit.translate(_PLAIN)}" if unit else name)
