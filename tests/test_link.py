@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 import napari_cutout as nc
-from napari_cutout import Recipe, Selection, Step, Volume
+from napari_cutout import Recipe, Selection, Step, Volume, cli
 from napari_cutout.methods.link import Tracks
 
 from .reference.links import linked as linked_slowly
@@ -214,3 +214,48 @@ def test_nothing_comes_after_parts_were_linked() -> None:
     assert len(Recipe(steps).steps) == 3
     with pytest.raises(ValueError, match=r"step 2, link_frames, links .* along 't', so it must be the last step; move"):
         Recipe(steps, Selection("tyx", each="t"))
+
+
+# On the command line ---------------------------------------------------------------------------------------
+
+
+def test_the_command_line_links_frames_and_writes_their_table(
+    linked_film: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, out, tracks = tmp_path / "film.npy", tmp_path / "labels.tif", tmp_path / "res_track.txt"
+    np.save(image, film()[:, 3])
+    cut = ["threshold_at", str(image), str(out), "--value", f"{VALUE}", "--axes", "tyx", "--each", "t", "--link"]
+    assert cli.main(cut) == cli.BAD_INPUT
+    assert "threshold_at gives classes, and link joins objects; pass --one-per-object" in capsys.readouterr().err
+    assert cli.main([*cut, "--one-per-object", "--tracks", str(tracks)]) == 0
+    labels = nc.read(out).data
+    np.testing.assert_array_equal(labels, by_hand(film()[:, 3]))
+    rows = [line.split() for line in tracks.read_text().splitlines()]
+    assert f"{len(rows):,} linked objects written to" in capsys.readouterr().out
+    assert rows == [
+        [str(row[key]) for key in ("label", "begin", "end", "parent")] for row in nc.link_table(labels).table
+    ]
+    recipe = Recipe.load(f"{out}.recipe.json")
+    assert [step.method for step in recipe.steps] == ["threshold_at", "link_frames"]
+    again = ["run", f"{out}.recipe.json", str(image), str(tmp_path / "again.tif"), "--axes", "tyx"]
+    assert cli.main([*again, "--tracks", str(tmp_path / "t.csv")]) == 0
+    np.testing.assert_array_equal(nc.read(tmp_path / "again.tif").data, labels)
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 1 + len(rows)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--link"], "link joins the objects of frames or slices that are run one by one, and nothing is; pass --each"),
+        (["--each", "z", "--tracks", "t.csv"], "nothing is linked; give --link as well"),
+        (["--each", "z", "--link", "--one-per-object", "--tracks", "t.png"], "must end in .csv or .txt, got 't.png'"),
+    ],
+)
+def test_what_cannot_be_linked_is_said(
+    more: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "volume.npy", film()[0])
+    words = ["threshold_at", str(tmp_path / "volume.npy"), str(tmp_path / "out.tif"), "--value", "1200", *more]
+    assert cli.main(words) == cli.BAD_INPUT
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()

@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 
 from .. import catalog
 from .._method import Method, Param, Range
+from ._link import LINK_OPTIONS, linking
 from ._options import (
     AROUND,
     CHANNELS,
@@ -70,7 +71,8 @@ def command(entry: Method) -> Callable[..., int]:
         images: dict[Kind, Path] = {kind: given[kind] for kind in IMAGES if kind in given}
         wanted = images and not options["plan"]
         also = _class_images(images, recipe, image, Path(output), others, options) if wanted else None
-        code = run_and_report(entry.name, recipe, image, target, others, options, also)
+        recipe, tracks = linking(recipe, given, image)
+        code = run_and_report(entry.name, recipe, image, target, others, options, [also, tracks])
         if recipe_out is not None and code in (0, SOME_FAILED) and not options["plan"]:
             recipe.save(recipe_out, overwrite=options["overwrite"])
         return code
@@ -111,13 +113,14 @@ def _parameters(entry: Method) -> dict[str, tuple[Any, Any]]:
         del run["mask"]
     others = {p.name: _file(entry, p) for p in entry.arrays if p.name not in (entry.source.name, "mask")}
     settings = {p.name: (_setting(entry, p), p.default) for p in entry.settings if p.name not in IN_THE_FILE}
+    linked = {name: said for name, said in LINK_OPTIONS.items() if not (entry.frames and name == "link")}
     recipe = {"recipe_out": (option(Path | None, RUN, "Write the recipe alone to this file, too."), None)}
     images: dict[str, tuple[Any, Any]] = {
         kind: (option(Path | None, RUN, f"{text} A .tif, .npy or .zarr; of one image that is run as a whole."), None)
         for kind, text in IMAGES.items()
         if kind in catalog.images_of(entry.name)
     }
-    return {**others, **settings, **run, **recipe, **images}
+    return {**others, **settings, **run, **linked, **recipe, **images}
 
 
 def _file(entry: Method, param: Param) -> tuple[Any, Any]:

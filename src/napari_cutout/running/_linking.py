@@ -21,9 +21,9 @@ from .._plan import BLOCK_VOXELS, Slices
 from .._selection import Part, Selection
 from ..blockwise import Source, Stored, Sweeper
 from ..processing._links import Counts, Links, Rule, counts_of, link, relabelled
-from ..recipe import Recipe
+from ..recipe import Recipe, Step, output_number
 
-__all__ = ["Numbers", "Pieces", "decided", "link_in_memory", "rule_of", "with_facts"]
+__all__ = ["Numbers", "Pieces", "decided", "link_in_memory", "rule_of", "with_facts", "with_link"]
 
 Steps = list[dict[str, Any]]
 
@@ -44,6 +44,52 @@ def rule_of(recipe: Recipe) -> Rule | None:
     if recipe.selection is None or not recipe.selection.each or not catalog.find(recipe.steps[-1].method).frames:
         return None
     return Rule(**recipe.steps[-1].complete_settings)
+
+
+def with_link(recipe: Recipe, each: str) -> Recipe:
+    """Return a recipe whose last step links what is run one by one.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What runs.
+    each : str
+        Which axes are run one by one, of ``"tz"``; frames may divide, slices do not.
+
+    Returns
+    -------
+    Recipe
+        With a last step `link_frames`, unless there is one.
+
+    Raises
+    ------
+    ValueError
+        If nothing is run one by one, or the recipe gives classes, of which there are no objects to link.
+    """
+    if catalog.find(recipe.steps[-1].method).frames:
+        return recipe
+    if not each:
+        raise ValueError(
+            "link joins the objects of frames or slices that are run one by one, and nothing is; pass each='t' or 'z'"
+        )
+    if method := _of_classes(recipe):
+        raise ValueError(
+            f"{method} gives classes, and link joins objects; pass one_per_object=True, so that each has its number"
+        )
+    inputs = {"labels": f"step_{len(recipe.steps)}"}
+    return replace(recipe, steps=[*recipe.steps, Step("link_frames", {"divisions": "t" in each}, inputs)])
+
+
+def _of_classes(recipe: Recipe) -> str:
+    """Return the method whose classes a recipe gives; empty if it gives objects, or labels that were there."""
+    number = len(recipe.steps)
+    while number:
+        step = recipe.steps[number - 1]
+        if "one_per_object" in step.settings:
+            return "" if step.settings["one_per_object"] else step.method
+        kept = catalog.find(step.method).labels_from
+        number = output_number(step.inputs[kept]) if kept else 0
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
