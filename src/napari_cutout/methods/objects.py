@@ -16,7 +16,7 @@ __all__ = ["objects", "draw_lines"]
 Classes = Annotated[tuple[int, ...], Items(MAX_VALUES)]
 
 
-@method("Objects", memory=17.0, tile_memory=17.0, driver_memory=40.0, device_memory=37.0)
+@method("Objects", memory=17.0, tile_memory=14.5, driver_memory=40.0, device_memory=37.0)
 def objects(
     labels: Labels,
     *,

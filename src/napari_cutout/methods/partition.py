@@ -186,7 +186,7 @@ def _kept(_settings: Mapping[str, Any], _n_voxels: int, n_channels: int) -> floa
     return 12.0 + (4.0 * n_channels if n_channels > 1 else 0.0)
 
 
-@method("Graph-based", memory=_kept, tile_memory=115.0, driver_memory=320.0, device_memory=36.0)
+@method("Graph-based", memory=_kept, tile_memory=95.0, driver_memory=320.0, device_memory=36.0)
 def superpixels(
     image: Image,
     mask: Mask | None = None,

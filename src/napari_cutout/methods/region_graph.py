@@ -52,7 +52,7 @@ def _needed(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> floa
     extras=("hierarchy",),
     memory=_needed,
     working=WORKING,
-    tile_memory=115.0,
+    tile_memory=95.0,
     driver_memory=370.0,
     device_memory=67.0,
 )
@@ -150,7 +150,7 @@ def merge_regions(
     agreement="tolerance(1e-9)",
     memory=_needed,
     working=WORKING,
-    tile_memory=115.0,
+    tile_memory=95.0,
     driver_memory=370.0,
     device_memory=67.0,
 )

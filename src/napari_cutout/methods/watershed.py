@@ -28,7 +28,7 @@ Relief = Literal["intensity", "inverted", "gradient", "distance"]
 Depth = Annotated[float, Range(0, 1e9)]
 
 
-@method("Watershed", memory=20.0, tile_memory=48.0, driver_memory=30.0, device_memory=32.0)
+@method("Watershed", memory=20.0, tile_memory=46.0, driver_memory=30.0, device_memory=32.0)
 def watershed(
     image: Image,
     markers: Markers,
@@ -110,7 +110,7 @@ def watershed(
     return tidy_regions(regions, {**options, "background": background})
 
 
-@method("Watershed", memory=24.0, tile_memory=60.0, driver_memory=30.0, device_memory=36.0)
+@method("Watershed", memory=24.0, tile_memory=55.0, driver_memory=30.0, device_memory=36.0)
 def watershed_from_minima(
     image: Image,
     mask: Mask | None = None,

@@ -12,7 +12,7 @@ from ._footprint import label_bytes
 
 __all__ = ["DEVICE_FIXED", "TileNeed", "device_footprint", "needs"]
 
-TIDYING = 13.0
+TIDYING = 12.5
 """Bytes per voxel of a tile whose objects are found: its mask, their numbers, and what tells the neighbours."""
 
 TIDYING_DRIVER = 40.0
@@ -110,7 +110,7 @@ def _of_tile(step: Step, itemsize: int, n_voxels: int, n_channels: int) -> float
     seen = min(n_voxels, entry.tile_voxels or n_voxels)
     cut = declared(step.complete_settings, seen, n_channels) if callable(declared) else declared
     if cut is None:
-        cut = 3.0 if itemsize >= 4 else 1.5
+        cut = 3.0 if itemsize >= 4 else 1.25
     held = working * n_channels if step.settings.get("sigma") else 0.0
     return max(preparing + working * (n_channels - 1) * bool(preparing), cut + held, TIDYING if _tidies(step) else 0.0)
 
