@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import make_screenshots as real
+from qtpy.QtCore import Qt
 from scipy.ndimage import center_of_mass
 
 import napari_cutout as nc
@@ -95,8 +96,9 @@ def find_errors(viewer: Any, labels: Any, truth: Any) -> Generator[str, None, An
     viewer.layers.move(viewer.layers.index(truth), -1)
     viewer.scene.camera.zoom *= 4
     table = widget.tabs.objects.table
-    (row,) = (row for row in range(table.n_rows) if table.value(row, "kind") == "merged")
-    table.selectRow(row)
+    table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    assert table.texts()[0][0] == "merged"
+    table.selectRow(0)
     yield "errors"
     return widget
 
@@ -136,8 +138,10 @@ def run_on_a_folder(widget: Any, folder: Path) -> None:
     for seed in (1, 2):
         image = samples.nuclei_2d(seed=seed).image
         nc.write(folder / "plate2" / f"well{seed}.tif", image)
-    assert command_line(["run", *(str(folder / name) for name in ("recipe.json", "plate2", "labels2"))]) == 0
-    assert len(list((folder / "labels2").glob("*.tif"))) == 2
+    recipe, images, labels, table = (str(folder / name) for name in ("recipe.json", "plate2", "labels2", "all.csv"))
+    assert command_line(["run", recipe, images, labels, "--table", table]) == 0
+    assert len(list(Path(labels).glob("*.tif"))) == 2
+    assert "well2" in Path(table).read_text()
 
 
 def says(widget: Any, words: str) -> None:
