@@ -188,6 +188,18 @@ def test_objects_that_are_numbered_over_frames_are_an_input(movies: Bench) -> No
     np.testing.assert_array_equal(movies.again(masked), movies.layers["out"])
 
 
+def test_frames_are_linked_after_what_numbered_their_objects_and_nothing_goes_on_from_there(movies: Bench) -> None:
+    each = Selection("tyx", each="t")
+    movies.run("objects", Step("threshold", {"one_per_object": True}), WHOLE, image="image")
+    chain = movies.run("linked", Step("link_frames"), each, labels="objects")
+    assert not chain.apart
+    assert [step.method for step in chain.recipe.steps] == ["threshold", "link_frames"]
+    np.testing.assert_array_equal(movies.again(chain), movies.layers["linked"])
+    chain = movies.run("lines", Step("draw_lines"), each, labels="linked")
+    assert "linked over all parts" in chain.apart["labels"]
+
+
+
 OTHERS = {
     "channel": Selection("tcyx", channel=0, each="t"),
     "pooled": Selection("tcyx", channel=1, each="t", pooled=True),

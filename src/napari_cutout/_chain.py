@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import catalog
+from ._method import Method
 from ._selection import Selection
 from ._sources import Source
 from .recipe import Recipe, Step, output_number
@@ -109,7 +110,7 @@ def chained(
     """
     entry = catalog.find(step.method)
     names = list(step.inputs)
-    apart = {name: _why_apart(name, sources[name], parent) for name, parent in parents.items() if name in names}
+    apart = {name: _why_apart(entry, name, sources[name], parent) for name, parent in parents.items() if name in names}
     whole = _normal(selection)
     first = entry.source.name
     if first in apart and not apart[first]:
@@ -132,14 +133,18 @@ def _normal(selection: Selection | None) -> Selection | None:
     return None if selection is None or selection.is_whole else selection
 
 
-def _why_apart(name: str, source: Source, parent: Made) -> str:
+def _why_apart(entry: Method, name: str, source: Source, parent: Made) -> str:
     """Say why the steps of a parent may not stand for its labels, whatever is run on them."""
     selection = parent.recipe.selection
     if source.sha256 != parent.sha256:
         return "it was edited since"
     if missing := [name for name in parent.recipe.inputs if name not in parent.sources]:
         return f"it is not known where its {missing[0]} came from"
-    if selection is not None and selection.each and name != "mask" and source.dtype != "uint8":
+    if selection is None or not selection.each:
+        return ""
+    if catalog.find(parent.recipe.steps[-1].method).frames:
+        return "its objects were linked over all parts, and nothing comes after that"
+    if name != "mask" and source.dtype != "uint8" and not entry.frames:  # what links does not look at numbers
         return "its objects are numbered over all parts, and each part by itself begins at 1"
     return ""
 

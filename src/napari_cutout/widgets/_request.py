@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import catalog
 from .._array import is_lazy, to_numpy
 from .._chain import Chain, Made, chained
 from .._checks import check_image, check_labels, check_source_labels
@@ -21,6 +22,7 @@ from ..recipe import Recipe, Step, one_channel_only
 from ..running._execute import Result, execute
 from ..running._footprint import footprint
 from ..running._known_steps import KnownSteps
+from ..running._linking import with_link
 from . import _layers
 from ._channels import Channels, with_channels
 from ._found import summary
@@ -47,6 +49,7 @@ __all__ = [
     "check_labels_layer",
     "dtype_seen",
     "estimate",
+    "gives_objects",
     "named_fields",
     "preview_inputs",
     "problems",
@@ -161,12 +164,22 @@ class Form:
         given = zip(axes, self.voxel_size.lengths, strict=True)
         return tuple(length for axis, length in given if axis in aim.selection.run_axes)
 
+    @property
+    def links(self) -> bool:
+        """Whether objects of frames or slices are linked, once each is cut."""
+        return self.choice.linked and self.choice.in_parts and gives_objects(self.method, self.settings)
+
     def step(self, aim: Target, inputs: Collection[str]) -> Step:
         """Return the step that a run makes of these inputs, with the spacing where it is known."""
         kept = {name: value for name, value in self.settings.items() if value is not None}
         if (spacing := self.spacing(aim)) is not None:
             kept["spacing"] = spacing
         return Step(self.method.name, kept, {name: name for name in inputs})
+
+
+def gives_objects(method: Method, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a method with these settings numbers objects that could be linked, and does not link them itself."""
+    return not method.frames and settings.get("one_per_object") is not False
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +321,15 @@ class Request:
 
     def _chain(self, sources: Mapping[str, Source]) -> Chain:
         """Put the steps that made the inputs before the step; a recipe of several steps is all that there is to say."""
-        if len(self.recipe.steps) > 1:
+        first, *more = self.recipe.steps
+        if len(more) > 1 or (more and not catalog.find(more[0].method).frames):
             return Chain(self.recipe, sources, {})
-        return chained(self.recipe.steps[-1], self.recipe.selection, sources, self.parents)
+        found = chained(first, self.recipe.selection, sources, self.parents)
+        for step in more:  # what was cut part by part is linked
+            output = {array: f"step_{len(found.recipe.steps)}" for array in step.inputs}
+            steps = [*found.recipe.steps, replace(step, inputs=output)]
+            found = replace(found, recipe=replace(found.recipe, steps=steps))
+        return found
 
     def readable(self, array: Any) -> Any:
         """Return an array that a method takes: in memory, or where that is too small, in blocks of dask."""
@@ -574,9 +593,9 @@ def resolve(form: Form) -> Request:
     aim, source = form.target, form.source
     size_of_voxel = _layers.voxel_size(source, spatial(form.choice.letters)) or form.voxel_size
     inputs = _inputs(form, aim)
-    step = form.step(aim, inputs)
+    recipe = Recipe((form.step(aim, inputs),), aim.selection)
     return Request(
-        recipe=Recipe((step,), aim.selection),
+        recipe=with_link(recipe, aim.selection.each) if form.links else recipe,
         inputs=inputs,
         device=form.device,
         name=name_of_result(form.result_name, source.name, form.method.name.replace("_", " ")),

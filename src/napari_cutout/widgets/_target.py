@@ -76,6 +76,8 @@ class Choice:
         Level of the pyramid.
     together : bool
         Whether methods that take channels take all of them instead.
+    linked : bool
+        Whether objects of frames or slices that are run one by one are linked by overlap; else numbered on and on.
     """
 
     letters: str = "yx"
@@ -84,6 +86,13 @@ class Choice:
     channel: int | Literal["grey", "all"] = 0
     level: int = 0
     together: bool = True
+    linked: bool = False
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether frames or slices are run one by one."""
+        frames = "t" in self.letters and self.time in ("each", "pooled")
+        return frames or ("z" in self.letters and self.depth == "each")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

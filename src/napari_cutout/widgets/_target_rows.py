@@ -28,6 +28,7 @@ _TIMES = {
     "pooled": "each frame, statistics of all",
     "this": "this frame",
 }
+_NUMBERS = {False: "on and on", True: "linked by overlap"}
 _LETTERS = {ASKED: "?", "t": "T", "c": "C", "z": "Z"}
 
 _TOOLTIPS = {
@@ -38,6 +39,10 @@ _TOOLTIPS = {
     "time": (
         "Every frame is cut by itself. Its threshold may come from that frame, or be one for all from the "
         "statistics of all frames."
+    ),
+    "numbers": (
+        "Objects of frames or slices are numbered on and on, or linked: what overlaps from one to the next is one "
+        "object and has one number, as link_frames gives it."
     ),
     "channel": (
         "Which channel to cut; grey is the mean of the colours. Together, a method looks at all channels of a voxel at "
@@ -59,51 +64,60 @@ class TargetRows(QWidget):  # type: ignore[misc]
         Its parent.
     left_out : collection of str
         Rows that are never shown, by what stands before them, such as ``"slices"``.
+    apart : bool
+        Whether the rows of the region and of the level stand elsewhere, where the caller puts `where`.
 
     Attributes
     ----------
     changed
         Emitted when the user has chosen something else.
+    where
+        What holds the rows of the region and of the level.
     """
 
     changed = Signal()
 
-    def __init__(self, layers: Any, parent: QWidget | None = None, *, left_out: Collection[str] = ()) -> None:
+    def __init__(
+        self, layers: Any, parent: QWidget | None = None, *, left_out: Collection[str] = (), apart: bool = False
+    ) -> None:
         super().__init__(parent)
         self._left_out = left_out
         self._layers = layers
         self._layer: Layer | None = None
         self._choice = Choice()
-        self._takes_channels = False
+        self._takes_channels = self._links = False
         self._offered: list[Region] = []
         self._still = StillUnlessFocused(self)
         self.region_box, self.level_box, self.depth_box = (self._box(name) for name in ("region", "level", "depth"))
-        self.time_box, self.channel_box = self._box("time"), self._box("channel")
+        self.time_box, self.channel_box, self.numbers_box = map(self._box, ("time", "channel", "numbers"))
         self.axis_boxes: list[QComboBox] = []
         self._axes = QWidget()
         self._axes_layout = QHBoxLayout(self._axes)
         self._axes_layout.setContentsMargins(0, 0, 0, 0)
         self._axes.setToolTip(_TOOLTIPS["axes"])
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setVerticalSpacing(4)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.where = QWidget()
+        inner, outer = _rows(self.where), _rows(self)
+        if not apart:
+            outer.addRow(self.where)
         self._names: dict[QWidget, QLabel] = {}
+        self._forms: dict[QWidget, QFormLayout] = {}
         for text, field in (
             ("run on", self.region_box),
             ("level", self.level_box),
             ("axes", self._axes),
             ("slices", self.depth_box),
             ("frames", self.time_box),
+            ("numbers", self.numbers_box),
             ("channel", self.channel_box),
         ):
             label = QLabel(text)
             label.setToolTip(field.toolTip())
             label.setBuddy(field)
             field.setAccessibleName(text)
-            self._form.addRow(label, field)
+            self._forms[field] = inner if field in (self.region_box, self.level_box) else outer
+            self._forms[field].addRow(label, field)
             self._names[field] = label
-            self._form.setRowVisible(field, text not in left_out)
+            self._forms[field].setRowVisible(field, text not in left_out)
 
     @property
     def choice(self) -> Choice:
@@ -118,10 +132,15 @@ class TargetRows(QWidget):  # type: ignore[misc]
         at = self.region_box.currentIndex()
         return self._offered[at] if 0 <= at < len(self._offered) else "whole"
 
+    def said(self) -> str:
+        """Say in a few words what the rows of the region and of the level say."""
+        level = f"level {self.level_box.currentIndex()}" if self.level_box.count() > 1 else ""
+        return " · ".join(words for words in (self.region_box.currentText(), level) if words)
+
     def fields(self) -> dict[str, QWidget]:
         """Return the fields that errors may name."""
         boxes = {"region": self.region_box, "level": self.level_box, "channel": self.channel_box}
-        return {"axes": self._axes, "time": self.time_box, **boxes}
+        return {"axes": self._axes, "time": self.time_box, "numbers": self.numbers_box, **boxes}
 
     def choose_region(self, region: Region) -> None:
         """Choose where to look, as the box offers it."""
@@ -138,10 +157,11 @@ class TargetRows(QWidget):  # type: ignore[misc]
         offered = [self.region_box.itemText(at) for at in range(self.region_box.count())]
         return offered == [_region_text(region) for region in self._regions()]
 
-    def show_for(self, layer: Layer | None, *, takes_channels: bool = False) -> None:
+    def show_for(self, layer: Layer | None, *, takes_channels: bool = False, links: bool = False) -> None:
         """Show the rows that a layer and a method need, filled in with what was last chosen for the layer."""
-        self.setVisible(layer is not None)
-        self._layer, self._takes_channels = layer, takes_channels
+        for rows in (self, self.where):
+            rows.setVisible(layer is not None)
+        self._layer, self._takes_channels, self._links = layer, takes_channels, links
         self._offer_regions()
         if layer is not None and recalled(layer) != self._choice:
             self._choice = recalled(layer)
@@ -193,16 +213,18 @@ class TargetRows(QWidget):  # type: ignore[misc]
         self._fill_axes(letters, getattr(layer, "rgb", False))
         _refill(self.depth_box, list(_DEPTHS.values()), list(_DEPTHS).index(choice.depth))
         _refill(self.time_box, list(_TIMES.values()), list(_TIMES).index(choice.time))
+        _refill(self.numbers_box, list(_NUMBERS.values()), list(_NUMBERS).index(choice.linked))
         self._fill_channels(layer)
         shown = {
             self.level_box: len(arrays) > 1,
             self._axes: bool(self.axis_boxes),
             self.depth_box: "z" in letters,
             self.time_box: "t" in letters,
+            self.numbers_box: self._links and choice.in_parts,
             self.channel_box: "c" in letters,
         }
         for field, on in shown.items():
-            self._form.setRowVisible(field, on and self._names[field].text() not in self._left_out)
+            self._forms[field].setRowVisible(field, on and self._names[field].text() not in self._left_out)
 
     def _fill_channels(self, layer: Layer) -> None:
         """Offer each channel, their mean, and where the method takes them, all together."""
@@ -244,6 +266,7 @@ class TargetRows(QWidget):  # type: ignore[misc]
             depth=list(_DEPTHS)[self.depth_box.currentIndex()],
             time=list(_TIMES)[self.time_box.currentIndex()],
             level=max(self.level_box.currentIndex(), 0),
+            linked=list(_NUMBERS)[max(self.numbers_box.currentIndex(), 0)],
         )
         box, words = self.channel_box, {_GREY: "grey", _TOGETHER: "all"}
         channel: Any = words.get(box.currentText(), max(box.currentIndex(), 0)) if box.count() > 1 else 0
@@ -256,6 +279,15 @@ class TargetRows(QWidget):  # type: ignore[misc]
         remember(self._layer, choice)
         self._fill(self._layer)
         self.changed.emit()
+
+
+def _rows(owner: QWidget) -> QFormLayout:
+    """Give a widget rows of fields, without a margin of its own."""
+    layout = QFormLayout(owner)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setVerticalSpacing(4)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return layout
 
 
 def _with_channel(choice: Choice, channel: Any, offered: bool) -> Choice:
