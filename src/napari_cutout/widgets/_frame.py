@@ -37,6 +37,7 @@ from ._request import (
     Problem,
     Request,
     estimate,
+    gives_objects,
     named_fields,
     preview_inputs,
     problems,
@@ -372,7 +373,8 @@ class MethodFrame(Dock):
         """Check the form, mark what is wrong, and show what follows from what it says."""
         if self.closed:
             return
-        self.target_rows.show_for(self.source, takes_channels=self.method.takes_channels)
+        links = gives_objects(self.method, self.settings)
+        self.target_rows.show_for(self.source, takes_channels=self.method.takes_channels, links=links)
         region = self.target_rows.region
         self._show_channels()
         self.watch([*self.layers.values(), *self.channel_list.ticked, None if isinstance(region, str) else region])
