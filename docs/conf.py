@@ -24,7 +24,7 @@ version = release = napari_cutout.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 source_suffix = {".md": "markdown"}
 root_doc = "docs/index"
-include_patterns = ["CHANGELOG.md", "CONTRIBUTING.md", "changes/README.md", "docs/**", "benchmarks/**"]
+include_patterns = ["C*.md", "SECURITY.md", "changes/README.md", "docs/**", "benchmarks/**"]
 exclude_patterns = [".*", "**/.*", "build"]
 
 myst_heading_anchors = 4
