@@ -49,6 +49,9 @@ def _no_array(given: Any) -> str:
     if hasattr(given, "chunks") and hasattr(given, "shape"):  # it is kept in a file
         lazy = "from_zarr" if library(given) == "zarr" else "from_array"
         return f"an array was expected, got a {name}; read it with numpy.asarray, or pass it to dask.array.{lazy}"
+    held = next((name for name in ("labels", "data") if hasattr(getattr(given, name, None), "shape")), None)
+    if held is not None:  # a Volume, a Result or a layer of napari
+        return f"an array was expected, got a {type(given).__name__}; pass its .{held}"
     return f"an array was expected, got {type(given).__name__}; pass a NumPy, CuPy or dask array"
 
 

@@ -133,7 +133,7 @@ def _time(seconds: float) -> str:
 def what_was_found(result: Result) -> str:
     """Return the number of objects, or the share of each class, the thresholds, and what is to be known of them."""
     last = result.provenance["steps"][-1]
-    if last["settings"].get("one_per_object"):
+    if last["settings"].get("one_per_object") or "n_objects" in last["facts"]:
         n = result.provenance.get("n_labels")
         n = int(result.labels.max()) if n is None else n
         found = f"{n:,} object{'' if n == 1 else 's'}"

@@ -28,6 +28,7 @@ from ..evaluation._matching import Match
 from ..recipe import Recipe, Step, as_dict, with_provenance
 from ._execute import Result, execute
 from ._limits import Limits, limits
+from ._lineage import lineage, recipe_beside
 from ._measure import add_to_table
 from ._object_table import Entry, ObjectTable, entries_of
 from ._parts import part_of
@@ -59,6 +60,7 @@ __all__ = [
     "is_many",
     "object_scores",
     "pair",
+    "recipe_beside",
     "run",
     "run_numbers_objects",
     "said_of_objects",
@@ -406,9 +408,17 @@ def run_one(
     image = fitted(read(source, job.recipe, job.wanted), job.recipe, job.wanted)
     recipe = replace(job.recipe, selection=image.selection)
     annotation = None if truth is None else labels_on(truth, image, "truth")
-    result = _there(job, place, replace(recipe, selection=image.recorded), image)
+    beside = {name: input_of(recipe, name, other, image) for name, other in all_inputs(recipe, others).items()}
+    arrays = {recipe.source: image.volume.data, **beside}
+    given = {recipe.source: source, **recipe.arrays, **others}
+    origins = {name: _origin(given[name], array, recipe.roles[name]) for name, array in arrays.items()}
+    recorded, origins = lineage(replace(recipe, selection=image.recorded), origins)
+    result = _there(job, place, recorded, image)
     if result is None:
-        result = _executed(job, recipe, source, image, others, place)
+        result = _executed(job, recipe, image, arrays)
+        result.provenance.update(_origins(recorded, origins, source, result.labels))
+        if place is not None:
+            result = replace(result, target=_write(place, job, recorded, image, result))
     if annotation is not None:
         from ..evaluation.overlap import evaluate
 
@@ -418,25 +428,17 @@ def run_one(
     return result
 
 
-def _executed(
-    job: Job, recipe: Recipe, source: Source, image: Fitted, others: Mapping[str, Source], place: Path | None
-) -> Result:
-    """Run a recipe on one image that was read, and write the labels if there is a place for them."""
-    arrays = {name: input_of(recipe, name, other, image) for name, other in all_inputs(recipe, others).items()}
-    result = execute(
+def _executed(job: Job, recipe: Recipe, image: Fitted, arrays: Mapping[str, Array]) -> Result:
+    """Run a recipe on one image that was read."""
+    return execute(
         recipe,
-        {recipe.source: image.volume.data, **arrays},
+        arrays,
         spacing=job.spacing or image.spacing,
         device=job.device,
         on_progress=job.on_progress,
         is_cancelled=job.is_cancelled,
         limits=job.limits,
     )
-    recorded = replace(recipe, selection=image.recorded)
-    result.provenance["recipe"] = as_dict(recorded)
-    given = {recipe.source: source, **recipe.arrays, **others}
-    result.provenance.update(_origins(recipe, given, {recipe.source: image.volume.data, **arrays}, result.labels))
-    return result if place is None else replace(result, target=_write(place, job, recorded, image, result))
 
 
 def _there(job: Job, place: Path | None, recipe: Recipe, image: Fitted) -> Result | None:
@@ -455,14 +457,11 @@ def _there(job: Job, place: Path | None, recipe: Recipe, image: Fitted) -> Resul
     return Result(labels, {**provenance, "recipe": as_dict(recipe), "resumed": "it was there already"}, place)
 
 
-def _origins(
-    recipe: Recipe, given: Mapping[str, Any], arrays: Mapping[str, Array], labels: NDArray[Any]
-) -> dict[str, Any]:
-    """Return for the provenance which files were read, and by what their labels and those found are known again."""
-    found = {name: _origin(given[name], array, recipe.roles[name]) for name, array in arrays.items()}
-    known = {"sources": {name: one.as_dict() for name, one in found.items()}, "sha256": fingerprint(labels)}
-    source = given[recipe.source]
-    return {**known, **({"source": os.fspath(source)} if is_path(source) else {})}
+def _origins(recipe: Recipe, origins: Mapping[str, FileSource], source: Source, labels: NDArray[Any]) -> dict[str, Any]:
+    """Return for the provenance what ran on which files, and by what their labels and those found are known again."""
+    known = {"sources": {name: one.as_dict() for name, one in origins.items()}, "sha256": fingerprint(labels)}
+    path = {"source": os.fspath(source)} if is_path(source) else {}
+    return {"recipe": as_dict(recipe), **known, **path}
 
 
 def _origin(source: Any, array: Array, role: str) -> FileSource:
@@ -562,11 +561,6 @@ def _write(place: Path, job: Job, recipe: Recipe, image: Fitted, result: Result)
     written = io.write(place, labels, kind="labels", overwrite=job.overwrite)
     write_text(recipe_beside(place), with_provenance(recipe, result.provenance, place.parent), overwrite=job.overwrite)
     return written
-
-
-def recipe_beside(labels: Path) -> Path:
-    """Return where the recipe of a file of labels is written: ``labels.tif.recipe.json`` for ``labels.tif``."""
-    return labels.with_name(f"{labels.name}.recipe.json")
 
 
 def _place(job: Job, source: Source, target: Path) -> Path:

@@ -1,0 +1,56 @@
+"""Labels made of labels in files: what is written beside them begins with the steps that made the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_cutout as nc
+from napari_cutout import io
+from napari_cutout.cli import main
+from napari_cutout.io import Volume
+
+
+@pytest.fixture
+def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Two discs that touch, cut by one command and split by another."""
+    monkeypatch.chdir(tmp_path)
+    y, x = np.mgrid[:24, :40]
+    image = np.where(((y - 12) ** 2 + (x - 12) ** 2 < 81) | ((y - 12) ** 2 + (x - 27) ** 2 < 81), 200, 20)
+    io.write("image.tif", Volume(image.astype(np.uint8), "yx"), kind="image")
+    assert main(["threshold", "image.tif", "cut.tif", "--one-per-object"]) == 0
+    return image
+
+
+@pytest.mark.usefixtures("cut")
+def test_two_commands_make_one_recipe_from_the_image_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["split-touching", "cut.tif", "split.tif"]) == 0
+    assert "split_touching: 2 objects; on the" in capsys.readouterr().out
+    recipe = nc.Recipe.load("split.tif.recipe.json")
+    assert [step.method for step in recipe.steps] == ["threshold", "split_touching"]
+    assert recipe.inputs == ("image",)
+    split = nc.read("split.tif")
+    assert split.metadata["provenance"]["sources"]["image"]["path"] == "image.tif"
+    np.testing.assert_array_equal(nc.run(recipe, "image.tif").labels, split.data)
+    assert main(["split-touching", "cut.tif", "split.tif", "--resume"]) == 0, "it is the same run"
+    assert main(["cite", "split.tif.recipe.json"]) == 0
+    assert "the method threshold" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", ["edited", "alone", "damaged"])
+def test_what_gives_other_pixels_or_is_not_known_stays_an_input(cut: np.ndarray, how: str) -> None:
+    beside = Path("cut.tif.recipe.json")
+    if how == "edited":
+        labels = nc.read("cut.tif")
+        labels.data[0, 0] = 9
+        io.write("cut.tif", labels, overwrite=True)
+    elif how == "alone":
+        beside.unlink()
+    else:
+        beside.write_text("[")
+    assert main(["split-touching", "cut.tif", "split.tif"]) == 0
+    recipe = nc.Recipe.load("split.tif.recipe.json")
+    assert [step.method for step in recipe.steps] == ["split_touching"]
+    assert recipe.inputs == ("labels",)
