@@ -8,9 +8,13 @@ from napari.components import ViewerModel
 from napari.utils._test_utils import read_only_mouse_event
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
+from napari_cutout.widgets import _use_as
 from napari_cutout.widgets._clicked import frame_of, problem_of
 from napari_cutout.widgets._clicks import TOOLS, clicks
-from napari_cutout.widgets._layers import is_preview
+from napari_cutout.widgets._dock import docks
+from napari_cutout.widgets._files import read_layers, write_ome_tiff
+from napari_cutout.widgets._layers import is_preview, ours
+from napari_cutout.widgets._use_as import GROUPS, copy_to_paint, name_of, uses
 
 
 def dumbbell(shape=(24, 44)):
@@ -60,7 +64,10 @@ class Mouse:
 
 
 @pytest.fixture
-def viewer():
+def viewer(request):
+    """A viewer without a window, unless the test opens widgets."""
+    if request.node.get_closest_marker("qt"):
+        return request.getfixturevalue("make_napari_viewer_proxy")()
     return ViewerModel()
 
 
@@ -256,3 +263,105 @@ def test_a_tool_is_put_away_with_its_layer_and_never_works_on_what_is_stored(vie
     layer.editable = False
     assert "locked" in problem_of(layer)
     assert problem_of(lazy)
+
+
+def use(widget, what, row):
+    """Choose an entry of the menu of the result."""
+    menu = widget.result_bar.use_menu
+    menu.aboutToShow.emit()
+    (inner,) = (action.menu() for action in menu.actions() if action.text() == GROUPS[what])
+    (action,) = (action for action in inner.actions() if action.text() == row)
+    action.trigger()
+    return next(one for one in docks(widget.viewer) if name_of(one) == row)
+
+
+def assert_used_everywhere(viewer, widget, layer):
+    """Use a result in other widgets, and return that which scores it against a copy with one stroke more."""
+    walker = use(widget, "markers", "Random walker")
+    assert (walker.boxes["markers"].layer.name, walker.source.name) == (layer.name, "blobs")
+    assert use(widget, "mask", "k-means").boxes["mask"].layer.name == layer.name
+    assert use(widget, "labels", "Measure").labels_box.layer.name == layer.name
+    compared = use(widget, "annotation", "Compare")
+    copied = compared.boxes["truth"].layer
+    assert (copied.name, compared.boxes["image"].layer.name) == ("blobs threshold annotation", "blobs")
+    assert (str(copied.mode), layer.visible) == ("paint", False)
+    copied.paint((0, 0), 9)
+    assert layer.data.max() == 2, "the result stays as it is"
+    assert not ours(copied), "an annotation is nobody's result"
+    evaluated = use(widget, "predicted", "Evaluate")
+    assert widget.bar.status.text() == "'blobs threshold' is predicted in Evaluate now" == evaluated.bar.status.text()
+    evaluated.use("truth", copied)
+    layer.visible = True
+    return evaluated
+
+
+def assert_said_to_be_edited(widget, layer, folder, qtbot):
+    """Check what is copied and saved of a result that was edited."""
+    bar = widget.result_bar
+    for form, words in (("python", "edited by hand since; this gives"), ("methods", "then corrected by hand.")):
+        with qtbot.waitSignal(bar.copied, timeout=60_000) as told:
+            bar.copy(form)
+        assert words in told.args[0]
+    bar.save(folder / "a.json")
+    assert widget.bar.status.text() == "saved a.json; edits by hand are no step of it"
+    (path,) = write_ome_tiff(str(folder / "a.ome.tif"), *layer.as_layer_data_tuple()[:2])
+    ((_, options, _),) = read_layers(path)
+    (edit,) = options["metadata"]["napari_cutout"]["provenance"]["edits"]
+    assert edit["box"] == [[0, 32], [0, 40]]
+
+
+@pytest.mark.qt
+def test_a_result_is_used_edited_scored_and_taken_back_in_one_window(viewer, dock, press, blobs, qtbot, tmp_path):
+    viewer.add_image(blobs, name="blobs", scale=(0.5, 0.5))
+    widget = dock("Threshold")
+    widget.set(one_per_object=True)
+    press(widget)
+    layer, bar = viewer.layers["blobs threshold"], widget.result_bar
+    evaluated = assert_used_everywhere(viewer, widget, layer)
+    bar.edit_button.click()
+    assert viewer.layers.selection.active == layer
+    bar.clicks_row.buttons["merge"].click()
+    mouse = Mouse(viewer)
+    mouse.click(6, 8)
+    mouse.click(20, 25)
+    assert bar.clicks_row.line.text() == "merged 2 into 1; Ctrl+Z takes it back"
+    assert layer.data.max() == 1
+    bar.undo_button.click()
+    assert "was edited since 'Threshold on blobs'" in widget.bar.status.text()
+    press(evaluated)
+    assert evaluated.history.entries[-1].method == "threshold + edited by hand"
+    assert_said_to_be_edited(widget, layer, tmp_path, qtbot)
+    press(widget)
+    assert "blobs threshold [1]" in viewer.layers, "what was edited is never replaced"
+    bar.undo_button.click()
+    assert "blobs threshold [1]" not in viewer.layers
+    bar.edit_button.click()
+    assert bar.clicks_row.isHidden()
+    objects = dock("Objects")
+    assert objects.extras["edit"].isVisibleTo(objects)
+    assert objects.result_bar.edit_button.isHidden()
+
+
+def test_every_field_that_takes_labels_is_offered_once():
+    found = uses("Split touching")
+    assert len(found) == len(set(found))
+    assert {use.what for use in found} == set(GROUPS)
+    assert {use.row for use in found if use.what == "markers"} == {
+        "Watershed", "Random walker", "Graph-based", "Histogram", "U-Net"
+    }  # fmt: skip
+    assert {use.row for use in found if use.what == "labels"} == {"Objects", "Measure"}
+    assert "Split touching" in {use.row for use in uses("Threshold") if use.what == "labels"}
+
+
+def test_labels_of_a_store_are_copied_whole_or_not_at_all(viewer, monkeypatch):
+    import dask.array as da
+
+    fine = da.from_array(dumbbell(), chunks=8)
+    layer = viewer.add_labels([fine, fine[::2, ::2]], multiscale=True, name="far", scale=(2, 1))
+    copied = copy_to_paint(viewer, layer)
+    np.testing.assert_array_equal(copied.data, dumbbell())
+    np.testing.assert_array_equal(copied.scale, layer.scale)
+    assert problem_of(copied) == ""
+    monkeypatch.setattr(_use_as, "COPY_BYTES", 100)
+    with pytest.raises(ValueError, match=r"at most .* are copied to be painted on; copy a part out with Edit"):
+        copy_to_paint(viewer, layer)

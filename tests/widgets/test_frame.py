@@ -39,7 +39,7 @@ def test_threshold_2d_equals_the_api(viewer, dock, press, blobs):
     result = viewer.layers["blobs threshold"]
     np.testing.assert_array_equal(result.data, nc.threshold(blobs))
     assert result.data.dtype == np.uint8
-    assert "threshold 10 · 17.2 % selected · CPU because" in widget.bar.status.text()
+    assert "threshold 10 · 17.2 % selected · CPU · " in widget.bar.status.text()
 
 
 def test_threshold_3d_lies_where_the_image_lies(viewer, dock, press, volume):
@@ -119,19 +119,31 @@ def test_what_is_painted_while_a_run_is_under_way_is_kept(viewer, dock, press, q
     assert result.data[2, 2] == 7
 
 
-def test_the_menu_restores_the_run_before_and_offers_that_only_then(viewer, dock, press, blobs):
+def test_runs_are_taken_back_the_last_one_first_and_done_again(viewer, dock, press, blobs):
     viewer.add_image(blobs, name="blobs")
     widget = dock("Threshold")
     widget.choose_method("threshold_at")
     bar = widget.result_bar
-    for value, possible in ((20.0, False), (190.0, True)):
+    for value in (20.0, 190.0):
         widget.set(value=value)
         press(widget)
-        bar.menu.aboutToShow.emit()
-        assert bar.restore_action.isEnabled() is possible
-    for value in (20.0, 190.0):
-        bar.restore_action.trigger()
-        np.testing.assert_array_equal(viewer.layers[-1].data, nc.threshold_at(blobs, value=value))
+    layer = viewer.layers[-1]
+    assert bar.undo_button.toolTip() == "undo Threshold on blobs (Ctrl+Alt+Z)"
+    assert not bar.redo_button.isEnabled()
+    bar.undo_button.click()
+    np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=20.0))
+    assert widget.bar.status.text() == "took back: Threshold on blobs"
+    bar.undo_button.click()
+    assert [one.name for one in viewer.layers] == ["blobs"]
+    assert bar.undo_button.toolTip() == "no run to undo"
+    bar.redo_button.click()
+    assert viewer.layers[-1] == layer
+    bar.redo_button.click()
+    np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=190.0))
+    layer.paint((2, 2), 7)
+    bar.undo_button.click()
+    assert "was edited since 'Threshold on blobs', and the edits would be lost" in widget.bar.status.text()
+    assert layer.data[2, 2] == 7
 
 
 def test_recipe_and_provenance_are_in_the_metadata(viewer, dock, press, blobs):

@@ -236,7 +236,7 @@ def test_the_slider_moves_through_the_hierarchy_in_place(viewer, widget, merging
     row.box.setValue(6)
     np.testing.assert_array_equal(layer.data, merged(image, 6))
     assert layer.data is not held
-    widget.result_bar.restore()
+    widget.result_bar.undo()
     row.box.setValue(7)  # not of what was there before
     assert layer.data is held
     assert held.max() == 1
@@ -304,10 +304,10 @@ def test_a_run_waits_until_a_layer_is_what_it_says_and_closing_stops_no_writing(
     with qtbot.waitSignal(widget.ran, timeout=LONG):
         pass
     assert [one.name for one in viewer.layers] == ["data", "data merge regions"]
-    widget.result_bar.restore()
+    widget.result_bar.undo()
     np.testing.assert_array_equal(layer.data, merged(volume, 3))
     np.testing.assert_array_equal(gives(layer, volume), layer.data)
-    widget.result_bar.restore()
+    widget.result_bar.redo()
     in_a_thread.opened.clear()
     row.box.setValue(6)
     viewer.window.remove_dock_widget(widget)

@@ -521,7 +521,7 @@ def test_a_result_can_be_had_back(viewer, walking, press, disc, painted, updated
     walking.set(beta=3.0)
     press(walking)
     assert not np.array_equal(walking.results.last.data, before)
-    walking.result_bar.restore()
+    walking.result_bar.undo()
     np.testing.assert_array_equal(walking.results.last.data, before)
     strokes = viewer.layers["strokes"]
     result = updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
@@ -901,7 +901,7 @@ def test_probabilities_that_cannot_follow_say_so(viewer, walking, press, qtbot, 
     before, opacity = layer.data.copy(), layer.opacity
     for _ in range(2):
         if how == "restored":
-            walking.results.restore()
+            walking.result_bar.undo()
         else:
             press(walking)
     assert layer.name == f"disc random walker probability of 1{OLDER}", "said once"

@@ -11,11 +11,12 @@ from napari.components import ViewerModel
 
 import napari_cutout as nc
 from napari_cutout import catalog
-from napari_cutout.widgets import _layers
+from napari_cutout.widgets import _layers, _run_undo
 from napari_cutout.widgets._extent import extent_of
 from napari_cutout.widgets._layers import ours
 from napari_cutout.widgets._request import Form, resolve
 from napari_cutout.widgets._results import Results, checksum
+from napari_cutout.widgets._run_undo import run_history
 from napari_cutout.widgets._target import Choice
 
 LEVELS = (20.0, 100.0, 190.0)
@@ -192,7 +193,8 @@ def test_undo_after_labels_were_put_back_replays_no_strokes_into_them(viewer, ru
     layer.paint((2, 2), 7)
     layer.paint((20, 20), 8)
     layer.undo()
-    results.restore()
+    layer.undo()
+    run_history(viewer).undo()
     for replay in (layer.undo, layer.redo, layer.redo):
         replay()
         np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[0]))
@@ -210,29 +212,75 @@ def test_undo_after_an_update_replays_no_strokes_into_it(viewer, run, blobs):
     np.testing.assert_array_equal(first.data, nc.threshold_at(blobs, value=LEVELS[2]))
 
 
-def test_restore_goes_back_and_forth(viewer, run, results, blobs):
-    assert not results.can_restore
+def test_runs_go_back_and_forth_with_what_was_said_of_them(viewer, run, image, blobs):
+    runs = run_history(viewer)
+    with pytest.raises(ValueError, match="there is no run to take back"):
+        runs.undo()
+    viewer.layers.selection.active = image
     layer = run(LEVELS[0])
-    assert not results.can_restore, "there was nothing before"
+    run(LEVELS[1])
     run(LEVELS[2])
-    assert results.can_restore
-    for value in (LEVELS[0], LEVELS[2], LEVELS[0]):
-        results.restore()
-        np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=value))
-        assert f'"value": {value}' in ours(layer)["recipe"]
-    assert run(LEVELS[1]) is layer, "restored labels are as untouched as any"
-    results.restore()
+    layer.opacity, layer.visible = 0.3, False
+    for value, turn in ((1, runs.undo), (0, runs.undo), (1, runs.redo), (2, runs.redo), (1, runs.undo)):
+        turn()
+        np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[value]))
+        assert f'"value": {LEVELS[value]}' in ours(layer)["recipe"]
+    assert (layer.opacity, layer.visible) == (0.3, False)
+    runs.undo()
+    assert runs.undo() == "took back: Threshold on blobs"
+    assert named(viewer) == ["blobs"]
+    assert viewer.layers.selection.active is image, "as before the run"
+    assert runs.last is None
+    assert runs.redo() == "done again: Threshold on blobs"
+    assert viewer.layers[1] is layer
+    assert viewer.layers.selection.active is layer
+    assert run(LEVELS[2]) is layer, "what came back is as untouched as any"
+    assert runs.next is None, "after a new run nothing is done again"
+    runs.undo()
     np.testing.assert_array_equal(layer.data, nc.threshold_at(blobs, value=LEVELS[0]))
 
 
-def test_restore_after_painting_on_an_update_keeps_the_painted(viewer, run, results):
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_undo_never_loses_an_edit(viewer, run, edit, n_runs):
+    runs = run_history(viewer)
+    for value in LEVELS[:n_runs]:
+        layer = run(value)
+    edit(layer)
+    before = layer.data.copy()
+    with pytest.raises(ValueError, match=r"was edited since 'Threshold on blobs', and|was renamed to 'mine' since"):
+        runs.undo()
+    assert layer in viewer.layers
+    np.testing.assert_array_equal(layer.data, before)
+    if edit is paint:
+        layer.undo()
+        runs.undo()
+        assert (layer in viewer.layers) == (n_runs == 2), "what was taken back by hand is no edit"
+
+
+def test_a_run_is_not_done_again_into_an_edited_layer_and_removed_layers_are_passed_over(viewer, run, image):
+    runs = run_history(viewer)
     layer = run(LEVELS[0])
-    run(LEVELS[2])
+    run(LEVELS[1])
+    runs.undo()
     layer.paint((2, 2), 7)
-    results.restore()
-    assert layer.data[2, 2] != 7
-    results.restore()
-    assert layer.data[2, 2] == 7
+    with pytest.raises(ValueError, match="was edited since"):
+        runs.redo()
+    other = run(LEVELS[2])
+    assert other is not layer
+    viewer.layers.remove(other)
+    assert runs.last.layer is layer
+
+
+def test_only_so_much_is_kept_of_what_was_before(viewer, run, monkeypatch):
+    runs = run_history(viewer)
+    monkeypatch.setattr(_run_undo, "MOST_BYTES", 1)
+    layer = run(LEVELS[0])
+    run(LEVELS[1])
+    run(LEVELS[2])
+    runs.undo()
+    assert runs.last is None
+    assert layer in viewer.layers
 
 
 def test_a_run_on_a_part_is_a_layer_of_its_own_and_a_run_on_that_part_updates_it(viewer, run, results, image, blobs):
@@ -252,13 +300,13 @@ def test_a_run_on_a_part_is_a_layer_of_its_own_and_a_run_on_that_part_updates_it
     assert run(LEVELS[2]) is whole
 
 
-def test_restore_brings_the_place_of_the_layer_back(run, results, image):
+def test_undo_brings_the_place_of_the_layer_back(viewer, run, image):
     layer = run(LEVELS[0])
     before = np.asarray(layer.data_to_world((0, 0)))
     image.translate = (100, 200)
     assert run(LEVELS[2]) is layer
     np.testing.assert_allclose(layer.data_to_world((0, 0)), image.data_to_world((0, 0)))
-    results.restore()
+    run_history(viewer).undo()
     np.testing.assert_allclose(layer.data_to_world((0, 0)), before)
 
 
@@ -270,7 +318,6 @@ def test_labels_with_other_axes_are_a_layer_of_their_own(viewer, run, results):
     assert (frames.data.shape, channel.data.shape) == ((4, 5, 8, 9), (5, 8, 9))
     np.testing.assert_array_equal(channel.scale, (3, 2, 1))
     np.testing.assert_array_equal(frames.scale, (9, 3, 2, 1))
-    assert not results.can_restore
 
 
 def test_a_checksum_sees_every_voxel():

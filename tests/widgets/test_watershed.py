@@ -217,9 +217,9 @@ def test_minima_become_markers_are_edited_and_are_flooded(viewer, widget, press,
     minima = viewer.layers["bowls markers from minima"]
     assert minima.data.max() == 4
     assert " · 4 minima · CPU" in widget.bar.status.text()
-    widget.result_bar._fill_menu()
-    use = next(action for action in widget.result_bar._uses if action.text() == "Use as markers in Watershed")
-    use.trigger()
+    widget.result_bar.use_menu.aboutToShow.emit()
+    (menu,) = (one.menu() for one in widget.result_bar.use_menu.actions() if one.text() == "Markers")
+    next(action for action in menu.actions() if action.text() == "Watershed").trigger()
     assert widget.method.name == "watershed"
     assert widget.boxes["markers"].layer.name == minima.name
     press(widget)

@@ -16,7 +16,7 @@ __all__ = ["objects", "draw_lines"]
 Classes = Annotated[tuple[int, ...], Items(MAX_VALUES)]
 
 
-@method("Objects", memory=17.0, tile_memory=14.5, driver_memory=40.0, device_memory=37.0)
+@method("Objects", memory=17.0, tile_memory=14.5, driver_memory=40.0, device_memory=37.0, extras=("edit",))
 def objects(
     labels: Labels,
     *,
@@ -72,7 +72,7 @@ def objects(
     return select_by_value(chosen, connectivity=connectivity, min_size=min_size, inside=clear_border)
 
 
-@method("Objects", working=12.0, tile_memory=5.0, device_memory=5.0, keeps="labels")
+@method("Objects", working=12.0, tile_memory=5.0, device_memory=5.0, keeps="labels", extras=("edit",))
 def draw_lines(labels: Labels, *, connectivity: Connectivity = 1) -> Labels:
     """Draw a line of background between labels that touch.
 

@@ -19,10 +19,12 @@ from . import _history, _layers
 from ._boundaries import BoundaryQuestion
 from ._class_names import class_names
 from ._dock import Dock, form, group, problem_line
+from ._edited import edited
 from ._error_layer import show_errors
 from ._evaluate_tabs import FADED, EvaluateTabs, button, legend
 from ._histogram_plot import preload
 from ._layer_box import LayerBox
+from ._layers import ours
 from ._objects import Side
 from ._question import ObjectErrors, Question, Score
 from ._score_layers import is_numbered, painted, problems, zone_of
@@ -270,7 +272,7 @@ class EvaluateWidget(Dock):
             f"{number}: {predicted.name}",
             [entry.score.agreement for entry in self.history.entries],
         )
-        self._work(partial(_answer, question), self._show_score)
+        self._work(partial(_answer, question, dict(ours(predicted))), self._show_score)
 
     def _work(self, work: Work, receive: Callable[[Any], None]) -> None:
         """Start work, and say who gets what it returns."""
@@ -282,15 +284,16 @@ class EvaluateWidget(Dock):
         """Hand what the work returned to whoever asked for it."""
         self._receive(result)
 
-    def _show_score(self, result: Score) -> None:
+    def _show_score(self, answer: tuple[Score, bool]) -> None:
         """Show the scores, and keep them in the history."""
+        result, by_hand = answer
         if self._run is None:
             return
         if self._done is not None:
             self._done.witness.close()
         self._done, self._run = self._run, None
         predicted = self._done.layers[0]
-        method, settings = _history.made_by(predicted.metadata)
+        method, settings = _history.made_by(predicted.metadata, edited=by_hand)
         axes = tuple(axis_names(predicted))
         asked, number = self._done.asked, self._done.number
         self._fresh = _history.Past(datetime.now(), asked, method, settings, axes, result, number)
@@ -393,7 +396,9 @@ class EvaluateWidget(Dock):
         self.tabs.export(kind, path, overwrite=overwrite)
 
 
-def _answer(question: Question, on_progress: Progress, is_cancelled: Callable[[], bool]) -> Score:
-    """Answer in a thread of its own, and import there what draws the plots."""
+def _answer(
+    question: Question, known: Mapping[str, Any], on_progress: Progress, is_cancelled: Callable[[], bool]
+) -> tuple[Score, bool]:
+    """Answer in a thread of its own, and tell whether labels were edited; what draws plots is imported there, too."""
     preload()
-    return question.answer(on_progress, is_cancelled)
+    return question.answer(on_progress, is_cancelled), edited(known, question.predicted)

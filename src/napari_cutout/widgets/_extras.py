@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ._access import order_tabs
 from ._class_names import class_names
+from ._clicks_row import ClicksExtra
 from ._contents import token_of
 from ._feature_row import FeatureRow
 from ._hierarchy_row import HierarchyRow
@@ -48,7 +49,8 @@ class Extra(Protocol):
     changing: Any
     """Emitted with a change that a preview should be made with, while something is dragged."""
 
-    # An extra whose attribute `after_result` is true stands below the result of a run, all others in the form.
+    # An extra whose attribute `after_result` is true stands below the result of a run, all others in the form; one
+    # whose attribute `grows` is true takes the room there that is left over.
 
     def refresh(self, form: Form | None, facts: Mapping[str, Any]) -> None:
         """Show what follows from the form, or nothing if there is no image; `facts` are those of its last answer."""
@@ -76,6 +78,7 @@ class HistogramRow(QWidget):  # type: ignore[misc]
 
     changed = Signal(object)
     changing = Signal(object)
+    grows = True
 
     def __init__(self, frame: Any) -> None:
         super().__init__()
@@ -205,6 +208,7 @@ EXTRAS: dict[str, type[Any]] = {
     "probabilities": ProbabilityRow,
     "updates": LiveRow,
     "hierarchy": HierarchyRow,
+    "edit": ClicksExtra,
     "training": TrainingRow,
 }
 """What a method may declare."""

@@ -38,6 +38,7 @@ import numpy as np
 
 from .. import io, stores
 from .._volume import SPATIAL, Volume, as_json, axis_letter, common_spacing
+from ._edited import with_edits
 from ._layers import MAX_LAZY_BYTES
 from ._store_levels import recipe_and_provenance
 
@@ -158,6 +159,7 @@ def _as_volume(data: Any, attributes: Mapping[str, Any]) -> Volume:
         raise ValueError(f"'{name}' is a preview, which is not saved; press Run and save its result")
     finest = data[0] if attributes.get("multiscale") else data
     axes = _axes(finest.ndim, attributes.get("axis_labels", ()))
+    ours = with_edits(ours, finest)
     ours[_LAYER] = _layer(attributes)
     if others := _others(metadata):
         ours[_OTHERS] = others

@@ -17,6 +17,7 @@ from .. import catalog
 from .._writing import write_text
 from ..recipe import Recipe
 from ._columns import Column
+from ._edited import BY_HAND
 from ._question import Score
 from ._scores import Asked
 
@@ -170,13 +171,15 @@ def history(viewer: Any) -> History:
     return _HISTORIES.setdefault(getattr(viewer, "__wrapped__", viewer), History())
 
 
-def made_by(metadata: Mapping[str, Any]) -> tuple[str, str]:
+def made_by(metadata: Mapping[str, Any], *, edited: bool = False) -> tuple[str, str]:
     """Say which method made a layer, and with which settings.
 
     Parameters
     ----------
     metadata : mapping
         That of the layer.
+    edited : bool
+        Whether somebody has painted on it since.
 
     Returns
     -------
@@ -195,7 +198,8 @@ def made_by(metadata: Mapping[str, Any]) -> tuple[str, str]:
         return "", ""
     defaults = {param.name: param.default for param in catalog.find(steps[-1].method).settings}
     changed = {n: v for n, v in steps[-1].complete_settings.items() if n != "spacing" and v != defaults[n]}
-    return " + ".join(step.method for step in steps), ", ".join(f"{n} {_plain(v)}" for n, v in changed.items())
+    method = " + ".join([*(step.method for step in steps), *([BY_HAND] if edited else ())])
+    return method, ", ".join(f"{n} {_plain(v)}" for n, v in changed.items())
 
 
 def _plain(value: Any) -> str:

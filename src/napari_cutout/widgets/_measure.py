@@ -88,6 +88,7 @@ class MeasureWidget(Dock):
 
         self.labels_box = LayerBox(self.viewer.layers, Labels, optional=False)
         self.labels_box.setToolTip("The objects to measure, one number each.")
+        self.boxes = {"labels": self.labels_box}
         self.first_axis_box, self.channel_box = QComboBox(), QComboBox()
         self.first_axis_box.addItems(_FIRST_AXIS)
         self.first_axis_box.setToolTip("What the first axis of the labels is.")

@@ -185,7 +185,7 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False, undo
     _write(taken, edited, now)
     n_changed = int(np.count_nonzero(edited != now))
     if n_changed:
-        _note_edit(taken, n_changed, undoes=undoes)
+        _note_edit(taken, n_changed, int(edited.max(initial=0)), undoes=undoes)
     return Written(replace(taken, before=np.array(edited)), now, n_changed)
 
 
@@ -218,7 +218,7 @@ def _write(taken: Taken, edited: NDArray[Any], undo: NDArray[Any]) -> None:
         ) from error
 
 
-def _note_edit(taken: Taken, n_changed: int, *, undoes: bool) -> None:
+def _note_edit(taken: Taken, n_changed: int, highest: int, *, undoes: bool) -> None:
     """Add to the provenance of the store that a region was edited by hand, or that it no longer is."""
     time = datetime.now(UTC).isoformat("T", "seconds")
     entry = {"box": [list(ends) for ends in taken.box], "voxels": n_changed, "time": time}
@@ -230,6 +230,8 @@ def _note_edit(taken: Taken, n_changed: int, *, undoes: bool) -> None:
             edits.pop()
         else:
             edits.append(entry)
+        if "n_labels" in provenance:
+            provenance["n_labels"] = max(int(provenance["n_labels"]), highest)  # numbers above it are free
         if forgotten := int(provenance.get("earlier_edits", 0)) + max(len(edits) - MOST_EDITS, 0):
             provenance["earlier_edits"] = forgotten
         return {**metadata, "provenance": {**provenance, "edits": edits[-MOST_EDITS:]}}

@@ -203,7 +203,9 @@ class RegionRow(QWidget):  # type: ignore[misc]
         place = _layers.shifted(_layers.placement(layer), [start for start, _ in box], [1.0] * len(box))
         data = taken.before.copy() if spread is None else np.expand_dims(taken.before, spread).copy()
         self._taken, self._written, self._conflict = taken, None, False
-        self.edited = edited = self._viewer.add_labels(data, name=f"{layer.name} region", **place)
+        taken_to = int(ours(layer).get("provenance", {}).get("n_labels", 0))  # of the whole store, not of the region
+        known = {"napari_cutout": {"highest": taken_to}}
+        self.edited = edited = self._viewer.add_labels(data, name=f"{layer.name} region", metadata=known, **place)
         edited.mode, edited.brush_size = "paint", 10
         edited.selected_label = max(int(taken.before.max(initial=0)), 1)
         layer.visible = False  # what is erased in the copy would shine through

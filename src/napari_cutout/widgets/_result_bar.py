@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtGui import QAction, QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QAction, QGuiApplication, QKeySequence
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QShortcut, QToolButton, QVBoxLayout, QWidget
 
 from .._chain import Made, made
 from .._sources import Source, fingerprint
 from ..recipe import Recipe
 from . import _layers
-from ._dock import docks
+from ._access import explain
+from ._clicked import problem_of
+from ._clicks_row import ClicksRow
+from ._edited import edited
 from ._layers import ours
 from ._recipe_files import saved, taken
 from ._request import Outcome
+from ._run_undo import run_history
 from ._sources import PAINTED
+from ._use_as import GROUPS, Use, uses
 from ._worker import WorkerSlot, _Worker
 
 __all__ = ["ResultBar"]
@@ -32,6 +39,11 @@ COPIED = {
     "methods": "copied a paragraph for the methods section, its references and BibTeX",
 }
 """What is said once the text is on the clipboard, by its form."""
+
+
+_CORRECTED = "The labels were then corrected by hand."
+
+_UNEDITED = "; edits by hand are no step of it"
 
 
 class ResultBar(QWidget):  # type: ignore[misc]
@@ -78,22 +90,63 @@ class ResultBar(QWidget):  # type: ignore[misc]
         self.methods_action = QAction("Copy methods text", self)
         self.methods_action.setToolTip("A paragraph for the methods section of a paper, and BibTeX")
         self.methods_action.triggered.connect(lambda _=False: self.copy("methods"))
-        self.restore_action = QAction("Restore previous", self)
-        self.restore_action.setToolTip("Give the layer back what it held before the last run")
-        self.restore_action.triggered.connect(lambda _=False: self.restore())
         self.update_action = QAction("Update the result on the next run", self)
         self.update_action.setCheckable(True)
         self.update_action.setChecked(True)
         self.update_action.setToolTip(
             "Off: every run adds a layer. A layer that was edited or renamed is never updated."
         )
-        self._uses: list[QAction] = []
-        layout = QHBoxLayout(self)
+        self._build_uses()
+        self._build_runs()
+        self._lay_out()
+        self.setVisible(False)
+
+    def _build_uses(self) -> None:
+        """Make what the result is used and edited with."""
+        self.use_button = QPushButton("Use as")
+        explain(
+            self.use_button, "use the result as", "Open the widget in which the result is markers, a mask, truth, …"
+        )
+        self.use_menu = QMenu(self)
+        self.use_button.setMenu(self.use_menu)
+        self.use_menu.aboutToShow.connect(self._fill_uses)
+        self.edit_button = QPushButton("Edit objects")
+        self.edit_button.setCheckable(True)
+        explain(self.edit_button, "edit objects", "Merge, split, cut and delete objects of the result by clicks.")
+        self.edit_button.toggled.connect(self._show_clicks)
+        self.edit_button.setVisible("edit" not in getattr(self._frame, "extras", {}))  # it has the row in any case
+        self.clicks_row = ClicksRow(self._frame.viewer)
+        self.clicks_row.setVisible(False)
+
+    def _build_runs(self) -> None:
+        """Make what takes runs back; whichever widget made the last one, all show the same."""
+        self.runs = run_history(self._frame.viewer)
+        self.undo_button, self.redo_button = QToolButton(), QToolButton()
+        for button, sign, do in ((self.undo_button, "↶", self.undo), (self.redo_button, "↷", self.redo)):
+            button.setText(sign)
+            button.setFixedWidth(28)
+            button.clicked.connect(lambda _=False, do=do: do())
+        for keys, do in (("Ctrl+Alt+Z", self.undo), ("Ctrl+Alt+Shift+Z", self.redo)):
+            key = QShortcut(QKeySequence(keys), self._frame)
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(do)
+        self.runs.listen(self._show_runs)
+        self._show_runs()
+
+    def _lay_out(self) -> None:
+        first, second, layout = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
+        for button, stretch in (
+            (self.use_button, 1), (self.edit_button, 1), (self.undo_button, 0), (self.redo_button, 0),
+        ):  # fmt: skip
+            first.addWidget(button, stretch)
+        for button, stretch in ((self.python_button, 1), (self.save_button, 1), (self.more_button, 0)):
+            second.addWidget(button, stretch)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for button, stretch in ((self.python_button, 1), (self.save_button, 1), (self.more_button, 0)):
-            layout.addWidget(button, stretch)
-        self.setVisible(False)
+        for row in (first, second):
+            row.setSpacing(4)
+            layout.addLayout(row)
+        layout.insertWidget(1, self.clicks_row)
 
     @property
     def updates(self) -> bool:
@@ -116,9 +169,13 @@ class ResultBar(QWidget):  # type: ignore[misc]
         held = {layer.name: _layers.level_zero(layer) for layer in self._frame.viewer.layers if hasattr(layer, "paint")}
         provenance = ours(self._layer)["provenance"]
         self._slot.quit()
-        self._slot.worker = worker = _Worker(
-            lambda *_: cited(how, provenance) if form == "methods" else written(how, form, held)
-        )
+        labels, known = _layers.level_zero(self._layer), dict(ours(self._layer))
+
+        def text(*_: Any) -> str:
+            by_hand = edited(known, labels)
+            return cited(how, provenance, by_hand) if form == "methods" else written(how, form, held, by_hand)
+
+        self._slot.worker = worker = _Worker(text)
         worker.signals.returned.connect(lambda text: self._put(text, form))
         worker.signals.errored.connect(lambda error: self._frame.bar.say(str(error), problem=True))
         worker.start()
@@ -145,14 +202,59 @@ class ResultBar(QWidget):  # type: ignore[misc]
         recipe = Recipe.from_json(ours(self._layer)["recipe"])
         painted = painted_inputs(ours(self._layer), PAINTED.get(self._layer, {}))
         try:
-            self._frame.bar.say(saved(recipe, path, painted, overwrite=overwrite))
+            by_hand = edited(ours(self._layer), _layers.level_zero(self._layer))
+            self._frame.bar.say(saved(recipe, path, painted, overwrite=overwrite) + (_UNEDITED if by_hand else ""))
         except (OSError, ValueError) as error:
             self._frame.bar.say(str(error), problem=True)
 
-    def restore(self) -> None:
-        """Give the layer of the last run back what it held before; again, to undo that."""
-        self._frame.results.restore()
-        self._frame.bar.say("the result of the run before; Restore previous takes you back")
+    def undo(self) -> None:
+        """Take the last run back, of whichever widget."""
+        self._say_what(self.runs.undo)
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._say_what(self.runs.redo)
+
+    def use(self, use: Use) -> None:
+        """Let another widget use the result, and say so in both."""
+        if not self._is_there():
+            return
+        frame = self._frame
+        image = frame.source if hasattr(frame, "source") else frame.boxes["image"].layer
+        try:
+            widget, sentence = use.on(frame.viewer, self._layer, image)
+        except ValueError as error:
+            frame.bar.say(str(error), problem=True)
+            return
+        for one in {frame, widget}:
+            one.bar.say(sentence)
+
+    def _say_what(self, do: Callable[[], str]) -> None:
+        """Do something and say what was done, or why it was not."""
+        try:
+            self._frame.bar.say(do())
+        except ValueError as error:
+            self._frame.bar.say(str(error), problem=True)
+
+    def _show_runs(self) -> None:
+        """Say in tooltips what would be taken back, and done again."""
+        for button, run, word, keys in (
+            (self.undo_button, self.runs.last, "undo", "Ctrl+Alt+Z"),
+            (self.redo_button, self.runs.next, "redo", "Ctrl+Alt+Shift+Z"),
+        ):
+            button.setEnabled(run is not None)
+            about = f"{word} {run.title} ({keys})" if run is not None else f"no run to {word}"
+            explain(button, f"{word} run", about)
+
+    def _show_clicks(self, on: bool) -> None:
+        """Show the buttons that edit objects, with the result selected; or put them away."""
+        self.clicks_row.setVisible(on)
+        if not on:
+            self.clicks_row.let_go()
+        elif self._is_there():
+            self._frame.viewer.layers.selection.active = self._layer
+            if problem := problem_of(self._layer):
+                self._frame.bar.say(problem, problem=True)
 
     def _is_there(self) -> bool:
         """Tell whether the result is still there, and say so if it is not."""
@@ -176,27 +278,19 @@ class ResultBar(QWidget):  # type: ignore[misc]
     def _fill_menu(self) -> None:
         """Offer what is possible now."""
         self.menu.clear()
-        self.restore_action.setEnabled(self._frame.results.can_restore)
-        for action in (self.command_action, self.methods_action, self.restore_action, self.update_action):
+        for action in (self.command_action, self.methods_action, self.update_action):
             self.menu.addAction(action)
-        self._uses = list(self._use_actions())
-        if self._uses:
-            self.menu.addSeparator()
-            for action in self._uses:
-                self.menu.addAction(action)
 
-    def _use_actions(self) -> Any:
-        """Yield an action for every field of an open widget that could take the result."""
-        for dock in docks(self._frame.viewer):
-            title = getattr(dock, "row", "") or type(dock).__name__.removesuffix("Widget")
-            for name, box in dock.boxes.items():
-                if self._layer in box.offered and not (dock is self._frame and name == dock.method.source.name):
-                    action = QAction(f"Use as {name} in {title}", self)
-                    action.triggered.connect(lambda _=False, dock=dock, name=name: dock.use(name, self._layer))
-                    yield action
+    def _fill_uses(self) -> None:
+        """Offer every field of every widget that takes labels."""
+        self.use_menu.clear()
+        for what, group in groupby(uses(getattr(self._frame, "row", "")), lambda use: use.what):
+            menu = self.use_menu.addMenu(GROUPS[what])
+            for use in group:
+                menu.addAction(use.row).triggered.connect(lambda _=False, use=use: self.use(use))
 
 
-def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
+def written(how: Made, form: str, held: Mapping[str, Any], by_hand: bool = False) -> str:
     """Return how labels were made as text; it reads files and layers, so call it in a thread of its own.
 
     Parameters
@@ -207,11 +301,13 @@ def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
         What to write.
     held : mapping of str to array
         What the Labels layers of the viewer hold now, by their names.
+    by_hand : bool
+        Whether the labels were edited since.
 
     Returns
     -------
     str
-        With a comment for every input that no longer holds what was run on.
+        With a comment for every input that no longer holds what was run on, and on edits.
     """
     from .._code import as_command, as_python, checked  # with the command line under it, which takes a while to import
 
@@ -221,6 +317,8 @@ def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
         for one in sources.values()
         if one.sha256 and not _can_be_had(one, held)
     ]
+    if by_hand:
+        notes.append("# the labels were edited by hand since; this gives them as they were before\n")
     if form == "command":
         return "".join(notes) + as_command(how.recipe, sources)
     in_viewer = not all(one.path or one.points for one in sources.values())
@@ -231,11 +329,12 @@ def written(how: Made, form: str, held: Mapping[str, Any]) -> str:
     return "".join(notes) + as_python(how.recipe, sources, viewer=in_viewer)
 
 
-def cited(how: Made, provenance: Mapping[str, Any]) -> str:
-    """Return what a paper says of how labels were made, with the version that made them."""
+def cited(how: Made, provenance: Mapping[str, Any], by_hand: bool = False) -> str:
+    """Return what a paper says of how labels were made, with the version that made them; and that they were edited."""
     from .._citations import cite, ran
 
-    return str(cite(how.recipe, version=ran(provenance)))
+    found = cite(how.recipe, version=ran(provenance))
+    return str(replace(found, text=f"{found.text} {_CORRECTED}") if by_hand else found)
 
 
 def _can_be_had(source: Source, held: Mapping[str, Any]) -> bool:

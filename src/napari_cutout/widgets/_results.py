@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .. import catalog
 from .._selection import Selection
 from . import _layers
 from ._layers import ours
 from ._request import Outcome, Request
+from ._run_undo import Run, run_history
 from ._sources import PAINTED
 
 __all__ = ["Finished", "Given", "Results", "Slot", "checksum", "copy_of_state", "ours"]
@@ -148,11 +151,6 @@ class Results:
         given = self._given[-1] if self._given else None
         return given.layer if given is not None and given.layer in self._viewer.layers else None
 
-    @property
-    def can_restore(self) -> bool:
-        """True if the layer of the last run held something before that can be had back."""
-        return self.last is not None and self._given[-1].before is not None
-
     def work(
         self,
         request: Request,
@@ -241,6 +239,7 @@ class Results:
         """
         outcome, slot = finished.outcome, finished.slot
         given = finished.given if slot is None else slot.given
+        active, before = self._viewer.layers.selection.active, None
         if given is None or not self.is_free(given) or given.layer.ndim != np.ndim(outcome.labels):
             if not finished.adds:
                 return None
@@ -249,25 +248,39 @@ class Results:
             given = Given(layer, layer.name, finished.source, layer.data, finished.check, finished.selection)
             PAINTED[layer] = dict(outcome.painted)
             layer.events.paint.connect(given.hear)
+            self._note(finished, given, None, active)
         else:
             self._given.remove(given)
             place = {name: outcome.options[name] for name in _PLACE if name in outcome.options}
             if slot is not None:
                 given.check, given.layer.metadata = finished.check, dict(outcome.options["metadata"])
-                given.before, slot.before = slot.before or given.before, None
+                before, given.before, slot.before = slot.before, slot.before or given.before, None
                 PAINTED[given.layer] = dict(outcome.painted)
             else:
                 given.fill(State(outcome.labels, outcome.options["metadata"], place, finished.check, outcome.painted))
+                before = given.before
+            if before is not None:
+                self._note(finished, given, before, active)
         self._given = [kept for kept in self._given if kept.layer in self._viewer.layers]
         self._given.append(given)
         return given.layer
 
-    def restore(self) -> None:
-        """Give the layer of the last run back what it held before; again, to undo that."""
-        if self.can_restore:
-            given = self._given[-1]
-            assert given.before is not None
-            given.fill(given.before)
+    def _note(self, finished: Finished, given: Given, before: State | None, active: Layer | None) -> None:
+        """Let the history of the viewer know what can be taken back."""
+        request = finished.request
+        row = "the run" if request is None else catalog.find(request.recipe.steps[-1].method).row
+        keep = weakref.WeakMethod(self._keep)
+
+        def came_back(given: Given) -> None:
+            if (remember := keep()) is not None:
+                remember(given)
+
+        title = f"{row} on {finished.source.name}"
+        run_history(self._viewer).note(Run(title, given.layer, given, before, active, came_back))
+
+    def _keep(self, given: Given) -> None:
+        """Take a layer that was taken away and came back for the newest again."""
+        self._given = [*(one for one in self._given if one is not given), given]
 
     def given_of(self, layer: Layer | None) -> Given | None:
         """Return what is known of a layer that a run of this widget has filled."""
