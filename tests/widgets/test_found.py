@@ -66,7 +66,7 @@ def test_a_run_says_how_many_objects_came_from_what(method, facts, by_part, text
     device = {"used": "cpu", "reason": "it was asked for"}
     provenance = {"facts": facts, "steps": [step], "device": device, "seconds": 0.5}
     line = summary(np.array([[0, 4, 9]], np.int32), Step(method), provenance)
-    assert line == f"{text} · CPU because it was asked for · 0.5 s"
+    assert line == f"{text} · CPU · 0.5 s"
 
 
 def test_the_beta_of_each_channel_is_named():
@@ -92,7 +92,7 @@ def test_what_is_approximate_is_said_without_the_error_of_a_part_of_it(step, tex
     device = {"used": "cpu", "reason": "it was asked for"}
     provenance = {"facts": step["facts"], "steps": [step], "device": device, "seconds": 0.5}
     line = summary(np.array([[1, 2]], np.int32), Step("random_walker"), provenance)
-    assert line == f"2 objects · {text} · CPU because it was asked for · 0.5 s"
+    assert line == f"2 objects · {text} · CPU · 0.5 s"
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ def test_what_is_lazy_runs_in_blocks_where_it_does_not_fit_and_is_refused_where_
 @pytest.mark.parametrize(
     ("name", "changed", "words"),
     [
-        ("threshold", {}, "threshold 10 · 17.2 % selected · CPU because it was asked for · "),
+        ("threshold", {}, "threshold 10 · 17.2 % selected · CPU · "),
         ("threshold", {"one_per_object": True}, "threshold 10 · 2 objects · CPU"),
         ("multi_otsu", {}, "thresholds 10, 180 · 3 classes · CPU"),
         ("threshold_at", {"value": 190.0, "one_per_object": True}, "1 object · CPU"),

@@ -22,7 +22,7 @@ from ._access import align, explain
 from ._adopt import adopt
 from ._compare_apply import request_of
 from ._compare_form import MethodList, RuleFields
-from ._compare_job import Asked, Question, Setup, SoFar, fitting_level, headline, layer_problem, standing
+from ._compare_job import Asked, Question, Setup, SoFar, fitting_level, headline, layer_problem, notes_of, standing
 from ._compare_table import CompareTable, RowLayer
 from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
 from ._extent import extent_of
@@ -62,7 +62,7 @@ _NOTICE = "border-left: 3px solid #e69f00; padding-left: 5px"
 _SETTLED = 300
 """Milliseconds after the last stroke after which the annotation is looked at again."""
 
-_TABLE_HEIGHT = 300
+_TABLE_HEIGHT = 140
 """Height that the table keeps, in pixels."""
 
 
@@ -128,7 +128,7 @@ class CompareWidget(Dock):
         }
         for name, box in self.boxes.items():
             explain(box, "annotation" if name == "truth" else name, _TOOLTIPS[name])
-        self.target_rows = TargetRows(layers)
+        self.target_rows = TargetRows(layers, apart=True)
         self.target_rows.changed.connect(self.refresh)
         self.voxel, self.voxel_size = QLabel(), VoxelSizeFields()
         self.voxel.setWordWrap(True)
@@ -145,14 +145,20 @@ class CompareWidget(Dock):
         self._add_row(layout, "image", self.boxes["image"])
         self._add_line(layout, "image")
         layout.addRow(self.target_rows)
-        for name in ("axes", "time", "region"):
+        for name in ("axes", "time"):
             self._add_line(layout, name)
-        layout.addRow(self.voxel)
-        layout.addRow(self.voxel_size)
         self._add_row(layout, "annotation", self.truth_field, self.boxes["truth"])
         self._add_line(layout, "truth")
         self._add_row(layout, "unpainted", self.unpainted_box)
         layout.addRow("", self._painted)
+        inner, folded = QWidget(), form()
+        inner.setLayout(folded)
+        folded.addRow(self.target_rows.where)
+        self._add_line(folded, "region")
+        folded.addRow(self.voxel)
+        folded.addRow(self.voxel_size)
+        self.place = Fold("", inner, "Where to run, and how large voxels are.")
+        layout.addRow(self.place)
         self.content.addWidget(group("Layers", layout))
 
     def _build_contest(self) -> None:
@@ -195,7 +201,9 @@ class CompareWidget(Dock):
         buttons = QHBoxLayout()
         for button in (self.apply_button, self.open_button, self.report_button):
             buttons.addWidget(button)
-        for widget in (self.notice, self.headline):
+        self.noted = sentence_line()
+        self.notes = Fold("What to know of these scores", self.noted, "Why they may mean less than they seem to.")
+        for widget in (self.notice, self.headline, self.notes):
             self.content.addWidget(widget)
         self.content.addWidget(self.table, 1)
         self.layout().insertLayout(1, buttons)
@@ -303,7 +311,8 @@ class CompareWidget(Dock):
     def _show_voxel_size(self, image: Layer | None) -> None:
         axes = spatial(self.target_rows.choice.letters) if image is not None else []
         known = image is not None and _layers.has_voxel_size(image, axes)
-        self.voxel.setVisible(image is not None)
+        for widget in (self.place, self.voxel):
+            widget.setVisible(image is not None)
         self.voxel_size.setVisible(image is not None and not known)
         if image is None:
             return
@@ -311,6 +320,7 @@ class CompareWidget(Dock):
             self._sized = (image, len(axes))
             self.voxel_size.show_for(len(axes), _layers.length_unit(image, axes))
         self.voxel.setText(_layers.voxel_text(image, self.voxel_size.value, axes))
+        self.place.set_text(f"{self.target_rows.said()} · {_layers.voxel_words(image, self.voxel_size.value, axes)}")
 
     def _offer_contestants(self) -> None:
         """Offer other labels that fit on the image."""
@@ -385,6 +395,9 @@ class CompareWidget(Dock):
         self.table.show_rows(so_far)
         said = headline(so_far, self._run.asked) if so_far is not None and self._run is not None else ""
         show_sentence(self.headline, said)
+        notes = notes_of(so_far) if so_far is not None else []
+        self.noted.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes))
         self._show_standing(self._now())
 
     def show_result(self, result: Any) -> None:

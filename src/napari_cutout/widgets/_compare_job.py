@@ -30,6 +30,7 @@ __all__ = [
     "columns_of",
     "fitting_level",
     "headline",
+    "notes_of",
     "standing",
     "whole_of",
 ]
@@ -420,8 +421,7 @@ def headline(so_far: SoFar, asked: Asked) -> str:
         A few short lines; that strokes are for choosing comes first.
     """
     board = so_far.board
-    notes = [note[0].upper() + note[1:] for note in board.notes]
-    first = [note for note in notes if note.lower() == FOR_CHOOSING.lower()]
+    first = [_sentence(note)[:-1] for note in board.notes if _is_for_choosing(note)]
     scored = f"'{asked.image}' against '{asked.truth}', {board.metric} on {board.n_units} {board.held_out} held out"
     lines = [*first, scored]
     if asked.selection.level:
@@ -430,7 +430,20 @@ def headline(so_far: SoFar, asked: Asked) -> str:
         tied = sum(one.tied and one is not board.winner for one in board.standings)
         best = f"Best: {board.winner.row.name}"
         lines.append(f"{best}; {tied} more cannot be told from it" if tied else best)
-    return ".\n".join([*lines, *(note for note in notes if note not in first)]) + "."
+    return ".\n".join(lines) + "."
+
+
+def notes_of(so_far: SoFar) -> list[str]:
+    """Return what else one should know of the scores, a sentence each."""
+    return [_sentence(note) for note in so_far.board.notes if not _is_for_choosing(note)]
+
+
+def _is_for_choosing(note: str) -> bool:
+    return note.lower() == FOR_CHOOSING.lower()
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def standing(shown: Asked, now: Asked | None, *, changed: bool, gone: bool) -> str:

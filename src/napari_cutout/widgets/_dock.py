@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
+from ._fold import open_folds_around
 from ._layer_box import LayerBox, LayerListener
 from ._request import named_fields
 from ._worker import ALERT, RunBar, mark
@@ -39,7 +40,7 @@ def form() -> QFormLayout:
     layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-    layout.setContentsMargins(6, 4, 6, 4)
+    layout.setContentsMargins(6, 2, 6, 2)
     layout.setVerticalSpacing(4)
     return layout
 
@@ -133,7 +134,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.boxes: dict[str, LayerBox] = {}
         self.bar = RunBar(run)
         self.content = QVBoxLayout()
-        self.content.setContentsMargins(4, 4, 4, 4)
+        self.content.setContentsMargins(4, 2, 4, 2)
+        self.content.setSpacing(3)
         self._listener: LayerListener | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -143,7 +145,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self._run_key = QShortcut(QKeySequence("Ctrl+Return"), self)
         self._run_key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self._run_key.activated.connect(self.bar.button.click)
-        self.bar.button.setToolTip("Ctrl+Return")
+        self.bar.keys = "Ctrl+Return"
+        self.bar.show_plan("")
         _OPEN.add(self)
         self.bar.requested.connect(self.start)
         self.bar.returned.connect(self.show_result)
@@ -196,6 +199,8 @@ class Dock(QWidget):  # type: ignore[misc]
             show_sentence(line, sentences.get(name, ""))
         for name, field in self.fields().items():
             mark(field, name in named)
+            if name in named:
+                open_folds_around(field)
 
     def listen(self, boxes: Sequence[LayerBox]) -> None:
         """Follow the layer list and the layers that the boxes choose."""

@@ -99,9 +99,22 @@ def caption(name: str) -> str:
     return _CAPTIONS.get(name, name.replace("_", " "))
 
 
-def caption_of(param: Param) -> str:
-    """Return what stands beside the field of a setting of a method, or of an option that many share."""
-    if param.option:
+def caption_of(param: Param, description: str = "join") -> str:
+    """Return what stands beside the field of a setting of a method, or of an option that many share.
+
+    Parameters
+    ----------
+    param : Param
+        The setting.
+    description : str
+        What its method says of it: whether small ones join others, or are removed.
+
+    Returns
+    -------
+    str
+        A few words.
+    """
+    if param.option or "join" not in description:
         return caption(param.name)
     own = _SHARES if param.type is float and param.name in _SHARES else _OWN_CAPTIONS
     return own.get(param.name, caption(param.name))
@@ -260,6 +273,8 @@ class Editor(QWidget):  # type: ignore[misc]
 
     Attributes
     ----------
+    caption
+        What stands beside it.
     changed
         Emitted when the value has changed.
     """
@@ -270,6 +285,7 @@ class Editor(QWidget):  # type: ignore[misc]
         super().__init__(parent)
         self.param = param
         self.description = method.describe(param.name)
+        self.caption = caption_of(param, self.description)
         self.field = _field(param, self.description)
         left_out = _NO_VALUE.get(param.name, "automatic")
         self.automatic = QCheckBox(left_out) if param.optional or param.words else None
@@ -292,11 +308,11 @@ class Editor(QWidget):  # type: ignore[misc]
         if self.automatic is not None:
             layout.addWidget(self.automatic)
             does = "Go on without it." if param.name in _NO_VALUE else "Let the method choose."
-            explain(self.automatic, f"{caption_of(param)} {left_out}", does)
+            explain(self.automatic, f"{self.caption} {left_out}", does)
             self.automatic.toggled.connect(self._automatic_toggled)
         self.setToolTip(self.description)
         if not isinstance(self.field, ModelBox):  # it explains its parts
-            explain(self.field, caption_of(param), self.description)
+            explain(self.field, self.caption, self.description)
         self._still = StillUnlessFocused(self)
         if not isinstance(self.field, WordsBox):  # its tick boxes have the focus, and know no wheel
             wheeled = self.field.box if isinstance(self.field, ModelBox) else self.field

@@ -32,7 +32,7 @@ Layer = Any
 FADED = "color: #808080"
 """Style of scores that are not current; readable on dark themes and on light ones."""
 
-_TABLE_HEIGHT = 150
+_TABLE_HEIGHT = 110
 """Height that a table keeps, in pixels."""
 
 _TITLES = {

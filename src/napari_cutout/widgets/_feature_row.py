@@ -96,7 +96,7 @@ class FeatureRow(ShowingRow):
 
     def _offer(self, columns: Mapping[str, Column]) -> None:
         """Offer these columns; what was chosen stays chosen, also if its scale has another value now."""
-        self._inner.setVisible(len(columns) > 1)
+        self._inner.setVisible(any(column.feature != "intensity" for column in columns.values()) and len(columns) > 1)
         if columns == self._columns:
             return
         before, self._columns = self.column, dict(columns) if len(columns) > 1 else {}

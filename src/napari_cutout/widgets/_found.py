@@ -8,9 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import catalog
 from ..recipe import Step
 
-__all__ = ["approximated", "counted", "how_right", "levels_found", "n_labels", "summary", "tried", "warnings_of"]
+__all__ = [
+    "advice",
+    "approximated",
+    "because",
+    "counted",
+    "duration",
+    "how_right",
+    "levels_found",
+    "n_labels",
+    "summary",
+    "tried",
+    "warnings_of",
+]
 
 _NOUNS = {
     "n_minima": ("minimum", "minima"),
@@ -20,6 +33,12 @@ _NOUNS = {
     "n_regions": ("region", "regions"),
 }
 """What methods count; the first that is there says most."""
+
+DUST = 5
+"""Voxels below which an object is more likely noise than what somebody looks for."""
+
+MANY = 20
+"""Objects from which on it is worth saying that most of them are dust."""
 
 
 def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
@@ -37,9 +56,10 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
     Returns
     -------
     str
-        Such as ``"threshold 117 · 25 objects · CPU because it was asked for · 0.04 s"``.
+        Such as ``"threshold 117 · 25 objects · CPU · 0.4 s"``, and on a second line what to do about a result that
+        is seldom what was wanted. Why it ran there is said where a GPU was asked for in vain; else see `because`.
     """
-    return " · ".join(
+    line = " · ".join(
         part
         for part in (
             _levels(provenance),
@@ -52,6 +72,54 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
         )
         if part
     )
+    return "\n".join(words for words in (line, advice(labels, step)) if words)
+
+
+def because(provenance: Mapping[str, Any]) -> str:
+    """Say why a run was where it was, such as ``"On the CPU because there is no NVIDIA driver."``."""
+    device = provenance["device"]
+    return f"On the {device['used'].upper()} because {device['reason']}."
+
+
+def duration(seconds: float) -> str:
+    """Say how long something took, as people would: ``"0.4 s"``, ``"3 min 20 s"``."""
+    if seconds < 0.1:
+        return "< 0.1 s"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def advice(labels: NDArray[Any], step: Step) -> str:
+    """Say what to do about a result that is seldom what was wanted: nothing, dust, or objects without numbers.
+
+    Parameters
+    ----------
+    labels : integer array
+        The result.
+    step : Step
+        What ran.
+
+    Returns
+    -------
+    str
+        A sentence, empty where there is nothing to say.
+    """
+    can, on = {p.name for p in catalog.find(step.method).settings}, step.settings
+    if labels.size and not labels.any():
+        side = ", or look for dark objects" if on.get("objects") == "bright" else ""
+        return f"Nothing was found: try another level or method{side}." if "objects" in can else "Nothing was found."
+    if "one_per_object" in can and not on.get("one_per_object") and int(labels.max(initial=0)) == 1:
+        return "To count and measure objects, tick one number per object."
+    if not {"sigma", "min_size"} <= can or not on.get("one_per_object", True):
+        return ""
+    sizes = np.bincount(labels.reshape(-1))[1:] if int(labels.max(initial=0)) <= 4 * labels.size else np.empty(0)
+    sizes = sizes[sizes > 0]
+    dust = int(np.count_nonzero(sizes < DUST))
+    if len(sizes) < MANY or 2 * dust < len(sizes):
+        return ""
+    return f"{dust:,} of them have fewer than {DUST} voxels: raise smoothing sigma, or remove small ones."
 
 
 def levels_found(facts: Mapping[str, Any]) -> str:
@@ -211,4 +279,6 @@ def _numbered(labels: NDArray[Any], ran: Mapping[str, Any]) -> str:
 
 def _ran_on(provenance: Mapping[str, Any]) -> str:
     device = provenance["device"]
-    return f"{device['used'].upper()} because {device['reason']} · {provenance['seconds']:.2g} s"
+    in_vain = device.get("asked") == "gpu" != device["used"]
+    where = device["used"].upper() + (f" because {device['reason']}" if in_vain else "")
+    return f"{where} · {duration(provenance['seconds'])}"

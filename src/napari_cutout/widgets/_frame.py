@@ -19,14 +19,15 @@ from ._access import align, explain, order_tabs
 from ._channels import channel_problem
 from ._contents import token_of
 from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
-from ._editors import Editor, applies, caption, caption_of, value_text
+from ._editors import Editor, applies, caption, value_text
 from ._extent import extent_of
 from ._extras import Extra, make_extra
 from ._fold import Fold
-from ._found import is_doubtful, levels_found, tried, warnings_of
+from ._found import because, is_doubtful, levels_found, tried, warnings_of
 from ._image_list import ImageList
 from ._large import Large, LargeFinished
 from ._layer_box import LayerBox, LayerField
+from ._option_rows import ALWAYS_IN_VIEW, OptionRows, add_row
 from ._preferences import preferences
 from ._preview import Preview
 from ._preview_job import PreviewAnswer, PreviewJob
@@ -57,11 +58,16 @@ __all__ = ["MethodFrame"]
 Layer = Any
 """A napari layer."""
 
-_ALWAYS_IN_VIEW = ("sigma", "one_per_object", "fill_holes", "min_size", "clear_border")
-"""Shared options that nobody should have to look for; the others stand under *More*."""
-
 _WITHOUT = {"regions": "none: superpixels"}
 """What stands for no layer where the method makes then what it would have held."""
+
+_MASK = "mask"
+"""An array that few give: it is folded away with where to run and how large voxels are."""
+
+_WHERE = "Where to run, how large voxels are, and a mask."
+
+_GROWS = 100
+"""How much more of the room that is left over goes to what is read better when it is high than stays empty."""
 
 _FROM_THE_LAYER = OF_THE_IMAGE
 """Shared options that the image layer answers, or the fields below it."""
@@ -74,6 +80,9 @@ _SETTLED = 200
 
 _PATIENCE = 300
 """Milliseconds without an answer after which a preview is said to be computed."""
+
+_TRIFLE = 0.02
+"""Share of the free memory below which what a run needs is not worth a line; the tooltip of Run has it."""
 
 _MEMORY_KEPT = 2000
 """Milliseconds after which the free memory is asked for anew."""
@@ -117,7 +126,6 @@ class MethodFrame(Dock):
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
         self._remarks: dict[str, QLabel] = {}
-        self._option_rows: dict[str, tuple[QFormLayout, Editor]] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings, self._seldom = form(), form()
         self._free = (0, QTimer(self))
@@ -228,32 +236,36 @@ class MethodFrame(Dock):
         self.content.addLayout(layout)
 
     def _build_inputs(self) -> None:
-        layout = form()
+        layout, folded = form(), form()
         first = self.methods[0].source.name
         params = {p.name: p for method in self.methods for p in method.arrays}
         for param in params.values():
+            rows = folded if param.name == _MASK and not param.required else layout
             none = _WITHOUT.get(param.name, "none")
             box = LayerBox(self.viewer.layers, _kind(param), optional=not param.required, none=none)
             field = LayerField(box, can_add=param.name != first and param.name not in _WITHOUT)
             field.add_pressed.connect(lambda name=param.name: self.add_layer(name))
             label, line, remark = QLabel(caption(param.name)), problem_line(), sentence_line()
             label.setBuddy(box)
-            layout.addRow(label, field)
+            rows.addRow(label, field)
             self.boxes[param.name], self.fields_of[param.name], self._lines[param.name] = box, field, line
             self._rows[param.name], self._remarks[param.name] = (label, field), remark
-            layout.addRow(line)
-            layout.addRow(remark)
+            rows.addRow(line)
+            rows.addRow(remark)
             if param.name == first:
-                self._build_target(layout)
+                self._build_target(layout, folded)
+        self.place = _fold(folded, "", _WHERE)
+        layout.addRow(self.place)
         self.content.addWidget(group("Layers", layout))
 
-    def _build_target(self, layout: QFormLayout) -> None:
-        self.target_rows = TargetRows(self.viewer.layers)
+    def _build_target(self, layout: QFormLayout, folded: QFormLayout) -> None:
+        self.target_rows = TargetRows(self.viewer.layers, apart=True)
         self.target_rows.changed.connect(self.refresh)
         layout.addRow(self.target_rows)
-        for name in ("axes", "time", "region"):
+        folded.addRow(self.target_rows.where)
+        for name, rows in (("axes", layout), ("time", layout), ("region", folded)):
             self._lines[name] = problem_line()
-            layout.addRow(self._lines[name])
+            rows.addRow(self._lines[name])
         self.channel_list = ImageList(self.viewer.layers, self._channel_problem, lambda: self.source)
         self.channel_list.changed.connect(self.refresh)
         self._with = QLabel("with")
@@ -268,32 +280,36 @@ class MethodFrame(Dock):
         self.keep_size.setToolTip("Give the layer this scale and unit, so that results, tables and files have it, too")
         self.keep_size.clicked.connect(lambda _: self._set_voxel_size())
         for widget in (self._voxel, self.voxel_size, self.keep_size, self._lines["spacing"]):
-            layout.addRow(widget)
+            folded.addRow(widget)
 
     def _build_own_settings(self) -> None:
         outer = QVBoxLayout()
-        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setContentsMargins(0, 0, 0, 2)
+        outer.setSpacing(2)
         outer.addLayout(self._settings)
         self.seldom = _fold(self._seldom)
-        outer.addWidget(self.seldom)
         self._lines["settings"] = problem_line()
-        outer.addWidget(self._lines["settings"])
+        below = QVBoxLayout()
+        below.setContentsMargins(6, 0, 6, 0)
+        for widget in (self.seldom, self._lines["settings"]):
+            below.addWidget(widget)
+        outer.addLayout(below)
         self.content.addWidget(group("Cut", outer))
 
     def _build_shared(self) -> None:
         layout, more = form(), form()
+        self.option_rows = OptionRows(layout, more)
         owners = {p.name: m for m in reversed(self.methods) for p in m.settings if p.option}
         shared = {p.name: p for m in self.methods for p in m.settings if p.option and p.name not in _FROM_THE_LAYER}
-        for name in (*(n for n in _ALWAYS_IN_VIEW if n in shared), *(n for n in shared if n not in _ALWAYS_IN_VIEW)):
+        for name in (*(n for n in ALWAYS_IN_VIEW if n in shared), *(n for n in shared if n not in ALWAYS_IN_VIEW)):
             editor = self._add_editor(owners[name], shared[name])
-            self._option_rows[name] = layout if name in _ALWAYS_IN_VIEW else more, editor
-            _add_row(*self._option_rows[name])
-        self._hidden = [e for name, e in self.editors.items() if e.param.option and name not in _ALWAYS_IN_VIEW]
+            self.option_rows.add(editor)
         self.more = _fold(more)
-        self.more.setVisible(bool(self._hidden))
+        self.more.setVisible(bool(self.option_rows.folded))
         layout.addRow(self.more)
+        self._around = group("Before and after the cut", layout)
         if shared:
-            self.content.addWidget(group("Before and after the cut", layout))
+            self.content.addWidget(self._around)
 
     def _build_extras(self) -> None:
         """Add what the methods of the row declare beyond the form."""
@@ -302,7 +318,7 @@ class MethodFrame(Dock):
             extra.changed.connect(self._take_change)
             extra.changing.connect(self._try_change)
             if not getattr(extra, "after_result", False):
-                self.content.addWidget(extra)
+                self.content.addWidget(extra, _GROWS * getattr(extra, "grows", False))
 
     def _build_bar(self) -> None:
         self.device_box = QComboBox()
@@ -351,7 +367,7 @@ class MethodFrame(Dock):
             editor = self._add_editor(method, param)
             if kept.get(param.name) in param.choices:
                 editor.set_value(kept[param.name])
-            _add_row(self._seldom if param.seldom else self._settings, editor)
+            add_row(self._seldom if param.seldom else self._settings, editor)
         self.seldom.setVisible(self._seldom.rowCount() > 0)
         for param in method.arrays:
             explain(self.boxes[param.name], caption(param.name), method.describe(param.name))
@@ -362,8 +378,7 @@ class MethodFrame(Dock):
         self.preview_box.setEnabled(not method.slow)
         self.preview_box.setToolTip(_TOO_SLOW if method.slow else _PREVIEW)
         has = {p.name for p in method.settings}
-        for name, (layout, editor) in self._option_rows.items():
-            layout.setRowVisible(editor, name in has)
+        self.option_rows.show_for(has)
         for name, extra in self.extras.items():
             extra.setVisible(name in method.extras)
         order_tabs(self)
@@ -379,6 +394,7 @@ class MethodFrame(Dock):
         self._show_channels()
         self.watch([*self.layers.values(), *self.channel_list.ticked, None if isinstance(region, str) else region])
         self._show_voxel_size()
+        self._show_place()
         self._show_folds()
         says, found = self._read = self._checked()
         sentences = {p.field: p.sentence for p in found}
@@ -391,9 +407,25 @@ class MethodFrame(Dock):
         if self._facts_of != (now := self._question(says, found)):
             self.facts, self._facts_of = {}, now
         self._show_plan(says, found)
+        self._around.setVisible(not self._lacks_model())
         self._warm_up(says)
         self._ask_preview(says if not sentences else None)
         self._show_extras_soon()
+
+    def _show_place(self) -> None:
+        """Say in the line of its fold where a run would be, and how large voxels are."""
+        image, mask = self.source, self.layers.get(_MASK)
+        self.place.setVisible(image is not None)
+        if image is None:
+            return
+        size = _layers.voxel_words(image, self.voxel_size.value, spatial(self.target_rows.choice.letters))
+        inside = f"inside '{mask.name}'" if mask is not None else ""
+        self.place.set_text(" · ".join(words for words in (self.target_rows.said(), inside, size) if words))
+
+    def _lacks_model(self) -> bool:
+        """Tell whether there is nothing to cut with yet, so that what comes after the cut can wait."""
+        lacking = (e for e in self.editors.values() if e.param.folder is not None)
+        return any(not editor.is_right or not editor.value for editor in lacking)
 
     def _show_folds(self) -> None:
         """Show the settings that mean something beside the others, and say what is changed of those folded away."""
@@ -402,9 +434,9 @@ class MethodFrame(Dock):
         for editor in own:
             layout = self._seldom if editor.param.seldom else self._settings
             layout.setRowVisible(editor, applies(editor.param.name, settings) or not editor.is_right)
-        for fold, held in ((self.more, self._hidden), (self.seldom, [e for e in own if e.param.seldom])):
+        for fold, held in ((self.more, self.option_rows.folded), (self.seldom, [e for e in own if e.param.seldom])):
             changed = [e for e in held if e.param.name in settings and e.value != e.param.default]
-            fold.set_text("More" + "".join(f" · {caption_of(e.param)} {value_text(e.value)}" for e in changed))
+            fold.set_text("More" + "".join(f" · {e.caption} {value_text(e.value)}" for e in changed))
 
     def _checked(self) -> tuple[Form | None, tuple[Problem, ...]]:
         """Return what the form says and what is wrong with it."""
@@ -441,7 +473,8 @@ class MethodFrame(Dock):
             return
         need = estimate(says, says.target)
         device = says.device if says.device != "auto" or _gpu_there() else "cpu"
-        self.bar.show_plan(f"{device.upper()} · needs about {size(need)} of {size(says.free)}")
+        words = f"{device.upper()} · needs about {size(need)} of {size(says.free)}"
+        self.bar.show_plan(words, aside=need < _TRIFLE * says.free)
 
     def _show_channels(self) -> None:
         """Offer other images as channels of one that has none, for a method that takes them."""
@@ -533,7 +566,7 @@ class MethodFrame(Dock):
         if (layer := self.results.put(result)) is None:
             self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
             return
-        self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts))
+        self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
         self._told = self._facts_of
         if self._asked == self._question(*self._checked()):
             self.facts, self._facts_of = outcome.facts, self._asked
@@ -546,7 +579,7 @@ class MethodFrame(Dock):
         self.preview.clear()
         self._late.stop()
         layer, outcome = self.large.show(finished)
-        self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts))
+        self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
         if layer is not None:
             self.result_bar.show_for(layer, outcome)
             self.region_row.show_for(layer)
@@ -749,6 +782,12 @@ def _gpu_there() -> bool:
     return gpu_known() and gpu_status().usable
 
 
+def _why(outcome: Outcome) -> str:
+    """Return why a run was where it was, where that is known."""
+    provenance = outcome.options.get("metadata", {}).get("napari_cutout", {}).get("provenance", {})
+    return because(provenance) if "reason" in provenance.get("device", {}) else ""
+
+
 def _kind(param: Param) -> tuple[type, ...]:
     """Return which layers an array may come from."""
     from napari.layers import Image, Labels, Points
@@ -757,16 +796,9 @@ def _kind(param: Param) -> tuple[type, ...]:
     return {"image": (Image,), "markers": (Labels, Points)}.get(role, (Labels,))
 
 
-def _fold(layout: QFormLayout) -> Fold:
+def _fold(layout: QFormLayout, text: str = "More", why: str = "Settings that are needed less often.") -> Fold:
     """Return a form that is folded away."""
     hidden = QWidget()
     hidden.setLayout(layout)
-    layout.setContentsMargins(0, 4, 0, 0)
-    return Fold("More", hidden, "Settings that are needed less often.")
-
-
-def _add_row(layout: QFormLayout, editor: Editor) -> None:
-    label = QLabel(caption_of(editor.param))
-    label.setToolTip(editor.description)
-    label.setBuddy(editor.field)
-    layout.addRow(label, editor)
+    layout.setContentsMargins(0, 2, 0, 0)
+    return Fold(text, hidden, why)

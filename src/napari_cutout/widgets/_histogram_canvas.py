@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import QPoint, Qt, Signal
+from qtpy.QtCore import QPoint, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent, QWheelEvent
 
 from ._histogram_view import (
@@ -36,6 +36,9 @@ COARSE = 64
 
 TINT = 60
 """How opaque the colour of a class is behind the bars, out of 255."""
+
+SHOWN = QSize(300, 80)
+"""How much room is asked for; where there is more, it is taken. (A scene would ask for what it has had once.)"""
 
 LABEL_AT = (0.93, 0.8, 0.67)
 """How high the texts of neighbouring lines stand, so that they do not cover each other."""
@@ -92,6 +95,10 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         self.getViewBox().setDefaultPadding(0)
         self.addItem(self._curve)
         self.sigXRangeChanged.connect(self._range_changed)
+
+    def sizeHint(self) -> QSize:
+        """Return a size that shows a histogram in a narrow and low widget."""
+        return SHOWN
 
     # What is drawn
 

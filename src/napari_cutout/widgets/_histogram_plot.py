@@ -31,8 +31,8 @@ __all__ = ["HistogramPlot", "preload"]
 Strokes = Mapping[str, tuple[Histogram, str]]
 """The histogram under the strokes of each label and the colour of the label, by its name."""
 
-MIN_HEIGHT = 140
-"""Height of the drawing below which bars are hard to compare, in pixels."""
+MIN_HEIGHT = 80
+"""Height of the drawing below which bars are hard to compare, in pixels; where there is room it is higher."""
 
 HELP = (
     "Drag a line, or press the arrow keys: left and right move it (ten times as far with Shift), up and down go to the "
@@ -199,12 +199,13 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
                 [(centre, line(colour)) for centre, colour in self._centres],
             )
         self.fitted.setText(self._fitted_text())
-        self.fitted.setToolTip("Where the classes lie: their mean, with the standard deviation and the share of each.")
+        spread = [f"{c.mean:.4g} ± {c.variance**0.5:.4g}: {100 * c.weight:.3g} % of the voxels" for c, _ in components]
+        self.fitted.setToolTip("\n".join(["Where the classes lie: the mean, and the share of each.", *spread]))
         self.fitted.setVisible(bool(self._components or self._centres))
 
     def _fitted_text(self) -> str:
         """Say what was fitted, with the colours that it is drawn in."""
-        words = [f"{c.mean:.4g} ± {c.variance**0.5:.4g} ({100 * c.weight:.3g} %)" for c, _ in self._components]
+        words = [f"{c.mean:.3g} ({100 * c.weight:.2g} %)" for c, _ in self._components]
         words += [f"{centre:.4g}" for centre, _ in self._centres]
         colours = [colour for _, colour in (*self._components, *self._centres)]
         words = [text.replace(" ", "\u00a0") for text in words]

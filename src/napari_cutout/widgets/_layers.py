@@ -303,6 +303,12 @@ def voxel_text(layer: Layer, given: VoxelSize | None = None, axes: Sequence[int]
     return f"{word} size not set" + (" (taken as a cube)" if solid else "")
 
 
+def voxel_words(layer: Layer, given: VoxelSize | None = None, axes: Sequence[int] | None = None) -> str:
+    """Say the same in fewer words: the lengths and their unit alone, or ``"pixel size not set"``."""
+    words = voxel_text(layer, given, axes).split(" for this run")[0].removesuffix(" (taken as a cube)")
+    return words if words.endswith("not set") else words.split(" ", 1)[1]
+
+
 def lies_at(layer: Layer, place: Mapping[str, Any], shape: Sequence[int]) -> bool:
     """Tell whether a layer lies, voxel on voxel, where an array of its shape lies.
 

@@ -137,6 +137,11 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         for widget in (self.pairs, self.settings):
             layout.addWidget(widget)
         layout.addLayout(beside)
+        held = QWidget()
+        QVBoxLayout(held).addWidget(self.bar.plan)
+        held.layout().setContentsMargins(0, 0, 0, 0)
+        self.plan_fold = Fold("", held, "What is learned, by which network, and how much memory it takes.")
+        layout.addWidget(self.plan_fold)
         for widget in (self.bar, self.continue_button, self.plot):
             layout.addWidget(widget)
         return inner
@@ -219,7 +224,7 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         self.bar.calm()
         if pair is None and not self.pairs.pairs:
             self.bar.set_ready(False)
-            self.bar.show_plan(self._what_is_missing())
+            self._say_plan(self._what_is_missing())
             return
         self.bar.set_ready(True)
         self._soon.start()
@@ -240,7 +245,7 @@ class TrainingRow(QWidget):  # type: ignore[misc]
             self._refuse(error)
             return
         if large:
-            self.bar.show_plan("the annotation is large: its classes are counted when the training starts")
+            self._say_plan("the annotation is large: its classes are counted when the training starts")
             self.planned.emit()
             return
         try:
@@ -254,7 +259,7 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         if self._closing.is_set():
             return
         self._classes = tuple(plan.classes)
-        self.bar.show_plan("\n".join(plan.lines()))
+        self._say_plan("\n".join(plan.lines()), folded="What it will learn")
         self.bar.set_ready(True)
         self.planned.emit()
 
@@ -262,10 +267,19 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         """Say in red why there can be no training of what is chosen."""
         if self._closing.is_set():
             return
-        self.bar.show_plan("")
+        self._say_plan("")
         self.bar.set_ready(False)
         self._complain(str(error))
         self.planned.emit()
+
+    def _say_plan(self, words: str, *, folded: str = "") -> None:
+        """Say what a training would be: folded away where it is many lines, and in view where something is missing."""
+        self.bar.show_plan(words)
+        was_folded = not self.plan_fold.button.isHidden()
+        self.plan_fold.button.setVisible(bool(folded))
+        self.plan_fold.setVisible(bool(words))
+        self.plan_fold.show_content(self.plan_fold.is_open if folded and was_folded else not folded)
+        self.plan_fold.set_text(folded)
 
     def _complain(self, sentence: str) -> None:
         show_sentence(self.problem, sentence)

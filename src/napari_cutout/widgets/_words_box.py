@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from .._method import Param
 from ._access import explain
+from ._fold import Fold
 
 __all__ = ["WordsBox", "explained"]
 
@@ -20,7 +21,7 @@ COLUMNS = 2
 
 
 class WordsBox(QWidget):  # type: ignore[misc]
-    """A tick box for every word that a setting may hold.
+    """A tick box for every word that a setting may hold, folded away under a line that says which are ticked.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ class WordsBox(QWidget):  # type: ignore[misc]
         Emitted when a word was ticked or unticked, whether or not the setting allows what is left.
     boxes
         The tick boxes by their words, in the order of the choices.
+    fold
+        What they are folded into.
     """
 
     valueChanged = Signal()
@@ -46,18 +49,29 @@ class WordsBox(QWidget):  # type: ignore[misc]
     def __init__(self, param: Param, name: str, texts: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.boxes: dict[str, QCheckBox] = {word: QCheckBox(str(word)) for word in param.item_choices}
-        layout = QGridLayout(self)
+        inner = QWidget()
+        layout = QGridLayout(inner)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(2)
         for at, (word, box) in enumerate(self.boxes.items()):
             explain(box, f"{name} {word}", texts.get(word, ""))
             box.toggled.connect(lambda _: self.valueChanged.emit())
             layout.addWidget(box, at // COLUMNS, at % COLUMNS)
-        self.setFocusProxy(next(iter(self.boxes.values())))
+        self.fold = Fold("", inner, f"What to {name}: tick one word or several.")
+        self.setFocusProxy(self.fold.button)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.fold)
+        self.valueChanged.connect(self._say)
+        self._say()
 
     def value(self) -> tuple[Any, ...]:
         """Return the words that are ticked, in the order of the choices."""
         return tuple(word for word, box in self.boxes.items() if box.isChecked())
+
+    def _say(self) -> None:
+        """Say in the line of the fold what is ticked."""
+        self.fold.set_text(", ".join(map(str, self.value())) or "nothing")
 
     def setValue(self, words: Sequence[Any]) -> None:
         """Tick these words and no others, and tell it once."""

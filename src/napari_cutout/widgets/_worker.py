@@ -161,6 +161,8 @@ class RunBar(QWidget):  # type: ignore[misc]
     ----------
     ready
         Whether a run may start; set it with `set_ready`.
+    keys
+        What the tooltip of the button says before all else: the keys that press it.
     requested
         Emitted when the button was pressed and nothing runs; answer with `start`.
     returned
@@ -181,7 +183,7 @@ class RunBar(QWidget):  # type: ignore[misc]
 
     def __init__(self, text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._text = text
+        self._text, self.keys = text, ""
         self.slot = WorkerSlot()
         self.ready = True
         self._alarmed = self._quiet = self._superseded = False
@@ -275,13 +277,26 @@ class RunBar(QWidget):  # type: ignore[misc]
         self._superseded = True
         self.slot.quit()
 
-    def show_plan(self, sentence: str) -> None:
-        """Say in a line above the button where a run would be and what it would take."""
+    def show_plan(self, sentence: str, *, aside: bool = False) -> None:
+        """Say where a run would be and what it would take: in a line above the button, or aside in its tooltip."""
         self.plan.setText(sentence)
-        self.plan.setVisible(bool(sentence))
+        self.plan.setVisible(bool(sentence) and not aside)
+        self.button.setToolTip("\n".join(words for words in (self.keys, sentence) if words))
 
-    def say(self, sentence: str, *, problem: bool = False, doubt: bool = False) -> None:
-        """Show one line under the button: plainly, as what is wrong, or as what should not be trusted."""
+    def say(self, sentence: str, *, problem: bool = False, doubt: bool = False, why: str = "") -> None:
+        """Show one line under the button: plainly, as what is wrong, or as what should not be trusted.
+
+        Parameters
+        ----------
+        sentence : str
+            What to say; nothing takes the line away.
+        problem, doubt : bool
+            Whether it is what is wrong, or what should not be trusted.
+        why : str
+            What the tooltip adds.
+        """
+        self.status.setToolTip(why)
+        self.status.setVisible(bool(sentence))
         self._alarmed = problem
         restyle(self.status, ALERT if problem else DOUBT if doubt else "")
         self.status.setText(sentence)
