@@ -35,7 +35,7 @@ bench: .venv/bench.stamp ## ours and the peers, interleaved, as ratios
 
 docs: .venv/dev.stamp ## the site, in build/site; pages that are made from the package are written anew before
 	$(BIN)/python docs/make_pages.py
-	$(BIN)/python -m sphinx --builder html --nitpicky --fail-on-warning --keep-going --quiet -c docs -d build/site-trees . build/site
+	$(BIN)/python -m sphinx --jobs auto --builder html --nitpicky --fail-on-warning --keep-going --quiet -c docs -d build/site-trees . build/site
 
 pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real program
 	$(BIN)/python docs/make_screenshots.py docs/pictures

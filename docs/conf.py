@@ -60,9 +60,10 @@ ENTRY = re.compile(r"^(?:- |\| )\[(.+?)\]\(([^):#]+\.md)\)", re.MULTILINE)
 """An item of a list, or a row of a table, that begins with a link to a page."""
 
 
-def setup(app: Sphinx) -> None:
-    """Let pages that lead to others say what the contents are."""
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Let pages that lead to others say what the contents are; pages are read and written side by side."""
     app.connect("source-read", add_contents)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
