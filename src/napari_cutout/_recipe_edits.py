@@ -14,7 +14,7 @@ from . import catalog
 from ._method import Method, Param
 from .recipe import Recipe, Step, output_number
 
-__all__ = ["Draft", "insertable", "inserted", "moved", "removed", "replaced", "sources", "unread", "up_to"]
+__all__ = ["Draft", "insertable", "inserted", "moved", "needed", "removed", "replaced", "sources", "unread", "up_to"]
 
 _MARKERS = "markers"
 """The role, and how the names of methods begin that make some."""
@@ -346,7 +346,7 @@ def replaced(recipe: Recipe, number: int, step: Step) -> Recipe:
 def unread(recipe: Recipe) -> tuple[int, ...]:
     """Return the numbers of the steps that do nothing for the result: none that does reads them."""
     n = len(recipe.steps)
-    return tuple(sorted(set(range(1, n + 1)) - _needed(recipe, n)))
+    return tuple(sorted(set(range(1, n + 1)) - set(needed(recipe, n))))
 
 
 def up_to(recipe: Recipe, number: int) -> Recipe:
@@ -370,13 +370,26 @@ def up_to(recipe: Recipe, number: int) -> Recipe:
         If there is no such step.
     """
     _check_number(recipe, number)
-    kept = sorted(_needed(recipe, number))
+    kept = needed(recipe, number)
     names = {f"step_{one}": f"step_{at}" for at, one in enumerate(kept, start=1)}
     return _with(recipe, [_renamed(recipe.steps[one - 1], names) for one in kept])
 
 
-def _needed(recipe: Recipe, number: int) -> set[int]:
-    """Return the numbers of a step and of those that it reads, however far."""
+def needed(recipe: Recipe, number: int) -> tuple[int, ...]:
+    """Return the numbers of a step and of those that it reads, however far.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe.
+    number : int
+        Which step, from 1.
+
+    Returns
+    -------
+    tuple of int
+        In their order; the step itself is the last.
+    """
     found: set[int] = set()
     waiting = [number]
     while waiting:
@@ -384,7 +397,7 @@ def _needed(recipe: Recipe, number: int) -> set[int]:
         found.add(one)
         read = map(output_number, recipe.steps[one - 1].inputs.values())
         waiting += [other for other in read if other and other not in found]
-    return found
+    return tuple(sorted(found))
 
 
 def _readers(recipe: Recipe, number: int) -> list[int]:

@@ -116,7 +116,7 @@ def test_widgets_stand_in_the_menus(viewer):
     cutout = [item.command.title for group in menus.iter_menu_groups("napari-cutout/segment") for item in group]
     needs = ["image", "strokes", "model", "labels"]
     rows = sorted(catalog.rows(), key=lambda row: min(needs.index(method.needs) for method in catalog.rows()[row]))
-    assert [title.partition(" (")[0] for title in cutout] == ["Try all", *rows, "Doctor"]
+    assert [title.partition(" (")[0] for title in cutout] == ["Try all", *rows, "Recipe", "Doctor"]
     measure = [item.command.title for item in menus.get_menu("napari/layers/measure")]
     for name in ("Evaluate", "Measure", "Compare"):
         assert any(title.startswith(name) for title in measure)

@@ -1,4 +1,4 @@
-"""What napari shows: one widget per row of the catalog, Try all, Evaluate, Compare, Measure, and the sample data.
+"""What napari shows: one widget per row of the catalog, Try all, Recipe, Evaluate, Compare, Measure, and the samples.
 
 The manifest names factories of this module, and they are made when napari asks for them: ``ThresholdWidget`` from
 the row *Threshold* of the catalog, ``sample_coins`` from the sample ``coins``. A new row, method or sample needs
@@ -19,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from ._measure import MeasureWidget
 
         value = MeasureWidget
+    elif name == "RecipeWidget":
+        from ._recipe import RecipeWidget
+
+        value = RecipeWidget
     elif name == "CompareWidget":
         from ._compare import CompareWidget
 

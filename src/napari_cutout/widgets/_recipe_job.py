@@ -1,0 +1,440 @@
+"""A recipe on layers: whether it fits, what a run and a preview of it work on.  Plain data and functions, no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .. import catalog
+from .._array import to_numpy
+from .._chain import Made, made
+from .._device import Asked, size
+from .._method import Param
+from .._selection import Selection
+from .._sources import Source
+from ..recipe import Recipe, Step
+from ..running._footprint import footprint
+from ..running._step_cache import StepCache
+from . import _layers
+from ._layers import ours
+from ._points import copy_of_labels, is_points, labels_of, points_note, with_points
+from ._preferences import name_of_result
+from ._preview_job import PreviewJob
+from ._request import Request, check_labels_layer
+from ._sources import PAINTED, parents_of, source_of
+from ._target import ASKED, Target, levels_of, recalled, spatial, target_of
+from ._view import view_of
+
+__all__ = [
+    "Loaded",
+    "Setup",
+    "aim_of",
+    "estimate",
+    "from_file",
+    "from_layer",
+    "painted_of",
+    "preview_of",
+    "problems",
+    "request_of",
+]
+
+Layer = Any
+"""A napari layer."""
+
+NAME = "recipe"
+"""What stands for the method in the name of a result: it stays the same while steps come and go."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A recipe, and what is known of its inputs.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What it was when it was loaded.
+    sources : mapping of str to Source
+        Where its inputs came from.
+    kept : mapping of str to array
+        What was painted for it, by the names of its inputs.
+    said : str
+        What could not be had of it, in one sentence; empty if all could.
+    """
+
+    recipe: Recipe
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    said: str = ""
+
+
+def from_layer(layer: Layer) -> Loaded | None:
+    """Return the recipe of a layer; None if it does not say how it was made.
+
+    Parameters
+    ----------
+    layer : napari Labels layer
+        Any.
+    """
+    how: Made | None = made(ours(layer))
+    if how is None:
+        return None
+    painted = PAINTED.get(layer, {})
+    kept = {name: painted[one.sha256] for name, one in how.sources.items() if one.sha256 in painted}
+    edited = bool(ours(layer).get("provenance", {}).get("edits"))
+    said = f"'{layer.name}' was edited by hand since, which no step repeats" if edited else ""
+    return Loaded(how.recipe, how.sources, kept, said)
+
+
+def from_file(path: str) -> Loaded:
+    """Return the recipe of a file with what was saved beside it.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it holds no recipe.
+    """
+    recipe, kept, missing = Recipe.load(path), {}, []
+    for name, one in recipe.arrays.items():
+        try:
+            kept[name] = to_numpy(one.read(name).data)
+        except (OSError, ValueError) as error:
+            missing.append(str(error).split(";")[0])
+    said = "; ".join(missing) + "; choose layers instead" if missing else ""
+    return Loaded(replace(recipe, arrays={}), {}, kept, said)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """What is to run.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The steps that are on.
+    layers : mapping of str to napari layer or None
+        The layer of every input; None for one that is kept, or that nobody has chosen yet.
+    kept : mapping of str to array
+        Inputs that need no layer.
+    whole : bool
+        Whether to leave out the region that the recipe was made on.
+    device : {"auto", "cpu", "gpu"}
+        Where.
+    free : int
+        Bytes that a run may take.
+    result_name : str
+        What to call results.
+    sources : mapping of str to Source
+        Where inputs that are kept came from.
+    """
+
+    recipe: Recipe
+    layers: Mapping[str, Layer | None]
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False
+    device: Asked = "auto"
+    free: int = 2**62
+    result_name: str = "{image} {method}"
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def source(self) -> Layer:
+        """The layer that is cut; None if there is none."""
+        return self.layers.get(self.recipe.source)
+
+    @property
+    def aim(self) -> Target:
+        """What a run works on.
+
+        Raises
+        ------
+        ValueError
+            If the recipe does not fit the layer.
+        """
+        if "aim" not in self.memo:
+            self.memo["aim"] = aim_of(self.recipe, self.source, whole=self.whole)
+        aim: Target = self.memo["aim"]
+        return aim
+
+    def on(self, layer: Layer) -> Setup:
+        """Return the same on another layer."""
+        return replace(self, layers={**self.layers, self.recipe.source: layer})
+
+    def fitted(self) -> Recipe:
+        """Return the recipe as it runs on the layer: its spacing is that of the layer, where that has one."""
+        aim = self.aim
+        steps = [_with_spacing(step, aim, self.source) for step in self.recipe.steps]
+        if len(steps) == 1:  # what it reads may have been named by steps that are gone
+            steps = [replace(steps[0], inputs={array: array for array in steps[0].inputs})]
+        return Recipe(steps, aim.selection)
+
+    def name_in(self, fitted: Recipe, name: str) -> str:
+        """Return what the fitted recipe calls an input."""
+        if len(fitted.steps) > 1:
+            return name
+        return next(array for array, source in self.recipe.steps[0].inputs.items() if source == name)
+
+
+def aim_of(recipe: Recipe, layer: Layer, *, whole: bool = False) -> Target:
+    """Return what a recipe works on in a layer.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What runs.
+    layer : napari Image or Labels layer
+        What it cuts.
+    whole : bool
+        Whether to leave out its region.
+
+    Returns
+    -------
+    Target
+        With the selection of the recipe.
+
+    Raises
+    ------
+    ValueError
+        If the layer has other axes or levels, or ends before the region.
+    """
+    choice, shape = recalled(layer), tuple(_layers.level_zero(layer).shape)
+    chosen = recipe.selection or Selection("zyx"[-min(len(shape), 3) :])
+    if whole and chosen.box:
+        chosen = replace(chosen, box=())
+    named = choice.letters if ASKED not in choice.letters else chosen.axes
+    if len(shape) != len(chosen.axes) or named != chosen.axes:
+        raise ValueError(
+            f"the recipe runs on the axes {chosen.axes!r}, and '{layer.name}' has {choice.letters!r}; choose another "
+            "layer, or make the recipe anew on this one"
+        )
+    if chosen.level >= (n := len(levels_of(layer))):
+        raise ValueError(
+            f"the recipe runs on level {chosen.level}, and '{layer.name}' has {n}; choose a layer with more levels"
+        )
+    return target_of(layer, replace(choice, letters=chosen.axes), chosen)
+
+
+def _with_spacing(step: Step, aim: Target, layer: Layer) -> Step:
+    """Return a step that knows how large voxels are: as the layer says, else as it says itself."""
+    axes = aim.selection.axes
+    lengths = [axes.index(axis) for axis in aim.selection.kept_axes if axis != "t"]
+    known = any(p.name == "spacing" for p in catalog.find(step.method).settings)
+    if not known or not _layers.has_voxel_size(layer, lengths):
+        return step
+    return replace(step, settings={**step.settings, "spacing": aim.run_spacing})
+
+
+def param_of(recipe: Recipe, name: str) -> Param:
+    """Return the array that reads an input first, under the name of that input."""
+    for step in recipe.steps:
+        for param in catalog.find(step.method).arrays:
+            if step.inputs.get(param.name) == name:
+                return replace(param, name=name)
+    raise ValueError(f"no step reads {name!r}; the recipe reads: {', '.join(recipe.inputs)}")
+
+
+def problems(setup: Setup) -> dict[str, str]:
+    """Say why a recipe cannot run.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is to run.
+
+    Returns
+    -------
+    dict of str to str
+        A sentence by the name of the input, or of ``"memory"``; empty if it can.
+    """
+    source = setup.recipe.source
+    if setup.source is None:
+        return {source: "there is no layer to run it on; open an image, or a sample from the File menu"}
+    try:
+        aim = setup.aim
+        setup.fitted()
+    except (ValueError, TypeError) as error:
+        return {source: str(error)}
+    found = {name: why for name in setup.recipe.inputs if name != source and (why := _why_not(setup, name, aim))}
+    if not found and (need := estimate(setup)) > setup.free:
+        found["memory"] = (
+            f"the run needs {size(need)} and {size(setup.free)} are free; close other layers, or save the recipe and "
+            "run it with napari-cutout run, which goes tile by tile into a store"
+        )
+    return found
+
+
+def _why_not(setup: Setup, name: str, aim: Target) -> str:
+    """Say what is wrong with an input beside the one that is cut; empty if nothing is."""
+    layer, role = setup.layers.get(name), setup.recipe.roles[name]
+    try:
+        if layer is None:
+            if name not in setup.kept:
+                return f"the recipe reads {name}; choose a layer"
+            _check_shape(name, tuple(setup.kept[name].shape), aim)
+        elif role == "image":
+            _check_shape(name, tuple(_array_of(layer, aim).shape), aim)
+        elif is_points(layer):
+            points_note(layer, None, aim)
+        else:
+            check_labels_layer(param_of(setup.recipe, name), layer, setup.source, aim)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return ""
+
+
+def _check_shape(name: str, shape: tuple[int, ...], aim: Target) -> None:
+    kept = tuple(n for axis, n in zip(aim.selection.axes, aim.array.shape, strict=True) if axis != "c")
+    if shape not in (kept, tuple(aim.array.shape)):
+        raise ValueError(f"{name} has the shape {shape}, and what is cut has {kept}; choose a layer that fits")
+
+
+def _array_of(layer: Layer, aim: Target) -> Any:
+    """Return another image at the level of the run."""
+    held = levels_of(layer)
+    return held[min(aim.selection.level, len(held) - 1)]
+
+
+def estimate(setup: Setup) -> int:
+    """Return how many bytes a run takes beyond what is in memory.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is to run; it fits its layers.
+    """
+    aim = setup.aim
+    held = [_read(setup, name, layer) for name, layer in _others(setup).items()]
+    copied = [np.dtype(array.dtype).itemsize for array in held]
+    shape, itemsize = tuple(aim.array.shape), np.dtype(aim.array.dtype).itemsize
+    return footprint(setup.fitted(), shape, itemsize, in_memory=isinstance(aim.array, np.ndarray), others=copied)
+
+
+def _read(setup: Setup, name: str, layer: Layer | None) -> Any:
+    """Return what is read beside what is cut, not copied."""
+    if layer is None:
+        return setup.kept[name]
+    if setup.recipe.roles[name] == "image":
+        return _array_of(layer, setup.aim)
+    return labels_of(layer, setup.aim)
+
+
+def _others(setup: Setup) -> dict[str, Layer | None]:
+    return {name: setup.layers.get(name) for name in setup.recipe.inputs if name != setup.recipe.source}
+
+
+def request_of(setup: Setup, known: StepCache | None = None, *, name: str = NAME) -> Request:
+    """Read the layers for a run.
+
+    Parameters
+    ----------
+    setup : Setup
+        What is to run.
+    known : StepCache, optional
+        What steps gave before; of no use where parts share their statistics.
+    name : str
+        What stands for the method in the name of the layer.
+
+    Returns
+    -------
+    Request
+        Self-contained.
+
+    Raises
+    ------
+    ValueError
+        If there is a problem; the message is its sentence.
+    """
+    if found := problems(setup):
+        raise ValueError(next(iter(found.values())))
+    aim, layer, fitted = setup.aim, setup.source, setup.fitted()
+    in_run = {name: setup.name_in(fitted, name) for name in setup.recipe.inputs}
+    first = in_run[setup.recipe.source]
+    inputs = {first: aim.array if fitted.roles[first] == "image" else _copied(aim.array)}
+    sources = {first: source_of(layer)}
+    for own, other in _others(setup).items():
+        inputs[in_run[own]], sources[in_run[own]] = _input(setup, own, other)
+    unit = _layers.voxel_size(layer, spatial(aim.selection.axes))
+    pooled = fitted.selection is not None and fitted.selection.pooled
+    held = {in_run[own]: other for own, other in setup.layers.items() if own in in_run}
+    return Request(
+        recipe=fitted,
+        inputs=inputs,
+        device=setup.device,
+        name=name_of_result(setup.result_name, layer.name, name),
+        target=aim,
+        unit="" if unit is None else unit.unit,
+        whole=estimate(setup) <= setup.free,
+        sources=sources,
+        parents=parents_of(held) if len(fitted.steps) == 1 else {},
+        inherited=PAINTED.get(layer, {}),
+        known=None if pooled else known,
+    )
+
+
+def painted_of(setup: Setup) -> dict[str, Any]:
+    """Return what is painted for a recipe, by the names of the inputs of what runs, to be saved beside it.
+
+    Parameters
+    ----------
+    setup : Setup
+        What runs; it fits its layers.
+    """
+    fitted, found = setup.fitted(), {}
+    for name, layer in _others(setup).items():
+        if setup.recipe.roles[name] != "image":
+            held = setup.kept[name] if layer is None else copy_of_labels(layer, setup.aim)
+            found[setup.name_in(fitted, name)] = to_numpy(held)
+    return found
+
+
+def _input(setup: Setup, name: str, layer: Layer | None) -> tuple[Any, Source]:
+    """Return one of the arrays beside what is cut, and where it comes from."""
+    aim = setup.aim
+    if layer is None:
+        return setup.kept[name], replace(setup.sources.get(name, Source()), sha256="")
+    if setup.recipe.roles[name] == "image":
+        return _array_of(layer, aim), source_of(layer)
+    return copy_of_labels(layer, aim), with_points(source_of(layer), layer, aim)
+
+
+def _copied(array: Any) -> Any:
+    return array.copy() if isinstance(array, np.ndarray) else array
+
+
+def preview_of(setup: Setup, viewer: Any) -> tuple[PreviewJob, dict[str, Layer], Target]:
+    """Return what a preview computes, of which layers, and what a run would work on.
+
+    Parameters
+    ----------
+    setup : Setup
+        What would run; it has no problems.
+    viewer : napari viewer or ViewerModel
+        What is in view.
+
+    Raises
+    ------
+    ValueError
+        If there can be no preview of it.
+    """
+    fitted, aim = setup.fitted(), setup.aim
+    if slow := [step.method for step in fitted.steps if catalog.find(step.method).slow]:
+        raise ValueError(f"{slow[0]} takes too long to run after every change; press Run")
+    if fitted.inputs[0] != fitted.source:
+        raise ValueError("its first step reads another image than the last; press Run")
+    in_run = {name: setup.name_in(fitted, name) for name in setup.recipe.inputs}
+    source = setup.source
+    inputs = {fitted.source: list(source.data) if source.multiscale else source.data}
+    layers = {fitted.source: source}
+    for name, layer in _others(setup).items():
+        inputs[in_run[name]] = _read(setup, name, layer)
+        if layer is not None:
+            layers[in_run[name]] = layer
+    return PreviewJob(fitted, inputs, view_of(viewer, source)), layers, aim

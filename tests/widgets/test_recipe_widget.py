@@ -1,0 +1,239 @@
+"""The widget *Recipe*: steps of two widgets as a list, changed, run, saved, opened, on other images and on a folder."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from napari_cutout import io
+from napari_cutout.io import Volume
+from napari_cutout.recipe import Recipe, Step
+from napari_cutout.running._execute import execute
+from napari_cutout.widgets._layers import ours
+
+pytestmark = pytest.mark.qt
+
+
+@pytest.fixture
+def touching():
+    """Discs that touch, two by two, on a dark noisy ground."""
+    image = np.random.default_rng(0).integers(5, 20, (48, 64)).astype(np.uint8)
+    y, x = np.mgrid[:48, :64]
+    for row, column in ((14, 14), (14, 27), (34, 40), (34, 52)):
+        image[(y - row) ** 2 + (x - column) ** 2 <= 49] = 190
+    return image
+
+
+@pytest.fixture
+def split(viewer, dock, press, touching):
+    """The viewer after a threshold and a split, in two widgets."""
+    viewer.add_image(touching, name="cells")
+    press(dock("Threshold"))
+    press(dock("Split touching"))
+    return viewer.layers[-1]
+
+
+def labels_of(recipe, image):
+    return execute(recipe, {"image": image}).labels
+
+
+def recipe_of(layer):
+    return Recipe.from_json(ours(layer)["recipe"])
+
+
+def rows(widget):
+    return [widget.steps.rows.item(at).text().splitlines()[0] for at in range(widget.steps.rows.count())]
+
+
+def test_steps_of_two_widgets_are_changed_upstream_and_run(viewer, dock, press, split, touching, qtbot):
+    widget = dock("Recipe")
+    assert rows(widget) == ["1  threshold", "2  split touching"]
+    assert widget.inputs.boxes["image"].layer.name == "cells"
+    before = np.array(split.data)
+    press(widget)
+    first = viewer.layers[-1]
+    assert first.name == "cells recipe" and first != split
+    np.testing.assert_array_equal(first.data, before)
+
+    # upstream, through the field of the form
+    widget.steps.rows.setCurrentRow(0)
+    assert widget.form.editors.keys() >= {"method", "sigma", "min_size"}
+    assert "spacing" not in widget.form.editors
+    widget.form.editors["sigma"].field.setValue(2.0)
+    assert "smoothing sigma 2" in widget.steps.rows.item(0).text()
+    press(widget)
+    assert viewer.layers[-1] == first, "a layer of ours is updated"
+    steps = [Step("threshold", {"sigma": 2.0}), Step("split_touching", inputs={"labels": "step_1"})]
+    np.testing.assert_array_equal(first.data, labels_of(Recipe(steps), touching))
+    assert recipe_of(first) == Recipe(steps)
+    np.testing.assert_array_equal(split.data, before)
+    assert "as before" not in widget.bar.status.text()
+
+    # downstream: the step before is not run again
+    widget.set(2, min_separation=9.0)
+    press(widget)
+    assert "as before: 1 threshold" in widget.bar.status.text()
+    np.testing.assert_array_equal(first.data, labels_of(widget.draft.recipe, touching))
+
+    # what a step gives
+    widget.steps.rows.setCurrentRow(0)
+    with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+        widget.steps.buttons["show"].click()
+    shown = viewer.layers[-1]
+    assert shown.name == "cells step 1 threshold"
+    np.testing.assert_array_equal(shown.data, labels_of(Recipe(steps[:1]), touching))
+    assert "as before: 1 threshold" in widget.bar.status.text()
+
+    # never over what somebody edited
+    first.paint((2, 2), 77)
+    press(widget)
+    assert first.data[2, 2] == 77 and viewer.layers[-1] != first
+
+
+def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, press, split, touching):
+    widget = dock("Recipe")
+    was = widget.draft
+    widget.steps.rows.setCurrentRow(1)
+    widget.steps.menu.aboutToShow.emit()
+    menus = {action.text(): action.menu() for action in widget.steps.menu.actions()}
+    actions = {action.text(): action for action in menus["Objects"].actions()}
+    actions["objects"].trigger()
+    assert rows(widget) == ["1  threshold", "2  split touching", "3  objects"]
+    widget.steps.buttons["up"].click()
+    assert rows(widget) == ["1  threshold", "2  objects", "3  split touching"]
+    assert widget.steps.number == 2
+    widget.steps.buttons["duplicate"].click()
+    widget.set(3, min_size=400)
+    assert "smaller than 400" in widget.steps.rows.item(2).text()
+    widget.steps.rows.item(2).setCheckState(widget.steps.rows.item(2).checkState().Unchecked)
+    press(widget)
+    off = Recipe(
+        [
+            Step("threshold"),
+            Step("objects", {}, {"labels": "step_1"}),
+            Step("split_touching", {}, {"labels": "step_2"}),
+        ]
+    )
+    np.testing.assert_array_equal(viewer.layers[-1].data, labels_of(off, touching))
+
+    widget.steps.rows.setCurrentRow(0)
+    widget.steps.buttons["remove"].click()
+    assert "reads the labels" in widget._lines["recipe"].text()
+    assert len(rows(widget)) == 4
+    widget.steps.rows.item(0).setCheckState(widget.steps.rows.item(0).checkState().Unchecked)
+    assert "cannot be switched off" in widget._lines["recipe"].text()
+    assert widget.steps.rows.item(0).checkState() == widget.steps.rows.item(0).checkState().Checked
+    while widget.past.can_undo:
+        widget.steps.buttons["undo"].click()
+    assert widget.draft == was
+    widget.steps.buttons["redo"].click()
+    assert rows(widget)[2:] == ["3  objects"]
+
+    # another method in its place, and a mask from a step
+    widget.steps.rows.setCurrentRow(0)
+    box = widget.form.method_box
+    box.setCurrentIndex([box.itemText(at) for at in range(box.count())].index("sauvola"))
+    assert rows(widget)[0] == "1  sauvola" and widget.draft.recipe.steps[1].inputs == {"labels": "step_1"}
+    widget.insert("watershed")
+    assert widget.draft.recipe.steps[1].inputs == {"image": "image", "markers": "markers"}
+    assert "markers" in widget.inputs.boxes and "no later step reads it" in widget.steps.rows.item(1).text()
+    mask = widget.form.wires["mask"]
+    mask.setCurrentIndex([mask.itemText(at) for at in range(mask.count())].index("step 1, sauvola"))
+    assert widget.draft.recipe.steps[1].inputs["mask"] == "step_1"
+    assert "mask of step 1" in widget.steps.rows.item(1).text()
+
+
+def test_it_previews_what_is_in_view(viewer, dock, split, qtbot, touching):
+    widget = dock("Recipe")
+    with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
+        widget.preview_box.setChecked(True)
+    with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
+        widget.set(1, sigma=2.0)
+    np.testing.assert_array_equal(widget.preview.layer.data != 0, labels_of(widget.draft.recipe, touching) != 0)
+    widget.preview_box.setChecked(False)
+
+
+def test_it_is_saved_opened_and_run_on_images_and_on_a_folder(viewer, dock, press, split, touching, tmp_path):
+    widget = dock("Recipe")
+    widget.set(1, sigma=1.0)
+    widget.save(tmp_path / "cells.json")
+    assert widget.bar.status.text() == "saved cells.json"
+    recipe = Recipe.load(tmp_path / "cells.json")
+    assert recipe == widget.draft.recipe
+    widget.set(1, sigma=3.0)
+    widget.open_file(tmp_path / "cells.json")
+    assert widget.draft.recipe == recipe
+
+    viewer.add_image(touching[::-1].copy(), name="flipped", scale=(0.5, 0.5))
+    viewer.add_image(np.zeros((3, 48, 64), np.uint8), name="frames", axis_labels=("t", "y", "x"))
+    viewer.add_image(np.zeros((48, 64), np.uint8), name="empty")
+    widget.batch.choose("images")
+    tips = {layer.name: widget.batch.images.item(at).toolTip() for at, layer in enumerate(widget.batch.images.offered)}
+    assert "'frames' has 'tyx'" in tips["frames"] and not tips["flipped"]
+    widget.batch.images.tick()
+    assert not widget.bar.ready
+    widget.batch.images.tick(*(viewer.layers[name] for name in ("cells", "flipped", "empty")))
+    press(widget)
+    assert widget.bar.status.text().startswith("cut 2 images · 1 failed: empty")
+    assert not widget.failures_button.isHidden()
+    flipped = viewer.layers["flipped recipe"]
+    assert tuple(flipped.scale) == (0.5, 0.5)
+    assert {s.settings["spacing"] for s in recipe_of(flipped).steps if "spacing" in s.settings} == {(0.5, 0.5)}
+    np.testing.assert_array_equal(flipped.data, labels_of(recipe_of(flipped), touching[::-1]))
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, image in (("a", touching), ("b", touching[:, ::-1]), ("c", np.zeros((9, 9), np.uint8))):
+        io.write(folder / f"{name}.tif", Volume(np.ascontiguousarray(image), "yx"), kind="image")
+    widget.batch.choose("folder")
+    assert "choose the folder of the images" in widget._lines["batch"].text()
+    widget.batch.source.line.setText(str(folder))
+    widget.batch.target.line.setText(str(folder))
+    assert "among the images" in widget._lines["batch"].text()
+    widget.batch.target.line.setText(str(tmp_path / "out"))
+    press(widget)
+    assert "cut 2 of 3 images" in widget.bar.status.text() and "c.tif" in widget.bar.status.text()
+    for name, image in (("a", touching), ("b", touching[:, ::-1])):
+        np.testing.assert_array_equal(io.read(tmp_path / "out" / f"{name}.tif").data, labels_of(recipe, image))
+    with (tmp_path / "out" / "objects.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 2 * labels_of(recipe, touching).max()
+    widget.start()
+    assert "holds files already" in widget._lines["batch"].text()
+    widget.batch.resume_box.setChecked(True)
+    press(widget)
+    assert "cut 2 of 3 images" in widget.bar.status.text()
+
+
+def test_what_has_no_recipe_and_strokes_that_are_kept(viewer, dock, press, blobs, tmp_path, qtbot):
+    widget = dock("Recipe")
+    assert "Run a method first" in widget.notice.text() and not widget.bar.ready
+    viewer.add_image(blobs, name="blobs")
+    strokes = np.zeros(blobs.shape, np.uint8)
+    strokes[6, 7:9], strokes[20, 22:25], strokes[1, 1:9] = 1, 2, 3
+    viewer.add_labels(strokes, name="strokes")
+    frame = dock("Watershed")
+    frame.choose_method("watershed")
+    frame.use("markers", viewer.layers["strokes"])
+    press(frame)
+    made = viewer.layers[-1]
+    qtbot.waitUntil(lambda: widget.draft is not None)
+    assert rows(widget) == ["1  watershed"], "what was made since is shown"
+    assert widget.inputs.boxes["markers"].layer == viewer.layers["strokes"]
+    viewer.layers.remove("strokes")
+    assert widget.inputs.boxes["markers"].layer is None and widget.bar.ready
+    press(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, made.data)
+    widget.save(tmp_path / "strokes.json")
+    assert "markers beside it" in widget.bar.status.text()
+    widget.open_file(tmp_path / "strokes.json")
+    press(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, made.data)
+    viewer.add_labels(strokes, name="plain")
+    widget.use("recipe", viewer.layers["plain"])
+    assert "does not say how it was made" in widget.notice.text()
+    (tmp_path / "no.json").write_text("{}")
+    widget.open_file(tmp_path / "no.json")
+    assert "this is no recipe" in widget.bar.status.text()
