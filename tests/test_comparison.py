@@ -784,6 +784,9 @@ def test_numbers_of_objects_are_read_as_such_whatever_is_not_annotated():
     assert found.problem.numbered
     assert found.winner.f1 == 1
     assert any("read as numbers of objects" in note for note in found.notes)
+    assert not any("metric='f1' ranks by objects" in note for note in found.notes)
+    by_voxels = nc.compare(image, partly, methods=["threshold"], ignore=255)
+    assert any("dice does not see objects that were not told apart; metric='f1'" in note for note in by_voxels.notes)
     as_classes = nc.compare(image, truth, methods=["threshold_at"], truth_is="classes")
     assert len(as_classes.problem.classes) == 7
     assert any("read as classes" in note for note in as_classes.notes)

@@ -54,3 +54,32 @@ def test_what_gives_other_pixels_or_is_not_known_stays_an_input(cut: np.ndarray,
     recipe = nc.Recipe.load("split.tif.recipe.json")
     assert [step.method for step in recipe.steps] == ["split_touching"]
     assert recipe.inputs == ("labels",)
+
+
+@pytest.mark.filterwarnings("always:.*looks like an image")
+def test_an_image_in_the_place_of_labels_is_warned_of(cut: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).normal(cut, 3).clip(0, 255).astype(np.uint8)
+    io.write("noise.tif", Volume(noise, "yx"), kind="image")
+    capsys.readouterr()
+    for words in (["split-touching", "noise.tif", "out.tif"], ["measure", "noise.tif", "out.csv"]):
+        assert main(words) == 0
+        said = capsys.readouterr().err
+        assert "napari-cutout: warning: 'noise' looks like an image and not like labels, because only" in said
+    spots = np.where(noise > 230, np.arange(noise.size).reshape(noise.shape), 0)
+    io.write("spots.tif", Volume(spots.astype(np.int32), "yx"))
+    assert main(["measure", "spots.tif", "spots.csv"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_results_and_recipes_print_in_a_line(cut: np.ndarray) -> None:
+    recipe = nc.Recipe([nc.Step("threshold", {"sigma": 1.0}), nc.Step("objects", {}, {"labels": "step_1"})])
+    assert repr(recipe.steps[0]) == "Step('threshold', {'sigma': 1.0})"
+    assert eval(repr(recipe.steps[1]), {"Step": nc.Step}) == recipe.steps[1]  # noqa: S307 (what it is for)
+    assert repr(nc.read("image.tif")) == "<Volume 'image': yx 24x40 uint8>"
+    result = nc.run(recipe, "image.tif", "out.tif", truth="cut.tif")
+    assert repr(result).startswith("<Result of threshold > objects: labels 24x40 int32, CPU ")
+    assert repr(result).endswith(" s, written to out.tif, mean IoU 1.0000>")
+    with pytest.raises(TypeError, match=r"got a Volume; pass its \.data"):
+        nc.threshold(nc.read("image.tif"))
+    with pytest.raises(TypeError, match=r"got a Result; pass its \.labels"):
+        nc.evaluate(result, cut > 50)

@@ -91,7 +91,9 @@ def test_a_run_writes_labels_and_one_table_of_all_objects(plate: dict[str, np.nd
 
 
 def test_measuring_files_gives_the_table_of_the_run(plate: dict[str, np.ndarray]) -> None:
-    nc.run(RECIPE, "plate", "out", table="run.csv")
+    nc.run(RECIPE, "plate", "out", table="out/run.csv")
+    Path("out/run.csv").rename("run.csv")
+    Path("out/run_per_image.csv").rename("run_per_image.csv")
     found = nc.measure_images("out", "plate", "objects.csv")
     assert Path("objects.csv").read_bytes() == Path("run.csv").read_bytes()
     assert found.per_image_path.read_bytes() == Path("run_per_image.csv").read_bytes()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import io
+from ._array import dtype_name, is_host
 from ._volume import Volume
 from ._wanted import Wanted, fitted
 from .recipe import Recipe
 
-__all__ = ["Source", "as_volume", "check_one", "is_path", "read", "read_image", "read_labels"]
+__all__ = ["Source", "as_volume", "check_one", "is_path", "read", "read_image", "read_labels", "warn_if_grey"]
 
 Source = Any
 """An array, a `Volume` or a path."""
+
+FLAT = 0.5
+"""Share of neighbours inside objects that are equal: in labels nearly all, in real images fewer than about this."""
 
 
 def is_path(source: Source) -> bool:
@@ -141,3 +147,32 @@ def read_labels(source: Source, what: str) -> NDArray[Any]:
     check_one(volume, what)
     labels: NDArray[Any] = volume.data[tuple(0 if axis in "tc" else slice(None) for axis in volume.axes)]
     return labels
+
+
+def warn_if_grey(labels: Any, name: str) -> None:
+    """Warn where something that is to be labels looks like an image.
+
+    Parameters
+    ----------
+    labels : array
+        What was given. Of arrays that are not in memory nothing is read.
+    name : str
+        What it is called.
+
+    Notes
+    -----
+    Neighbours along the last axis are compared, where both are not 0; in labels of real images over 0.9 of them are
+    equal. Spots of single voxels have no such neighbours, and are no image.
+    """
+    if not is_host(labels) or np.dtype(dtype_name(labels)).kind not in "iu":
+        return
+    left, right = labels[..., :-1], labels[..., 1:]
+    inside = (left != 0) & (right != 0)
+    n = int(np.count_nonzero(inside))
+    equal = int(np.count_nonzero(inside & (left == right)))
+    if n > labels.size / 10 and equal < FLAT * n:
+        warnings.warn(
+            f"{name!r} looks like an image and not like labels, because only {equal / n:.0%} of neighbouring voxels in "
+            "it are equal; cut it first, for example with threshold, and pass the labels of that",
+            stacklevel=2,
+        )

@@ -133,6 +133,13 @@ class Volume:
         if self.origin is not None and self.spacing is None:
             raise ValueError(f"origin is {self.origin} but spacing is None; give both, or no origin")
 
+    def __repr__(self) -> str:
+        """Return what it is in a line, without the voxels."""
+        named = f" {self.name!r}" if self.name else ""
+        size = "" if self.spacing is None else f", voxel {' x '.join(f'{length:g}' for length in self.spacing)}"
+        unit = f" {self.units}" if self.units else ""
+        return f"<Volume{named}: {self.axes} {'x'.join(map(str, self.data.shape))} {dtype_name(self.data)}{size}{unit}>"
+
     @property
     def spatial_axes(self) -> str:
         """The letters of `axes` that have a spacing, such as ``"zyx"``."""

@@ -90,6 +90,14 @@ class Step:
     def __reduce__(self) -> tuple[Any, ...]:
         return Step, (self.method, dict(self.settings), dict(self.inputs))
 
+    def __repr__(self) -> str:
+        """Return the step as one would write it: settings that are not the defaults, inputs of another name."""
+        wired = {array: name for array, name in self.inputs.items() if array != name}
+        parts = [repr(self.method)]
+        if self.chosen_settings or wired:
+            parts.append(repr(self.chosen_settings))
+        return f"Step({', '.join([*parts, *([repr(wired)] if wired else [])])})"
+
     @property
     def complete_settings(self) -> dict[str, Any]:
         """All settings of the method, defaults included."""

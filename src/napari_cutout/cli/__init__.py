@@ -62,6 +62,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled):
         print("cancelled; files that were complete stay", file=sys.stderr)
         return CANCELLED
+    except BrokenPipeError:  # whoever reads, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or closing it would fail again
+        return 0
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:  # the last is torch that is missing
         from ..running._batch import sentence
 

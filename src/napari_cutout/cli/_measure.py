@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Group, Parameter
 
 from ._options import several
-from ._run import Progress
+from ._run import Progress, warn_once
 from ._said import SOME_FAILED, as_options, said_of_tables
 
 READ = Group("What is measured", sort_key=1)
@@ -65,7 +66,7 @@ def measure(
 
     if not table:
         images, table = "", images
-    with Progress() as show:
+    with Progress() as show, warnings.catch_warnings(record=True) as heard:
         found = measure_images(
             labels,
             _images(images, image or ()),
@@ -77,6 +78,7 @@ def measure(
             overwrite=overwrite,
             on_progress=show,
         )
+    warn_once(heard)
     for row in found.failed:
         print(f"napari-cutout: {row['image']}: {as_options(row['error'])}", file=sys.stderr)
     print(said_of_tables(found))

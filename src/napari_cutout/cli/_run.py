@@ -78,7 +78,7 @@ def run_and_report(
             )
         except (Cancelled, Waiting) as error:
             return stopping.said(error)
-    _warn(heard, result.provenance["facts"].get("warning") if isinstance(result, Result) else None)
+    warn_once(heard, result.provenance["facts"].get("warning") if isinstance(result, Result) else None)
     if isinstance(result, Result):
         print(report(name, result))
         if options.get("table"):
@@ -103,10 +103,12 @@ def _say_scores(result: Result, ignore: int | None) -> None:
     print(_batch.how_read([scores], ignore))
 
 
-def _warn(heard: Sequence[warnings.WarningMessage], said: str | None) -> None:
-    """Show warnings of a run, but for the one that `report` says."""
-    for warning in heard:
-        if str(warning.message) != said:
+def warn_once(heard: Sequence[warnings.WarningMessage], said: str | None = None) -> None:
+    """Show warnings of a run once each, but for the one that `report` says."""
+    for message, warning in {str(warning.message): warning for warning in heard}.items():
+        if message != said and issubclass(warning.category, UserWarning):
+            print(f"napari-cutout: warning: {as_options(message)}", file=sys.stderr)
+        elif message != said:
             warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 

@@ -213,7 +213,10 @@ def _listed(arrays: Any) -> list[Any]:
 def _shape_of(image: Any, selection: Selection | None) -> tuple[int, ...]:
     """Return the shape of the labels of an image."""
     if not hasattr(image, "shape"):
-        raise TypeError(f"image must be an array or a list of arrays, got {type(image).__name__}")
+        raise TypeError(
+            f"image must be an array or a list of arrays, got {type(image).__name__}; read files first, such as "
+            "[napari_cutout.read(name).data for name in names], or compare them on the command line"
+        )
     if selection is not None:
         return selection.shape(image.shape)
     if len(image.shape) not in (2, 3):
@@ -365,6 +368,8 @@ def _how_truth_was_read(contest: Contest, ignore: int | None) -> Iterator[str]:
         yield "truth has no background (0), so every label counts as an object; say with `background` which is none"
     elif problem.numbered:
         yield "labels of truth were read as numbers of objects; truth_is='classes' reads them as classes"
+        if (metric := contest.rules.metric) in ("dice", "iou"):
+            yield f"{metric} does not see objects that were not told apart; metric='f1' ranks by objects found"
     elif len(problem.classes) > 2:
         yield "labels of truth were read as classes; truth_is='objects' reads them as numbers of objects"
 

@@ -16,7 +16,7 @@ from .. import io, stores
 from .._array import Array, dtype_name
 from .._device import Asked
 from .._pairs import is_many, pair, stem_of
-from .._reading import Source, as_volume, check_one, is_path, read
+from .._reading import Source, as_volume, check_one, is_path, read, warn_if_grey
 from .._sources import Source as FileSource
 from .._sources import fingerprint
 from .._stored import Stored, file_name, how_to_pass
@@ -337,6 +337,8 @@ def _table(path: Any, source: Source, target: Any, part: Any, overwrite: bool) -
             f"table={os.fspath(path)!r} cannot be written by one part of a job array; leave it out, and measure "
             f"{os.fspath(target or 'the labels')!r} with measure_images when all are done"
         )
+    if target is not None and is_many(source) and Path(target) in Path(path).parents:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     return ObjectTable(Path(path), None, overwrite)
 
 
@@ -412,6 +414,8 @@ def run_one(
     arrays = {recipe.source: image.volume.data, **beside}
     given = {recipe.source: source, **recipe.arrays, **others}
     origins = {name: _origin(given[name], array, recipe.roles[name]) for name, array in arrays.items()}
+    if recipe.roles[recipe.source] == "labels":
+        warn_if_grey(image.volume.data, image.volume.name)
     recorded, origins = lineage(replace(recipe, selection=image.recorded), origins)
     result = _there(job, place, recorded, image)
     if result is None:

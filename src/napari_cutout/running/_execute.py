@@ -71,6 +71,17 @@ class Result:
     target: Path | str | None = None
     evaluation: Evaluation | None = None
 
+    def __repr__(self) -> str:
+        """Return what came out in a line; `labels` and `provenance` hold the rest."""
+        told = self.provenance
+        steps = " > ".join(step["method"] for step in told.get("steps", ()))
+        shape = "x".join(map(str, self.labels.shape))
+        device, seconds = told.get("device", {}).get("used", ""), told.get("seconds")
+        how = f", {device.upper()} {seconds:.2f} s" if device and seconds is not None else ""
+        where = "" if self.target is None else f", written to {self.target}"
+        scores = "" if self.evaluation is None else f", mean IoU {self.evaluation.mean_iou:.4f}"
+        return f"<Result of {steps or 'a run'}: labels {shape} {self.labels.dtype}{how}{where}{scores}>"
+
 
 def execute(
     recipe: Recipe,

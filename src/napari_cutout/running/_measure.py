@@ -13,7 +13,7 @@ from .. import io, stores
 from .._array import is_lazy
 from .._monitor import watch
 from .._pairs import is_many, pair
-from .._reading import check_one
+from .._reading import check_one, warn_if_grey
 from .._volume import UNITS, Volume, arrange, numpy_or_dask, unit_name
 from .._wanted import named
 from ..evaluation._images import ERRORS, sentence
@@ -162,6 +162,7 @@ def _measure_file(out: ObjectTable, entry: Entry, file: str, images: Mapping[str
         raise ValueError(f"no image{what} is named like the labels {file!r}; add one, or take them out")
     labels = opened(file)
     labels = labels if asked.axes is None else named(labels, asked.axes)
+    warn_if_grey(labels.data, labels.name)
     volumes = {name: opened(str(image)) for name, image in images.items()}
     add_to_table(out, entry, labels, volumes, channels=asked.channels, spacing=asked.spacing, unit=asked.unit)
 

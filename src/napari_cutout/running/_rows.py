@@ -153,6 +153,11 @@ class Batch:
     rows: tuple[Row, ...]
     tables: Tables | None = None
 
+    def __repr__(self) -> str:
+        """Return how many images there are, and how many failed; `table` has a line for each."""
+        tables = "" if self.tables is None else f", {self.tables.n_objects:,} objects in {self.tables.path}"
+        return f"<Batch: {len(self.rows)} images, {len(self.failed)} of them with errors{tables}>"
+
     @property
     def failed(self) -> tuple[Row, ...]:
         """The images that failed."""
