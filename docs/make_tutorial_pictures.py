@@ -20,6 +20,7 @@ from scipy.ndimage import center_of_mass
 import napari_cutout as nc
 from napari_cutout import samples
 from napari_cutout.cli import main as command_line
+from napari_cutout.widgets._use_as import opened, uses
 
 SAMPLE = "nuclei_2d"
 
@@ -48,7 +49,7 @@ def walk(viewer: Any, folder: Path) -> Iterator[str]:
     cut = yield from threshold(viewer)
     widget = yield from split_touching(viewer, cut)
     labels = widget.results.last
-    evaluation = yield from find_errors(viewer, labels, truth)
+    evaluation = yield from find_errors(viewer, widget, truth)
     yield from correct(viewer, evaluation, labels, truth)
     viewer.window.remove_dock_widget(evaluation)
     yield from measure(viewer, labels, folder)
@@ -84,10 +85,12 @@ def split_touching(viewer: Any, cut: Any) -> Generator[str, None, Any]:
     return widget
 
 
-def find_errors(viewer: Any, labels: Any, truth: Any) -> Generator[str, None, Any]:
+def find_errors(viewer: Any, split: Any, truth: Any) -> Generator[str, None, Any]:
     """Score the nuclei, and go to the one that still holds two."""
-    widget = real.open_widget(viewer, "Evaluate")
-    widget.use("predicted", labels)
+    (use,) = (use for use in uses(split.row) if (use.what, use.row) == ("predicted", "Evaluate"))
+    split.result_bar.use(use)
+    widget = opened(viewer, "Evaluate")
+    assert widget.boxes["truth"].layer is truth
     real.press(widget)
     widget.tabs.setCurrentWidget(widget.tabs.pages["Objects"])
     real.resize(widget, width=real.TABLE_WIDTH)
