@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._array import is_host
 from ..processing.distance import distance
 from ..processing.filters import gaussian
-from ..processing.labels import label_components
+from ..processing.labels import fill_holes, label_components
 from ._flooding import deep_minima, flooded
 
 __all__ = ["Edit", "cut", "erase", "free_labels", "merge", "split"]
@@ -270,10 +270,11 @@ def parts_of(inside: NDArray[np.bool_], places: Ints, spacing: Sequence[float] |
 
 def _basins(inside: NDArray[np.bool_], places: Ints, spacing: Sequence[float] | None) -> NDArray[np.int32]:
     """Flood the distance to the outside, upside down, from those middles of the object that hold a seed."""
-    if inside.all():  # then there is no outside to be far from, and no neck
-        return inside.astype(np.int32)
     lengths = None if spacing is None else tuple(spacing)
-    relief: Any = -gaussian(distance(inside, spacing=lengths), sigma=SMOOTHING, spacing=lengths)
+    solid = fill_holes(inside)  # a hole in an object says nothing about its necks
+    if solid.all():  # then there is no outside to be far from, and no neck
+        return inside.astype(np.int32)
+    relief: Any = -gaussian(distance(solid, spacing=lengths), sigma=SMOOTHING, spacing=lengths)
     middles: Any = deep_minima(relief, inside, DEPTH, inside.ndim)
     basins: Any = flooded(relief, middles, inside, inside.ndim, missing=None)
     wanted = np.unique(basins[tuple(places.T)])
