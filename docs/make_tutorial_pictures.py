@@ -20,7 +20,6 @@ from scipy.ndimage import center_of_mass
 import napari_cutout as nc
 from napari_cutout import samples
 from napari_cutout.cli import main as command_line
-from napari_cutout.widgets._use_as import opened, uses
 
 SAMPLE = "nuclei_2d"
 
@@ -87,6 +86,8 @@ def split_touching(viewer: Any, cut: Any) -> Generator[str, None, Any]:
 
 def find_errors(viewer: Any, split: Any, truth: Any) -> Generator[str, None, Any]:
     """Score the nuclei, and go to the one that still holds two."""
+    from napari_cutout.widgets._use_as import opened, uses  # not before napari knows where its icons are kept
+
     (use,) = (use for use in uses(split.row) if (use.what, use.row) == ("predicted", "Evaluate"))
     split.result_bar.use(use)
     widget = opened(viewer, "Evaluate")
