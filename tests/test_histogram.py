@@ -118,6 +118,13 @@ def test_too_few_peaks_are_said() -> None:
         nc.histogram_segmentation(three_humps(), n_classes=5)
 
 
+def test_a_prominence_that_finds_enough_peaks_is_named() -> None:
+    with pytest.raises(ValueError, match=r"prominence=[\d.]+ finds 2") as info:
+        nc.histogram_segmentation(three_humps(), prominence=0.99)
+    enough = float(str(info.value).partition("; prominence=")[2].split()[0])
+    assert len(np.unique(nc.histogram_segmentation(three_humps(), prominence=enough))) == 2
+
+
 @pytest.mark.parametrize(("objects", "class_of_objects", "below"), [("bright", 3, 2), ("dark", 1, 2)])
 def test_clean_up_works_on_the_class_of_the_objects(objects: Any, class_of_objects: int, below: int) -> None:
     image = np.full((30, 30), 120, np.uint8)

@@ -97,7 +97,7 @@ def test_strokes_preselect_not_annotated(viewer, opened):
     layer = viewer.add_labels(strokes, name="strokes", scale=(0.5, 0.5), translate=(3, 4), units=("um", "um"))
     opened.boxes["truth"].choose(layer)
     assert opened.unpainted == "not annotated"
-    assert opened._painted.text() == "0.938 % of truth painted"
+    assert opened._painted.text() == "0.938 % painted"
 
 
 def test_the_error_layer_lies_on_the_labels_in_fixed_colours(viewer, opened, press, pair):

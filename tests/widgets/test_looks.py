@@ -153,7 +153,7 @@ def test_nothing_is_cut_off_at_320_pixels(kind, theme, shown, narrow, qtbot):
         well_laid_out(widget, qtbot)
 
 
-@pytest.mark.parametrize("row", [*ROWS, "Try all", "Evaluate", "Compare", "Measure"])
+@pytest.mark.parametrize("row", [*ROWS, "Try all", "Recipe", "Evaluate", "Compare", "Measure"])
 def test_every_widget_fits_into_320_pixels(row, shown, narrow, qtbot):
     add(shown, "3-D")
     shown.add_labels(np.ones((8, 40, 48), np.uint8), name=f"{LONG} truth")
@@ -198,16 +198,35 @@ def test_result_and_bar_stay_in_view_in_a_low_window(shown, narrow, press, qtbot
     well_laid_out(widget, qtbot)
 
 
-def test_what_is_used_most_needs_no_scrolling_in_a_window_of_800_pixels(shown, narrow):
+def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
+    shown.window.resize(1280, 720)
     add(shown, "3-D")
+    strokes = np.zeros((8, 40, 48), np.uint8)
+    strokes[4, 5:9, 5:40], strokes[4, 20:24, 5:40] = 1, 2
+    shown.add_labels(strokes, name="strokes")
+    shown.add_labels(strokes, name="others")
+    for name in [*ROWS, "Try all", "Evaluate", "Compare", "Measure"]:
+        dock, widget = shown.window.add_plugin_dock_widget("napari-cutout", name)
+        if (training := getattr(widget, "extras", {}).get("training")) is not None:
+            with qtbot.waitSignal(training.planned, timeout=20_000):
+                widget.refresh()
+        bar = widget._column.verticalScrollBar()
+        qtbot.waitUntil(lambda bar=bar, widget=widget: widget.isVisible() and bar.maximum() == 0, timeout=3000)
+        shown.window.remove_dock_widget(dock)
+
+
+def test_a_problem_opens_the_fold_that_it_lies_in(shown, narrow, press, qtbot):
+    shown.window.resize(1280, 720)
+    add(shown, "2-D")
     widget = narrow("Threshold")
-    column = widget._column
-    view = QRect(QPoint(0, 0), column.viewport().size())
-    plot = widget.extras["histogram"]
-    assert plot.height() <= 230
-    wanted = [widget.method_box, widget.boxes["image"], widget.editors["method"], plot, widget.editors["sigma"]]
-    for part in (*wanted, widget.editors["min_size"]):
-        assert view.contains(QRect(part.mapTo(column.viewport(), QPoint(0, 0)), part.size())), part
+    assert widget.place.text() == "whole image · pixel size not set"
+    assert not widget.place.is_open
+    widget.mark({"spacing": "a length must be above 0"}, {"spacing"})
+    assert widget.place.is_open
+    press(widget)
+    qtbot.waitUntil(lambda: widget._column.verticalScrollBar().maximum() == 0 or widget.place.is_open)
+    widget.place.show_content(False)
+    qtbot.waitUntil(lambda: widget._column.verticalScrollBar().maximum() == 0)
 
 
 # Keyboard ----------------------------------------------------------------------------------------------
@@ -245,7 +264,7 @@ def test_tab_goes_through_the_fields_as_they_are_read(row, kind, shown, narrow, 
         assert reached <= set(stops)
 
 
-@pytest.mark.parametrize("row", [*ROWS, "Try all", "Evaluate", "Compare", "Measure"])
+@pytest.mark.parametrize("row", [*ROWS, "Try all", "Recipe", "Evaluate", "Compare", "Measure"])
 def test_every_field_has_a_name_and_a_tooltip(row, shown, narrow):
     add(shown, "time")
     widget = narrow(row)

@@ -123,6 +123,10 @@ def histogram_segmentation(
 
     Notes
     -----
+    Good for: grey levels that gather in peaks, however many, when nobody knows the levels.
+
+    Fails when: uneven light or noise smears the peaks into one.
+
     Exact. The histogram is joined to at most 256 bins before it is smoothed. Memory: under 1 byte per voxel
     beyond input and output.
 
@@ -187,6 +191,10 @@ def back_projection(
 
     Notes
     -----
+    Good for: objects whose grey levels nothing else has, even if they have several.
+
+    Fails when: what is around has the same grey levels: where a voxel lies does not count.
+
     Exact; ties go to the smallest label. The ratio of the two histograms is Swain and Ballard's, without
     their limit of 1. Memory: under 1 byte per voxel beyond input and output.
 
@@ -232,7 +240,7 @@ def _valley_cuts(histogram: Histogram, n_classes: int | None, smoothing: float, 
     if len(peaks) < (n_classes or 2):
         raise ValueError(
             f"histogram_segmentation needs at least {n_classes or 2} peaks in the histogram, but {len(peaks)} stand "
-            f"out with smoothing={smoothing:g} and prominence={prominence:g}; lower one of them, or use multi_otsu"
+            f"out with smoothing={smoothing:g} and prominence={prominence:g}; {_way_out(curve, n_classes or 2)}"
         )
     if n_classes is not None:
         peaks = np.sort(peaks[np.argsort(-heights, kind="stable")[:n_classes]])
@@ -240,6 +248,16 @@ def _valley_cuts(histogram: Histogram, n_classes: int | None, smoothing: float, 
     cuts = Cuts.rising(bins.edges[valleys])
     note(n_classes=len(peaks), peaks=bins.values[peaks].tolist(), thresholds=list(cuts.thresholds))
     return cuts
+
+
+def _way_out(curve: NDArray[np.float64], n_wanted: int) -> str:
+    """Say which prominence would find enough peaks, if any does."""
+    _, heights = peaks_of(curve, 0.0)
+    if len(heights) < n_wanted:
+        return "lower smoothing, or use multi_otsu"
+    enough = float(np.sort(heights)[-n_wanted] / np.sqrt(curve.max()))
+    digit = 10.0 ** (np.floor(np.log10(enough)) - 1)
+    return f"prominence={np.floor(enough / digit) * digit:.3g} finds {n_wanted}, or use multi_otsu"
 
 
 # Strokes -----------------------------------------------------------------------------------------------

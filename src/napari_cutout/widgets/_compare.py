@@ -141,6 +141,7 @@ class CompareWidget(Dock):
         self.unpainted_box.activated.connect(lambda _: setattr(self, "_by_hand", True))
         explain(self.unpainted_box, "unpainted", _UNPAINTED_TOOLTIP)
         self._painted = QLabel()
+        self.introduce()
         layout = form()
         self._add_row(layout, "image", self.boxes["image"])
         self._add_line(layout, "image")

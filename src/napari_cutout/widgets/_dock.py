@@ -152,6 +152,12 @@ class Dock(QWidget):  # type: ignore[misc]
         self.bar.returned.connect(self.show_result)
         self.bar.failed.connect(self.show_failure)
 
+    def introduce(self) -> None:
+        """Begin with a sentence on what the widget is good for: what its class says of itself."""
+        line = sentence_line()
+        show_sentence(line, (type(self).__doc__ or "").partition("\n")[0])
+        self.content.addWidget(line)
+
     def start(self) -> None:
         """Read the layers and start the run."""
         raise NotImplementedError

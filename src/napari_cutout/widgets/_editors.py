@@ -48,6 +48,9 @@ MAX_INT = 2**31 - 1
 MAX_FLOAT = 1.7e308
 """Largest number that a field takes where a setting has no limits."""
 
+NARROWEST = 84
+"""Width that shows the numbers people give, in pixels; that of the largest possible one would need a line of its own."""
+
 _CAPTIONS = {
     "method": "level chosen by",
     "one_per_object": "one number per object",
@@ -435,10 +438,12 @@ def _field(param: Param, description: str = "") -> QWidget:
         spin: QAbstractSpinBox = QSpinBox()
         spin.setRange(int(limits.min) if limits else -MAX_INT, int(limits.max) if limits else MAX_INT)
         spin.setSingleStep(int((limits.step if limits else None) or 1))
+        spin.setMinimumWidth(NARROWEST)
         return spin
     if param.type is float:
         spin = FloatBox(limits.step if limits else None)
         spin.setRange(limits.min if limits else -MAX_FLOAT, limits.max if limits else MAX_FLOAT)
+        spin.setMinimumWidth(NARROWEST)
         return spin
     if param.item in (int, float):
         return NumbersBox(param)

@@ -22,6 +22,7 @@ from ._dock import Dock, form, group, problem_line
 from ._edited import edited
 from ._error_layer import show_errors
 from ._evaluate_tabs import FADED, EvaluateTabs, button, legend
+from ._fold import Fold
 from ._histogram_plot import preload
 from ._layer_box import LayerBox
 from ._layers import ours
@@ -92,7 +93,7 @@ class _Run:
 
 
 class EvaluateWidget(Dock):
-    """Scores predicted labels against an annotation: per class, object and slice, where they are wrong, and all so far.
+    """Scores labels against an annotation, per class, object and slice, and shows where they are wrong.
 
     Parameters
     ----------
@@ -147,15 +148,20 @@ class EvaluateWidget(Dock):
         self._lines = {name: problem_line() for name in self.boxes}
         for name, box in self.boxes.items():
             box.setToolTip(_TOOLTIPS[name])
+        self.introduce()
         layout = form()
         for name in ("predicted", "truth"):
             layout.addRow(name, self.boxes[name])
             layout.addRow(self._lines[name])
         layout.addRow("unpainted", self.unpainted_box)
         layout.addRow("", self._painted)
-        layout.addRow("complete inside", self.boxes["complete"])
-        layout.addRow(self._lines["complete"])
-        layout.addRow("match", self.match_box)
+        inner, folded = QWidget(), form()
+        inner.setLayout(folded)
+        folded.addRow("complete inside", self.boxes["complete"])
+        folded.addRow(self._lines["complete"])
+        folded.addRow("match", self.match_box)
+        self.rules = Fold("", inner, "Where every object is annotated, and how labels are matched to the truth.")
+        layout.addRow(self.rules)
         self.content.addWidget(group("Layers", layout))
 
     def _build_result(self) -> None:
@@ -187,8 +193,8 @@ class EvaluateWidget(Dock):
         others = [layer for layer in labels if layer not in known]
         if ours:
             self.boxes["predicted"].choose(ours[-1])
-        if others:
-            self.boxes["truth"].choose(others[-1])
+        if others or len(ours) > 1:  # a result against another one, as long as there is no annotation
+            self.boxes["truth"].choose(others[-1] if others else ours[-2])
         if len(others) > 1 and not ours:
             self.boxes["predicted"].choose(others[-2])
 
@@ -206,6 +212,12 @@ class EvaluateWidget(Dock):
             self._guess_unpainted()
         self.bar.set_ready(not found)
         self._show_standing()
+
+    def _show_rules(self) -> None:
+        """Say in the line of their fold where every object is annotated, and how labels are matched."""
+        complete = self.boxes["complete"].layer
+        inside = "everywhere" if complete is None else f"inside '{complete.name}'"
+        self.rules.set_text(f"match {self.match_box.currentText()} · complete {inside}")
 
     def fields(self) -> Mapping[str, QWidget]:
         """Return the boxes of the layers."""
@@ -315,6 +327,7 @@ class EvaluateWidget(Dock):
 
     def _show_standing(self, _: int = 0) -> None:
         """Say whether the scores are those of the layers and settings as they are now."""
+        self._show_rules()
         sentence = self._standing()
         current = self.shown is not None and not sentence
         self.notice.setText(sentence)

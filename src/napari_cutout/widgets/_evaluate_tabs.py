@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from ..evaluation._error_kinds import OBJECT_KINDS, ErrorKind
 from ..evaluation.boundaries import BoundaryEvaluation
@@ -114,6 +114,15 @@ class EvaluateTabs(QTabWidget):  # type: ignore[misc]
             self.setTabToolTip(self.addTab(page, name), _TITLES[name])
         for name in ("Objects", "Boundaries", "Slices", "IoU against Dice"):
             self.show_page(name, False)
+        self.currentChanged.connect(self._fit)
+        self._fit(self.currentIndex())
+
+    def _fit(self, at: int) -> None:
+        """Ask for the height of the page that is in view, and not of the highest of all."""
+        for page in range(self.count()):
+            policy = QSizePolicy.Policy.Preferred if page == at else QSizePolicy.Policy.Ignored
+            self.widget(page).setSizePolicy(policy, policy)
+        self.updateGeometry()
 
     def _build_buttons(self) -> None:
         self.csv_button = button("Export CSV…", partial(self._ask_and_export, "csv"))

@@ -40,8 +40,8 @@ TINT = 60
 SHOWN = QSize(300, 80)
 """How much room is asked for; where there is more, it is taken. (A scene would ask for what it has had once.)"""
 
-LABEL_AT = (0.93, 0.8, 0.67)
-"""How high the texts of neighbouring lines stand, so that they do not cover each other."""
+LABEL_AT = (0.84, 0.6, 0.36)
+"""How high the texts of neighbouring lines stand, so that they do not cover each other, nor leave a low plot."""
 
 TICK = 0.12
 """How high the tick at the centre of a cluster is, of the height of the plot."""

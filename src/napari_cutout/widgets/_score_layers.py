@@ -51,7 +51,7 @@ class Painted:
         return unpainted_guess(self.share, self.n_labels)
 
     def __str__(self) -> str:
-        return f"{100 * self.share:.3g} % of truth painted"
+        return f"{100 * self.share:.3g} % painted"
 
 
 def painted(truth: Layer) -> Painted | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ._access import explain
 from ._class_names import class_names
@@ -115,7 +115,7 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         self.example_box = QCheckBox("show an &example while it learns")
         self.example_box.setChecked(True)
         self.example_box.setToolTip("A temporary layer with what the network says now of what is in view.")
-        self.keep_button = QPushButton("Keep")
+        self.keep_button = QPushButton("Keep the example")
         self.keep_button.setToolTip("Add the example as a layer of its own.")
         self.keep_button.setVisible(False)
         self.bar = RunBar("Train")
@@ -128,21 +128,19 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         label.setBuddy(self.box)
         form.addRow(label, self.field)
         form.addRow(self.problem)
-        beside = QHBoxLayout()
-        beside.addWidget(self.example_box, 1)
-        beside.addWidget(self.keep_button)
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(6, 0, 6, 0)
         layout.addLayout(form)
+        layout.setSpacing(3)
         for widget in (self.pairs, self.settings):
             layout.addWidget(widget)
-        layout.addLayout(beside)
+        self.settings.more_rows.addRow(self.example_box)
         held = QWidget()
         QVBoxLayout(held).addWidget(self.bar.plan)
         held.layout().setContentsMargins(0, 0, 0, 0)
         self.plan_fold = Fold("", held, "What is learned, by which network, and how much memory it takes.")
         layout.addWidget(self.plan_fold)
-        for widget in (self.bar, self.continue_button, self.plot):
+        for widget in (self.bar, self.keep_button, self.continue_button, self.plot):
             layout.addWidget(widget)
         return inner
 

@@ -105,7 +105,7 @@ class TrainingSettings(QWidget):  # type: ignore[misc]
 
     def _build_more(self) -> Fold:
         hidden = QWidget()
-        inner = form()
+        self.more_rows = inner = form()
         inner.setContentsMargins(0, 4, 0, 0)
         hidden.setLayout(inner)
         self.steps_box = self._spin(1, 10**9, _default("n_steps"))

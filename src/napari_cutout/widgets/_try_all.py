@@ -10,7 +10,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QListView, QListWidget, QListWidgetItem, QWidget
 
 from ..comparison.try_all import Side
-from ._access import explain
+from ._access import align, explain
 from ._adopt import adopt
 from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
 from ._layer_box import LayerBox
@@ -77,12 +77,20 @@ class TryAllWidget(Dock):
         )
         self._lines = {name: problem_line() for name in ("image", "axes")}
         layout = form()
+        self.introduce()
         layout.addRow("image", self.boxes["image"])
         layout.addRow(self._lines["image"])
         layout.addRow(self.target_rows)
         layout.addRow(self._lines["axes"])
         layout.addRow("objects", self.objects_box)
+        fields = (self.boxes["image"], self.objects_box)
+        self._labels = [*(layout.labelForField(field) for field in fields), *self.target_rows.labels]
         self.content.addWidget(group("Layers", layout))
+
+    def showEvent(self, event: Any) -> None:
+        """Let the fields stand below each other."""
+        super().showEvent(event)
+        align(self._labels)
 
     def _build_grid(self) -> None:
         self.headline, self.failures = sentence_line(), sentence_line()
