@@ -49,7 +49,7 @@ MAX_FLOAT = 1.7e308
 """Largest number that a field takes where a setting has no limits."""
 
 NARROWEST = 84
-"""Width that shows the numbers people give, in pixels; that of the largest possible one would need a line of its own."""
+"""Width that shows the numbers people give, in pixels; the largest possible one would need a line of its own."""
 
 _CAPTIONS = {
     "method": "level chosen by",
