@@ -41,11 +41,13 @@ pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real pro
 	$(BIN)/python docs/make_screenshots.py docs/pictures
 	$(BIN)/python docs/make_tutorial_pictures.py
 	$(BIN)/python docs/make_method_pictures.py
+	$(BIN)/python docs/make_case_pictures.py
 	$(BIN)/python docs/make_clustering_pictures.py
 	$(BIN)/python docs/make_walker_pictures.py
 	$(BIN)/python docs/make_graph_pictures.py
 	$(BIN)/python docs/make_evaluation_pictures.py
 	$(BIN)/python docs/make_large_pictures.py
+	$(BIN)/python docs/make_widget_pictures.py
 
 changelog: .venv/dev.stamp ## show what the next release brings, or write it with VERSION=...
 	$(BIN)/towncrier build $(if $(VERSION),--yes --version "$(VERSION)",--draft --version next)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from _api_pages import api_pages
 from _command_pages import command_page
+from _widget_page import widget_page
 
 from napari_cutout._method import Method, Param, Range
 from napari_cutout.catalog import methods
@@ -29,6 +30,9 @@ GUIDES = {"k-means": "clustering", "Gaussian mixture": "clustering", "U-Net": "u
 
 BY_NAME = {"channel_axis": " On the command line the file says it, or `--axes`; `--channel` chooses one channel."}
 """What the command line has instead of a setting."""
+
+VERDICT = re.compile(r"^(Good for:|Fails when:) (.+?)\n\n", flags=re.MULTILINE | re.DOTALL)
+"""What the notes of a docstring begin with."""
 
 MARKS = ("<!-- methods: made by docs/make_pages.py -->", "<!-- end of methods -->")
 
@@ -113,6 +117,15 @@ def shown(entry: Method) -> Iterator[str]:
         yield from (f"![What {entry.name} does](../pictures/methods/{entry.name}.png)", "")
 
 
+def verdict(entry: Method) -> Iterator[str]:
+    """Yield what a method is good for and when it fails, and the picture of docs/make_case_pictures.py of both."""
+    for words in VERDICT.findall(sections(entry)["Notes"]):
+        yield from (f"**{words[0]}** " + " ".join(words[1].split()), "")
+    if (PICTURES / f"{entry.name}-cases.png").exists():
+        said = f"{entry.name} where it does well, and where it fails; the score of each beside it"
+        yield from (f"![{said}](../pictures/methods/{entry.name}-cases.png)", "")
+
+
 def further(entry: Method) -> Iterator[str]:
     """Yield links to what else is written about the widget of a method: a guide, a definition."""
     name = GUIDES.get(entry.row, entry.row.lower().replace(" ", "-"))
@@ -137,6 +150,7 @@ def page(entry: Method) -> str:
         f"**{summary}** {' '.join(prose.split())}",
         "",
         *shown(entry),
+        *verdict(entry),
         f"In napari: *Layers > Segment > Cutout > {entry.row}*, method *{entry.name}*.",
         "",
         "```python",
@@ -160,7 +174,7 @@ def page(entry: Method) -> str:
         "",
         "## How it works, and what it costs",
         "",
-        " ".join(parts["Notes"].split()),
+        " ".join(VERDICT.sub("", parts["Notes"]).split()),
         "",
         *further(entry),
         *(["## References", "", *references(parts["References"]), ""] if "References" in parts else []),
@@ -206,6 +220,7 @@ def pages() -> dict[Path, str]:
     made[PAGES / "README.md"] = "\n".join(["# Methods", "", *by_widget()])
     made |= {API / name: text for name, text in api_pages()}
     made[DOCS / "command-line.md"] = command_page()
+    made[DOCS / "widgets.md"] = widget_page()
     made[FIGURES / "README.md"] = "\n".join(["# Figures", "", *figures(), ""])
     readme = ROOT / "README.md"
     head, _, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])

@@ -157,6 +157,10 @@ def kmeans(
 
     Notes
     -----
+    Good for: classes of like size and spread, in one channel, several, or features of the neighbourhood.
+
+    Fails when: a class is rare or another is wide: it pays to cut the wide one in two.
+
     Exact: the same labels on every device and in every tiling. One channel by itself is its histogram, and is solved to
     the global optimum by dynamic programming, as in `multi_otsu`: no seed, no iteration. Otherwise the starts are
     k-means++, Lloyd's iteration and swaps of centres on a sample of about 65,536 voxels that is chosen by their place
@@ -288,6 +292,11 @@ def gaussian_mixture(
 
     Notes
     -----
+    Good for: classes of different size and spread, such as a narrow one that lies on a wide one.
+
+    Fails when: grey levels of a class are no bell, as in uneven light: a class takes two components, or two classes
+    share one.
+
     Exact: the same labels on every device and in every tiling. One channel by itself is its histogram: the start is
     the optimum of k-means, and expectation and maximisation run on weighted bins. Otherwise a mixture is fitted to a
     sample that is chosen by the place of voxels alone, and then to all voxels. Every channel and feature is

@@ -61,6 +61,10 @@ def link_frames(
 
     Notes
     -----
+    Good for: objects that move by less than their size between frames.
+
+    Fails when: they move by more, or meet others: no overlap tells which is which.
+
     Exact. From frame to frame, of all pairs of objects with an IoU of at least `min_overlap` the one with the greatest
     is linked first, then the greatest of those whose objects have no partner yet, and so on. Where two are equal, the
     pair whose earlier object has the smaller first voxel comes first, then the one whose later object has. Objects

@@ -77,6 +77,10 @@ def sauvola(
 
     Notes
     -----
+    Good for: small objects in uneven light, on a ground that is quiet.
+
+    Fails when: objects are larger than the window: their insides are even there, and stay empty.
+
     With mean m and standard deviation s of the window, mirrored at the image's edges, dark objects are below
     m (1 - k (1 - s / r)), which is scikit-image's threshold, and bright objects are above m (1 + k (1 - s / r)),
     which is scikit-image's with -k: made for dark text, it takes flat background for bright objects.
@@ -150,6 +154,11 @@ def niblack(
 
     Notes
     -----
+    Good for: objects that are everywhere, in any light.
+
+    Fails when: much of the image is empty: windows without an object cut their noise in two. Sauvola's rule is
+    stricter there.
+
     With mean m and standard deviation s of the window, mirrored at the image's edges, bright objects are above
     m + k s and dark ones below m - k s (scikit-image's threshold, with -k for bright objects). Exact, as
     `sauvola`. Memory: a few blocks of float64 beyond input and output.
@@ -208,6 +217,10 @@ def local_mean(
 
     Notes
     -----
+    Good for: small objects in uneven light, with an offset above the noise.
+
+    Fails when: the offset is below the noise: half of what is flat lies above its own mean.
+
     Bright objects are above the mean plus `offset`, dark ones below the mean minus `offset`. Exact, as
     `sauvola`. Memory: a few blocks of float64 beyond input and output.
 

@@ -57,6 +57,10 @@ def objects(
 
     Notes
     -----
+    Good for: counting and measuring objects that lie apart.
+
+    Fails when: objects touch: they are one. Split them, or cut stricter.
+
     Exact. Each class is labelled by itself, so time grows with the number of classes. Memory: 17 bytes per voxel.
     The class of each object is ``measure(objects(labels), labels)``, column ``max``.
 
@@ -98,6 +102,10 @@ def draw_lines(labels: Labels, *, connectivity: Connectivity = 1) -> Labels:
 
     Notes
     -----
+    Good for: programs that take a mask and number its parts again, for objects much thicker than a line.
+
+    Fails when: objects are a few voxels across: the lines take most of them.
+
     Exact. Of every two voxels that touch and hold different labels, the one that comes first in scan order becomes 0,
     so no two labels touch any more. A line lies on the side of the lower indices, one voxel thick where it parts
     faces. It is drawn from the finished labels, however they were found; other names of the labels change nothing. An

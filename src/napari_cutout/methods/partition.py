@@ -102,6 +102,10 @@ def felzenszwalb(
 
     Notes
     -----
+    Good for: even regions of any size with edges between them, when nobody can say how many.
+
+    Fails when: one region passes into the next without an edge: they are joined.
+
     Exact. The weight of the edge between two neighbours is the difference of their grey levels, the length of the
     vector of differences for several channels, divided by the longest edge of the voxel that the step crosses, in edges
     of the smallest voxel, and rounded to float32. Edges are visited once, in order of weight, of equal ones by their
@@ -242,6 +246,10 @@ def superpixels(
 
     Notes
     -----
+    Good for: a few hundred pieces that keep to the edges, to choose from or to merge.
+
+    Fails when: objects are smaller than a piece or thinner: they share one with what is around.
+
     Exact: k-means of grey levels and places that looks no farther than a window (SLIC). It begins with a grid of cells
     over the box around all that is inside, with about as many cells as superpixels are asked for, about as long along
     one axis as along another in world units, and a centre in the middle of what of a cell is inside; a cell without any

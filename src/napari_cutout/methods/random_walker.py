@@ -87,6 +87,10 @@ def random_walker(
 
     Notes
     -----
+    Good for: noise, and borders with gaps, with a stroke in each object.
+
+    Fails when: there are more objects than strokes: those without one go to what is around them.
+
     Tolerance: on every device, and in any chunks that fit into memory together, probabilities are within 1e-2 of each
     other and of a direct solution, by default mostly within 3e-3, for `tolerance` is the limit of an estimate; labels
     differ where two are about as likely. The weight of the edge between two neighbours is ``exp(-beta (a - b)^2 / (10 s

@@ -114,6 +114,11 @@ def merge_regions(
 
     Notes
     -----
+    Good for: regions that are even inside, down to a number that is known.
+
+    Fails when: grey levels change more inside a region than between two: neighbours across the change are joined
+    last.
+
     Exact: the same labels on every device and in every tiling, whatever the regions are called. Grey levels are whole
     numbers in sums: integers of up to 16 bits as they are, others rounded to 2^-30 of the largest. Regions touch where
     two of their voxels share a face. Of pairs that differ by the same, those merge first whose first voxels come first.
@@ -214,6 +219,10 @@ def normalized_cut(
 
     Notes
     -----
+    Good for: a few parts that hang together, of like weight.
+
+    Fails when: more regions are asked for than there are: what is even is cut into parts of like size.
+
     Two neighbours are alike by ``exp(-(difference of means / contrast)^2)``, each region with itself by 1; what is
     below 1e-9 is none. Regions touch where two of their voxels share a face. The normalized cut into A and B is the
     likeness across it over that of all in A with all there is, plus the same of B. A group is cut along the second
@@ -370,6 +379,10 @@ def graph_cut(
 
     Notes
     -----
+    Good for: compact objects that differ from what is around by grey level or colour, from a few strokes.
+
+    Fails when: objects are thin: their border costs more than they are worth. Lower the smoothness.
+
     Exact: the same labels on every device and in every tiling. A labelling costs, at every voxel, the negative
     logarithm of how common its colour is under the strokes of its label; and for every two neighbours with different
     labels ``smoothness exp(-d^2 / (2 contrast^2)) / r``: d^2 is the squared difference of grey levels, summed over

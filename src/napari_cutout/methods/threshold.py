@@ -75,6 +75,11 @@ def threshold(
 
     Notes
     -----
+    Good for: objects that are brighter (or darker) than all around them, in light that is even.
+
+    Fails when: the light is uneven: what is background on one side is as bright as objects on the other. Subtract the
+    background first, or take a local threshold.
+
     Exact: the same labels on every device and in every tiling. Integers of up to 16 bits, and of more bits
     over a range below 65,536, are counted one bin per value, and thresholds equal those of scikit-image; other
     images use 65,536 bins between the smallest and the largest finite value. Memory: under 1 byte per voxel
@@ -148,6 +153,10 @@ def threshold_at(
 
     Notes
     -----
+    Good for: series taken with the same exposure, where one level that was checked once must hold for all.
+
+    Fails when: exposure, stain or camera change: the level does not move with them.
+
     Exact. Memory: under 1 byte per voxel beyond input and output.
     """
     plan_for = partial(_plan_at, above(value, objects))
@@ -195,6 +204,10 @@ def multi_otsu(
 
     Notes
     -----
+    Good for: several classes of grey levels that each take a fair share of the image.
+
+    Fails when: a class is rare: its voxels weigh too little, and a level goes through the noise of a large class.
+
     Exact, and the global optimum: dynamic programming with divide and conquer, O(classes x bins x log bins);
     of several equally good cuts the lowest thresholds are taken. Bins as in `threshold`. Memory: under 1 byte
     per voxel beyond input and output.
@@ -253,6 +266,10 @@ def classes_at(
 
     Notes
     -----
+    Good for: grey levels that are calibrated, such as those of CT, or known from a control.
+
+    Fails when: grey levels drift from side to side or from image to image.
+
     Exact. Memory: under 1 byte per voxel beyond input and output.
 
     Examples
@@ -319,6 +336,10 @@ def hysteresis(
 
     Notes
     -----
+    Good for: bodies with faint parts that hang on them, among specks that are as faint.
+
+    Fails when: an object is faint all over: nothing in it reaches the stricter level, and all of it is lost.
+
     Exact. Memory: 6 bytes per voxel beyond input and output, for the connected parts.
 
     References

@@ -79,6 +79,10 @@ def watershed(
 
     Notes
     -----
+    Good for: objects with closed borders, one stroke in each and one on what is around.
+
+    Fails when: an object has no stroke, or its border a gap: a flood goes on until it meets another.
+
     Exact, by a definition that knows no order of a queue. The *flood level* F of a voxel is the lowest possible
     highest grey level on a path to it from any marker, inside the mask. Voxels of one flood level that are connected
     are a *zone*; D is the number of steps, inside its zone, to the zone's nearest *entry*: a marker, or a voxel that
@@ -154,6 +158,10 @@ def watershed_from_minima(
 
     Notes
     -----
+    Good for: tissues of cells between borders, with noise that is lower than the borders.
+
+    Fails when: noise is as deep as the cells: every dip becomes a region. Smooth, or ask for more depth.
+
     Exact; the definitions are those of `watershed` and `markers_from_minima`. Memory: about 24 bytes per voxel.
 
     References
@@ -209,6 +217,10 @@ def markers_from_minima(
 
     Notes
     -----
+    Good for: one marker in each cell between borders, to correct by hand before flooding.
+
+    Fails when: noise is as deep as the cells: every dip gets a marker. Smooth, or ask for more depth.
+
     Exact. These are the extended minima: a minimum counts if the lowest way from it to a lower one leads more than
     `depth` above its lowest voxel, and its marker is all of it up to that height. ``skimage.morphology.h_minima``
     marks only the lowest voxels, and counts two equal minima in one basin as two. Memory: about 22 bytes per voxel.
@@ -273,6 +285,10 @@ def split_touching(
 
     Notes
     -----
+    Good for: round objects that touch, such as nuclei.
+
+    Fails when: objects are long, bent or of changing width: each neck of their own is cut.
+
     Exact. `markers_from_distance` finds the middles; then the smoothed distance, upside down, is flooded from them
     inside the objects, as `watershed` defines it. Memory: about 31 bytes per voxel.
 
@@ -337,6 +353,10 @@ def markers_from_distance(
 
     Notes
     -----
+    Good for: one marker in each round object that touches others, to correct by hand.
+
+    Fails when: objects are long, bent or of changing width: each part beyond a neck gets a marker.
+
     Exact: the distance to the nearest voxel outside the object, smoothed; its maxima that stand more than `depth`
     above the way to a higher one, each with all that lies within `depth` of its top. Of middles of one connected
     object that are closer than `min_separation` (top to top), the higher is kept; of equal ones the first in scan

@@ -128,6 +128,10 @@ def unet_predict(
 
     Notes
     -----
+    Good for: textures, membranes and shapes, on images taken like those that the model learnt from.
+
+    Fails when: magnification, stain or microscope differ from these: nothing warns, so look at the result.
+
     Tolerance: classes of the same weights agree on more than 99.9 % of voxels between devices, which round differently.
     Images larger than a tile (1024 x 1024, or 128 x 128 x 128) are labelled in tiles that begin at multiples of the
     network's coarsest voxel. Where their halo covers the receptive field the labels are those of the whole image; where

@@ -114,6 +114,10 @@ def unet_from_strokes(
 
     Notes
     -----
+    Good for: textures that no grey level tells apart, from strokes on all that there is in the image.
+
+    Fails when: something has no stroke: it becomes whatever it resembles.
+
     Deterministic on one machine: the same strokes, settings and seed give the same labels, as long as torch has as many
     threads. Another device or library rounds differently, and a training makes much of that: labels differ where the
     network is unsure, so they are not held to those of another machine. All strokes are learned from and none is held
