@@ -21,7 +21,8 @@ from ._preview import Preview
 from ._preview_job import PreviewAnswer
 from ._recipe_batch import TABLE, FolderDone, Several, run_several
 from ._recipe_editing import RecipeEditor
-from ._recipe_job import Setup, estimate, preview_of, problems, request_of
+from ._recipe_job import Setup, estimate, problems
+from ._recipe_request import preview_of, request_of
 from ._result_bar import ResultBar
 from ._results import Finished, Results
 from ._target import recalled, spatial
@@ -101,7 +102,7 @@ class RecipeWidget(RecipeEditor):
         draft, loaded = self.past.now
         recipe = draft.running
         region = recipe.selection is not None and bool(recipe.selection.box)
-        return Setup(
+        setup = Setup(
             recipe,
             {name: self.inputs.chosen.get(name) for name in recipe.inputs},
             loaded.kept,
@@ -111,6 +112,7 @@ class RecipeWidget(RecipeEditor):
             preferences().result_name,
             loaded.sources,
         )
+        return setup.with_channels({layer.name: layer for layer in self.batch.images.offered})
 
     def image_problem(self, layer: Layer) -> str:
         """Say why the recipe cannot run on an image; empty if it can."""

@@ -19,9 +19,10 @@ from ._recipe_batch import BatchRows
 from ._recipe_files import saved, taken
 from ._recipe_form import StepForm, new_step
 from ._recipe_inputs import InputRows
-from ._recipe_job import Loaded, Setup, from_file, from_layer, painted_of, problems
+from ._recipe_job import Loaded, Setup, from_file, from_layer, problems
 from ._recipe_list import StepList
 from ._recipe_past import Past
+from ._recipe_request import painted_of
 
 __all__ = ["RecipeEditor"]
 

@@ -17,35 +17,30 @@ from .._selection import Selection
 from .._sources import Source
 from ..recipe import Recipe, Step
 from ..running._footprint import footprint
-from ..running._step_cache import StepCache
 from . import _layers
+from ._channels import channel_problem, with_channels
 from ._layers import ours
-from ._points import copy_of_labels, is_points, labels_of, points_note, with_points
-from ._preferences import name_of_result
-from ._preview_job import PreviewJob
-from ._request import Request, check_labels_layer
-from ._sources import PAINTED, parents_of, source_of
-from ._target import ASKED, Target, levels_of, recalled, spatial, target_of
-from ._view import view_of
+from ._points import is_points, labels_of, points_note
+from ._request import check_labels_layer
+from ._sources import PAINTED
+from ._target import ASKED, Target, levels_of, recalled, target_of
 
 __all__ = [
     "Loaded",
     "Setup",
     "aim_of",
+    "array_of",
     "estimate",
     "from_file",
     "from_layer",
-    "painted_of",
-    "preview_of",
+    "letters_of",
+    "others_of",
     "problems",
-    "request_of",
+    "read",
 ]
 
 Layer = Any
 """A napari layer."""
-
-NAME = "recipe"
-"""What stands for the method in the name of a result: it stays the same while steps come and go."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +128,8 @@ class Setup:
         What to call results.
     sources : mapping of str to Source
         Where inputs that are kept came from.
+    beside : tuple of Image layer
+        The layers that are the further channels of the image; empty if it has its own.
     """
 
     recipe: Recipe
@@ -143,6 +140,7 @@ class Setup:
     free: int = 2**62
     result_name: str = "{image} {method}"
     sources: Mapping[str, Source] = field(default_factory=dict)
+    beside: tuple[Layer, ...] = ()
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -160,13 +158,41 @@ class Setup:
             If the recipe does not fit the layer.
         """
         if "aim" not in self.memo:
-            self.memo["aim"] = aim_of(self.recipe, self.source, whole=self.whole)
+            self.memo["aim"] = self._aim_of_channels() if self.beside else aim_of(self.recipe, self.source, self.whole)
         aim: Target = self.memo["aim"]
         return aim
 
+    @property
+    def channels(self) -> tuple[Layer, ...]:
+        """The layers that are the channels of one image; empty if it is one layer."""
+        return (self.source, *self.beside) if self.beside else ()
+
+    def _aim_of_channels(self) -> Target:
+        chosen = self.recipe.selection
+        assert chosen is not None
+        one = replace(self.recipe, selection=replace(chosen, axes=chosen.kept_axes, channel=None))
+        return with_channels(aim_of(one, self.source, self.whole), self.channels)
+
     def on(self, layer: Layer) -> Setup:
         """Return the same on another layer."""
-        return replace(self, layers={**self.layers, self.recipe.source: layer})
+        return replace(self, layers={**self.layers, self.recipe.source: layer}, beside=())
+
+    def with_channels(self, named: Mapping[str, Layer]) -> Setup:
+        """Return the same with the layers that were looked at together, if they are still there.
+
+        Parameters
+        ----------
+        named : mapping of str to Image layer
+            The images of the viewer by their names.
+        """
+        names = self.sources.get(self.recipe.source, Source()).layers
+        layer, chosen = self.source, self.recipe.selection
+        if len(names) < 2 or layer is None or layer.name != names[0] or chosen is None or chosen.axes[0] != "c":
+            return self
+        others = [named.get(name) for name in names[1:]]
+        if any(other is None or channel_problem(layer, other) for other in others):
+            return self
+        return replace(self, beside=tuple(others))
 
     def fitted(self) -> Recipe:
         """Return the recipe as it runs on the layer: its spacing is that of the layer, where that has one."""
@@ -183,7 +209,7 @@ class Setup:
         return next(array for array, source in self.recipe.steps[0].inputs.items() if source == name)
 
 
-def aim_of(recipe: Recipe, layer: Layer, *, whole: bool = False) -> Target:
+def aim_of(recipe: Recipe, layer: Layer, whole: bool = False) -> Target:
     """Return what a recipe works on in a layer.
 
     Parameters
@@ -224,12 +250,18 @@ def aim_of(recipe: Recipe, layer: Layer, *, whole: bool = False) -> Target:
 
 def _with_spacing(step: Step, aim: Target, layer: Layer) -> Step:
     """Return a step that knows how large voxels are: as the layer says, else as it says itself."""
-    axes = aim.selection.axes
-    lengths = [axes.index(axis) for axis in aim.selection.kept_axes if axis != "t"]
+    letters = letters_of(aim, layer)
+    lengths = [letters.index(axis) for axis in aim.selection.kept_axes if axis != "t"]
     known = any(p.name == "spacing" for p in catalog.find(step.method).settings)
     if not known or not _layers.has_voxel_size(layer, lengths):
         return step
     return replace(step, settings={**step.settings, "spacing": aim.run_spacing})
+
+
+def letters_of(aim: Target, layer: Layer) -> str:
+    """Return the axes of a layer that is cut, or that is the first of several channels."""
+    axes = aim.selection.axes
+    return axes if len(_layers.level_zero(layer).shape) == len(axes) else aim.selection.kept_axes
 
 
 def param_of(recipe: Recipe, name: str) -> Param:
@@ -280,7 +312,7 @@ def _why_not(setup: Setup, name: str, aim: Target) -> str:
                 return f"the recipe reads {name}; choose a layer"
             _check_shape(name, tuple(setup.kept[name].shape), aim)
         elif role == "image":
-            _check_shape(name, tuple(_array_of(layer, aim).shape), aim)
+            _check_shape(name, tuple(array_of(layer, aim).shape), aim)
         elif is_points(layer):
             points_note(layer, None, aim)
         else:
@@ -296,7 +328,7 @@ def _check_shape(name: str, shape: tuple[int, ...], aim: Target) -> None:
         raise ValueError(f"{name} has the shape {shape}, and what is cut has {kept}; choose a layer that fits")
 
 
-def _array_of(layer: Layer, aim: Target) -> Any:
+def array_of(layer: Layer, aim: Target) -> Any:
     """Return another image at the level of the run."""
     held = levels_of(layer)
     return held[min(aim.selection.level, len(held) - 1)]
@@ -311,130 +343,20 @@ def estimate(setup: Setup) -> int:
         What is to run; it fits its layers.
     """
     aim = setup.aim
-    held = [_read(setup, name, layer) for name, layer in _others(setup).items()]
+    held = [read(setup, name, layer) for name, layer in others_of(setup).items()]
     copied = [np.dtype(array.dtype).itemsize for array in held]
     shape, itemsize = tuple(aim.array.shape), np.dtype(aim.array.dtype).itemsize
     return footprint(setup.fitted(), shape, itemsize, in_memory=isinstance(aim.array, np.ndarray), others=copied)
 
 
-def _read(setup: Setup, name: str, layer: Layer | None) -> Any:
+def read(setup: Setup, name: str, layer: Layer | None) -> Any:
     """Return what is read beside what is cut, not copied."""
     if layer is None:
         return setup.kept[name]
     if setup.recipe.roles[name] == "image":
-        return _array_of(layer, setup.aim)
+        return array_of(layer, setup.aim)
     return labels_of(layer, setup.aim)
 
 
-def _others(setup: Setup) -> dict[str, Layer | None]:
+def others_of(setup: Setup) -> dict[str, Layer | None]:
     return {name: setup.layers.get(name) for name in setup.recipe.inputs if name != setup.recipe.source}
-
-
-def request_of(setup: Setup, known: StepCache | None = None, *, name: str = NAME) -> Request:
-    """Read the layers for a run.
-
-    Parameters
-    ----------
-    setup : Setup
-        What is to run.
-    known : StepCache, optional
-        What steps gave before; of no use where parts share their statistics.
-    name : str
-        What stands for the method in the name of the layer.
-
-    Returns
-    -------
-    Request
-        Self-contained.
-
-    Raises
-    ------
-    ValueError
-        If there is a problem; the message is its sentence.
-    """
-    if found := problems(setup):
-        raise ValueError(next(iter(found.values())))
-    aim, layer, fitted = setup.aim, setup.source, setup.fitted()
-    in_run = {name: setup.name_in(fitted, name) for name in setup.recipe.inputs}
-    first = in_run[setup.recipe.source]
-    inputs = {first: aim.array if fitted.roles[first] == "image" else _copied(aim.array)}
-    sources = {first: source_of(layer)}
-    for own, other in _others(setup).items():
-        inputs[in_run[own]], sources[in_run[own]] = _input(setup, own, other)
-    unit = _layers.voxel_size(layer, spatial(aim.selection.axes))
-    pooled = fitted.selection is not None and fitted.selection.pooled
-    held = {in_run[own]: other for own, other in setup.layers.items() if own in in_run}
-    return Request(
-        recipe=fitted,
-        inputs=inputs,
-        device=setup.device,
-        name=name_of_result(setup.result_name, layer.name, name),
-        target=aim,
-        unit="" if unit is None else unit.unit,
-        whole=estimate(setup) <= setup.free,
-        sources=sources,
-        parents=parents_of(held) if len(fitted.steps) == 1 else {},
-        inherited=PAINTED.get(layer, {}),
-        known=None if pooled else known,
-    )
-
-
-def painted_of(setup: Setup) -> dict[str, Any]:
-    """Return what is painted for a recipe, by the names of the inputs of what runs, to be saved beside it.
-
-    Parameters
-    ----------
-    setup : Setup
-        What runs; it fits its layers.
-    """
-    fitted, found = setup.fitted(), {}
-    for name, layer in _others(setup).items():
-        if setup.recipe.roles[name] != "image":
-            held = setup.kept[name] if layer is None else copy_of_labels(layer, setup.aim)
-            found[setup.name_in(fitted, name)] = to_numpy(held)
-    return found
-
-
-def _input(setup: Setup, name: str, layer: Layer | None) -> tuple[Any, Source]:
-    """Return one of the arrays beside what is cut, and where it comes from."""
-    aim = setup.aim
-    if layer is None:
-        return setup.kept[name], replace(setup.sources.get(name, Source()), sha256="")
-    if setup.recipe.roles[name] == "image":
-        return _array_of(layer, aim), source_of(layer)
-    return copy_of_labels(layer, aim), with_points(source_of(layer), layer, aim)
-
-
-def _copied(array: Any) -> Any:
-    return array.copy() if isinstance(array, np.ndarray) else array
-
-
-def preview_of(setup: Setup, viewer: Any) -> tuple[PreviewJob, dict[str, Layer], Target]:
-    """Return what a preview computes, of which layers, and what a run would work on.
-
-    Parameters
-    ----------
-    setup : Setup
-        What would run; it has no problems.
-    viewer : napari viewer or ViewerModel
-        What is in view.
-
-    Raises
-    ------
-    ValueError
-        If there can be no preview of it.
-    """
-    fitted, aim = setup.fitted(), setup.aim
-    if slow := [step.method for step in fitted.steps if catalog.find(step.method).slow]:
-        raise ValueError(f"{slow[0]} takes too long to run after every change; press Run")
-    if fitted.inputs[0] != fitted.source:
-        raise ValueError("its first step reads another image than the last; press Run")
-    in_run = {name: setup.name_in(fitted, name) for name in setup.recipe.inputs}
-    source = setup.source
-    inputs = {fitted.source: list(source.data) if source.multiscale else source.data}
-    layers = {fitted.source: source}
-    for name, layer in _others(setup).items():
-        inputs[in_run[name]] = _read(setup, name, layer)
-        if layer is not None:
-            layers[in_run[name]] = layer
-    return PreviewJob(fitted, inputs, view_of(viewer, source)), layers, aim
