@@ -91,7 +91,7 @@ def find_errors(viewer: Any, split: Any, truth: Any) -> Generator[str, None, Any
     (use,) = (use for use in uses(split.row) if (use.what, use.row) == ("predicted", "Evaluate"))
     split.result_bar.use(use)
     widget = opened(viewer, "Evaluate")
-    assert widget.boxes["truth"].layer is truth
+    assert widget.boxes["truth"].layer.name == truth.name
     real.press(widget)
     widget.tabs.setCurrentWidget(widget.tabs.pages["Objects"])
     real.resize(widget, width=real.TABLE_WIDTH)

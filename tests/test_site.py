@@ -120,3 +120,17 @@ def test_the_messages_that_the_guide_explains_are_those_of_the_program() -> None
     for message in messages:
         for part in re.split(r", and| …|\d+\.\d+|\d+", message):
             assert part.strip(" ,") in said, message
+
+
+def test_the_tutorial_says_what_comes_out() -> None:
+    """The clicks are taken by `docs/make_tutorial_pictures.py`; this is the same without a window."""
+    page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    sample = nc.samples.nuclei_2d()
+    settings = {"sigma": 1.0, "fill_holes": True, "min_size": 40, "one_per_object": True}
+    cut = nc.threshold(sample.image.data, method="li", **settings)
+    split = nc.split_touching(cut, depth=0.5)
+    assert [f"*{labels.max()} objects*" in page for labels in (cut, split)] == [True, True]
+    scores = nc.evaluate_objects(split, sample.truth.data)
+    assert len(scores.merged) == 1
+    assert "*1 merged*" in page
+    assert (len(scores.split), len(scores.missed), len(scores.invented)) == (0, 0, 0)
