@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import dask.array as da
@@ -172,7 +173,8 @@ def test_columns_asked_for_most_are_in_view_and_each_is_explained(two, blobs):
 
 def test_csv_has_names_where_there_are_any(two):
     measured = Measured(nc.measure(two), False, "cut")
-    assert csv_of(measured, ["", ""]) == measured.found.csv_text()
+    assert csv_of(measured, ["", ""]) == measured.found.csv_text({"image": ["cut", "cut"]})
+    assert csv_of(replace(measured, image="blobs"), ["", ""]).splitlines()[1].startswith("blobs,1,")
     rows = list(csv.DictReader(csv_of(measured, ["nuclei, large", ""]).splitlines()))
     assert [row["name"] for row in rows] == ["nuclei, large", ""]
     assert headline(measured) == "'cut': 2 objects, 220 pixels in all"
@@ -354,14 +356,23 @@ def test_export_writes_all_columns_and_damages_no_file(opened, press, tmp_path, 
     press(opened)
     opened.names.set(2, "large")
     target = tmp_path / "objects.csv"
-    monkeypatch.setattr("napari_cutout.widgets._measure.QFileDialog.getSaveFileName", lambda *_: (str(target), ""))
+    monkeypatch.setattr(
+        "napari_cutout.widgets._measure.QFileDialog.getSaveFileName", lambda *_, **__: (str(target), "")
+    )
     opened.csv_button.click()
     with target.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == ["", "large"]
-    assert set(rows[0]) == {*opened.measured.found.headings, "name"}
+    assert set(rows[0]) == {*opened.measured.found.headings, "image", "name"}
     assert opened.bar.status.text() == f"wrote {target}"
+    once = target.read_bytes()
+    for answer, expected in (("", once), ("add", once + once.split(b"\r\n", 1)[1]), ("replace", once)):
+        monkeypatch.setattr(opened, "_ask_what_to_do", lambda _, answer=answer: answer)
+        opened.csv_button.click()
+        assert target.read_bytes() == expected
     target.write_text("mine")
+    opened.export(target, add=True)
+    assert opened.bar.status.text().startswith("'objects.csv' has other columns")
     opened.export(target)
     assert target.read_text() == "mine"
     assert "exists already" in opened.bar.status.text()

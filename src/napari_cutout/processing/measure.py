@@ -113,13 +113,16 @@ class Measurements:
         """What the columns are called in a file, in their order."""
         return [heading(name, self.units.get(name, "")) for name in self.columns]
 
-    def csv_text(self, more: Mapping[str, Sequence[Any]] | None = None) -> str:
-        """Return what `to_csv` writes, with more columns at the end."""
+    def csv_text(
+        self, before: Mapping[str, Sequence[Any]] | None = None, after: Mapping[str, Sequence[Any]] | None = None
+    ) -> str:
+        """Return what `to_csv` writes, with more columns before and after."""
+        first, last = before or {}, after or {}
+        lists = [*first.values(), *(values.tolist() for values in self.columns.values()), *last.values()]
         text = io.StringIO(newline="")
         writer = csv.writer(text)
-        writer.writerow([*self.headings, *(more or {})])
-        lists = [values.tolist() for values in self.columns.values()]
-        writer.writerows(zip(*lists, *(more or {}).values(), strict=True))
+        writer.writerow([*first, *self.headings, *last])
+        writer.writerows(zip(*lists, strict=True))
         return text.getvalue()
 
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMessageBox,
     QPushButton,
     QWidget,
 )
@@ -37,6 +38,7 @@ from ._measurements import (
     resolve,
     row_of,
     voxel_size,
+    with_more_rows,
 )
 from ._object_link import ObjectLink, show_place
 from ._table import Table
@@ -319,7 +321,7 @@ class MeasureWidget(Dock):
 
     # Files
 
-    def export(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def export(self, path: str | Path, *, overwrite: bool = False, add: bool = False) -> None:
         """Write the table as CSV, and say so.
 
         Parameters
@@ -328,18 +330,55 @@ class MeasureWidget(Dock):
             Where to write.
         overwrite : bool
             Replace what is there.
+        add : bool
+            Put the rows under those that are there, of another image.
         """
         if self.measured is None:
             return
         try:
-            written = write_text(path, csv_of(self.measured, self._row_names()), overwrite=overwrite)
+            own = csv_of(self.measured, self._row_names())
+            text = self._under(Path(path), own) if add else own
+            if text is None:
+                return
+            written = write_text(path, text, overwrite=overwrite or add)
         except OSError as error:
             self.bar.say(str(error), problem=True)
         else:
-            self.bar.say(f"wrote {written}")
+            self.bar.say(f"added {len(self.measured.found)} rows to {written}" if add else f"wrote {written}")
+
+    def _under(self, path: Path, text: str) -> str | None:
+        """Return the rows under those of a file; None if they do not belong there, which is said."""
+        try:
+            joined = with_more_rows(path.read_bytes().decode("utf-8"), text)
+        except UnicodeDecodeError:
+            joined = None
+        if joined is None:
+            why = "has other columns: measure the same channels, with the same units and names, or choose another file"
+            self.bar.say(f"'{path.name}' {why}", problem=True)
+        return joined
 
     def _ask_and_export(self, _: bool = False) -> None:
-        """Ask for a file; the dialog asks before it names one that is there."""
-        path, _filter = QFileDialog.getSaveFileName(self, "Export measurements", "objects.csv", "*.csv")
-        if path:
-            self.export(path, overwrite=True)
+        """Ask for a file; where one is there, whether rows are added to it."""
+        options = QFileDialog.Option.DontConfirmOverwrite
+        path, _filter = QFileDialog.getSaveFileName(
+            self, "Export measurements", "objects.csv", "*.csv", options=options
+        )
+        if not path:
+            return
+        what = self._ask_what_to_do(path) if Path(path).exists() else "replace"
+        if what:
+            self.export(path, overwrite=what == "replace", add=what == "add")
+
+    def _ask_what_to_do(self, path: str) -> str:
+        """Ask whether to add rows to a table that is there or to replace it; neither is an answer, too."""
+        box = QMessageBox(self)
+        box.setWindowTitle("Export measurements")
+        box.setText(f"{Path(path).name} is there already. Add the rows of this image under those that it has?")
+        add = box.addButton("Add rows", QMessageBox.ButtonRole.AcceptRole)
+        replace = box.addButton("Replace", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(add)
+        box.exec()
+        chosen = box.clickedButton()
+        box.deleteLater()
+        return "add" if chosen is add else "replace" if chosen is replace else ""

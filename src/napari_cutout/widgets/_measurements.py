@@ -31,6 +31,7 @@ __all__ = [
     "resolve",
     "row_of",
     "voxel_size",
+    "with_more_rows",
 ]
 
 Layer = Any
@@ -76,11 +77,14 @@ class Measured:
         True if the first axis of the layer counts frames.
     name : str
         What the layer was called.
+    image : str
+        What the image was called whose grey levels were measured; that of the labels if there was none.
     """
 
     found: Measurements
     frames: bool
     name: str
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ class Question:
         True if the first axis counts frames.
     name : str
         What the layer of the labels is called.
+    image : str
+        What the image is called; that of the labels if none is measured.
     """
 
     labels: Any
@@ -106,6 +112,7 @@ class Question:
     size: _layers.VoxelSize | None
     frames: bool
     name: str
+    image: str = ""
 
     def answer(self, on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Measured:
         """Measure block by block; call it in a thread of its own.
@@ -139,7 +146,7 @@ class Question:
                 units=None if self.size is None else self.size.unit or None,
                 frame_axis=0 if self.frames else None,
             )
-        return Measured(found, self.frames, self.name)
+        return Measured(found, self.frames, self.name, self.image)
 
 
 def _of_one_library(arrays: Sequence[Any]) -> list[Any]:
@@ -307,7 +314,8 @@ def resolve(
             cut = (slice(None),) * along + (at,)
             channels[f"{image.name}_{'rgba'[at] if image.rgb else at}"] = lazy[cut]
     size = voxel_size(labels, frames=frames) or given
-    return Question(_layers.copy_of(labels), channels, size, frames, labels.name)
+    image = images[0].name if images else labels.name
+    return Question(_layers.copy_of(labels), channels, size, frames, labels.name, image)
 
 
 # What is shown ---------------------------------------------------------------------------------------
@@ -432,7 +440,7 @@ def row_of(measured: Measured, label: int, position: Sequence[float]) -> int | N
 
 
 def csv_of(measured: Measured, names: Sequence[str]) -> str:
-    """Return the table as CSV, with the names of labels if any has one.
+    """Return the table as CSV: the image first, as in a table of many, and the names of labels if any has one.
 
     Parameters
     ----------
@@ -446,4 +454,24 @@ def csv_of(measured: Measured, names: Sequence[str]) -> str:
     str
         All columns, in view or not.
     """
-    return measured.found.csv_text({"name": list(names)} if any(names) else None)
+    image = [measured.image or measured.name] * len(measured.found)
+    return measured.found.csv_text({"image": image}, {"name": list(names)} if any(names) else None)
+
+
+def with_more_rows(table: str, more: str) -> str | None:
+    """Put the rows of one CSV under those of another.
+
+    Parameters
+    ----------
+    table, more : str
+        What `csv_of` returned.
+
+    Returns
+    -------
+    str or None
+        None if they have other columns.
+    """
+    heads, (head, _, rows) = table.splitlines()[:1], more.partition("\r\n")
+    if heads != [head]:
+        return None
+    return table + ("" if table.endswith("\n") else "\r\n") + rows
