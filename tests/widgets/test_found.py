@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from napari_cutout.recipe import Step
-from napari_cutout.widgets._found import counted, levels_found, n_labels, summary, tried, walked
+from napari_cutout.widgets._found import (
+    advice,
+    because,
+    counted,
+    duration,
+    levels_found,
+    n_labels,
+    summary,
+    tried,
+    walked,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +82,7 @@ def test_a_run_says_how_many_objects_came_from_what(method, facts, by_part, text
 def test_the_beta_of_each_channel_is_named():
     assert levels_found({"beta": 130.0}) == "beta 130"
     assert levels_found({"beta": [12.346, 7.0]}) == "beta 12.3, 7"
+    assert levels_found({"beta": 1548.2}) == "beta 1550"
 
 
 NEARLY = {"approximate": "solved on 9 groups", "estimated_error": 1e-3, "converged": True, "n_iterations": 4}
@@ -109,3 +120,43 @@ def test_how_right_probabilities_are_is_said_in_words(error, words):
 
 def test_of_one_label_there_is_nothing_to_say():
     assert walked({"n_iterations": 0, "estimated_error": 0.0}) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0021, "< 0.1 s"), (0.42, "0.4 s"), (59.4, "59 s"), (60, "1 min 0 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")],
+)
+def test_a_time_is_said_as_people_do(seconds, words):
+    assert duration(seconds) == words
+
+
+def specks(n, size):
+    """Objects of one size, numbered."""
+    labels = np.zeros((2 * n, 8), np.int32)
+    for at in range(n):
+        labels[2 * at, :size] = at + 1
+    return labels
+
+
+def test_what_is_seldom_wanted_comes_with_what_to_do_about_it():
+    numbered = Step("threshold", {"one_per_object": True})
+    assert advice(specks(20, 4), numbered).startswith("20 of them have fewer than 5 voxels: raise smoothing sigma")
+    assert advice(specks(20, 5), numbered) == ""
+    assert advice(specks(19, 4), numbered) == ""
+    mixed = np.concatenate([specks(12, 4), specks(8, 6) + 12 * (specks(8, 6) > 0)])
+    assert advice(mixed, numbered).startswith("12 of them")
+    assert "dark objects" in advice(np.zeros((4, 4), np.int32), numbered)
+    assert "dark objects" not in advice(np.zeros((4, 4), np.int32), Step("threshold", {"objects": "dark"}))
+    assert "one number per object" in advice(np.ones((4, 4), np.uint8), Step("threshold"))
+    assert advice(specks(20, 4), Step("kmeans")) == ""
+
+
+def test_why_a_run_was_where_it_was_is_on_the_line_where_a_gpu_was_asked_for_in_vain():
+    device = {"asked": "gpu", "used": "cpu", "reason": "memory ran out"}
+    provenance = {"facts": {}, "steps": [{"facts": {}}], "device": device, "seconds": 3.0}
+    assert summary(np.array([[1, 2]], np.int32), Step("random_walker"), provenance).endswith(
+        "CPU because memory ran out · 3.0 s"
+    )
+    assert because(provenance) == "On the CPU because memory ran out."
+    served = {**provenance, "device": {**device, "used": "gpu"}}
+    assert summary(np.array([[1, 2]], np.int32), Step("random_walker"), served).endswith("GPU · 3.0 s")

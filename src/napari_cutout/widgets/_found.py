@@ -191,7 +191,8 @@ def warnings_of(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(levels: Sequence[float], digits: int = 5) -> str:
-    return ", ".join(f"{level:.{digits}g}" for level in levels[:5]) + (", …" if len(levels) > 5 else "")
+    words = [f"{float(f'{level:.{digits}g}'):.12g}" for level in levels[:5]]  # 1550, and not 1.55e+03
+    return ", ".join(words) + (", …" if len(levels) > 5 else "")
 
 
 def _warnings(provenance: Mapping[str, Any]) -> list[str]:
