@@ -116,7 +116,8 @@ def test_run_gives_the_labels_of_the_function(viewer, walking, press, disc, pain
         == f"{facts['n_iterations']} iterations, probabilities right to about {facts['estimated_error']:.1g}"
     )
     assert facts["converged"]
-    assert "CPU because the image stays in memory, so that the next stroke is quick" in words
+    why = "On the CPU because the image stays in memory, so that the next stroke is quick."
+    assert walking.bar.status.toolTip() == why
     assert walking.bar.status.styleSheet() == ""
     assert walking.extras["updates"].box.isVisibleTo(walking)
 

@@ -205,7 +205,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
 
     def _fitted_text(self) -> str:
         """Say what was fitted, with the colours that it is drawn in."""
-        words = [f"{c.mean:.3g} ({100 * c.weight:.2g} %)" for c, _ in self._components]
+        words = [f"{c.mean:.4g} ({100 * c.weight:.2g} %)" for c, _ in self._components]
         words += [f"{centre:.4g}" for centre, _ in self._centres]
         colours = [colour for _, colour in (*self._components, *self._centres)]
         words = [text.replace(" ", "\u00a0") for text in words]

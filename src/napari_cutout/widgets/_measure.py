@@ -102,6 +102,7 @@ class MeasureWidget(Dock):
         self._voxel.setWordWrap(True)
         self.voxel_size.changed.connect(self.refresh)
         self._lines = {name: problem_line() for name in ("labels", "image", "spacing")}
+        self.introduce()
         self._form = layout = form()
         layout.addRow("labels", self.labels_box)
         layout.addRow(self._lines["labels"])
