@@ -88,6 +88,10 @@ SELECTION = "tests/test_selection.py"
 SWEEPS = "tests/test_sweeps.py"
 STATISTICS = "tests/test_statistics.py"
 CHAIN = "tests/test_chain.py"
+RECIPE_EDITS = "tests/test_recipe_edits.py"
+STEP_CACHE = "tests/test_step_cache.py"
+RECIPE_JOB = "tests/widgets/test_recipe_job.py"
+LINK = "tests/test_link.py"
 STORED = "tests/test_stored.py"
 STORES = "tests/test_stores.py"
 STORES_REMOTE = "tests/test_stores_remote.py"
@@ -129,6 +133,15 @@ THREAD_SANITIZER = f"{SANITIZED}[watershed-thread]"
 ADDRESS_SANITIZER = f"{SANITIZED}[watershed-address,undefined]"
 
 MUTANTS = [
+    # recipes that are edited, and what their steps gave
+    Mutant("_recipe_edits.py", "    if not _is_image(entry.source):\n        names[before]", "    if False:\n        names[before]", f"{RECIPE_EDITS}::test_all_that_read_the_step_before_read_the_new_one"),
+    Mutant("_recipe_edits.py", '    names[f"step_{number}"] = step.inputs[entry.source.name]', '    names[f"step_{number}"] = "step_1"', f"{RECIPE_EDITS}::test_any_edit_of_a_recipe_gives_a_recipe_or_says_why"),
+    Mutant("_recipe_edits.py", "        return Draft(found, frozenset(order.index(one) + 1 for one in self.off))", "        return Draft(found, self.off)", f"{RECIPE_EDITS}::test_a_step_that_is_off_is_left_out_of_the_run"),
+    Mutant("running/_step_cache.py", "from_numpy(ran.labels.copy(), ", "from_numpy(ran.labels, ", STEP_CACHE),
+    Mutant("running/_step_cache.py", "        self._digests.clear()\n", "", f"{STEP_CACHE}::test_steps_run_again_on_an_image_that_was_painted_on_in_place"),
+    Mutant("running/_step_cache.py", "[key for key in self._held if key not in self._of_this_run]", "list(self._held)", f"{STEP_CACHE}::test_what_is_kept_stays_within_its_limit"),
+    Mutant("widgets/_recipe_request.py", "known=None if pooled else known", "known=known", f"{RECIPE_JOB}::test_what_frames_share_is_found_anew_where_one_of_them_changed"),
+    Mutant("widgets/_recipe_job.py", "    if not known or not _layers.has_voxel_size(layer, lengths):", "    if not known:", RECIPE_JOB),
     # superpixels
     Mutant("methods/_slic_loops.py", "away * away\n        closer = (distance < work[i]) & (along <= reach)", "away * away\n        closer = distance <= work[i]", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
     Mutant("methods/_slic_loops.py", "away = max(max(left - centre, centre - right), ZERO)", "away = max(left - centre, centre - right)", f"{SUPERPIXELS}::test_superpixels_are_what_their_definition_says"),
@@ -347,6 +360,15 @@ MUTANTS = [
     # recipes
     Mutant("_chain.py", "if source.sha256 != parent.sha256:", "if False:", CHAIN),
     Mutant("_chain.py", "if step not in self.steps:", "if True:", CHAIN),
+    Mutant("_chain.py", 'source.dtype != "uint8" and not entry.frames', 'source.dtype != "uint8"', f"{CHAIN}::test_frames_are_linked_after_what_numbered_their_objects_and_nothing_goes_on_from_there"),
+    Mutant("processing/_links.py", "(2 * shared > size[later])", "(2 * shared >= size[later])", f"{LINK}::test_plain_python_links_the_same"),
+    Mutant("processing/_links.py", "goes_on[earlier[next_to & (2 * shared > union)]] = True", "pass", f"{LINK}::test_plain_python_links_the_same"),
+    Mutant("processing/_links.py", "rank[earlier[useful]], -overlap[useful], gap[useful]", "rank[earlier[useful]], gap[useful], -overlap[useful]", f"{LINK}::test_plain_python_links_the_same"),
+    Mutant("processing/_links.py", "order = np.lexsort((first, frame))", "order = np.lexsort((label, frame))", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
+    Mutant("processing/_links.py", "if low >= 0 and high < DENSE:", "if high < DENSE:", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
+    Mutant("blockwise/_linked.py", "region[0].start - rule.max_gap - 1", "region[0].start - 1", f"{LINK}::test_dask_links_as_the_whole"),
+    Mutant("running/_linking.py", "frame % n * plane + first", "first", f"{LINK}::test_slices_of_a_volume_become_objects_and_then_frames_are_linked"),
+    Mutant("running/_store_attempt.py", "or rule or len(parts) > 1  # what", "or len(parts) > 2  # what", f"{LINK}::test_a_run_on_a_store_links_in_tiles_and_resumes"),
     Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
     Mutant("methods/_flood.py", "if reached and records[r, KEY] == passed", "if records[r, KEY] == passed", "tests/test_watershed.py::test_a_key_that_looks_like_a_turn_is_none"),
     # floods in tiles

@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 
 from napari_cutout.recipe import Recipe, Selection, Step
 from napari_cutout.running._execute import execute
+from napari_cutout.running._step_cache import StepCache
 from napari_cutout.widgets._known_statistics import StatisticsCache
 from napari_cutout.widgets._recipe_job import Setup, aim_of, problems
 from napari_cutout.widgets._recipe_request import preview_of, request_of
@@ -134,3 +135,15 @@ def test_layers_that_were_channels_of_one_image_are_so_again():
     assert list(shown) == ["image", "with stain 1"]
     np.testing.assert_array_equal(job.run(StatisticsCache(), lambda *_: None, lambda: False).labels, expected)
     assert alone.with_channels({"stain 0": layers[0]}).beside == ()
+
+
+def test_what_frames_share_is_found_anew_where_one_of_them_changed():
+    recipe = Recipe(STEPS, Selection("tyx", each="t", pooled=True))
+    layer = Image(grey((3, 30, 36)), name="movie", axis_labels=("t", "y", "x"))
+    cache, setup = StepCache(), Setup(recipe, {"image": layer})
+    for light in (0, 90):
+        layer.data[2] //= 4
+        layer.data[2] += np.uint8(light)
+        cache.begin(2**20)
+        outcome = request_of(setup, cache).run(lambda *_: None, lambda: False)
+        np.testing.assert_array_equal(outcome.labels, execute(recipe, {"image": layer.data}).labels)

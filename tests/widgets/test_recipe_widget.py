@@ -54,7 +54,8 @@ def test_steps_of_two_widgets_are_changed_upstream_and_run(viewer, dock, press, 
     before = np.array(split.data)
     press(widget)
     first = viewer.layers[-1]
-    assert first.name == "cells recipe" and first != split
+    assert first.name == "cells recipe"
+    assert first != split
     np.testing.assert_array_equal(first.data, before)
 
     # upstream, through the field of the form
@@ -89,7 +90,8 @@ def test_steps_of_two_widgets_are_changed_upstream_and_run(viewer, dock, press, 
     # never over what somebody edited
     first.paint((2, 2), 77)
     press(widget)
-    assert first.data[2, 2] == 77 and viewer.layers[-1] != first
+    assert first.data[2, 2] == 77
+    assert viewer.layers[-1] != first
 
 
 def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, press, split, touching):
@@ -106,7 +108,7 @@ def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, pr
     assert widget.steps.number == 2
     widget.steps.buttons["duplicate"].click()
     widget.set(3, min_size=400)
-    assert "smaller than 400" in widget.steps.rows.item(2).text()
+    assert "remove smaller than 400" in widget.steps.rows.item(2).text()
     widget.steps.rows.item(2).setCheckState(widget.steps.rows.item(2).checkState().Unchecked)
     press(widget)
     off = Recipe(
@@ -131,14 +133,18 @@ def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, pr
     widget.steps.buttons["redo"].click()
     assert rows(widget)[2:] == ["3  objects"]
 
-    # another method in its place, and a mask from a step
+
+def test_another_method_stands_in_the_place_of_one_and_a_mask_comes_from_a_step(dock, split):
+    widget = dock("Recipe")
     widget.steps.rows.setCurrentRow(0)
     box = widget.form.method_box
     box.setCurrentIndex([box.itemText(at) for at in range(box.count())].index("sauvola"))
-    assert rows(widget)[0] == "1  sauvola" and widget.draft.recipe.steps[1].inputs == {"labels": "step_1"}
+    assert rows(widget)[0] == "1  sauvola"
+    assert widget.draft.recipe.steps[1].inputs == {"labels": "step_1"}
     widget.insert("watershed")
     assert widget.draft.recipe.steps[1].inputs == {"image": "image", "markers": "markers"}
-    assert "markers" in widget.inputs.boxes and "no later step reads it" in widget.steps.rows.item(1).text()
+    assert "markers" in widget.inputs.boxes
+    assert "no later step reads it" in widget.steps.rows.item(1).text()
     mask = widget.form.wires["mask"]
     mask.setCurrentIndex([mask.itemText(at) for at in range(mask.count())].index("step 1, sauvola"))
     assert widget.draft.recipe.steps[1].inputs["mask"] == "step_1"
@@ -155,7 +161,7 @@ def test_it_previews_what_is_in_view(viewer, dock, split, qtbot, touching):
     widget.preview_box.setChecked(False)
 
 
-def test_it_is_saved_opened_and_run_on_images_and_on_a_folder(viewer, dock, press, split, touching, tmp_path):
+def test_it_is_saved_opened_and_run_on_images(viewer, dock, press, split, touching, tmp_path):
     widget = dock("Recipe")
     widget.set(1, sigma=1.0)
     widget.save(tmp_path / "cells.json")
@@ -171,7 +177,8 @@ def test_it_is_saved_opened_and_run_on_images_and_on_a_folder(viewer, dock, pres
     viewer.add_image(np.zeros((48, 64), np.uint8), name="empty")
     widget.batch.choose("images")
     tips = {layer.name: widget.batch.images.item(at).toolTip() for at, layer in enumerate(widget.batch.images.offered)}
-    assert "'frames' has 'tyx'" in tips["frames"] and not tips["flipped"]
+    assert "'frames' has 'tyx'" in tips["frames"]
+    assert not tips["flipped"]
     widget.batch.images.tick()
     assert not widget.bar.ready
     widget.batch.images.tick(*(viewer.layers[name] for name in ("cells", "flipped", "empty")))
@@ -183,6 +190,10 @@ def test_it_is_saved_opened_and_run_on_images_and_on_a_folder(viewer, dock, pres
     assert {s.settings["spacing"] for s in recipe_of(flipped).steps if "spacing" in s.settings} == {(0.5, 0.5)}
     np.testing.assert_array_equal(flipped.data, labels_of(recipe_of(flipped), touching[::-1]))
 
+
+def test_it_runs_on_a_folder(dock, press, split, touching, tmp_path):
+    widget = dock("Recipe")
+    recipe = widget.draft.recipe
     folder = tmp_path / "images"
     folder.mkdir()
     for name, image in (("a", touching), ("b", touching[:, ::-1]), ("c", np.zeros((9, 9), np.uint8))):
@@ -194,7 +205,8 @@ def test_it_is_saved_opened_and_run_on_images_and_on_a_folder(viewer, dock, pres
     assert "among the images" in widget._lines["batch"].text()
     widget.batch.target.line.setText(str(tmp_path / "out"))
     press(widget)
-    assert "cut 2 of 3 images" in widget.bar.status.text() and "c.tif" in widget.bar.status.text()
+    assert "cut 2 of 3 images" in widget.bar.status.text()
+    assert "c.tif" in widget.bar.status.text()
     for name, image in (("a", touching), ("b", touching[:, ::-1])):
         np.testing.assert_array_equal(io.read(tmp_path / "out" / f"{name}.tif").data, labels_of(recipe, image))
     with (tmp_path / "out" / "objects.csv").open() as file:
@@ -209,7 +221,8 @@ def test_it_is_saved_opened_and_run_on_images_and_on_a_folder(viewer, dock, pres
 
 def test_what_has_no_recipe_and_strokes_that_are_kept(viewer, dock, press, blobs, tmp_path, qtbot):
     widget = dock("Recipe")
-    assert "Run a method first" in widget.notice.text() and not widget.bar.ready
+    assert "Run a method first" in widget.notice.text()
+    assert not widget.bar.ready
     viewer.add_image(blobs, name="blobs")
     strokes = np.zeros(blobs.shape, np.uint8)
     strokes[6, 7:9], strokes[20, 22:25], strokes[1, 1:9] = 1, 2, 3
@@ -223,7 +236,8 @@ def test_what_has_no_recipe_and_strokes_that_are_kept(viewer, dock, press, blobs
     assert rows(widget) == ["1  watershed"], "what was made since is shown"
     assert widget.inputs.boxes["markers"].layer == viewer.layers["strokes"]
     viewer.layers.remove("strokes")
-    assert widget.inputs.boxes["markers"].layer is None and widget.bar.ready
+    assert widget.inputs.boxes["markers"].layer is None
+    assert widget.bar.ready
     press(widget)
     np.testing.assert_array_equal(viewer.layers[-1].data, made.data)
     widget.save(tmp_path / "strokes.json")

@@ -33,6 +33,9 @@ __all__ = ["RecipeWidget"]
 Layer = Any
 """A napari layer."""
 
+TRIFLE = 0.02
+"""Share of the free memory below which what a run needs is said in a tooltip."""
+
 _SHOWN = 2
 """Images that failed and are named in the line below the button."""
 
@@ -195,7 +198,9 @@ class RecipeWidget(RecipeEditor):
             return
         there = gpu_known() and gpu_status().usable
         device = setup.device if setup.device != "auto" or there else "cpu"
-        self.bar.show_plan(f"{device.upper()} · needs about {size(estimate(setup))} of {size(setup.free)}")
+        need = estimate(setup)
+        words = f"{device.upper()} · needs about {size(need)} of {size(setup.free)}"
+        self.bar.show_plan(words, aside=need < TRIFLE * setup.free)
 
     # Preview
 

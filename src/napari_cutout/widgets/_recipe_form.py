@@ -15,7 +15,7 @@ from .._recipe_edits import Draft, insertable, sources
 from ..recipe import Recipe, Step, output_number
 from ._access import explain
 from ._dock import form, sentence_line, show_sentence
-from ._editors import Editor, applies, caption, caption_of, value_text
+from ._editors import Editor, applies, caption, value_text
 from ._fold import Fold
 from ._option_rows import OptionRows, add_row
 from ._recipe_list import needs_nothing_more
@@ -224,7 +224,7 @@ class StepForm(QWidget):  # type: ignore[misc]
                 rows = more if editor.param.seldom else layout
                 rows.setRowVisible(editor, applies(name, settings) or not editor.is_right)
         changed = [e for e in self._folded if not e.param.required and e.value != e.param.default]
-        words = [f"{caption_of(e.param)} {value_text(e.value)}" for e in changed]
+        words = [f"{e.caption} {value_text(e.value)}" for e in changed]
         wired = [
             f"{caption(p.name)} {self._said(step.inputs[p.name])}" for p in self._optional if p.name in step.inputs
         ]

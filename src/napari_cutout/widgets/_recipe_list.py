@@ -51,7 +51,8 @@ def said_of(number: int, step: Step) -> tuple[str, str]:
     entry = catalog.find(step.method)
     params = {p.name: p for p in entry.settings}
     chosen = {name: value for name, value in step.chosen_settings.items() if name not in OF_THE_IMAGE}
-    words = [f"{caption_of(params[name])} {value_text(value)}" for name, value in chosen.items()]
+    captions = {name: caption_of(params[name], entry.describe(name)) for name in chosen}
+    words = [f"{captions[name]} {value_text(value)}" for name, value in chosen.items()]
     for array, name in step.inputs.items():
         made = output_number(name)
         if made and (made != number - 1 or array != entry.source.name):
@@ -196,7 +197,7 @@ class StepList(QWidget):  # type: ignore[misc]
 
     def _fit(self) -> None:
         """Be as high as the steps, or as some of them."""
-        n, height = max(self.rows.count(), 1), max(self.rows.sizeHintForRow(0), 34)
+        n, height = max(self.rows.count(), 1), max(self.rows.sizeHintForRow(0), 24)
         self.rows.setFixedHeight(min(n, _MAX_ROWS) * height + 6)
 
 
