@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QLabel, QWidget
 
@@ -32,7 +31,7 @@ class OptionRows:
     def __init__(self, layout: QFormLayout, more: QFormLayout) -> None:
         self._layout, self._more = layout, more
         self._rows: dict[str, tuple[QFormLayout, Editor]] = {}
-        self._shared: dict[str, _Beside] = {}
+        self._ticked: dict[str, _TickBoxes] = {}
 
     @property
     def folded(self) -> list[Editor]:
@@ -42,14 +41,12 @@ class OptionRows:
     def add(self, editor: Editor) -> None:
         """Add a row for an option, or put its tick box beside one that is there."""
         name = editor.param.name
-        if (first := _BESIDE.get(name)) in self._rows and isinstance(editor.field, QCheckBox):
-            layout, other = self._rows.pop(str(first))
-            label: Any = layout.labelForField(other)
-            layout.takeRow(other)
-            label.deleteLater()
-            both = _Beside(other, editor)
-            layout.addRow(both)
-            self._shared |= {str(first): both, name: both}
+        if isinstance(editor.field, QCheckBox) and name in ALWAYS_IN_VIEW:
+            if (boxes := self._ticked.get(_BESIDE.get(name, ""))) is None:
+                boxes = _TickBoxes()
+                self._layout.addRow(boxes)
+            boxes.add(editor)
+            self._ticked[name] = boxes
             return
         layout = self._layout if name in ALWAYS_IN_VIEW else self._more
         self._rows[name] = layout, editor
@@ -59,33 +56,34 @@ class OptionRows:
         """Show the options of these names and no others."""
         for name, (layout, editor) in self._rows.items():
             layout.setRowVisible(editor, name in names)
-        for both in set(self._shared.values()):
-            self._layout.setRowVisible(both, both.show_for(names))
+        for boxes in set(self._ticked.values()):
+            self._layout.setRowVisible(boxes, boxes.show_for(names))
 
 
-class _Beside(QWidget):  # type: ignore[misc]
-    """Two tick boxes in one row; where a method has but one of them, that one is the row."""
+class _TickBoxes(QWidget):  # type: ignore[misc]
+    """Tick boxes in one row, each behind its words, so that their width leaves more to the fields of other rows."""
 
-    def __init__(self, first: Editor, second: Editor) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._editors = (first, second)
-        self._labels = (QLabel(), QLabel())
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for label, editor in zip(self._labels, self._editors, strict=True):
-            _lead(label, editor)
-            layout.addWidget(label)
-            layout.addWidget(editor)
-            layout.addStretch(1)
-        self.show_for([editor.param.name for editor in self._editors])
+        self._boxes: list[tuple[QLabel, Editor]] = []
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+
+    def add(self, editor: Editor) -> None:
+        """Add a tick box."""
+        label = QLabel()
+        _lead(label, editor)
+        self._boxes.append((label, editor))
+        self._row.addWidget(label)
+        self._row.addWidget(editor)
+        self._row.addStretch(1)
 
     def show_for(self, names: Collection[str]) -> bool:
-        """Show those of the two that are named, and tell whether one is."""
-        shown = [editor.param.name in names for editor in self._editors]
-        for label, editor, on in zip(self._labels, self._editors, shown, strict=True):
-            label.setVisible(on)
-            editor.setVisible(on)
-        return any(shown)
+        """Show the tick boxes that are named, and tell whether there is one."""
+        for label, editor in self._boxes:
+            for widget in (label, editor):
+                widget.setVisible(editor.param.name in names)
+        return any(editor.param.name in names for _, editor in self._boxes)
 
 
 def add_row(layout: QFormLayout, editor: Editor) -> None:
