@@ -181,3 +181,40 @@ def test_the_pictures_are_those_that_the_script_draws(
         drawn, before = (np.asarray(pictures.Image.open(at).convert("RGB"), int) for at in (path, kept / path.name))
         assert drawn.shape == before.shape
         assert np.mean(np.abs(drawn - before) > 40) < 0.01, path.name  # fonts are drawn a little differently
+
+
+def test_every_widget_has_its_picture_in_both_themes(pictures: ModuleType) -> None:
+    page = __import__("_widget_page")
+    wanted = [page.picture(name, theme) for name in page.names() for theme in page.THEMES]
+    wanted += [page.montage(theme) for theme in page.THEMES]
+    assert [path.name for path in wanted if not path.exists()] == []
+    assert [path.name for path in wanted[:-2] if path.stat().st_size > 60_000] == []
+    assert sorted(path.name for path in page.PICTURES.glob("*.png")) == sorted(path.name for path in wanted)
+
+
+def test_the_lines_of_the_readme_for_a_shell_and_for_python_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    shell = page.partition("## On the command line")[2].partition("```sh\n")[2].partition("```")[0]
+    code = page.partition("## In Python")[2].partition("```python\n")[2].partition("```")[0]
+    sample = nc.samples.nuclei_2d(shape=(96, 96))
+    nc.write("nuclei.tif", sample.image, kind="image")
+    for condition in ("control", "treated"):
+        for folder, volume in (("plate1", sample.image), ("annotations1", sample.truth)):
+            (tmp_path / folder / condition).mkdir(parents=True)
+            nc.write(tmp_path / folder / condition / "a.tif", volume, kind="image" if folder == "plate1" else "labels")
+    lines = [line for line in shell.splitlines() if line]
+    assert len(lines) > 5
+    for line in lines:
+        program, *tokens = shlex.split(line, comments=True)
+        tokens += ["--methods", "threshold"] if tokens[0] == "compare" else []
+        assert (program, main(tokens)) == ("napari-cutout", 0), line + "\n" + capsys.readouterr().err
+    for table in ("objects.csv", "measured.csv"):
+        head, *rows = (tmp_path / table).read_text(encoding="utf-8").splitlines()
+        assert {"image", "folder", "label", "area_um2", "mean"} <= set(head.split(","))
+        assert {row.split(",")[1] for row in rows} == {"control", "treated"}
+    monkeypatch.setattr(nc.samples, "nuclei_2d", lambda: sample)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "µm²" in capsys.readouterr().out
