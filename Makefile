@@ -47,6 +47,7 @@ pictures: .venv/dev.stamp system-libraries ## the screenshots, from the real pro
 	$(BIN)/python docs/make_graph_pictures.py
 	$(BIN)/python docs/make_evaluation_pictures.py
 	$(BIN)/python docs/make_large_pictures.py
+	$(BIN)/python docs/make_editing_pictures.py
 	$(BIN)/python docs/make_recipe_pictures.py
 	$(BIN)/python docs/make_widget_pictures.py
 

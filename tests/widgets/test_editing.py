@@ -289,7 +289,9 @@ def assert_used_everywhere(viewer, widget, layer):
     assert layer.data.max() == 2, "the result stays as it is"
     assert not ours(copied), "an annotation is nobody's result"
     evaluated = use(widget, "predicted", "Evaluate")
-    assert widget.bar.status.text() == "'blobs threshold' is predicted in Evaluate now" == evaluated.bar.status.text()
+    assert (
+        widget.bar.status.text() == "'blobs threshold' is what is scored in Evaluate now" == evaluated.bar.status.text()
+    )
     evaluated.use("truth", copied)
     layer.visible = True
     return evaluated

@@ -104,4 +104,6 @@ class Marks:
 
 
 def _how(on: Layer) -> dict[str, Any]:
-    return {**_layers.placement(on), "metadata": {"napari_cutout": {"preview": True}}}
+    """Return how marks lie on a layer: in 3-D they would be half a voxel below the surface that was clicked."""
+    on_top = {"blending": "translucent_no_depth"}
+    return {**_layers.placement(on), **on_top, "metadata": {"napari_cutout": {"preview": True}}}

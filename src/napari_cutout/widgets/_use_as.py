@@ -29,8 +29,11 @@ GROUPS = {
     "annotation": "Annotation to correct (a copy)",
     "truth": "Truth",
     "predicted": "Labels to score",
+    "recipe": "Steps of a recipe",
 }
 """What a layer can be used as, in the order of the menu, and what that is called."""
+
+_SAID = {"mask": "the mask", "predicted": "what is scored", "recipe": "what the steps are of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Use:
             widget.use(self.field, used)
         copied = "a copy of " if self.copies else ""
         then = "; paint on it, the result stays as it is" if self.copies else ""
-        return widget, f"{copied}'{layer.name}' is {self.what} in {self.row} now{then}"
+        said = _SAID.get(self.what, self.what)
+        return widget, f"{copied}'{layer.name}' is {said} in {self.row} now{then}"
 
 
 def uses(frame_row: str = "") -> list[Use]:
@@ -112,6 +116,7 @@ def uses(frame_row: str = "") -> list[Use]:
         Use("annotation", "Compare", "truth", copies=True),
         Use("truth", "Evaluate", "truth"),
         Use("predicted", "Evaluate", "predicted"),
+        Use("recipe", "Recipe", "recipe"),
     ]
     order = list(GROUPS)
     return sorted([*found, *others], key=lambda use: order.index(use.what))
