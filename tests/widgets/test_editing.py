@@ -221,6 +221,15 @@ def test_in_3d_the_object_in_sight_is_meant(viewer, mouse):
     assert "switch the viewer to 2-D" in hand.said[0]
 
 
+def test_new_numbers_are_free_in_all_of_the_store_that_a_region_came_from(viewer, mouse):
+    layer = viewer.add_labels(dumbbell(), metadata={"napari_cutout": {"highest": 900}})
+    clicks(viewer).choose("split")
+    mouse.click(10, 8)
+    mouse.click(18, 36)
+    mouse.key("Enter")
+    assert values(layer) == [0, 3, 7, 901]
+
+
 def test_each_frame_is_edited_by_itself_and_new_numbers_are_new_in_all(viewer, mouse):
     frames = np.stack([dumbbell(), dumbbell(), dumbbell()])
     frames[2][frames[2] == 3] = 40
@@ -320,6 +329,7 @@ def test_a_result_is_used_edited_scored_and_taken_back_in_one_window(viewer, doc
     press(widget)
     layer, bar = viewer.layers["blobs threshold"], widget.result_bar
     evaluated = assert_used_everywhere(viewer, widget, layer)
+    copied = viewer.layers["blobs threshold annotation"]
     bar.edit_button.click()
     assert viewer.layers.selection.active == layer
     bar.clicks_row.buttons["merge"].click()
@@ -339,7 +349,11 @@ def test_a_result_is_used_edited_scored_and_taken_back_in_one_window(viewer, doc
     assert "blobs threshold [1]" not in viewer.layers
     bar.edit_button.click()
     assert bar.clicks_row.isHidden()
+    viewer.layers.selection.active = viewer.layers["blobs"]
     objects = dock("Objects")
+    objects.use("labels", copied)
+    objects.extras["edit"].buttons["delete"].click()
+    assert viewer.layers.selection.active == copied, "an image cannot be meant"
     assert objects.extras["edit"].isVisibleTo(objects)
     assert objects.result_bar.edit_button.isHidden()
 

@@ -27,7 +27,7 @@ def labels_of(seed=0):
 @pytest.fixture
 def store(tmp_path):
     """Labels with three levels, as a run writes them."""
-    metadata = {"provenance": {"facts": {}}, "run": "1"}
+    metadata = {"provenance": {"facts": {}, "n_labels": 5}, "run": "1"}
     return str(io.write(tmp_path / "a.zarr", Volume(labels_of(), "zyx", (2.0, 0.5, 0.5), "micrometer", "", metadata)))
 
 
@@ -81,6 +81,7 @@ def test_the_provenance_notes_edits_and_the_files_elsewhere_stay(store, tmp_path
     (edit,) = edits_of(store)
     assert edit["box"] == [[0, 4], [0, 60], [0, 60]]
     assert edit["voxels"] == np.count_nonzero(painted(taken) != taken.before)
+    assert opened(store).metadata["provenance"]["n_labels"] == 9, "numbers above it are free in all of the store"
     same = take(store, BOX)
     assert write_back(same, same.before).n_changed == 0
     assert edits_of(store) == [edit], "what changes nothing is no edit"

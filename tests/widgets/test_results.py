@@ -270,6 +270,19 @@ def test_a_run_is_not_done_again_into_an_edited_layer_and_removed_layers_are_pas
     assert other is not layer
     viewer.layers.remove(other)
     assert runs.last.layer is layer
+    assert other not in {run.layer for run in runs._done}, "nothing is kept for what nobody can have back"
+
+
+def test_taking_back_a_run_into_a_store_takes_its_layer_only(viewer):
+    runs = run_history(viewer)
+    levels = [np.zeros((8, 8), int), np.zeros((4, 4), int)]
+    metadata = {"napari_cutout": {"store": "far.zarr"}}
+    layer = viewer.add_labels(levels, multiscale=True, name="far", metadata=metadata)
+    runs.note(_run_undo.Run("Threshold on brain", layer, None, None, None))
+    assert runs.undo() == "took back: Threshold on brain; the labels stay in far.zarr"
+    assert layer not in viewer.layers
+    runs.redo()
+    assert viewer.layers[-1] is layer
 
 
 def test_only_so_much_is_kept_of_what_was_before(viewer, run, monkeypatch):

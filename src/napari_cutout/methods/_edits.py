@@ -163,10 +163,8 @@ def free_labels(labels: NDArray[Any], n: int, highest: int) -> tuple[int, ...]:
 
 def merge(labels: NDArray[Any], ids: Sequence[int]) -> Edit:
     """Return the edit that gives the label of the first object to all others."""
-    others = [label for label in dict.fromkeys(ids) if label != ids[0]] if len(ids) else []
     check(labels, ids)
-    find(labels, ids[:1])
-    return _painted(labels, others, ids[0])
+    return _painted(labels, list(dict.fromkeys(ids)), ids[0])
 
 
 def erase(labels: NDArray[Any], ids: Sequence[int]) -> Edit:
@@ -175,10 +173,8 @@ def erase(labels: NDArray[Any], ids: Sequence[int]) -> Edit:
 
 
 def _painted(labels: NDArray[Any], ids: Sequence[int], label: int) -> Edit:
-    if not ids:
-        return Edit((np.zeros(0, np.intp),) * labels.ndim, np.zeros(0, labels.dtype))
     found = find(labels, ids)
-    at = _moved(np.nonzero(np.isin(labels[found.box], ids)), found.start)
+    at = _moved(np.nonzero(np.isin(labels[found.box], [one for one in ids if one != label])), found.start)
     return Edit(at, np.full(len(at[0]), label, labels.dtype))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ._access import explain
+from ._clicked import problem_of
 from ._clicks import TOOLS, clicks
 from ._dock import sentence_line, show_sentence
 from ._worker import ALERT
@@ -23,6 +24,8 @@ class ClicksRow(QWidget):  # type: ignore[misc]
     ----------
     viewer : napari viewer
         Where clicks are heard.
+    meant : callable
+        Returns the layer that is selected if that which is cannot be edited; None for none.
 
     Attributes
     ----------
@@ -32,8 +35,9 @@ class ClicksRow(QWidget):  # type: ignore[misc]
         What to click, or what came of it.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Any, meant: Callable[[], Any]) -> None:
         super().__init__()
+        self._viewer, self._meant = viewer, meant
         self._clicks = clicks(viewer)
         self.buttons: dict[str, QPushButton] = {}
         row = QHBoxLayout()
@@ -43,7 +47,7 @@ class ClicksRow(QWidget):  # type: ignore[misc]
             self.buttons[name] = button = QPushButton(tool.name)
             button.setCheckable(True)
             explain(button, f"{tool.name.lower()} objects by clicks", f"{tool.tooltip}.\n{tool.hint}")
-            button.clicked.connect(lambda on, name=name: self._clicks.choose(name if on else ""))
+            button.clicked.connect(lambda on, name=name: self.choose(name if on else ""))
             row.addWidget(button, 1)
         self.line = sentence_line()
         layout = QVBoxLayout(self)
@@ -53,6 +57,13 @@ class ClicksRow(QWidget):  # type: ignore[misc]
         layout.addWidget(self.line)
         self._clicks.listen(self._follow)
         self._follow()
+
+    def choose(self, tool: str) -> None:
+        """Let clicks do something else, or nothing if it is empty."""
+        selection, meant = self._viewer.layers.selection, self._meant()
+        if tool and problem_of(selection.active) and meant is not None and not problem_of(meant):
+            selection.active = meant
+        self._clicks.choose(tool)
 
     def let_go(self) -> None:
         """Put the tool away: nobody would see what it says."""
@@ -82,7 +93,7 @@ class ClicksExtra(ClicksRow):
     after_result: ClassVar[bool] = True
 
     def __init__(self, frame: Any) -> None:
-        super().__init__(frame.viewer)
+        super().__init__(frame.viewer, lambda: frame.source)
 
     def refresh(self, form: Any, facts: Mapping[str, Any]) -> None:
         """Do nothing: what is clicked is a layer of its own."""

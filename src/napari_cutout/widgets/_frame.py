@@ -47,6 +47,7 @@ from ._request import (
 )
 from ._result_bar import ResultBar
 from ._results import Finished, Results
+from ._run_undo import Run, run_history
 from ._target import Choice, Target, spatial
 from ._target_rows import TargetRows
 from ._view import view_of
@@ -581,6 +582,8 @@ class MethodFrame(Dock):
         layer, outcome = self.large.show(finished)
         self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
         if layer is not None:
+            title = f"{self.row} on {self.source.name}" if self.source is not None else self.row
+            run_history(self.viewer).note(Run(title, layer, None, None, self.source))
             self.result_bar.show_for(layer, outcome)
             self.region_row.show_for(layer)
             self.ran.emit(finished.run.request, layer)

@@ -115,7 +115,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
         explain(self.edit_button, "edit objects", "Merge, split, cut and delete objects of the result by clicks.")
         self.edit_button.toggled.connect(self._show_clicks)
         self.edit_button.setVisible("edit" not in getattr(self._frame, "extras", {}))  # it has the row in any case
-        self.clicks_row = ClicksRow(self._frame.viewer)
+        self.clicks_row = ClicksRow(self._frame.viewer, self._layer_there)
         self.clicks_row.setVisible(False)
 
     def _build_runs(self) -> None:
@@ -256,9 +256,13 @@ class ResultBar(QWidget):  # type: ignore[misc]
             if problem := problem_of(self._layer):
                 self._frame.bar.say(problem, problem=True)
 
+    def _layer_there(self) -> Layer | None:
+        """Return the layer of the result, if it is still there."""
+        return self._layer if self._layer is not None and self._layer in self._frame.viewer.layers else None
+
     def _is_there(self) -> bool:
         """Tell whether the result is still there, and say so if it is not."""
-        there = self._layer is not None and self._layer in self._frame.viewer.layers
+        there = self._layer_there() is not None
         if not there:
             self._frame.bar.say("the layer of the result is gone; run again", problem=True)
         return there

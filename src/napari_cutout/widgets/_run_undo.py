@@ -89,7 +89,7 @@ class RunHistory:
         self._done: list[Run] = []
         self._undone: list[Run] = []
         self._listeners: list[Any] = []
-        viewer.layers.events.removed.connect(self._tell)
+        viewer.layers.events.removed.connect(self._removed)
         viewer.layers.events.inserted.connect(self._tell)
 
     def listen(self, changed: Callable[[], None]) -> None:
@@ -185,6 +185,12 @@ class RunHistory:
         if problem := run.problem():
             raise ValueError(problem)
         return run
+
+    def _removed(self, event: Any = None) -> None:
+        """Let go of runs whose layer somebody has removed, and of all that is kept for them."""
+        layers = self._layers
+        self._done = [run for run in self._done if run.layer in layers]
+        self._tell()
 
     def _tell(self, event: Any = None) -> None:
         alive = [(one, call) for one in self._listeners if (call := one()) is not None]
