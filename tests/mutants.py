@@ -135,7 +135,7 @@ ADDRESS_SANITIZER = f"{SANITIZED}[watershed-address,undefined]"
 MUTANTS = [
     # recipes that are edited, and what their steps gave
     Mutant("_recipe_edits.py", "    if not _is_image(entry.source):\n        names[before]", "    if False:\n        names[before]", f"{RECIPE_EDITS}::test_all_that_read_the_step_before_read_the_new_one"),
-    Mutant("_recipe_edits.py", '    names[f"step_{number}"] = step.inputs[entry.source.name]', '    names[f"step_{number}"] = "step_1"', f"{RECIPE_EDITS}::test_any_edit_of_a_recipe_gives_a_recipe_or_says_why"),
+    Mutant("_recipe_edits.py", '    names[f"step_{number}"] = step.inputs[entry.source.name]', '    names[f"step_{number}"] = f"step_{number}"', f"{RECIPE_EDITS}::test_a_step_on_labels_stands_in_the_line"),
     Mutant("_recipe_edits.py", "        return Draft(found, frozenset(order.index(one) + 1 for one in self.off))", "        return Draft(found, self.off)", f"{RECIPE_EDITS}::test_a_step_that_is_off_is_left_out_of_the_run"),
     Mutant("running/_step_cache.py", "from_numpy(ran.labels.copy(), ", "from_numpy(ran.labels, ", STEP_CACHE),
     Mutant("running/_step_cache.py", "        self._digests.clear()\n", "", f"{STEP_CACHE}::test_steps_run_again_on_an_image_that_was_painted_on_in_place"),
@@ -361,8 +361,8 @@ MUTANTS = [
     Mutant("_chain.py", "if source.sha256 != parent.sha256:", "if False:", CHAIN),
     Mutant("_chain.py", "if step not in self.steps:", "if True:", CHAIN),
     Mutant("_chain.py", 'source.dtype != "uint8" and not entry.frames', 'source.dtype != "uint8"', f"{CHAIN}::test_frames_are_linked_after_what_numbered_their_objects_and_nothing_goes_on_from_there"),
-    Mutant("processing/_links.py", "(2 * shared > size[later])", "(2 * shared >= size[later])", f"{LINK}::test_plain_python_links_the_same"),
-    Mutant("processing/_links.py", "goes_on[earlier[next_to & (2 * shared > union)]] = True", "pass", f"{LINK}::test_plain_python_links_the_same"),
+    Mutant("processing/_links.py", "(2 * shared > size[later])", "(2 * shared >= size[later])", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
+    Mutant("processing/_links.py", "goes_on[earlier[next_to & (2 * shared > union)]] = True", "pass", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
     Mutant("processing/_links.py", "rank[earlier[useful]], -overlap[useful], gap[useful]", "rank[earlier[useful]], gap[useful], -overlap[useful]", f"{LINK}::test_plain_python_links_the_same"),
     Mutant("processing/_links.py", "order = np.lexsort((first, frame))", "order = np.lexsort((label, frame))", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
     Mutant("processing/_links.py", "if low >= 0 and high < DENSE:", "if high < DENSE:", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ def test_a_division_a_gap_and_an_end_by_hand() -> None:
     ]
     bridged = nc.link_frames(A_LIFE, max_gap=1)
     assert bridged[2, 0, 7:9].tolist() == [2, 2]
+    half = np.array([[[1, 1, 1, 1, 1, 1, 1, 0]], [[2, 2, 2, 0, 0, 0, 3, 3]]])  # 3 lies for half of its voxels in 1
+    assert nc.link_frames(half)[1, 0].tolist() == [1, 1, 1, 0, 0, 0, 2, 2]
+    goes_on = np.array([[[1, 1, 1, 1, 1, 1]], [[2, 2, 2, 2, 0, 3]]])
+    assert nc.link_frames(goes_on)[1, 0].tolist() == [1, 1, 1, 1, 0, 2]
     undivided = nc.link_frames(A_LIFE, divisions=False, min_overlap=0.5)
     assert undivided[1, 0].tolist() == [1, 1, 1, 0, 4, 4, 0, 0, 0, 0, 3, 3]
 
@@ -214,6 +219,16 @@ def test_nothing_comes_after_parts_were_linked() -> None:
     assert len(Recipe(steps).steps) == 3
     with pytest.raises(ValueError, match=r"step 2, link_frames, links .* along 't', so it must be the last step; move"):
         Recipe(steps, Selection("tyx", each="t"))
+
+
+# On the page -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_happens() -> None:
+    page = Path(__file__).parents[1] / "docs" / "link.md"
+    found = doctest.testfile(str(page), module_relative=False)
+    assert found.attempted > 8
+    assert not found.failed
 
 
 # On the command line ---------------------------------------------------------------------------------------
