@@ -205,7 +205,7 @@ def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
     strokes[4, 5:9, 5:40], strokes[4, 20:24, 5:40] = 1, 2
     shown.add_labels(strokes, name="strokes")
     shown.add_labels(strokes, name="others")
-    for name in [*ROWS, "Try all", "Evaluate", "Compare", "Measure"]:
+    for name in [*ROWS, "Try all", "Recipe", "Evaluate", "Compare", "Measure"]:
         dock, widget = shown.window.add_plugin_dock_widget("napari-cutout", name)
         if (training := getattr(widget, "extras", {}).get("training")) is not None:
             with qtbot.waitSignal(training.planned, timeout=20_000):

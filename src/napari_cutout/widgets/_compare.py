@@ -62,7 +62,7 @@ _NOTICE = "border-left: 3px solid #e69f00; padding-left: 5px"
 _SETTLED = 300
 """Milliseconds after the last stroke after which the annotation is looked at again."""
 
-_TABLE_HEIGHT = 140
+_TABLE_HEIGHT = 95
 """Height that the table keeps, in pixels."""
 
 
@@ -76,7 +76,7 @@ class _Run:
 
 
 class CompareWidget(Dock):
-    """Runs methods on an image, scores them on an annotation, and shows the rows, best first, as they finish.
+    """Scores methods on your annotation, and shows what each makes of the image, best first.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def form() -> QFormLayout:
     layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-    layout.setContentsMargins(6, 2, 6, 2)
+    layout.setContentsMargins(6, 1, 6, 1)
     layout.setVerticalSpacing(4)
     return layout
 
@@ -135,10 +135,11 @@ class Dock(QWidget):  # type: ignore[misc]
         self.bar = RunBar(run)
         self.content = QVBoxLayout()
         self.content.setContentsMargins(4, 2, 4, 2)
-        self.content.setSpacing(3)
+        self.content.setSpacing(2)
         self._listener: LayerListener | None = None
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setContentsMargins(4, 2, 4, 4)
+        layout.setSpacing(3)
         self._column = _Column(self.content)
         layout.addWidget(self._column, 1)
         layout.addWidget(self.bar)

@@ -37,7 +37,7 @@ COARSE = 64
 TINT = 60
 """How opaque the colour of a class is behind the bars, out of 255."""
 
-SHOWN = QSize(300, 80)
+SHOWN = QSize(300, 70)
 """How much room is asked for; where there is more, it is taken. (A scene would ask for what it has had once.)"""
 
 LABEL_AT = (0.84, 0.6, 0.36)

@@ -31,7 +31,7 @@ __all__ = ["HistogramPlot", "preload"]
 Strokes = Mapping[str, tuple[Histogram, str]]
 """The histogram under the strokes of each label and the colour of the label, by its name."""
 
-MIN_HEIGHT = 80
+MIN_HEIGHT = 70
 """Height of the drawing below which bars are hard to compare, in pixels; where there is room it is higher."""
 
 HELP = (

@@ -131,7 +131,7 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(6, 0, 6, 0)
         layout.addLayout(form)
-        layout.setSpacing(3)
+        layout.setSpacing(2)
         for widget in (self.pairs, self.settings):
             layout.addWidget(widget)
         self.settings.more_rows.addRow(self.example_box)
