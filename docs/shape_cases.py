@@ -211,19 +211,18 @@ def normalized_cut() -> tuple[Case, Case]:
 # Networks ----------------------------------------------------------------------------------------------
 
 
-def woven(turn: bool, period: float = 8.0, seed: int = 0) -> tuple[Array, Array]:
-    """Return stripes one way inside objects and another way outside, and which is which."""
+def woven(scale: float = 1.0, seed: int = 0) -> tuple[Array, Array]:
+    """Return fine stripes inside objects and coarse ones around, equally bright, and which is which."""
     inside = discs(((36, 40), (40, 110), (90, 74)), 24) > 0
-    ways = stripes(period, 0), stripes(period, 90)
-    return noisy(60 + 130 * np.where(inside ^ turn, *ways), 10, seed), 1 + inside.astype(np.int32)
+    fine, coarse = stripes(5 * scale, 30), stripes(11 * scale, 120)
+    return noisy(60 + 130 * np.where(inside, fine, coarse), 10, seed), 1 + inside.astype(np.int32)
 
 
 @case
 def unet_predict() -> tuple[Case, Case]:
     """Show that it knows what it was shown."""
-    (image, truth), (other, _) = woven(False), woven(False, seed=1)
-    wide, _ = woven(False, period=24.0)
-    model = nc.unet_train([image], [truth], n_steps=120, width=8, device="cpu", ignore=None, validation=0.0)
+    (image, truth), (other, _), (wide, _) = woven(), woven(seed=1), woven(3.0)
+    model = nc.unet_train([image], [truth], n_steps=80, width=8, device="cpu", ignore=None, validation=0.0)
     return (
         by_classes("an image like the one it learnt from", other, nc.unet_predict(other, model=model), truth),
         by_classes("the same at three times the magnification", wide, nc.unet_predict(wide, model=model), truth),
@@ -233,17 +232,23 @@ def unet_predict() -> tuple[Case, Case]:
 @case
 def unet_from_strokes() -> tuple[Case, Case]:
     """Show that it learns from what is painted, and nothing else."""
-    image, truth = woven(False)
+    image, truth = woven()
     marked, one = np.zeros(SHAPE, np.int32), np.zeros(SHAPE, np.int32)
     marked[30:38, 26:54], marked[34:44, 96:124], marked[2:10, 4:140], marked[64:72, 8:40] = 2, 2, 1, 1
-    third = np.where(discs(((90, 74),), 24) > 0, noisy(60 + 130 * stripes(5, 45), 10), image)
+    third = np.where(discs(((90, 74),), 24) > 0, noisy(60 + 130 * stripes(20, 75), 10), image)
     one[30:38, 26:54], one[2:10, 4:140] = 2, 1
     return (
-        by_classes("strokes on all that there is", image, nc.unet_from_strokes(image, marked), truth, marked),
+        by_classes(
+            "strokes on all that there is",
+            image,
+            nc.unet_from_strokes(image, marked, n_steps=80, width=8),
+            truth,
+            marked,
+        ),
         by_classes(
             "a texture without strokes",
             third,
-            nc.unet_from_strokes(third, one),
+            nc.unet_from_strokes(third, one, n_steps=80, width=8),
             np.where(discs(((90, 74),), 24) > 0, 2, 0),
             one,
         ),
