@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ._access import explain
 from ._clicked import problem_of
@@ -46,6 +46,7 @@ class ClicksRow(QWidget):  # type: ignore[misc]
         for name, tool in TOOLS.items():
             self.buttons[name] = button = QPushButton(tool.name)
             button.setCheckable(True)
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # four of them share 300 pixels
             explain(button, f"{tool.name.lower()} objects by clicks", f"{tool.tooltip}.\n{tool.hint}")
             button.clicked.connect(lambda on, name=name: self.choose(name if on else ""))
             row.addWidget(button, 1)
