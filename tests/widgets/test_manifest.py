@@ -43,11 +43,12 @@ def test_npe2_accepts_it_and_finds_what_it_names():
     assert named == commands
 
 
-def test_every_row_with_try_all_and_the_doctor_stands_in_the_submenu_and_the_others_under_measure():
+def test_every_row_with_try_all_recipe_and_the_doctor_stands_in_the_submenu_and_the_others_under_measure():
     menus = manifest.manifest()["contributions"]["menus"]
-    assert len(menus["napari-cutout/segment"]) == len(catalog.rows()) + 2
+    assert len(menus["napari-cutout/segment"]) == len(catalog.rows()) + 3
     first, *_, other, last = menus["napari-cutout/segment"]
     assert first["command"] == "napari-cutout.try_all_widget"
+    assert other["command"] == "napari-cutout.recipe_widget"
     assert last["command"] == "napari-cutout.doctor"
     assert last["group"] > other["group"]
     assert menus["napari/layers/segment"] == [{"submenu": "napari-cutout/segment"}]

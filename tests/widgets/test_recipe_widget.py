@@ -12,6 +12,8 @@ from napari_cutout.io import Volume
 from napari_cutout.recipe import Recipe, Step
 from napari_cutout.running._execute import execute
 from napari_cutout.widgets._layers import ours
+from napari_cutout.widgets._recipe_job import Setup
+from napari_cutout.widgets._recipe_request import request_of
 
 pytestmark = pytest.mark.qt
 
@@ -33,6 +35,15 @@ def split(viewer, dock, press, touching):
     press(dock("Threshold"))
     press(dock("Split touching"))
     return viewer.layers[-1]
+
+
+@pytest.fixture
+def made(viewer, touching):
+    """The same labels as one layer, made without the widgets."""
+    image = viewer.add_image(touching, name="cells")
+    recipe = Recipe([Step("threshold"), Step("split_touching", inputs={"labels": "step_1"})])
+    outcome = request_of(Setup(recipe, {"image": image})).run(lambda *_: None, lambda: False)
+    return viewer.add_labels(outcome.labels, **outcome.options)
 
 
 def labels_of(recipe, image):
@@ -94,7 +105,7 @@ def test_steps_of_two_widgets_are_changed_upstream_and_run(viewer, dock, press, 
     assert viewer.layers[-1] != first
 
 
-def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, press, split, touching):
+def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, press, made, touching):
     widget = dock("Recipe")
     was = widget.draft
     widget.steps.rows.setCurrentRow(1)
@@ -134,7 +145,7 @@ def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, pr
     assert rows(widget)[2:] == ["3  objects"]
 
 
-def test_another_method_stands_in_the_place_of_one_and_a_mask_comes_from_a_step(dock, split):
+def test_another_method_stands_in_the_place_of_one_and_a_mask_comes_from_a_step(dock, made):
     widget = dock("Recipe")
     widget.steps.rows.setCurrentRow(0)
     box = widget.form.method_box
@@ -151,7 +162,7 @@ def test_another_method_stands_in_the_place_of_one_and_a_mask_comes_from_a_step(
     assert "mask of step 1" in widget.steps.rows.item(1).text()
 
 
-def test_it_previews_what_is_in_view(viewer, dock, split, qtbot, touching):
+def test_it_previews_what_is_in_view(viewer, dock, made, qtbot, touching):
     widget = dock("Recipe")
     with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
         widget.preview_box.setChecked(True)
@@ -161,7 +172,7 @@ def test_it_previews_what_is_in_view(viewer, dock, split, qtbot, touching):
     widget.preview_box.setChecked(False)
 
 
-def test_it_is_saved_opened_and_run_on_images(viewer, dock, press, split, touching, tmp_path):
+def test_it_is_saved_opened_and_run_on_images(viewer, dock, press, made, touching, tmp_path):
     widget = dock("Recipe")
     widget.set(1, sigma=1.0)
     widget.save(tmp_path / "cells.json")
@@ -191,7 +202,7 @@ def test_it_is_saved_opened_and_run_on_images(viewer, dock, press, split, touchi
     np.testing.assert_array_equal(flipped.data, labels_of(recipe_of(flipped), touching[::-1]))
 
 
-def test_it_runs_on_a_folder(dock, press, split, touching, tmp_path):
+def test_it_runs_on_a_folder(dock, press, made, touching, tmp_path):
     widget = dock("Recipe")
     recipe = widget.draft.recipe
     folder = tmp_path / "images"
