@@ -51,7 +51,8 @@ def _lines() -> Iterator[str]:
         yield f"![All widgets in the {theme} theme](pictures/widgets/{montage(theme).name})"
     for name in names():
         yield from ("", f"## {name}", "", _sentence(name), "")
-        yield from (f"![{name}, {theme}](pictures/widgets/{picture(name, theme).name})" for theme in THEMES)
+        there = [(theme, path) for theme in THEMES if (path := picture(name, theme)).exists()]
+        yield from (f"![{name}, {theme}](pictures/widgets/{path.name})" for theme, path in there)
 
 
 def _sentence(name: str) -> str:

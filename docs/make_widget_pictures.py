@@ -27,7 +27,7 @@ WIDTH = 340
 MAX_BYTES = 60_000
 """A picture of a widget is not larger than this."""
 
-MONTAGE = (300, 344, 5)
+MONTAGE = (238, 504, 8)
 """Width and height of a widget in the picture of all, and how many stand in a row."""
 
 
@@ -155,9 +155,10 @@ def join(theme: str) -> None:
     canvas = Image.new("RGB", (width * columns, height * rows))
     for at, path in enumerate(there):
         with Image.open(path) as found:
-            shown = found.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+            widget = found.convert("RGB").crop((BESIDE, 0, *found.size))
+            shown = widget.resize((width, height), Image.Resampling.LANCZOS)
         canvas.paste(shown, (at % columns * width, at // columns * height))
-    canvas.quantize(64, dither=Image.Dither.NONE).save(montage(theme), optimize=True)
+    canvas.quantize(48, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(montage(theme), optimize=True)
     print(f"{montage(theme)}  {montage(theme).stat().st_size / 1000:.0f} kB")
 
 
