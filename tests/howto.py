@@ -26,14 +26,15 @@ def added() -> Iterator[None]:
     """Add the method of the page for a while: as a module of methods, and to what is public."""
     module = types.ModuleType("napari_cutout.methods.brightest")
     module.__package__ = "napari_cutout.methods"
+    exec(compile(blocks()[0], str(PAGE), "exec"), module.__dict__)
+    sys.modules[module.__name__] = module
     try:
-        with mock.patch.dict(sys.modules, {module.__name__: module}):
-            exec(compile(blocks()[0], str(PAGE), "exec"), module.__dict__)
-            with (
-                mock.patch.object(catalog, "MODULES", (*catalog.MODULES, "methods.brightest")),
-                mock.patch.object(nc, "brightest", module.brightest, create=True),
-            ):
-                catalog.methods.cache_clear()
-                yield
+        with (
+            mock.patch.object(catalog, "MODULES", (*catalog.MODULES, "methods.brightest")),
+            mock.patch.object(nc, "brightest", module.brightest, create=True),
+        ):
+            catalog.methods.cache_clear()
+            yield
     finally:
+        del sys.modules[module.__name__]
         catalog.methods.cache_clear()
