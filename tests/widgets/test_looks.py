@@ -211,7 +211,12 @@ def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
             with qtbot.waitSignal(training.planned, timeout=20_000):
                 widget.refresh()
         bar = widget._column.verticalScrollBar()
-        qtbot.waitUntil(lambda bar=bar, widget=widget: widget.isVisible() and bar.maximum() == 0, timeout=3000)
+
+        def settled(name=name, bar=bar, widget=widget):
+            assert widget.isVisible()
+            assert (name, bar.maximum()) == (name, 0)
+
+        qtbot.waitUntil(settled, timeout=5000)
         shown.window.remove_dock_widget(dock)
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from .. import catalog
 from .._method import Method
@@ -62,7 +62,7 @@ _NOTICE = "border-left: 3px solid #e69f00; padding-left: 5px"
 _SETTLED = 300
 """Milliseconds after the last stroke after which the annotation is looked at again."""
 
-_TABLE_HEIGHT = 95
+_TABLE_HEIGHT = 110
 """Height that the table keeps, in pixels."""
 
 
@@ -191,6 +191,7 @@ class CompareWidget(Dock):
         self.notice.setStyleSheet(_NOTICE)
         self.table = CompareTable()
         self.table.setMinimumHeight(_TABLE_HEIGHT)
+        self.table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # it takes what is left
         explain(self.table, "rows", "The best first. Click a row to see its labels in the plane of its picture.")
         self.table.chosen.connect(lambda _: self._choose())
         self.apply_button = _button("Apply to all", self.apply)
@@ -204,6 +205,7 @@ class CompareWidget(Dock):
             buttons.addWidget(button)
         self.noted = sentence_line()
         self.notes = Fold("What to know of these scores", self.noted, "Why they may mean less than they seem to.")
+        self.notes.setVisible(False)
         for widget in (self.notice, self.headline, self.notes):
             self.content.addWidget(widget)
         self.content.addWidget(self.table, 1)

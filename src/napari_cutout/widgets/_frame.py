@@ -431,10 +431,11 @@ class MethodFrame(Dock):
     def _show_folds(self) -> None:
         """Show the settings that mean something beside the others, and say what is changed of those folded away."""
         settings = self.settings
-        own = [e for e in self.editors.values() if not e.param.option]
+        own, lacking = [e for e in self.editors.values() if not e.param.option], self._lacks_model()
         for editor in own:
             layout = self._seldom if editor.param.seldom else self._settings
-            layout.setRowVisible(editor, applies(editor.param.name, settings) or not editor.is_right)
+            meant = applies(editor.param.name, settings) and (editor.param.folder is not None or not lacking)
+            layout.setRowVisible(editor, meant or not editor.is_right)
         for fold, held in ((self.more, self.option_rows.folded), (self.seldom, [e for e in own if e.param.seldom])):
             changed = [e for e in held if e.param.name in settings and e.value != e.param.default]
             fold.set_text("More" + "".join(f" · {e.caption} {value_text(e.value)}" for e in changed))
