@@ -40,7 +40,7 @@ def recipe(viewer: Any, folder: Path) -> None:
     widget.steps.rows.setCurrentRow(0)
     widget.insert("objects")
     widget.set(2, min_size=60)
-    widget.set(1, sigma=2.0)
+    widget.set(1, sigma=1.0)
     widget.steps.rows.setCurrentRow(0)
     press(widget)
     viewer.layers["nuclei_2d threshold split touching"].visible = False
