@@ -19,9 +19,9 @@ LAYERS = {
     "_method": 1, "_volume": 1, "_coins": 1, "_membranes": 1, "_sources": 1, "processing": 2, "_tiff": 2, "stores": 2,
     "methods": 3, "io": 3, "catalog": 4, "evaluation": 4, "blockwise": 4, "samples": 4, "_device": 4, "_selection": 4,
     "_stored": 4, "_wanted": 5, "recipe": 5, "_citations": 6, "_chain": 6, "_recipe_edits": 6, "_reading": 6,
-    "_demo_tiles": 6, "_pairs": 6, "_scoring": 6, "_pictures": 6, "unet": 6, "doctor": 6, "running": 6,
+    "_demo_tiles": 6, "_pairs": 6, "_kept_code": 6, "_scoring": 6, "_pictures": 6, "unet": 6, "doctor": 6, "running": 6,
     "_class_images": 7, "comparison": 7, "reporting": 7, "demo": 7, "_code": 8, "cli": 8, "widgets": 8, "__main__": 9,
-    "__init__": 9,
+    "__init__": 9, "_compiling": 0,
 }  # fmt: skip
 """Modules may import from their own layer or a lower one. Imports inside functions count too."""
 

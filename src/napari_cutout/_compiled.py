@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
 
+from ._compiling import listen_to_numba
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -62,10 +64,15 @@ def _compiled_with(function: Callable[P, R], *, counting: bool = True, inline: s
                 import numba
                 from numba.core.options import DefaultOptions
 
-                options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "inline": inline}
+                _prepare()
+                options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "inline": inline}
                 if not counting and hasattr(DefaultOptions, "_nrt"):  # not public: without it, loops are only slower
                     options["_nrt"] = False
-                built.append(numba.njit(**options)(_linked(function)))
+                linked = _linked(function)
+                try:
+                    built.append(numba.njit(cache=True, **options)(linked))
+                except RuntimeError:  # there is no folder that can be written, as `doctor` says
+                    built.append(numba.njit(**options)(linked))
         return built[0]
 
     @functools.wraps(function)
@@ -74,6 +81,12 @@ def _compiled_with(function: Callable[P, R], *, counting: bool = True, inline: s
 
     call.dispatcher = build  # type: ignore[attr-defined]  # for compiled functions that call this one
     return call
+
+
+@functools.cache
+def _prepare() -> None:
+    """Do what comes before the first loop of this process."""
+    listen_to_numba()
 
 
 def _linked(function: Callable[P, R]) -> Callable[P, R]:

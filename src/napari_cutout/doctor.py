@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from . import __version__, _device, catalog
+from ._kept_code import Kept, kept_kernels, kept_loops
 from .unet._torch import INSTALL
 
 __all__ = ["diagnosis", "qt_binding", "version", "versions", "without_folders"]
@@ -65,6 +66,8 @@ def diagnosis(more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
         "PyTorch": _torch_line(gpu),
         "napari": version("napari") or "not installed",
         "Qt binding": qt_binding() or "none",
+        "compiled code": _kept_line(kept_loops()) or "kept nowhere",
+        **({"GPU kernels": _kept_line(kept_kernels())} if _versions("cupy") else {}),
         **more,
     }
     width = max(map(len, facts))
@@ -125,6 +128,12 @@ def qt_binding() -> str:
     return ", ".join(f"{name} {number}".strip() for name, number in found if importlib.util.find_spec(name))
 
 
+def _kept_line(kept: Kept) -> str:
+    """Return how much compiled code is kept, and where."""
+    n = sum(path.suffix != ".nbi" for path in kept.files)
+    return kept.where and f"{n} kept {kept.where}, {_device.size(kept.n_bytes)}"
+
+
 def _gpu_line(gpu: _device.GpuStatus) -> str:
     if not gpu.usable:
         return f"not usable: {gpu.reason}"
@@ -179,5 +188,7 @@ def _remedies(gpu: _device.GpuStatus) -> list[str]:
         lines.append(f"cuCIM is missing beside CuPy: {_device.matching_line(gpu)}")
     if not version("napari") or not qt_binding():
         lines.append('to work in napari: pip install "napari-cutout[app]"')
+    if not kept_loops().where:
+        lines.append("to compile loops once, not at every start: set NUMBA_CACHE_DIR to a folder that can be written")
     lines += _torch_remedies(gpu)
     return lines or ["nothing is missing"]

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from napari_cutout._compiling import COMPILING, compiling
 from napari_cutout._monitor import Cancelled
 
 pytestmark = pytest.mark.qt
@@ -55,6 +56,20 @@ def test_work_sees_the_cancel(bar, qtbot):
         bar.button.click()
     assert bar.status.text() == "cancelled while testing"
     assert bar.status.styleSheet() == "", "a cancel is no error"
+
+
+def test_what_is_compiled_meanwhile_is_said_and_then_the_stage_again(bar, qtbot):
+    seen = []
+    bar._show_progress = lambda stage, _: seen.append(stage)
+
+    def work(report, is_cancelled):
+        report("flooding", 0.5)
+        with compiling():
+            pass
+
+    with qtbot.waitSignal(bar.ended):
+        bar.start(work)
+    assert seen == ["flooding", COMPILING, "flooding"]
 
 
 def test_progress_is_not_reported_more_often_than_it_can_be_seen(bar, qtbot):

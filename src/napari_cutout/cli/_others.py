@@ -50,9 +50,18 @@ def demo(
     return 0
 
 
-def doctor() -> int:
-    """Show what this program runs on, what is missing, and the line that mends it."""
+def doctor(*, clear_compiled: bool = False) -> int:
+    """Show what this program runs on, what is missing, and the line that mends it.
+
+    Parameters
+    ----------
+    clear_compiled : bool
+        Remove the compiled loops that are kept first; each is compiled anew when it is next needed.
+    """
+    from .._kept_code import clear_loops
     from ..doctor import diagnosis
 
+    if clear_compiled:
+        clear_loops()
     print("\n".join(diagnosis()))
     return 0

@@ -8,11 +8,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from .._compiling import announced, interrupted
 from ._link import LINK_OPTIONS, linking
 from ._options import (
     PLAN_OPTIONS,
@@ -159,10 +161,15 @@ class Progress:
     """Show on a terminal what runs; say nothing into files and pipes."""
 
     def __enter__(self) -> Callable[[str, float], None] | None:
-        self._live = sys.stderr.isatty()
-        return self._show if self._live else None
+        self._live, self._told = sys.stderr.isatty(), ExitStack()
+        if not self._live:
+            return None
+        show, tell = interrupted(self._show)
+        self._told.enter_context(announced(tell))
+        return show
 
     def __exit__(self, *_: object) -> None:
+        self._told.close()
         if self._live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 

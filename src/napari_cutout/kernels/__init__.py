@@ -16,6 +16,7 @@ import array_api_compat as compat
 import numpy as np
 
 from .._array import Array, library
+from .._compiling import compiling
 
 FOLDER = Path(__file__).parent
 
@@ -122,8 +123,11 @@ def _with_cupy(source: Path, options: tuple[str, ...]) -> Module:
 
     headers = zlib.crc32(b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.cuh"))))
     flags = (*FLAGS, f"-DHEADERS={headers}", *options)
-    module: Module = cupy.RawModule(code=source.read_text(), options=flags)
-    return module
+    module: Any = cupy.RawModule(code=source.read_text(), options=flags)
+    with compiling():
+        module.compile()
+    made: Module = module
+    return made
 
 
 LOADERS: dict[str, Callable[[Path, tuple[str, ...]], Module]] = {"cupy": _with_cupy}

@@ -173,7 +173,7 @@ def watershed_from_minima(
     return tidy_regions(flooded(relief, minima, inside, connectivity, missing=None), options)
 
 
-@method("Watershed", memory=22.0, tile_memory=44.0, driver_memory=30.0, device_memory=28.0)
+@method("Watershed", memory=22.0, tile_memory=42.0, driver_memory=30.0, device_memory=28.0)
 def markers_from_minima(
     image: Image,
     mask: Mask | None = None,

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import WorkerBase
 
+from .._compiling import announced, interrupted
 from .._monitor import Cancelled
 from ..unet._torch import NoTorch
 from ._text_window import TextWindow
@@ -89,7 +90,9 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         try:
             if _has_units():
                 _warm_up()
-            result = self._work(self._progress, lambda: self.abort_requested)
+            progress, tell = interrupted(self._progress)
+            with announced(tell):
+                result = self._work(progress, lambda: self.abort_requested)
         except Cancelled as cancelled:
             self._tell(self.signals.cancelled, str(cancelled))
         except Exception as error:
