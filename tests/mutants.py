@@ -66,6 +66,9 @@ UNET_LAYERS = "tests/widgets/test_unet_layers.py"
 UNET_MODELS = "tests/widgets/test_unet_models.py"
 UNET_WIDGET = "tests/widgets/test_unet.py"
 REGION_EDIT = "tests/widgets/test_region_edit.py"
+OBJECT_EDITS = "tests/test_object_edits.py"
+EDITING = "tests/widgets/test_editing.py"
+RESULTS = "tests/widgets/test_results.py"
 LARGE = "tests/widgets/test_large.py"
 RANK_CHANGES = "tests/test_rank_changes.py"
 REPORT = "tests/test_report.py"
@@ -97,6 +100,7 @@ STORES = "tests/test_stores.py"
 STORES_REMOTE = "tests/test_stores_remote.py"
 STORES_TARGET = "tests/test_stores_target.py"
 MEASURE = "tests/test_measure.py"
+OBJECT_TABLE = "tests/test_object_table.py"
 OBJECTS = "tests/test_objects.py"
 CLUSTER = "tests/test_cluster.py"
 SUPERPIXELS = "tests/test_superpixels.py"
@@ -810,6 +814,13 @@ MUTANTS = [
     Mutant("running/_store_run.py", "return self.journal.is_cut_off or not isinstance(error, ValueError | TypeError)", "return True", f"{STORE_RUN}::test_a_method_that_refuses_its_image_leaves_nothing"),
     Mutant("running/_store_attempt.py", "n_before = 0 if keeps else total.highest", "n_before = 0", f"{STORE_RUN}::test_frames_one_after_the_other"),
     Mutant("running/_views.py", "return slice(outer.start + part.start, outer.start + part.stop)", "return part", f"{STORE_RUN}::test_it_lies_where_the_image_does"),
+    Mutant("methods/_edits.py", "solid = fill_holes(inside)", "solid = inside", f"{OBJECT_EDITS}::test_it_is_cut_at_the_neck_wherever_the_seeds_are"),
+    Mutant("methods/_edits.py", "nearer = squared < least", "nearer = squared <= least", f"{OBJECT_EDITS}::test_without_a_neck_seeds_share_half_way_in_the_world"),
+    Mutant("methods/_edits.py", "BAND = 1.5", "BAND = 0.5", f"{OBJECT_EDITS}::test_a_cut_follows_the_line_to_the_voxel"),
+    Mutant("methods/_edits.py", "beyond = inside & ~left", "beyond = inside", f"{OBJECT_EDITS}::test_a_cut_follows_the_line_to_the_voxel"),
+    Mutant("widgets/_clicks.py", " if frame_of(self.layer) else known", " if False else known", f"{EDITING}::test_each_frame_is_edited_by_itself_and_new_numbers_are_new_in_all"),
+    Mutant("widgets/_run_undo.py", "if not given.untouched() or not ours(self.layer):", "if not ours(self.layer):", f"{RESULTS}::test_undo_never_loses_an_edit"),
+    Mutant("widgets/_region_edit.py", 'max(int(provenance["n_labels"]), highest)', 'int(provenance["n_labels"])', f"{REGION_EDIT}::test_the_provenance_notes_edits_and_the_files_elsewhere_stay"),
     Mutant("widgets/_region_edit.py", "if not anyway and not np.array_equal(now, taken.before):", "if False:", f"{REGION_EDIT}::test_a_change_meanwhile_is_noticed_and_may_be_replaced"),
     Mutant("widgets/_region_edit.py", "stores.edit_labels(taken.store, taken.start, undo, storage_options=options)", "pass", f"{REGION_EDIT}::test_a_failure_leaves_the_store_as_it_was"),
     Mutant("widgets/_region_edit.py", "first = min(max(point[axis] - length // 2, start), stop - length)", "first = max(point[axis] - length // 2, start)", f"{REGION_EDIT}::test_a_box_too_large_is_said_and_cut_along_what_is_not_shown"),
@@ -821,4 +832,10 @@ MUTANTS = [
     Mutant("_memory.py", "yield max(most - used, 0)", "yield most", "tests/test_run_plan.py::test_what_is_left_of_the_address_space_counts"),
     Mutant("running/_probe.py", "n / self.n_tiles * _read(shape, tile, width)", "n * _read(shape, tile, width)", "tests/test_run_plan.py::test_a_probe_counts_sweeps_and_bytes"),
     Mutant("running/_probe.py", "along.append(max(start - part.start, part.stop - min(start + edge, n), 0))", "along.append(0)", "tests/test_run_plan.py::test_a_probe_counts_what_is_read_around_tiles"),
+    Mutant("running/_object_table.py", 'UNITS[unit][1] / UNITS[wanted][1]', 'UNITS[wanted][1] / UNITS[unit][1]', f"{OBJECT_TABLE}::test_channels_frames_and_stores"),
+    Mutant("running/_object_table.py", 'of_frame == at, n_voxels', 'of_frame >= at, n_voxels', f"{OBJECT_TABLE}::test_channels_frames_and_stores"),
+    Mutant("running/_object_table.py", '["" if value != value else value for value', '[value for value', f"{OBJECT_TABLE}::test_images_of_several_kinds_share_a_table"),
+    Mutant("running/_object_table.py", 'at = [kind.index(name) if name in kind else None for name in names]', 'at = list(range(len(kind)))', f"{OBJECT_TABLE}::test_images_of_several_kinds_share_a_table"),
+    Mutant("running/_measure.py", 'rel_tol=1e-4', 'rel_tol=1e4', f"{OBJECT_TABLE}::test_what_cannot_be_measured_is_a_line_with_its_reason"),
+    Mutant("running/_measure.py", 'first.get(file) or file', 'file', f"{OBJECT_TABLE}::test_resuming_a_folder_keeps_what_is_there_and_counts_it"),
 ]  # fmt: skip

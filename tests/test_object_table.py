@@ -120,6 +120,8 @@ def test_resuming_a_folder_keeps_what_is_there_and_counts_it(plate: dict[str, np
         (False, Path("out/a.tif")), (True, Path("out/b.tif")),
     ]  # fmt: skip
     assert [(row["image"], row["n_voxels"]) for row in rows_of("objects.csv")] == [("a", "12"), ("a", "12"), ("b", "5")]
+    nc.measure_images("out", "plate/control", "measured.csv")
+    assert rows_of("measured.csv") == rows_of("objects.csv"), "named after the images, whose folder is the condition"
     other = nc.Recipe([nc.Step("threshold_at", {"value": 60.0})])
     refused = nc.run(other, "plate/control", "out", resume=True)
     assert all("another recipe made it" in row.error for row in refused.rows)

@@ -313,7 +313,12 @@ def run(
         )
         found = run_store(job, options, source, target, truth, dict(inputs or {}))
         return found if job.table is None else _tabled(job, job.table, source, found, storage_options)
-    only = {"scheduler": scheduler is not None, "part": part is not None, "ngff": ngff is not None}
+    only = {
+        "resume": resume and not is_path(source),
+        "scheduler": scheduler is not None,
+        "part": part is not None,
+        "ngff": ngff is not None,
+    }
     for name, given in only.items():
         if given:
             raise ValueError(
