@@ -83,7 +83,7 @@ def look(viewer: Any, widget: str, kind: str, theme: str) -> None:
     if (preview := getattr(opened, "preview_box", None)) is not None:
         truth.visible = widget == "Objects"
         preview.setChecked(True)
-        settle(lambda: bool(opened.bar.status.text()))
+        settle(lambda: opened.preview.layer is not None)
     if opened.bar.ready:
         press(opened)
     show_all(viewer)
@@ -620,7 +620,7 @@ def graph_based(viewer: Any) -> None:
     widget = open_widget(viewer, "Graph-based")
     widget.set(scale=1000.0)
     widget.preview_box.setChecked(True)
-    settle(lambda: bool(widget.bar.status.text()))
+    settle(lambda: widget.preview.layer is not None)
     show_all(viewer)
 
 
