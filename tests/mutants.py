@@ -367,7 +367,7 @@ MUTANTS = [
     Mutant("_chain.py", 'source.dtype != "uint8" and not entry.frames', 'source.dtype != "uint8"', f"{CHAIN}::test_frames_are_linked_after_what_numbered_their_objects_and_nothing_goes_on_from_there"),
     Mutant("processing/_links.py", "(2 * shared > size[later])", "(2 * shared >= size[later])", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
     Mutant("processing/_links.py", "goes_on[earlier[next_to & (2 * shared > union)]] = True", "pass", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
-    Mutant("processing/_links.py", "rank[earlier[useful]], -overlap[useful], gap[useful]", "rank[earlier[useful]], gap[useful], -overlap[useful]", f"{LINK}::test_plain_python_links_the_same"),
+    Mutant("processing/_links.py", "rank[earlier[useful]], -overlap[useful], gap[useful]", "rank[earlier[useful]], gap[useful], -overlap[useful]", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
     Mutant("processing/_links.py", "order = np.lexsort((first, frame))", "order = np.lexsort((label, frame))", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
     Mutant("processing/_links.py", "if low >= 0 and high < DENSE:", "if high < DENSE:", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
     Mutant("blockwise/_linked.py", "region[0].start - rule.max_gap - 1", "region[0].start - 1", f"{LINK}::test_dask_links_as_the_whole"),

@@ -41,6 +41,8 @@ def test_a_division_a_gap_and_an_end_by_hand() -> None:
     assert nc.link_frames(half)[1, 0].tolist() == [1, 1, 1, 0, 0, 0, 2, 2]
     goes_on = np.array([[[1, 1, 1, 1, 1, 1]], [[2, 2, 2, 2, 0, 3]]])
     assert nc.link_frames(goes_on)[1, 0].tolist() == [1, 1, 1, 1, 0, 2]
+    nearer = np.array([[[1, 1, 1, 1, 1, 1, 0, 0]], [[0, 0, 0, 0, 2, 2, 2, 2]], [[0, 3, 3, 3, 3, 3, 3, 0]]])
+    assert nc.link_frames(nearer, min_overlap=0.3, max_gap=1)[2, 0, 1] == 2, "the frame before comes first"
     undivided = nc.link_frames(A_LIFE, divisions=False, min_overlap=0.5)
     assert undivided[1, 0].tolist() == [1, 1, 1, 0, 4, 4, 0, 0, 0, 0, 3, 3]
 
