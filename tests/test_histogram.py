@@ -125,6 +125,14 @@ def test_a_prominence_that_finds_enough_peaks_is_named() -> None:
     assert len(np.unique(nc.histogram_segmentation(three_humps(), prominence=enough))) == 2
 
 
+@pytest.mark.parametrize(("n_bright", "way_out"), [(1, "no higher than chance"), (100, r"prominence=0\.\d+ finds 2")])
+def test_a_peak_of_a_single_voxel_is_not_recommended(n_bright: int, way_out: str) -> None:
+    image = np.full((300, 300), 50, np.uint8)
+    image[0, :n_bright] = 200  # a root of 1 voxel rises by 0.36 where smoothing is 3, that of 100 by 3.6
+    with pytest.raises(ValueError, match=way_out):
+        nc.histogram_segmentation(image, prominence=0.1)
+
+
 @pytest.mark.parametrize(("objects", "class_of_objects", "below"), [("bright", 3, 2), ("dark", 1, 2)])
 def test_clean_up_works_on_the_class_of_the_objects(objects: Any, class_of_objects: int, below: int) -> None:
     image = np.full((30, 30), 120, np.uint8)

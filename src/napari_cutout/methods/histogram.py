@@ -35,6 +35,9 @@ __all__ = ["histogram", "histogram_segmentation", "back_projection"]
 MAX_LABEL = 255
 """Largest label that may be painted for `back_projection`, whose result is uint8."""
 
+BY_CHANCE = 1.0
+"""Rise of a square root of counts that says nothing: two standard deviations of the root of one count."""
+
 
 def histogram(image: Image, mask: Mask | None = None) -> Histogram:
     """Count the grey levels of an image.
@@ -251,11 +254,14 @@ def _valley_cuts(histogram: Histogram, n_classes: int | None, smoothing: float, 
 
 
 def _way_out(curve: NDArray[np.float64], n_wanted: int) -> str:
-    """Say which prominence would find enough peaks, if any does."""
+    """Say which prominence would find enough peaks that are more than chance, if any does."""
     _, heights = peaks_of(curve, 0.0)
     if len(heights) < n_wanted:
         return "lower smoothing, or use multi_otsu"
-    enough = float(np.sort(heights)[-n_wanted] / np.sqrt(curve.max()))
+    last = float(np.sort(heights)[-n_wanted])
+    if last < BY_CHANCE:
+        return "use multi_otsu, because the other rises are no higher than chance makes them"
+    enough = last / float(np.sqrt(curve.max()))
     digit = 10.0 ** (np.floor(np.log10(enough)) - 1)
     return f"prominence={np.floor(enough / digit) * digit:.3g} finds {n_wanted}, or use multi_otsu"
 
