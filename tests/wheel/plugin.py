@@ -49,7 +49,9 @@ def until(ready: Callable[[], bool], what: str) -> None:
     while not ready():
         if errors:
             raise SystemExit(f"before {what}: {errors[0]!r}")
-        assert time.monotonic() < end, f"{what} did not happen in {TIME_LIMIT:g} s"
+        if time.monotonic() > end:
+            faulthandler.dump_traceback(all_threads=True)  # who holds it up
+            raise SystemExit(f"{what} did not happen in {TIME_LIMIT:g} s")
         QApplication.processEvents()
         time.sleep(0.01)
 
