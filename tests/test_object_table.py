@@ -128,6 +128,25 @@ def test_resuming_a_folder_keeps_what_is_there_and_counts_it(plate: dict[str, np
     assert not nc.run(other, "plate/control", "out", resume=True, overwrite=True).failed
 
 
+def test_resuming_a_folder_notices_an_image_that_was_replaced(plate: dict[str, np.ndarray]) -> None:
+    nc.run(RECIPE, "plate/control", "out")
+    image = nc.read("plate/control/b.tif")
+    image.data[0, 0] += 1
+    io.write("plate/control/b.tif", image, kind="image", overwrite=True)
+    kept, refused = nc.run(RECIPE, "plate/control", "out", resume=True).rows
+    assert "resumed" in kept.provenance
+    assert refused.error == (
+        "'out/b.tif' exists already, and image 'plate/control/b.tif' was changed since; choose another name, or allow "
+        "to overwrite it"
+    )
+    kept, redone = nc.run(RECIPE, "plate/control", "out", resume=True, overwrite=True).rows
+    assert "resumed" in kept.provenance, "only what was changed runs again"
+    assert "resumed" not in redone.provenance
+    other = nc.run(RECIPE, "plate/control", "out", resume=True, spacing=(1, 1)).rows
+    assert [row.error.split("and its ")[1][:42] for row in other] == ["spacing was [0.5, 0.25] and is [1.0, 1.0];"] * 2
+    assert not nc.run(RECIPE, "plate/control", "out", resume=True).failed
+
+
 def test_channels_frames_and_stores(tmp_path: Path) -> None:
     labels = np.zeros((3, 8, 10), np.uint16)
     labels[0, 1:4, 1:5], labels[2, 3:6, 2:7] = 7, 7

@@ -165,6 +165,13 @@ class Selection:
         ]
         return list(itertools.product(*choices))
 
+    def covered(self, image: Array) -> Array:
+        """Return all of the image that is run on, as it is stored, with all channels that are needed for it."""
+        along = dict(zip(self.kept_axes, self.bounds(tuple(image.shape)), strict=True))
+        if isinstance(self.channel, int):
+            along["c"] = (self.channel, self.channel + 1)
+        return image[tuple(slice(*along.get(axis, (None,))) for axis in self.axes)]
+
     def cut(self, array: Array, part: Sequence[slice | int]) -> Array:
         """Return one part of the image as it is stored, with the channels that are seen, or of labels without any."""
         picked, axis = self.picked(array, part), self.channels_at(array)

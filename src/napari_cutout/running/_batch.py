@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from .._device import Asked
 from .._pairs import is_many, pair, stem_of
 from .._reading import Source, as_volume, check_one, is_path, read, warn_if_grey
 from .._sources import Source as FileSource
-from .._sources import fingerprint
+from .._sources import checksum, fingerprint
 from .._stored import Stored, file_name, how_to_pass
 from .._volume import Volume
 from .._wanted import Fitted, Wanted, fitted
@@ -44,6 +43,7 @@ from ._rows import (
 )
 from ._store_attempt import Watchers
 from ._store_run import StoreOptions, run_store, takes
+from ._there import there, voxel_size
 
 if TYPE_CHECKING:
     from ..stores import LabelsTarget
@@ -90,7 +90,7 @@ class Job:
     overwrite : bool
         Replace files that are there.
     resume : bool
-        Keep labels that are there already and were made by the same recipe.
+        Keep labels that are there already and were made by the same recipe of the same images.
     table : ObjectTable, optional
         Takes the objects that were found.
     entry : Entry, optional
@@ -418,14 +418,14 @@ def run_one(
     beside = {name: input_of(recipe, name, other, image) for name, other in all_inputs(recipe, others).items()}
     arrays = {recipe.source: image.volume.data, **beside}
     given = {recipe.source: source, **recipe.arrays, **others}
-    origins = {name: _origin(given[name], array, recipe.roles[name]) for name, array in arrays.items()}
+    origins = {name: _origin(given[name], array, recipe, name) for name, array in arrays.items()}
     if recipe.roles[recipe.source] == "labels":
         warn_if_grey(image.volume.data, image.volume.name)
     recorded, origins = lineage(replace(recipe, selection=image.recorded), origins)
-    result = _there(job, place, recorded, image)
+    result = there(job, place, recorded, origins, image)
     if result is None:
         result = _executed(job, recipe, image, arrays)
-        result.provenance.update(_origins(recorded, origins, source, result.labels))
+        result.provenance.update(_origins(recorded, origins, source, result.labels) | voxel_size(job, image))
         if place is not None:
             result = replace(result, target=_write(place, job, recorded, image, result))
     if annotation is not None:
@@ -450,22 +450,6 @@ def _executed(job: Job, recipe: Recipe, image: Fitted, arrays: Mapping[str, Arra
     )
 
 
-def _there(job: Job, place: Path | None, recipe: Recipe, image: Fitted) -> Result | None:
-    """Return labels that an earlier run of the same recipe has written, where they are to be kept; None if none are."""
-    if not job.resume or place is None or not place.exists() or not recipe_beside(place).exists():
-        return None
-    content = json.loads(recipe_beside(place).read_text(encoding="utf-8"))
-    provenance = content.pop("provenance", {})
-    if {**content, "provenance": {}} != json.loads(with_provenance(recipe, {}, place.parent)):
-        if job.overwrite:
-            return None
-        raise FileExistsError(
-            f"{str(place)!r} exists already, and another recipe made it; choose another name, or allow to overwrite it"
-        )
-    labels = labels_on(place, image, "labels")
-    return Result(labels, {**provenance, "recipe": as_dict(recipe), "resumed": "it was there already"}, place)
-
-
 def _origins(recipe: Recipe, origins: Mapping[str, FileSource], source: Source, labels: NDArray[Any]) -> dict[str, Any]:
     """Return for the provenance what ran on which files, and by what their labels and those found are known again."""
     known = {"sources": {name: one.as_dict() for name, one in origins.items()}, "sha256": fingerprint(labels)}
@@ -473,11 +457,17 @@ def _origins(recipe: Recipe, origins: Mapping[str, FileSource], source: Source, 
     return {"recipe": as_dict(recipe), **known, **path}
 
 
-def _origin(source: Any, array: Array, role: str) -> FileSource:
+def _origin(source: Any, array: Array, recipe: Recipe, name: str) -> FileSource:
+    """Return where an input came from, and by what it is known again; what dask would work out twice is not."""
     source = source.path if isinstance(source, Stored) else source
     path = os.fspath(source) if is_path(source) else ""
-    painted = fingerprint(array) if role != "image" and np.dtype(dtype_name(array)).kind in "biu" else ""
-    return FileSource(path=path, shape=tuple(array.shape), dtype=dtype_name(array), sha256=painted)
+    kind, painted, contents = np.dtype(dtype_name(array)).kind, "", ""
+    if recipe.roles[name] != "image":
+        painted = fingerprint(array) if kind in "biu" else ""
+    elif kind in "biuf" and (path or isinstance(array, np.ndarray)):
+        selection = recipe.selection if name == recipe.source else None
+        contents = checksum(array if selection is None else selection.covered(array))
+    return FileSource(path=path, shape=tuple(array.shape), dtype=dtype_name(array), sha256=painted, contents=contents)
 
 
 def all_inputs(recipe: Recipe, others: Mapping[str, Source]) -> dict[str, Source]:

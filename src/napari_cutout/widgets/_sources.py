@@ -201,20 +201,10 @@ def with_contents(
     """
     known = sources.get(name, Source())
     if isinstance(image, np.ndarray | Channels):
-        known = replace(known, contents=checksum(_selected(image, selection)))
+        known = replace(known, contents=checksum(image if selection is None else selection.covered(image)))
     elif is_lazy(image):
         known = replace(known, contents=str(getattr(image, "name", "")))
     return {**sources, name: known}
-
-
-def _selected(image: Any, selection: Selection | None) -> Any:
-    """Return the voxels of an image that are run on, with all the channels that are needed for it."""
-    if selection is None:
-        return image
-    along = dict(zip(selection.kept_axes, selection.bounds(tuple(image.shape)), strict=True))
-    if isinstance(selection.channel, int):
-        along["c"] = (selection.channel, selection.channel + 1)
-    return image[tuple(slice(*along.get(axis, (None,))) for axis in selection.axes)]
 
 
 def parents_of(layers: Mapping[str, Layer | None]) -> dict[str, Made]:
