@@ -370,9 +370,9 @@ MUTANTS = [
     Mutant("processing/_links.py", "rank[earlier[useful]], -overlap[useful], gap[useful]", "rank[earlier[useful]], gap[useful], -overlap[useful]", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
     Mutant("processing/_links.py", "order = np.lexsort((first, frame))", "order = np.lexsort((label, frame))", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
     Mutant("processing/_links.py", "if low >= 0 and high < DENSE:", "if high < DENSE:", f"{LINK}::test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead"),
-    Mutant("blockwise/_linked.py", "region[0].start - rule.max_gap - 1", "region[0].start - 1", f"{LINK}::test_dask_links_as_the_whole"),
+    Mutant("blockwise/_linked.py", "region[0].start - rule.max_gap - 1", "region[0].start - 1", f"{LINK}::test_a_division_a_gap_and_an_end_by_hand"),
     Mutant("running/_linking.py", "frame % n * plane + first", "first", f"{LINK}::test_slices_of_a_volume_become_objects_and_then_frames_are_linked"),
-    Mutant("running/_store_attempt.py", "or rule or len(parts) > 1  # what", "or len(parts) > 2  # what", f"{LINK}::test_a_run_on_a_store_links_in_tiles_and_resumes"),
+    Mutant("running/_store_attempt.py", "links=rule is not None,", "links=False,", f"{LINK}::test_a_run_on_a_store_links_in_tiles_and_resumes"),
     Mutant("_sources.py", "narrow = _smallest(run)", "narrow = run", STORED),
     Mutant("methods/_flood.py", "if reached and records[r, KEY] == passed", "if records[r, KEY] == passed", "tests/test_watershed.py::test_a_key_that_looks_like_a_turn_is_none"),
     # floods in tiles

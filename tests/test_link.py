@@ -37,6 +37,7 @@ def test_a_division_a_gap_and_an_end_by_hand() -> None:
     ]
     bridged = nc.link_frames(A_LIFE, max_gap=1)
     assert bridged[2, 0, 7:9].tolist() == [2, 2]
+    np.testing.assert_array_equal(nc.link_frames(da.from_array(A_LIFE, 1), max_gap=1).compute(), bridged)
     half = np.array([[[1, 1, 1, 1, 1, 1, 1, 0]], [[2, 2, 2, 0, 0, 0, 3, 3]]])  # 3 lies for half of its voxels in 1
     assert nc.link_frames(half)[1, 0].tolist() == [1, 1, 1, 0, 0, 0, 2, 2]
     goes_on = np.array([[[1, 1, 1, 1, 1, 1]], [[2, 2, 2, 2, 0, 3]]])
