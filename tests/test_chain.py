@@ -199,7 +199,6 @@ def test_frames_are_linked_after_what_numbered_their_objects_and_nothing_goes_on
     assert "linked over all parts" in chain.apart["labels"]
 
 
-
 OTHERS = {
     "channel": Selection("tcyx", channel=0, each="t"),
     "pooled": Selection("tcyx", channel=1, each="t", pooled=True),

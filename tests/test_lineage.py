@@ -74,7 +74,7 @@ def test_an_image_in_the_place_of_labels_is_warned_of(cut: np.ndarray, capsys: p
 def test_results_and_recipes_print_in_a_line(cut: np.ndarray) -> None:
     recipe = nc.Recipe([nc.Step("threshold", {"sigma": 1.0}), nc.Step("objects", {}, {"labels": "step_1"})])
     assert repr(recipe.steps[0]) == "Step('threshold', {'sigma': 1.0})"
-    assert eval(repr(recipe.steps[1]), {"Step": nc.Step}) == recipe.steps[1]  # noqa: S307 (what it is for)
+    assert eval(repr(recipe.steps[1]), {"Step": nc.Step}) == recipe.steps[1]
     assert repr(nc.read("image.tif")) == "<Volume 'image': yx 24x40 uint8>"
     result = nc.run(recipe, "image.tif", "out.tif", truth="cut.tif")
     assert repr(result).startswith("<Result of threshold > objects: labels 24x40 int32, CPU ")
