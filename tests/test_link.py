@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from scipy import ndimage
 import napari_cutout as nc
 from napari_cutout import Recipe, Selection, Step, Volume, cli
 from napari_cutout.methods.link import Tracks
+from napari_cutout.processing import _links
 
 from .reference.links import linked as linked_slowly
 
@@ -116,6 +118,29 @@ def test_objects_stay_apart_names_do_not_matter_and_nothing_is_looked_at_ahead(
     np.testing.assert_array_equal(nc.link_frames(renamed - 2**40 * (renamed > 0), **settings), found)
     np.testing.assert_array_equal(nc.link_frames(frames[:n], **settings), found[:n])
     np.testing.assert_array_equal(np.unique(found[found > 0]), np.arange(1, found.max() + 1))
+
+
+def test_what_many_tiles_tell_is_summed_in_a_few_sorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    tiles = [
+        _links.counts_of(block[1], [(at - 1, block[0])], at, (0, 0), (4, 4))
+        for at, block in enumerate(rng.integers(0, 5, (300, 2, 4, 4)))
+    ] + [_links.Counts.none()] * 300
+    expected, order = _links.Counts.summed(tiles), rng.permutation(600)
+    n_sorted, groups = 0, _links._groups
+
+    def counting(keys: np.ndarray) -> Any:
+        nonlocal n_sorted
+        n_sorted += keys.shape[1]
+        return groups(keys)
+
+    monkeypatch.setattr(_links, "_groups", counting)
+    told = reduce(_links.gathered, (tiles[i] for i in order))
+    found = _links.total_of(told)
+    np.testing.assert_array_equal(found.objects, expected.objects)
+    np.testing.assert_array_equal(found.pairs, expected.pairs)
+    assert len(told) <= 1 + np.log2(len(expected)), "few sums wait, of whatever size"
+    assert n_sorted <= len(expected) * (2 + np.log2(300)), "not all of them again for every tile"
 
 
 @given(FRAMES, SETTINGS, st.tuples(*[st.integers(1, 3)] * 3))

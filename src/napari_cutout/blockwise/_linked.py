@@ -12,7 +12,7 @@ from .. import _device
 from .._array import Array, array_namespace
 from .._monitor import note, resumed, ticket
 from .._plan import Slices
-from ..processing._links import Counts, Links, Rule, counts_of_frames, link, relabelled
+from ..processing._links import Counts, Links, Rule, counts_of_frames, gathered, link, relabelled, total_of
 from ._made import Source, lazy
 from ._sweeps import current, regions_of
 from ._tiled import Tiled, settled
@@ -113,8 +113,7 @@ def _in_sweeps(labels: Array, rule: Rule) -> Array:
     assert source is not None
     regions = regions_of(chunks)
     work = _Counting(source, regions, rule)
-    counts = sweeper.reduce("linking objects", work, len(regions), Counts.__add__)
-    links = link(Counts.none() if counts is None else counts, rule)
+    links = link(total_of(sweeper.reduce("linking objects", work, len(regions), gathered)), rule)
     note(**links.facts)
     numbering = _Numbering(source, regions, links, sweeper.device)
     return lazy(Tiled(numbering, chunks, "int32", "numbering objects", n_labels=len(links.begin)), chunks)

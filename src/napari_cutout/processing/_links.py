@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, dtype_name, from_numpy, to_numpy
 from .._plan import BLOCK_VOXELS
 
-__all__ = ["Counts", "Links", "Rule", "counts_of", "counts_of_frames", "link", "relabelled"]
+__all__ = [
+    "Counts",
+    "Links",
+    "Rule",
+    "counts_of",
+    "counts_of_frames",
+    "gathered",
+    "link",
+    "relabelled",
+    "total_of",
+]
 
 Ints = NDArray[np.int64]
 
@@ -56,8 +66,8 @@ class Counts:
         """Return what nothing tells."""
         return cls(np.zeros((4, 0), np.int64), np.zeros((5, 0), np.int64))
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts.summed([self, other])
+    def __len__(self) -> int:
+        return self.objects.shape[1] + self.pairs.shape[1]
 
     @classmethod
     def summed(cls, parts: Sequence[Counts]) -> Counts:
@@ -70,6 +80,38 @@ class Counts:
         order, starts = _groups(pairs[:4])
         keys = pairs[:4, order][:, starts]
         return cls(np.stack(summed), np.concatenate([keys, _added(pairs[4, order], starts)[None]]))
+
+
+Told = Counts | tuple[Counts, ...]
+"""What one tile tells, or some of them: sums that are not summed yet, each less than half as long as that before."""
+
+
+def gathered(one: Told, other: Told) -> Told:
+    """Return what tiles tell together, as few sums: so no object is sorted more often than the number of tiles doubles.
+
+    Parameters
+    ----------
+    one, other : Counts or tuple of Counts
+        Of different tiles.
+
+    Returns
+    -------
+    tuple of Counts
+        `total_of` it is their sum.
+    """
+    held = sorted([*_sums(one), *_sums(other)], key=len, reverse=True)
+    while len(held) > 1 and len(held[-2]) <= 2 * len(held[-1]):
+        held = sorted([*held[:-2], Counts.summed(held[-2:])], key=len, reverse=True)
+    return tuple(held)
+
+
+def total_of(told: Told | None) -> Counts:
+    """Return the sum of what all tiles told."""
+    return Counts.none() if told is None else Counts.summed(_sums(told))
+
+
+def _sums(told: Told) -> tuple[Counts, ...]:
+    return told if isinstance(told, tuple) else (told,)
 
 
 def _groups(keys: Ints) -> tuple[Ints, Ints]:

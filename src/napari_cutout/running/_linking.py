@@ -20,7 +20,7 @@ from .._monitor import stage, tick
 from .._plan import BLOCK_VOXELS, Slices
 from .._selection import Part, Selection
 from ..blockwise import Source, Stored, Sweeper
-from ..processing._links import Counts, Links, Rule, counts_of, link, relabelled
+from ..processing._links import Counts, Links, Rule, counts_of, gathered, link, relabelled, total_of
 from ..recipe import Recipe, Step, output_number
 
 __all__ = ["Numbers", "Pieces", "decided", "link_in_memory", "rule_of", "with_facts", "with_link"]
@@ -191,8 +191,7 @@ class Pieces:
 
     def counted(self, sweeper: Sweeper) -> Counts:
         """Count all of them in one sweep."""
-        found: Counts | None = sweeper.reduce("linking objects", self, len(self), Counts.__add__)
-        return Counts.none() if found is None else found
+        return total_of(sweeper.reduce("linking objects", self, len(self), gathered))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
