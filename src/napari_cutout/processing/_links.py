@@ -67,7 +67,7 @@ class Counts:
         return cls(np.zeros((4, 0), np.int64), np.zeros((5, 0), np.int64))
 
     def __len__(self) -> int:
-        return self.objects.shape[1] + self.pairs.shape[1]
+        return int(self.objects.shape[1] + self.pairs.shape[1])
 
     @classmethod
     def summed(cls, parts: Sequence[Counts]) -> Counts:
@@ -83,11 +83,14 @@ class Counts:
 
 
 Told = Counts | tuple[Counts, ...]
-"""What one tile tells, or some of them: sums that are not summed yet, each less than half as long as that before."""
+"""What one tile tells, or what some do: sums that are not summed yet, of which few are about as long."""
+
+ALIKE = 8
+"""So many sums that are about as long are summed, to one that is longer; a power of 2."""
 
 
 def gathered(one: Told, other: Told) -> Told:
-    """Return what tiles tell together, as few sums: so no object is sorted more often than the number of tiles doubles.
+    """Return what tiles tell together, in few sums, so that not all of it is sorted again for every tile.
 
     Parameters
     ----------
@@ -99,10 +102,16 @@ def gathered(one: Told, other: Told) -> Told:
     tuple of Counts
         `total_of` it is their sum.
     """
-    held = sorted([*_sums(one), *_sums(other)], key=len, reverse=True)
-    while len(held) > 1 and len(held[-2]) <= 2 * len(held[-1]):
-        held = sorted([*held[:-2], Counts.summed(held[-2:])], key=len, reverse=True)
-    return tuple(held)
+    sums: dict[int, list[Counts]] = {}
+    waiting = [*_sums(one), *_sums(other)]
+    while waiting:
+        part = waiting.pop()
+        alike = sums.setdefault(len(part).bit_length() // 3, [])
+        alike.append(part)
+        if len(alike) == ALIKE:
+            waiting.append(Counts.summed(alike))
+            alike.clear()
+    return tuple(part for alike in sums.values() for part in alike)
 
 
 def total_of(told: Told | None) -> Counts:
