@@ -147,6 +147,23 @@ def test_resuming_a_folder_notices_an_image_that_was_replaced(plate: dict[str, n
     assert not nc.run(RECIPE, "plate/control", "out", resume=True).failed
 
 
+def test_channels_whose_names_differ_in_signs_have_columns_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = np.zeros((4, 5), np.int32)
+    labels[1:3, 1:4] = 1
+    for name, grey in (("labels", labels), ("plus", labels * 10), ("minus", labels * 20), ("rest", labels * 30)):
+        io.write(f"{name}.tif", Volume(grey.astype(np.int32), "yx"), kind="labels")
+    channels = {"CD4+": "plus.tif", "CD4-": "minus.tif", "CD4 ": "rest.tif"}
+    nc.measure_images("labels.tif", channels, "objects.csv")
+    (row,), (image,) = rows_of("objects.csv"), rows_of("objects_per_image.csv")
+    for number, end in zip(("10.0", "20.0", "30.0"), ("", "_2", "_3"), strict=True):
+        assert row[f"mean_CD4_{end}"] == image[f"mean_of_mean_CD4_{end}"] == number
+    found = nc.measure(labels, {name: nc.read(path).data for name, path in channels.items()})
+    assert set(found.headings) | {"image", "folder"} == set(row)
+
+
 def test_channels_frames_and_stores(tmp_path: Path) -> None:
     labels = np.zeros((3, 8, 10), np.uint16)
     labels[0, 1:4, 1:5], labels[2, 3:6, 2:7] = 7, 7

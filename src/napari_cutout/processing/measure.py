@@ -19,7 +19,7 @@ from .._checks import REAL_DTYPES, check_spacing
 from .._method import Image, Labels
 from .._plan import Pass, Slices, reduce_passes
 from .._writing import write_text
-from ._headings import heading
+from ._headings import headings
 from ._label_sums import ChannelSums, LabelSums, block_sums, gathered, merged, pairs_of
 
 __all__ = ["Measurements", "measure"]
@@ -111,7 +111,7 @@ class Measurements:
     @property
     def headings(self) -> list[str]:
         """What the columns are called in a file, in their order."""
-        return [heading(name, self.units.get(name, "")) for name in self.columns]
+        return headings((name, self.units.get(name, "")) for name in self.columns)
 
     def csv_text(
         self, before: Mapping[str, Sequence[Any]] | None = None, after: Mapping[str, Sequence[Any]] | None = None

@@ -241,10 +241,11 @@ def _line(
     line[heading(f"{size}_mean", unit)] = float(values.mean()) if known else ""
     line[heading(f"{size}_median", unit)] = float(np.median(values)) if known else ""
     line["labelled_fraction"] = float(columns["n_voxels"][inside].sum()) / n_voxels if n_voxels else ""
-    for name in (name for name in columns if name == "mean" or name.startswith("mean_")):
-        means = columns[name][inside]
-        finite = means[~np.isnan(means)]
-        line[heading(f"mean_of_{name}")] = float(finite.mean()) if len(finite) else ""
+    for name, called in zip(columns, found.headings, strict=True):
+        if name == "mean" or name.startswith("mean_"):
+            means = columns[name][inside]
+            finite = means[~np.isnan(means)]
+            line[f"mean_of_{called}"] = float(finite.mean()) if len(finite) else ""
     return {**line, "error": ""}
 
 
