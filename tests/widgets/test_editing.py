@@ -248,6 +248,32 @@ def test_each_frame_is_edited_by_itself_and_new_numbers_are_new_in_all(viewer, m
     assert frame_of(viewer.add_labels(np.zeros((2, 3, 4, 5, 6), int))) == (0, 1)
 
 
+def test_numbers_that_changed_between_two_clicks_are_not_merged(viewer, layer, mouse):
+    clicks(viewer).choose("merge")
+    mouse.click(2, 2)
+    layer.data = np.where(layer.data == 3, 5, layer.data)
+    mouse.click(14, 12)
+    assert values(layer) == [0, 5, 7]
+    assert "keeps 7" in clicks(viewer).said[0]
+
+
+def test_a_mark_is_taken_away_after_the_layer_and_not_within(viewer, layer, mouse, qapp):
+    other = viewer.add_labels(dumbbell(), name="above")
+    hand = clicks(viewer)
+    viewer.layers.selection.active = layer
+    hand.choose("merge")
+    mouse.click(2, 2, along=None)
+    mark = viewer.layers[-1]
+    assert is_preview(mark)
+    within = []
+    viewer.layers.events.removed.connect(lambda event: within.append(mark in viewer.layers))
+    viewer.layers.remove(layer)
+    assert hand.tool == ""
+    assert within == [True], "a list that Qt shows may not change while it changes"
+    qapp.processEvents()
+    assert list(viewer.layers)[1:] == [other]
+
+
 def test_a_tool_is_put_away_with_its_layer_and_never_works_on_what_is_stored(viewer, layer):
     import dask.array as da
 

@@ -139,6 +139,11 @@ class Clicks:
         layer.events.mode.connect(self._left)
         self.viewer.layers.selection.events.active.connect(self._left)
 
+    def put_away(self) -> None:
+        """Let clicks do nothing, whatever goes on in the list of layers meanwhile."""
+        self._marks.clear_soon()
+        self.choose("")
+
     def _stop(self) -> None:
         layer, self.layer, self.tool, self._gathered = self.layer, None, "", []
         if layer is None:
@@ -155,7 +160,7 @@ class Clicks:
     def _left(self, event: Any = None) -> None:
         """Stop once the user takes up another tool or another layer."""
         if not self._marks.busy:
-            self.choose("")
+            self.put_away()
 
     def _tell(self) -> None:
         alive = [(one, call) for one in self._listeners if (call := one()) is not None]
@@ -195,6 +200,8 @@ class Clicks:
     def _clicked(self, click: Clicked | None) -> None:
         if click is None:
             return
+        if not self._still_there():
+            self._forget()
         {"merge": self._merge, "split": self._seed, "cut": self._end, "delete": self._delete}[self.tool](click)
 
     def _enter(self, _: Any = None) -> None:
@@ -215,6 +222,15 @@ class Clicks:
     def _forget(self) -> None:
         self._gathered = []
         self._marks.clear()
+
+    def _still_there(self) -> bool:
+        """Tell whether what was clicked so far holds the numbers that it had: a run or an undo may change them."""
+        for one in self._gathered:
+            part, at = self._part(one), one.inner
+            inside = all(0 <= i < n for i, n in zip(at, part.shape, strict=True))
+            if (int(part[at]) if inside else 0) != one.label:
+                return False
+        return True
 
     # Doing
 
@@ -244,6 +260,8 @@ class Clicks:
         self._say(f"{n} part{'s' * (n > 1)} of {click.label}; {more}")
 
     def _split(self) -> None:
+        if not self._still_there():
+            self._forget()
         if len(self._gathered) < 2:
             self._say(f"a split needs two clicks in one object or more, and there is {len(self._gathered)}", True)
             return

@@ -1,4 +1,4 @@
-"""What was clicked so far, shown in a temporary layer that nothing uses or saves.  No Qt here."""
+"""What was clicked so far, shown in a temporary layer that nothing uses or saves."""
 
 from __future__ import annotations
 
@@ -67,7 +67,20 @@ class Marks:
 
     def clear(self) -> None:
         """Take them away."""
-        layer, viewer, self._layer = self._layer, self._viewer(), None
+        layer, self._layer = self._layer, None
+        self._remove(layer)
+
+    def clear_soon(self) -> None:
+        """Take them away when the list of layers is through with what it does: Qt crashes on a change inside another."""
+        from qtpy.QtCore import QTimer
+
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            layer.visible = False
+            QTimer.singleShot(0, lambda: self._remove(layer))
+
+    def _remove(self, layer: Layer | None) -> None:
+        viewer = self._viewer()
         if layer is None or viewer is None or layer not in viewer.layers:
             return
         with self._quiet():
@@ -96,9 +109,10 @@ class Marks:
         self.busy = True
         try:
             yield
+            there = [layer for layer in kept if layer in viewer.layers]
             selection.clear()
-            selection.update(kept)
-            selection.active = active
+            selection.update(there)
+            selection.active = active if active in there else None
         finally:
             self.busy = False
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ._access import explain
@@ -15,6 +17,9 @@ from ._dock import sentence_line, show_sentence
 from ._worker import ALERT
 
 __all__ = ["ClicksExtra", "ClicksRow"]
+
+
+_ROWS: WeakSet[ClicksRow] = WeakSet()
 
 
 class ClicksRow(QWidget):  # type: ignore[misc]
@@ -58,6 +63,7 @@ class ClicksRow(QWidget):  # type: ignore[misc]
         layout.addWidget(self.line)
         self._clicks.listen(self._follow)
         self._follow()
+        _ROWS.add(self)
 
     def choose(self, tool: str) -> None:
         """Let clicks do something else, or nothing if it is empty."""
@@ -69,7 +75,14 @@ class ClicksRow(QWidget):  # type: ignore[misc]
     def let_go(self) -> None:
         """Put the tool away: nobody would see what it says."""
         if self._clicks.tool:
-            self._clicks.choose("")
+            self._clicks.put_away()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Put the tool away with the last row that showed it, but not where all of the window is out of sight."""
+        super().hideEvent(event)
+        others = (row for row in _ROWS if row is not self and row._clicks is self._clicks)
+        if not event.spontaneous() and not any(row.isVisible() for row in others):
+            self.let_go()
 
     def _follow(self) -> None:
         """Show which tool clicks are for, and what there is to say."""
