@@ -123,7 +123,9 @@ def test_resuming_a_folder_keeps_what_is_there_and_counts_it(plate: dict[str, np
     nc.measure_images("out", "plate/control", "measured.csv")
     assert rows_of("measured.csv") == rows_of("objects.csv"), "named after the images, whose folder is the condition"
     other = nc.Recipe([nc.Step("threshold_at", {"value": 60.0})])
-    refused = nc.run(other, "plate/control", "out", resume=True)
+    before = Path("objects.csv").read_bytes()
+    refused = nc.run(other, "plate/control", "out", table="objects.csv", resume=True)
+    assert (refused.tables, Path("objects.csv").read_bytes()) == (None, before), "nothing was measured"
     assert all("another recipe made it" in row.error for row in refused.rows)
     assert not nc.run(other, "plate/control", "out", resume=True, overwrite=True).failed
 
@@ -136,8 +138,8 @@ def test_resuming_a_folder_notices_an_image_that_was_replaced(plate: dict[str, n
     kept, refused = nc.run(RECIPE, "plate/control", "out", resume=True).rows
     assert "resumed" in kept.provenance
     assert refused.error == (
-        "'out/b.tif' exists already, and image 'plate/control/b.tif' was changed since; choose another name, or allow "
-        "to overwrite it"
+        "'out/b.tif' exists already, and image 'plate/control/b.tif' was changed since; choose another name or "
+        "folder, or allow to overwrite it"
     )
     kept, redone = nc.run(RECIPE, "plate/control", "out", resume=True, overwrite=True).rows
     assert "resumed" in kept.provenance, "only what was changed runs again"

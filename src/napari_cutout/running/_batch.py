@@ -329,7 +329,7 @@ def run(
 
     work: Callable[..., Result | Batch] = run_many if is_many(source) else run_one
     done = work(job, source, target, truth, dict(inputs or {}))
-    if job.table is not None:
+    if job.table is not None and not (job.resume and job.table.is_empty and job.table.path.exists()):
         tables = job.table.close()
         done = replace(done, tables=tables) if isinstance(done, Batch) else done
     return done

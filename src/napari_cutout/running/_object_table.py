@@ -137,6 +137,11 @@ class ObjectTable:
         for path in (self.path, per_image_beside(self.path)):
             check_place(path, self.overwrite)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no image was measured; all of them may have failed."""
+        return not self._kinds
+
     def unit_of(self, unit: str | None) -> str | None:
         """Return the unit that lengths in this unit are written in; the first that is known is kept for all."""
         if self.unit is None:

@@ -58,7 +58,7 @@ def there(job: Job, place: Path | None, recipe: Recipe, sources: Mapping[str, So
         return None
     if why:
         raise FileExistsError(
-            f"{str(place)!r} exists already, and {why}; choose another name, or allow to overwrite it"
+            f"{str(place)!r} exists already, and {why}; choose another name or folder, or allow to overwrite it"
         )
     labels = labels_on(place, image, "labels")
     return Result(labels, {**provenance, "recipe": as_dict(recipe), "resumed": "it was there already"}, place)
