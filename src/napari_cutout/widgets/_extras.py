@@ -22,6 +22,7 @@ from ._histogram_plot import preload
 from ._live_row import LiveRow
 from ._newest import Newest
 from ._points import copy_of_labels
+from ._pools import Turn
 from ._probability_row import ProbabilityRow
 from ._request import Form
 from ._target import Target
@@ -186,7 +187,7 @@ class HistogramRow(QWidget):  # type: ignore[misc]
 
     def _preload(self) -> None:
         """Import the plotting library in a thread, so that the first plot does not hold up the window."""
-        self._loading.worker = worker = _Worker(lambda *_: preload())
+        self._loading.worker = worker = _Worker(lambda *_: preload(), turn=Turn.SHOWN)
         worker.start()
 
     def _colour_of(self, label: int) -> str:

@@ -18,6 +18,7 @@ from ._editors import StillUnlessFocused
 from ._layers import ours
 from ._log_slider import LogSlider
 from ._newest import Newest
+from ._pools import Turn
 from ._recut import Cut, Done, Recut
 from ._request import Form, Request
 from ._results import Finished, Given
@@ -69,7 +70,8 @@ class HierarchyRow(ShowingRow):
         self._token: Hashable = None
         self._method = ""
         self.cut: Cut | None = None
-        self._newest = Newest()  # what it writes, it writes to the end, even if the widget is closed meanwhile
+        # What it writes, it writes to the end, even if the widget is closed meanwhile; a run waits for it.
+        self._newest = Newest(Turn.ASKED)
         self._written = threading.Event()
         self._written.set()
         self._still = StillUnlessFocused(self)

@@ -27,6 +27,7 @@ from ._large_job import (
 )
 from ._live_labels import LiveLabels
 from ._live_layer import LiveLayer
+from ._pools import Turn
 from ._preferences import preferences, scheduler_problem
 from ._request import Form, Outcome, Problem, Request
 from ._sources import source_of
@@ -147,7 +148,7 @@ class Large(QObject):  # type: ignore[misc]
             return
         run = self._run_of(uncopied(form, form.target), "")
         self._probe.quit()
-        self._probe.worker = worker = _Worker(lambda *_: (form, line(run.planned())))
+        self._probe.worker = worker = _Worker(lambda *_: (form, line(run.planned())), turn=Turn.SHOWN)
         worker.signals.returned.connect(self._show_estimate)
         worker.start()
 
@@ -256,7 +257,7 @@ class Large(QObject):  # type: ignore[misc]
         if not path or not stores.is_store(path):
             return
         self._search.quit()
-        self._search.worker = worker = _Worker(lambda *_: (source, unfinished_of(path, methods)))
+        self._search.worker = worker = _Worker(lambda *_: (source, unfinished_of(path, methods)), turn=Turn.SHOWN)
         worker.signals.returned.connect(self._found)
         worker.start()
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._pools import Turn
 from ._worker import Work, WorkerSlot, _Worker
 
 __all__ = ["Newest"]
 
 
 class Newest:
-    """Starts work and drops what is stale; no Qt object, so that it outlives the widget."""
+    """Starts work and drops what is stale; no Qt object, so that it outlives the widget.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    turn : Turn
+        Who waits for it.
+    """
+
+    def __init__(self, turn: Turn = Turn.SHOWN) -> None:
+        self._turn = turn
         self.slot = WorkerSlot()
         self._pending: tuple[Callable[[], Work], Callable[[Any], None], Callable[[Exception], None]] | None = None
         self._stopped = False
@@ -46,7 +54,7 @@ class Newest:
         if self._pending is None or self._stopped:
             return
         (make, show, fail), self._pending = self._pending, None
-        self.slot.worker = worker = _Worker(make())
+        self.slot.worker = worker = _Worker(make(), turn=self._turn)
         worker.signals.returned.connect(lambda found: None if worker.abort_requested else show(found))
         worker.signals.errored.connect(lambda error: None if worker.abort_requested else fail(error))
         worker.signals.finished.connect(lambda: self._start())  # it holds this until then

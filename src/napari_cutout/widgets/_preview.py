@@ -30,6 +30,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ._contents import CHANGES, token_of
 from ._known_statistics import StatisticsCache
+from ._pools import Turn
 from ._preview_job import PreviewAnswer, PreviewJob, Wanted
 from ._preview_layer import PreviewLayer, lies_on
 from ._view import View, view_of
@@ -347,7 +348,7 @@ class Preview(QObject):  # type: ignore[misc]
     ) -> None:
         """Run work in a thread of its own and tell how it ended, unless it was cancelled or nobody is left to hear."""
         slot, gone = self._slots[name], self._gone
-        slot.worker = worker = _Worker(work)
+        slot.worker = worker = _Worker(work, turn=Turn.SHOWN)
 
         def end() -> None:
             slot.worker = None

@@ -17,6 +17,7 @@ from .._method import OF_THE_IMAGE, Method, Param
 from .._selection import Selection
 from ..recipe import Recipe, Step
 from ..running._execute import execute
+from ._pools import Turn
 from ._request import Form, dtype_seen
 from ._worker import WorkerSlot, _Worker
 
@@ -152,7 +153,7 @@ class WarmUp:
         sample, self._next = self._next, None
         if sample is None or sample.key in _WARM:
             return
-        self._slot.worker = worker = _Worker(lambda _, is_cancelled: sample.run(is_cancelled))
+        self._slot.worker = worker = _Worker(lambda _, is_cancelled: sample.run(is_cancelled), turn=Turn.BEFOREHAND)
         worker.signals.finished.connect(lambda: self._end())  # it holds this until then
         worker.start()
 

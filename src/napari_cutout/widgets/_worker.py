@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -24,6 +24,7 @@ from superqt.utils import WorkerBase
 from .._compiling import announced, interrupted
 from .._monitor import Cancelled
 from ..unet._torch import NoTorch
+from ._pools import Turn, pool_of
 from ._text_window import TextWindow
 
 __all__ = ["ALERT", "DOUBT", "RunBar", "Work", "WorkerSlot", "mark"]
@@ -72,12 +73,30 @@ class _Signals(QObject):  # type: ignore[misc]
 
 
 class _Worker(WorkerBase):  # type: ignore[misc]
-    """Runs one piece of work in Qt's thread pool; napari asks it to quit when it closes."""
+    """Runs one piece of work in a thread; napari asks it to quit when it closes.
 
-    def __init__(self, work: Work, *, keeps: bool = False) -> None:
+    Parameters
+    ----------
+    work : callable
+        What to do.
+    keeps : bool
+        What it returns after it was cancelled counts.
+    turn : Turn
+        Who waits for it.
+    """
+
+    def __init__(self, work: Work, *, keeps: bool = False, turn: Turn = Turn.ASKED) -> None:
         super().__init__(SignalsClass=_Signals)
-        self._work, self._keeps = work, keeps
+        self.signals.setParent(QCoreApplication.instance())  # else it may go in the thread that lets go of this last
+        self._work, self._keeps, self._turn = work, keeps, turn
         self._shown: tuple[str, int] = ("", -1)
+
+    def start(self) -> None:
+        """Let it begin when its turn has come: at once, if it was asked for by hand."""
+        self._worker_set.add(self)
+        self.signals._finished.connect(self._set_discard)
+        self.signals._finished.connect(self.signals.deleteLater)
+        pool_of(self._turn).start(self)
 
     def run(self) -> None:
         """Run the work and tell how it ended.
@@ -88,6 +107,8 @@ class _Worker(WorkerBase):  # type: ignore[misc]
         self._running = True
         self._tell(self.signals.started)
         try:
+            if self.abort_requested and self._turn is not Turn.ASKED:
+                raise Cancelled("cancelled before its turn came; nothing was changed")
             if _has_units():
                 _warm_up()
             progress, tell = interrupted(self._progress)
