@@ -71,7 +71,7 @@ class Marks:
         self._remove(layer)
 
     def clear_soon(self) -> None:
-        """Take them away when the list of layers is through with what it does: Qt crashes on a change inside another."""
+        """Take them away once the list of layers is through with what it does: a change within one crashes Qt."""
         from qtpy.QtCore import QTimer
 
         layer, self._layer = self._layer, None
