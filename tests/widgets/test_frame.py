@@ -233,12 +233,15 @@ def test_a_mask_is_used(viewer, dock, press, blobs):
 
 def test_bad_input_turns_the_field_red_and_run_off_until_it_is_mended(viewer, dock, blobs):
     widget = dock("Threshold")
-    box = widget.boxes["image"]
-    assert_wrong(widget, "image", box, "there is no image layer; open an image")
+    box, line = widget.boxes["image"], widget._lines["image"]
+    assert "there is no image layer; open an image" in line.text()
+    assert (box.styleSheet(), line.styleSheet()) == ("", ""), "where nothing is chosen yet, nothing is wrong"
+    assert not widget.bar.button.isEnabled()
     cut = viewer.add_image(blobs > 20, name="cut")
     assert_wrong(widget, "image", box, "image is boolean, so it is cut already")
+    assert "background" in line.styleSheet()
     viewer.layers.remove(cut)
-    assert_wrong(widget, "image", box, "there is no image layer")
+    assert (box.styleSheet(), line.styleSheet()) == ("", "")
     viewer.add_image(blobs, name="blobs")
     assert_right(widget, "image", box)
 

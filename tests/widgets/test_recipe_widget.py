@@ -162,13 +162,34 @@ def test_another_method_stands_in_the_place_of_one_and_a_mask_comes_from_a_step(
     assert "mask of step 1" in widget.steps.rows.item(1).text()
 
 
+def test_other_steps_read_what_they_were_made_on_and_give_a_layer_of_their_own(viewer, dock, press, made, touching):
+    widget = dock("Recipe")
+    press(widget)
+    first, n = viewer.layers[-1], len(viewer.layers)
+    image = viewer.add_image(touching[::-1].copy(), name="others")
+    outcome = request_of(Setup(Recipe([Step("threshold")]), {"image": image})).run(lambda *_: None, lambda: False)
+    viewer.add_labels(outcome.labels, **outcome.options)
+    for labels, read in ((viewer.layers[-1], "others"), (made, "cells")):
+        widget.use("recipe", labels)
+        assert widget.source.name == read
+    before = first.data.copy()
+    press(widget)
+    assert len(viewer.layers) == n + 3
+    np.testing.assert_array_equal(first.data, before)
+    viewer.layers.remove(image)
+    viewer.layers.remove("cells")
+    assert widget.source is None
+    widget.show()
+    assert "there is no layer to run it on" in widget.bar.status.text()
+
+
 def test_it_previews_what_is_in_view(viewer, dock, made, qtbot, touching):
     widget = dock("Recipe")
     with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
         widget.preview_box.setChecked(True)
-    with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
-        widget.set(1, sigma=2.0)
-    np.testing.assert_array_equal(widget.preview.layer.data != 0, labels_of(widget.draft.recipe, touching) != 0)
+    widget.set(1, sigma=2.0)
+    cut = labels_of(widget.draft.recipe, touching) != 0
+    qtbot.waitUntil(lambda: np.array_equal(widget.preview.layer.data != 0, cut), timeout=60_000)
     widget.preview_box.setChecked(False)
 
 

@@ -96,6 +96,7 @@ def test_strokes_train_a_model_that_run_uses(viewer, opened, press, models, stro
     widget, row = opened
     assert not widget.bar.button.isEnabled(), "no model is chosen yet"
     assert "none is chosen" in widget.lines()["settings"].text()
+    assert widget.lines()["settings"].styleSheet() == "", "which is a hint, not an error"
     assert row.settings.unpainted == "not annotated"
     assert "2-D U-Net of depth 1" in row.bar.plan.text()
     assert "(1: 28, 2: 30)" in row.bar.plan.text()  # voxels of the strokes

@@ -149,11 +149,12 @@ def is_red(widget, name):
     return "border" in widget.boxes[name].styleSheet()
 
 
-def test_without_markers_the_field_is_red(viewer, widget, bowls):
+def test_without_markers_there_is_a_hint_and_no_run(viewer, widget, bowls):
     viewer.add_image(bowls)
     assert "watershed needs strokes; press + beside the field" in widget._lines["markers"].text()
     assert "or choose a Points layer" in widget._lines["markers"].text()
-    assert is_red(widget, "markers")
+    assert not is_red(widget, "markers")
+    assert widget._lines["markers"].styleSheet() == ""
     assert not widget.bar.button.isEnabled()
 
 

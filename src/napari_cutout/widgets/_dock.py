@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, 
 from ._fold import open_folds_around
 from ._layer_box import LayerBox, LayerListener
 from ._request import named_fields
-from ._worker import ALERT, RunBar, mark
+from ._worker import ALERT, RunBar, mark, restyle
 
 __all__ = ["Dock", "docks", "form", "group", "problem_line", "sentence_line", "show_sentence"]
 
@@ -89,6 +89,11 @@ def show_sentence(line: QLabel, sentence: str) -> None:
     """Show a sentence in its line, or hide the line if there is none."""
     line.setText(sentence)
     line.setVisible(bool(sentence))
+
+
+def _is_empty(field: QWidget) -> bool:
+    """Tell whether a field is one for a layer or for a model, and none is chosen."""
+    return getattr(field, "chosen", field) is None
 
 
 class _Column(QScrollArea):  # type: ignore[misc]
@@ -194,18 +199,27 @@ class Dock(QWidget):  # type: ignore[misc]
         if not self.bar.ready:  # changed meanwhile, and what is wrong with the form now is shown there
             return
         if not named or at is None or "device" in named:
-            self.mark({}, named)
+            self.mark({}, named, tried=True)
             return
-        self.mark({at: sentence}, named)
+        self.mark({at: sentence}, named, tried=True)
         self.bar.calm()
         self._column.ensureWidgetVisible(fields[named[0]])
 
-    def mark(self, sentences: Mapping[str, str], named: Collection[str]) -> None:
-        """Show these sentences in their lines and turn these fields red; all others are as they should be."""
+    def mark(self, sentences: Mapping[str, str], named: Collection[str], *, tried: bool = False) -> None:
+        """Show these sentences in their lines and turn these fields red; all others are as they should be.
+
+        Where nothing is chosen yet, nothing is wrong: as long as no run was `tried`, the sentence stands there as a
+        hint, and nothing is red.
+        """
+        fields = self.fields()
+        empty = set() if tried else {name for name in named if name in fields and _is_empty(fields[name])}
         for name, line in self.lines().items():
-            show_sentence(line, sentences.get(name, ""))
-        for name, field in self.fields().items():
-            mark(field, name in named)
+            sentence = sentences.get(name, "")
+            about = (name,) if name in fields else named_fields(sentence, fields)
+            restyle(line, "" if about and empty.issuperset(about) else ALERT)
+            show_sentence(line, sentence)
+        for name, field in fields.items():
+            mark(field, name in named and name not in empty)
             if name in named:
                 open_folds_around(field)
 

@@ -71,6 +71,11 @@ class LayerBox(QComboBox):  # type: ignore[misc]
         at = self.currentIndex()
         return self.offered[at] if 0 <= at < len(self.offered) else None
 
+    @property
+    def chosen(self) -> Layer | None:
+        """What is chosen, as fields say that hold no value of their own; None if nothing is."""
+        return self.layer
+
     def choose(self, layer: Layer | None) -> None:
         """Choose a layer that is offered."""
         self.setCurrentIndex(self.offered.index(layer))

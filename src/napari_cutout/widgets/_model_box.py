@@ -107,6 +107,11 @@ class ModelBox(QWidget):  # type: ignore[misc]
         found: str | None = self.box.currentData()
         return found
 
+    @property
+    def chosen(self) -> str | None:
+        """The same, as fields say in which something is to be chosen."""
+        return self.value()
+
     def setValue(self, value: Any) -> None:
         """Choose a model by its folder, which joins the list."""
         before = self.value()

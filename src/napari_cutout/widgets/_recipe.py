@@ -21,7 +21,7 @@ from ._preview import Preview
 from ._preview_job import PreviewAnswer
 from ._recipe_batch import TABLE, FolderDone, Several, run_several
 from ._recipe_editing import RecipeEditor
-from ._recipe_job import Setup, estimate, problems
+from ._recipe_job import Loaded, Setup, estimate, problems
 from ._recipe_request import preview_of, request_of
 from ._result_bar import ResultBar
 from ._results import Finished, Results
@@ -98,6 +98,12 @@ class RecipeWidget(RecipeEditor):
 
     # What the form says
 
+    @property
+    def source(self) -> Layer | None:
+        """The layer that is cut; None if there is none."""
+        setup = self.setup()
+        return None if setup is None else setup.source
+
     def setup(self) -> Setup | None:
         """Return what is to run; None if there is no recipe."""
         if self.past.now is None:
@@ -143,6 +149,11 @@ class RecipeWidget(RecipeEditor):
             self.refresh()
 
     # Reacting
+
+    def _load(self, loaded: Loaded) -> None:
+        """Show other steps, whose first run gives a layer of its own."""
+        self.results.forget()
+        super()._load(loaded)
 
     def refresh(self) -> None:
         """Check what is to run, mark what is wrong, and show what follows from it."""
@@ -272,6 +283,9 @@ class RecipeWidget(RecipeEditor):
         running = self.draft.running_number(number)
         upto, kept = up_to(setup.recipe, running), needed(setup.recipe, running)
         one = replace(setup, recipe=upto, layers={n: setup.layers.get(n) for n in upto.inputs})
+        if found := problems(one):
+            self.bar.say(next(iter(found.values())), problem=True)
+            return
         try:
             method = upto.steps[-1].method.replace("_", " ")
             self._run(one, dict(enumerate(kept, start=1)), f"step {number} {method}")

@@ -189,6 +189,7 @@ class RecipeEditor(Dock):
 
     def _load(self, loaded: Loaded) -> None:
         self.past.push(Draft(loaded.recipe), loaded)
+        self.inputs.begin_anew()
         self._show_recipe(len(loaded.recipe.steps))
         show_sentence(self.notice, loaded.said)
 

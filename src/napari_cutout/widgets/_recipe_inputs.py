@@ -51,6 +51,7 @@ class InputRows(QWidget):  # type: ignore[misc]
         super().__init__()
         self._layers = layers
         self._shown: tuple[Any, ...] = ()
+        self._anew = False
         self.boxes: dict[str, LayerBox] = {}
         self.lines: dict[str, QLabel] = {}
         self._form = form()
@@ -62,8 +63,12 @@ class InputRows(QWidget):  # type: ignore[misc]
         """The layer of every input; None for one that is kept."""
         return {name: box.layer for name, box in self.boxes.items()}
 
+    def begin_anew(self) -> None:
+        """Let the next recipe read the layers that it was made on, whatever is chosen now, where they are there."""
+        self._shown, self._anew = (), True
+
     def show_for(self, recipe: Recipe, kept: Collection[str], sources: Mapping[str, Source]) -> bool:
-        """Show a row for each input of a recipe; layers stay chosen.
+        """Show a row for each input of a recipe; layers stay chosen, unless it begins anew.
 
         Parameters
         ----------
@@ -82,8 +87,8 @@ class InputRows(QWidget):  # type: ignore[misc]
         now = tuple((name, role, name in kept) for name, role in recipe.roles.items()), recipe.source
         if now == self._shown:
             return False
-        before = self.chosen
-        self._shown = now
+        before, anew = self.chosen, self._anew
+        self._shown, self._anew = now, False
         while self._form.rowCount():
             self._form.removeRow(0)
         self.boxes, self.lines = {}, {}
@@ -93,7 +98,9 @@ class InputRows(QWidget):  # type: ignore[misc]
             explain(box, name, f"The layer that the recipe reads as {name}.")
             was = sources[name].layer if name in sources else ""
             named = next((layer for layer in box.offered if layer is not None and layer.name == was), None)
-            if (wanted := before.get(name) or named) in box.offered and wanted is not None:
+            kept_on = before.get(name)
+            wanted = (named or kept_on) if anew else (kept_on or named)
+            if wanted is not None and wanted in box.offered:
                 box.choose(wanted)
             self._add(name, box, can_add=role != "image" and name != recipe.source)
         return True

@@ -250,7 +250,7 @@ class Results:
             layer.events.paint.connect(given.hear)
             self._note(finished, given, None, active)
         else:
-            self._given.remove(given)
+            self._given = [kept for kept in self._given if kept is not given]
             place = {name: outcome.options[name] for name in _PLACE if name in outcome.options}
             if slot is not None:
                 given.check, given.layer.metadata = finished.check, dict(outcome.options["metadata"])
@@ -281,6 +281,10 @@ class Results:
     def _keep(self, given: Given) -> None:
         """Take a layer that was taken away and came back for the newest again."""
         self._given = [*(one for one in self._given if one is not given), given]
+
+    def forget(self) -> None:
+        """Let the next run add a layer, as what it does has nothing to do with the runs before."""
+        self._given = []
 
     def given_of(self, layer: Layer | None) -> Given | None:
         """Return what is known of a layer that a run of this widget has filled."""
