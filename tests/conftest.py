@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from napari_cutout import kernels
+from napari_cutout.unet._torch import NoTorch
 
 from . import strict
 from .kernels.cpu_module import CpuModule, why_no_compiler
@@ -52,6 +53,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and not hasattr(report, "wasxfail") and marks & carried and "slow" not in carried:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} may not be skipped here: {call.excinfo and call.excinfo.value}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Skip the cases of all methods that stop for want of torch, where it is not installed."""
+    try:
+        yield
+    except NoTorch as error:
+        if find_spec("torch") is not None:
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
