@@ -56,6 +56,20 @@ def test_what_gives_other_pixels_or_is_not_known_stays_an_input(cut: np.ndarray,
     assert recipe.inputs == ("labels",)
 
 
+def test_labels_in_a_store_begin_with_what_made_them(cut: np.ndarray) -> None:
+    io.write("image.zarr", Volume(cut.astype(np.uint8), "yx"), kind="image")
+    nc.run(nc.Step("threshold", {"one_per_object": True}), "image.zarr", "cut.zarr")
+    split = nc.Step("split_touching")
+    told = nc.run(split, "cut.zarr", "split.zarr").provenance
+    assert told["sources"]["image"]["path"] == "image.zarr"
+    assert nc.run(split, "cut.zarr", "split.zarr", resume=True).provenance["resumed"] == "it was complete"
+    assert [step.method for step in nc.Recipe.load("split.zarr.recipe.json").steps] == ["threshold", split.method]
+    assert nc.run(split, "cut.zarr").provenance["recipe"] == told["recipe"]
+    metadata = Path("cut.zarr/zarr.json")
+    metadata.write_text(metadata.read_text().replace('"n_labels"', '"edits": 1, "n_labels"'))
+    assert "labels" in nc.run(split, "cut.zarr").provenance["sources"], "they were edited there"
+
+
 @pytest.mark.filterwarnings("always:.*looks like an image")
 def test_an_image_in_the_place_of_labels_is_warned_of(cut: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).normal(cut, 3).clip(0, 255).astype(np.uint8)

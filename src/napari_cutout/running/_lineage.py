@@ -1,14 +1,17 @@
-"""What made the labels that a run reads from files: the steps of their recipes, which come before its own."""
+"""What made the labels that a run reads from files and stores: the steps of their recipes come before its own."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .._chain import Made, chained, made
 from .._sources import Source
 from ..recipe import Recipe
+from ..stores import is_store, is_url, open_image
 
 __all__ = ["lineage", "recipe_beside"]
 
@@ -48,7 +51,9 @@ def lineage(recipe: Recipe, sources: Mapping[str, Source]) -> tuple[Recipe, dict
 
 
 def _made(source: Source) -> Made | None:
-    """Return how a file of labels was made, by the recipe that lies beside it; None if there is none."""
+    """Return how labels were made: by what their store says, or by the recipe that lies beside their file."""
+    if source.path and not is_url(source.path) and is_store(source.path):
+        return _made_in_store(source)
     path = recipe_beside(Path(source.path)) if source.path else None
     if not source.sha256 or path is None or not path.is_file():
         return None
@@ -58,3 +63,13 @@ def _made(source: Source) -> Made | None:
     except (OSError, ValueError, AttributeError):
         return None
     return made({"recipe": json.dumps(content), "provenance": provenance})
+
+
+def _made_in_store(source: Source) -> Made | None:
+    """Return how labels in a store were made; edits of ours are written down there, so its voxels are not compared."""
+    try:
+        provenance: dict[str, Any] = open_image(source.path).metadata["provenance"]
+        found = made({"recipe": json.dumps(provenance["recipe"]), "provenance": provenance})
+    except (OSError, KeyError, ValueError, TypeError):
+        return None
+    return replace(found, sha256=source.sha256) if found is not None and not found.sha256 else found

@@ -32,6 +32,7 @@ from ..stores import LabelsTarget, Place, is_store, is_url, open_image, smallest
 from ._execute import Result, Steps, execute, keeps_labels, merged, provenance_of
 from ._in_sweeps import InSweeps, in_sweeps
 from ._journal import Journaled
+from ._lineage import lineage, recipe_beside
 from ._linking import Numbers, Pieces, decided, rule_of, with_facts
 from ._parts import Parts
 from ._records import Records
@@ -123,7 +124,7 @@ class Attempt:
         provenance |= self._more(written, notes())
         provenance["seconds"] = round(time.perf_counter() - start, 4)
         target.commit({"provenance": provenance, "run": dict(run)}, name=self.given.image.volume.name)
-        write_beside(target.place, replace(self.given.recipe, selection=self.given.image.recorded), provenance)
+        write_beside(target.place, provenance)
         return Result(open_image(target.place).volume().data, provenance, written_to(target.place))
 
     # Labels -----------------------------------------------------------------------------------------
@@ -295,12 +296,13 @@ class Attempt:
     def _more(self, written: Written, notes: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the provenance of labels in a store says beside that of others."""
         plan, given = self.plan, self.given
-        recorded = replace(given.recipe, selection=given.image.recorded)
+        own = replace(given.recipe, selection=given.image.recorded)
+        recorded, sources = lineage(own, {name: _source(given, name) for name in given.views})
         tiles = f"{plan.n_tiles:,} tiles of {'x'.join(map(str, plan.tile))} voxels"
         source = given.given[given.recipe.source]
         found: dict[str, Any] = {
             "recipe": as_dict(recorded),
-            "sources": {name: _source(given, name).as_dict() for name in given.views},
+            "sources": {name: one.as_dict() for name, one in sources.items()},
             "n_labels": written.highest,
             "plan": {"mode": plan.mode, "tile": list(plan.tile), "n_tiles": plan.n_tiles, "n_parts": plan.n_parts},
         }
@@ -344,21 +346,18 @@ def written_to(place: Place) -> Path | str:
     return place.path if place.is_local else place.shown
 
 
-def write_beside(place: Place, recipe: Recipe, provenance: Mapping[str, Any]) -> None:
+def write_beside(place: Place, provenance: Mapping[str, Any]) -> None:
     """Write the recipe beside labels that are a store of their own on a local disk.
 
     Parameters
     ----------
     place : Place
         Where the labels are.
-    recipe : Recipe
-        What ran.
     provenance : mapping
-        How they came about.
+        How they came about, with the recipe.
     """
-    from ._batch import recipe_beside
-
     if place.is_local and not is_store(place.path.parent):
+        recipe = Recipe.from_json(json.dumps(provenance["recipe"]))
         text = with_provenance(recipe, provenance, place.path.parent)
         write_text(recipe_beside(place.path), text, overwrite=True)
 

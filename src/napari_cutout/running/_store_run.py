@@ -334,7 +334,7 @@ class _StoreRun:
                 "another name, or pass overwrite=True"
             )
         provenance = dict(image.metadata["provenance"])
-        write_beside(self.place, replace(self.given.recipe, selection=self.given.image.recorded), provenance)
+        write_beside(self.place, provenance)
         if self.team.part is None:
             self.folder.remove()
         return Result(image.volume().data, {**provenance, "resumed": "it was complete"}, written_to(self.place))
