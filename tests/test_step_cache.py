@@ -65,6 +65,9 @@ def test_parts_are_known_one_by_one(image: np.ndarray) -> None:
     frames[1, 3:6] = 0
     assert run(cache, recipe, frames) == {1, 2, 3}  # of the first frame
     assert len(cache._held) == 9
+    frames[1] = image
+    assert run(cache, recipe, frames) == {1, 2, 3}
+    assert run(cache, Recipe(chain(sigma=1.0).steps, Selection("tyx", each="t")), frames) == set(), "equal, but new"
 
 
 def test_what_is_kept_stays_within_its_limit(image: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,6 +109,9 @@ def test_steps_of_two_widgets_are_changed_upstream_and_run(viewer, dock, press, 
 def test_steps_are_inserted_moved_switched_off_and_it_is_undone(viewer, dock, press, made, touching):
     widget = dock("Recipe")
     was = widget.draft
+    widget.form._emit(lambda: Step("threshold", {"sigma": -1.0}), "sigma")
+    assert "sigma" in widget._lines["recipe"].text(), "what a step cannot be is said"
+    assert widget.draft == was
     widget.steps.rows.setCurrentRow(1)
     widget.steps.menu.aboutToShow.emit()
     menus = {action.text(): action.menu() for action in widget.steps.menu.actions()}
@@ -235,6 +239,10 @@ def test_it_runs_on_a_folder(dock, press, made, touching, tmp_path):
     widget.batch.source.line.setText(str(folder))
     widget.batch.target.line.setText(str(folder))
     assert "among the images" in widget._lines["batch"].text()
+    widget.batch.target.line.setText("out")
+    assert "'out' is only the end of a path" in widget._lines["batch"].text()
+    widget.batch.target.line.setText("~/out")
+    assert widget.batch.target.path == str(Path.home() / "out")
     widget.batch.target.line.setText(str(tmp_path / "out"))
     press(widget)
     assert "cut 2 of 3 images" in widget.bar.status.text()

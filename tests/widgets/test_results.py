@@ -273,6 +273,18 @@ def test_a_run_is_not_done_again_into_an_edited_layer_and_removed_layers_are_pas
     assert other not in {run.layer for run in runs._done}, "nothing is kept for what nobody can have back"
 
 
+def test_nothing_is_kept_of_an_update_that_was_taken_back_once_its_layer_is_gone(viewer, run):
+    runs = run_history(viewer)
+    layer = run(LEVELS[0])
+    run(LEVELS[1])
+    runs.undo()
+    runs.undo()
+    runs.redo()
+    assert runs.next is not None, "a layer that came back can be updated again"
+    viewer.layers.remove(layer)
+    assert runs._undone == []
+
+
 def test_taking_back_a_run_into_a_store_takes_its_layer_only(viewer):
     runs = run_history(viewer)
     levels = [np.zeros((8, 8), int), np.zeros((4, 4), int)]

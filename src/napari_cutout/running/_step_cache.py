@@ -33,7 +33,7 @@ class StepCache(KnownSteps):
     limit : int
         Bytes that the labels that are kept may have together.
     reused : set of int
-        The numbers of the steps that the last run took from here.
+        The numbers of the steps that the last run took from runs before it.
 
     Notes
     -----
@@ -47,6 +47,7 @@ class StepCache(KnownSteps):
     _arrays: WeakValueDictionary[int, Any] = field(default_factory=WeakValueDictionary)
     _asked: str = ""
     _of_this_run: set[str] = field(default_factory=set)
+    _of_before: set[str] = field(default_factory=set)
 
     @property
     def keeps_last(self) -> bool:
@@ -71,6 +72,7 @@ class StepCache(KnownSteps):
         self._digests.clear()
         self._of_this_run.clear()
         self._make_room(0)
+        self._of_before = set(self._held)
 
     def of(
         self, number: int, method: str, settings: Mapping[str, Any], arrays: Mapping[str, Array]
@@ -101,7 +103,8 @@ class StepCache(KnownSteps):
             return None
         self._held.move_to_end(key)
         self._of_this_run.add(key)
-        self.reused.add(number)
+        if key in self._of_before:
+            self.reused.add(number)
         self.seconds += ran.seconds
         labels = from_numpy(ran.labels.copy(), like=next(iter(arrays.values())))
         self._know(labels, key)

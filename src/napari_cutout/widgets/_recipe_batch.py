@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,8 +191,9 @@ class PathRow(QWidget):  # type: ignore[misc]
 
     @property
     def path(self) -> str:
-        """What it says."""
-        return str(self.line.text()).strip()
+        """What it says; ``~`` is the user's own folder."""
+        first, *rest = re.split(r"(?=[/\\])", str(self.line.text()).strip(), maxsplit=1)
+        return "".join((str(Path.home()) if first == "~" else first, *rest))
 
     def _ask(self) -> None:
         if path := QFileDialog.getExistingDirectory(self, self._name, self.path):
@@ -302,9 +304,13 @@ class BatchRows(QWidget):  # type: ignore[misc]
                 return f"choose the folder of {what}"
             if not Path(row.path).is_dir():
                 return f"there is no folder {row.path!r}; choose that of {what}"
+            if not Path(row.path).is_absolute():
+                return f"{row.path!r} is only the end of a path; give all of it, or choose the folder of {what}"
         if not self.target.path:
             return "choose a folder for the labels"
         target = Path(self.target.path)
+        if not target.is_absolute():
+            return f"{self.target.path!r} is only the end of a path; give all of it, or choose a folder for the labels"
         if target.exists() and target.samefile(self.source.path):
             return "labels would lie among the images, and be taken for some next time; choose another folder for them"
         if target.is_file():

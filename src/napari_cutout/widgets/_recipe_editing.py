@@ -99,6 +99,7 @@ class RecipeEditor(Dock):
     def _build_step(self) -> None:
         self.form = StepForm()
         self.form.changed.connect(self._replace)
+        self.form.refused.connect(lambda sentence: show_sentence(self._lines["recipe"], sentence))
         layout = form()
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow(self.form)

@@ -67,9 +67,12 @@ class StepForm(QWidget):  # type: ignore[misc]
     ----------
     changed
         Emitted with a `Step` and the name of the setting, or of what else was changed.
+    refused
+        Emitted with a sentence instead where the settings do not go together.
     """
 
     changed = Signal(object, str)
+    refused = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -251,7 +254,8 @@ class StepForm(QWidget):  # type: ignore[misc]
     def _emit(self, make: Callable[[], Step], what: str) -> None:
         try:
             step = make()
-        except (TypeError, ValueError):  # a setting does not go with the others yet
+        except (TypeError, ValueError) as error:  # a setting does not go with the others
+            self.refused.emit(str(error))
             return
         self._step = step
         self.changed.emit(step, what)

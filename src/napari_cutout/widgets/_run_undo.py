@@ -190,6 +190,8 @@ class RunHistory:
         """Let go of runs whose layer somebody has removed, and of all that is kept for them."""
         layers = self._layers
         self._done = [run for run in self._done if run.layer in layers]
+        coming = {run.layer for run in self._undone if run.before is None}  # these are brought back by doing them again
+        self._undone = [run for run in self._undone if run.layer in layers or run.layer in coming]
         self._tell()
 
     def _tell(self, event: Any = None) -> None:
