@@ -217,7 +217,14 @@ def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
             assert (name, bar.maximum()) == (name, 0)
 
         qtbot.waitUntil(settled, timeout=5000)
+        assert strays() == [], name
         shown.window.remove_dock_widget(dock)
+
+
+def strays():
+    """What is a window of its own and is seen, besides that of napari."""
+    windows = (widget for widget in QApplication.topLevelWidgets() if widget.isVisible())
+    return [widget for widget in windows if type(widget).__name__ not in ("_QtMainWindow", "QToolTip", "QTipLabel")]
 
 
 def test_a_problem_opens_the_fold_that_it_lies_in(shown, narrow, press, qtbot):

@@ -308,9 +308,8 @@ class MethodFrame(Dock):
         self.more = _fold(more)
         self.more.setVisible(bool(self.option_rows.folded))
         layout.addRow(self.more)
-        self._around = group("Before and after the cut", layout)
-        if shared:
-            self.content.addWidget(self._around)
+        self._around, self._shares = group("Before and after the cut", layout), bool(shared)
+        self.content.addWidget(self._around)  # also where it is empty: shown without a parent it would be a window
 
     def _build_extras(self) -> None:
         """Add what the methods of the row declare beyond the form."""
@@ -408,7 +407,7 @@ class MethodFrame(Dock):
         if self._facts_of != (now := self._question(says, found)):
             self.facts, self._facts_of = {}, now
         self._show_plan(says, found)
-        self._around.setVisible(not self._lacks_model())
+        self._around.setVisible(self._shares and not self._lacks_model())
         self._warm_up(says)
         self._ask_preview(says if not sentences else None)
         self._show_extras_soon()
