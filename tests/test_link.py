@@ -271,13 +271,25 @@ def test_the_command_line_links_frames_and_writes_their_table(
     assert cli.main(cut) == cli.BAD_INPUT
     assert "threshold_at gives classes, and link joins objects; pass --one-per-object" in capsys.readouterr().err
     assert cli.main([*cut, "--one-per-object", "--tracks", str(tracks)]) == 0
+    said = capsys.readouterr().out
     labels = nc.read(out).data
+    assert f"{labels.max()} linked objects, " in said
     np.testing.assert_array_equal(labels, by_hand(film()[:, 3]))
     rows = [line.split() for line in tracks.read_text().splitlines()]
-    assert f"{len(rows):,} linked objects written to" in capsys.readouterr().out
+    assert f"{len(rows):,} linked objects written to" in said
     assert rows == [
         [str(row[key]) for key in ("label", "begin", "end", "parent")] for row in nc.link_table(labels).table
     ]
+    relinked = tmp_path / "relinked.tif"
+    assert cli.main(["link-frames", str(out), str(relinked), "--tracks", str(tmp_path / "again.txt")]) == 0, "each is t"
+    np.testing.assert_array_equal(nc.read(relinked).data, labels)
+    assert (tmp_path / "again.txt").read_text() == tracks.read_text()
+    gap = ["link-frames", str(out), str(tmp_path / "gap.tif"), "--max-gap", "1", "--tracks", str(tmp_path / "gap.txt")]
+    assert cli.main(gap) == cli.BAD_INPUT
+    assert "gap.txt cannot tell of objects that come back after a gap, and --max-gap is 1; name a .csv" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "gap.tif").exists(), "it is said before the run"
     recipe = Recipe.load(f"{out}.recipe.json")
     assert [step.method for step in recipe.steps] == ["threshold_at", "link_frames"]
     again = ["run", f"{out}.recipe.json", str(image), str(tmp_path / "again.tif"), "--axes", "tyx"]

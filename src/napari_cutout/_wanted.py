@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import catalog
 from ._selection import Selection
 from ._volume import Volume, arrange
 from .recipe import Recipe
@@ -218,6 +219,8 @@ def fitted(volume: Volume, recipe: Recipe | None, wanted: Wanted) -> Fitted:
     if selection is not None:
         volume = _arranged(volume, selection.axes)
     sizes = dict(zip(volume.axes, volume.data.shape, strict=True))
+    if selection is None and (wanted.each, wanted.frame) == (None, None) and "t" in volume.axes and _links(recipe):
+        wanted = replace(wanted, each="t")
     frame = _frame(volume, selection, wanted)
     each = "".join(axis for axis in "tz" if axis in _each(volume, selection, wanted))
     whole = Selection(
@@ -237,6 +240,11 @@ def fitted(volume: Volume, recipe: Recipe | None, wanted: Wanted) -> Fitted:
     axes = volume.axes.replace("t", "")
     one = replace(found, axes=axes, box=ends, each=rest, pooled=found.pooled and bool(rest))
     return Fitted(_without(volume, "t", frame), one, found, frame)
+
+
+def _links(recipe: Recipe | None) -> bool:
+    """Tell whether a recipe ends with what links frames, which runs on all of them where nobody has chosen."""
+    return recipe is not None and catalog.find(recipe.steps[-1].method).frames
 
 
 def _each(volume: Volume, selection: Selection | None, wanted: Wanted) -> str:

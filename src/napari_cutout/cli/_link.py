@@ -75,6 +75,11 @@ def linking(recipe: Recipe, given: dict[str, Any], image: str) -> tuple[Recipe, 
         raise ValueError("--tracks is written of linked objects, and nothing is linked; give --link as well")
     if place.suffix.lower() not in (".csv", ".txt"):
         raise ValueError(f"--tracks must end in .csv or .txt, got {str(place)!r}")
+    gap = made.steps[-1].complete_settings["max_gap"]
+    if gap and place.suffix.lower() == ".txt":
+        raise ValueError(
+            f"--tracks {place} cannot tell of objects that come back after a gap, and --max-gap is {gap}; name a .csv"
+        )
     if is_many(image):
         raise ValueError("--tracks is the table of one image, and several are to be run; run them one by one")
     overwrite = bool(given.get("overwrite"))
@@ -93,6 +98,7 @@ def _table(result: Result, each: str) -> Tracks:
     from ..methods.link import link_table
 
     last = result.provenance["steps"][-1]["settings"]
-    axes = (result.provenance["recipe"].get("selection") or {}).get("axes", "zyx").replace("c", "")
-    axis = axes.index("t" if "t" in each else "z")
+    selection = result.provenance["recipe"].get("selection") or {}
+    axes = selection.get("axes", "zyx").replace("c", "")
+    axis = axes.index("t" if "t" in selection.get("each", each) else "z")
     return link_table(result.labels, frame_axis=axis, min_overlap=last["min_overlap"], divisions=last["divisions"])

@@ -133,15 +133,23 @@ def _time(seconds: float) -> str:
 def what_was_found(result: Result) -> str:
     """Return the number of objects, or the share of each class, the thresholds, and what is to be known of them."""
     last = result.provenance["steps"][-1]
-    if last["settings"].get("one_per_object") or "n_objects" in last["facts"]:
+    if "n_tracks" in last["facts"]:
+        found = (
+            f"{_many(last['facts']['n_tracks'], 'linked object')}, {_many(last['facts']['n_divisions'], 'division')}"
+        )
+    elif last["settings"].get("one_per_object") or "n_objects" in last["facts"]:
         n = result.provenance.get("n_labels")
         n = int(result.labels.max()) if n is None else n
-        found = f"{n:,} object{'' if n == 1 else 's'}"
+        found = _many(n, "object")
     elif "n_labels" in result.provenance:
         found = _shares_of_stored(result.provenance, last["method"])
     else:
         found = _shares(result.labels, last["method"])
     return found + _what_was_noted(last["facts"]) + _how_nearly(last)
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _shares(labels: NDArray[Any], method: str) -> str:
@@ -226,11 +234,12 @@ def report_many(name: str, batch: Batch) -> int:
 
 def report_scores(name: str, result: PooledEvaluation) -> int:
     """Print the scores of many files, one line each and then over all; return the exit code."""
-    for row in result.table:
+    titles = [*result.titles, *result.unpaired_predicted, *result.unpaired_truth]
+    for title, row in zip(titles, result.table, strict=True):
         if row["error"]:
-            print(f"napari-cutout: {row['image']}: {as_options(row['error'])}", file=sys.stderr)
+            print(f"napari-cutout: {title}: {as_options(row['error'])}", file=sys.stderr)
         else:
-            print(f"{row['image']}  IoU {row['mean_iou']:.4f} Dice {row['mean_dice']:.4f} ({row['match']})")
+            print(f"{title}  IoU {row['mean_iou']:.4f} Dice {row['mean_dice']:.4f} ({row['match']})")
     n_lost = sum(bool(row["error"]) for row in result.table)
     print(f"{name}: {len(result.table)} images, {n_lost} of them with errors\n")
     print(as_options(result.summary()))
