@@ -64,6 +64,7 @@ AUGMENTATION = "tests/test_unet_augmentation.py"
 TORCH = "tests/test_unet_torch.py"
 UNET_LAYERS = "tests/widgets/test_unet_layers.py"
 UNET_MODELS = "tests/widgets/test_unet_models.py"
+POOLS = "tests/widgets/test_pools.py"
 UNET_WIDGET = "tests/widgets/test_unet.py"
 REGION_EDIT = "tests/widgets/test_region_edit.py"
 OBJECT_EDITS = "tests/test_object_edits.py"
@@ -447,6 +448,7 @@ MUTANTS = [
     Mutant("methods/_lloyd.py", "lost = np.bincount(at, np.minimum(second, new) - kept, len(best.centres))", "lost = np.bincount(at, second - kept, len(best.centres))", f"{LLOYD}::test_a_swap_gives_up_the_centre_that_costs_least"),
     Mutant("methods/_lloyd.py", "        if found.inertia < best.inertia:\n            best = found\n    best = _iterated", "        best = found\n    best = _iterated", f"{LLOYD}::test_swaps_are_kept_where_they_help"),
     Mutant("methods/_lloyd.py", "elif distance < second[i]:", "elif False:", f"{LLOYD}::test_the_two_nearest_centres_are_those_of_a_table_of_distances"),
+    Mutant("methods/_lloyd.py", "if _all_met(found, sample):", "if False:", f"{LLOYD}::test_more_centres_than_different_voxels_do_not_chase_them"),
     Mutant("methods/_lloyd.py", "if not converged and n < left:", "if False:", f"{LLOYD}::test_compiled_iterations_are_sweeps_and_moves"),
     Mutant("_arithmetic.py", "LARGE_ROUNDER = 1.5 * 2.0**60", "LARGE_ROUNDER = 0.0", f"{ARITHMETIC}::test_parts_of_large_values_sum_up_in_any_order"),
     Mutant("methods/_clusters.py", "found = distinct(sample, standard.n_used, wanted)", "found = wanted", f"{CLUSTER}::test_more_clusters_than_different_voxels_are_refused"),
@@ -689,6 +691,12 @@ MUTANTS = [
     Mutant("widgets/_model_files.py", "if there != info.n_channels:", "if there < info.n_channels - 1:", f"{UNET_MODELS}::test_a_model_has_to_fit_the_image"),
     Mutant("widgets/_model_box.py", "        if self.value() != before:\n", "        if False:\n", f"{UNET_MODELS}::test_a_setting_is_shown_and_told_once"),
     Mutant("widgets/_training_job.py", "                raise Closed\n", "                return True\n", f"{UNET_WIDGET}::test_closing_keeps_the_checkpoint_and_it_can_be_continued"),
+    Mutant("widgets/_pools.py", "Turn.ASKED: 2**10", "Turn.ASKED: 1", f"{POOLS}::test_work_that_was_asked_for_may_wait_for_other_such_work"),
+    Mutant("widgets/_pools.py", "        worker.quit()", "        pass", f"{POOLS}::test_the_end_cancels_what_runs_and_begins_nothing_more"),
+    Mutant("widgets/_pools.py", "        atexit.register(end)", "        pass", f"{POOLS}::test_a_program_that_ends_without_an_event_loop_cancels_what_runs_and_ends"),
+    Mutant("widgets/_worker.py", " and self._turn is not Turn.ASKED:", ":", f"{POOLS}::test_what_nobody_wants_any_more_is_not_begun"),
+    Mutant("widgets/_worker.py", "connect(self.signals.deleteLater)", "connect(lambda: None)", f"{POOLS}::test_the_signals_of_a_worker_go_in_the_thread_of_the_window"),
+    Mutant("widgets/_worker.py", "pool_of(self._turn).start(self)", "pool_of(Turn.BEFOREHAND).start(self)", f"{POOLS}::test_a_run_does_not_wait_for_what_other_widgets_compile"),
     Mutant("widgets/_worker.py", "if self.abort_requested and not self._keeps:", "if self.abort_requested:", f"{UNET_WIDGET}::test_cancel_keeps_the_best_so_far"),
     Mutant("widgets/_training_settings.py", "self._by_hand = not self._guessing", "self._by_hand = False", f"{UNET_WIDGET}::test_a_volume_is_learned_whole_or_plane_by_plane"),
     Mutant("unet/architecture.py", "    side = 2 * (kernels[level] // 2)", "    side = kernels[level] // 2", f"{NETWORK}::test_gradients_reach_exactly_as_far_as_was_computed"),

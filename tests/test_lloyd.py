@@ -53,6 +53,15 @@ def test_compiled_iterations_are_sweeps_and_moves(
         assert_same_centres(_lloyd._iterated(found, rows, tolerance), iterated_by_hand(found, rows, tolerance, most))
 
 
+def test_more_centres_than_different_voxels_do_not_chase_them() -> None:
+    rows = np.repeat(np.array([[0.1, 0.7, 2.3], [1.1, 1.3, 0.2]], np.float32), 7, axis=1)
+    start = np.vstack([rows.T[::7].astype(np.float64) + 0.01, np.full((2, 2), 50.0)])
+    found = _lloyd._iterated(centres_at(start), rows, 0.0)
+    assert found.n_iterations < 9
+    np.testing.assert_allclose(np.unique(_lloyd.nearest(found, rows), return_counts=True)[1], 7)
+    assert started(rows, 2, 5, n_init=1, seed=0, tolerance=0.0).inertia == 0
+
+
 def test_iterations_begin_a_cluster_without_voxels_again() -> None:
     rows = np.array([[0, 1, 2, 10, 30, 31]], np.float32)
     centres, counts = np.array([[-100.0], [1.0], [30.0]]), np.zeros(3, np.int64)

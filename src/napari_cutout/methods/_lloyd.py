@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arithmetic import of_quanta, quanta, rounded, rounded_one
+from .._arithmetic import QUANTUM_BITS, of_quanta, quanta, rounded, rounded_one
 from .._array import Array, array_namespace, is_host, to_numpy
 from .._compiled import compiled
 from .._monitor import stage, tick
@@ -240,8 +240,15 @@ def _iterated(found: Centres, sample: NDArray[np.float32], tolerance: float) -> 
             converged=converged,
         )
         if not converged and n < left:  # a cluster is empty
+            if _all_met(found, sample):
+                break
             found = moved(found, sweep(found, sample), tolerance, sample)
     return found
+
+
+def _all_met(found: Centres, sample: NDArray[np.float32]) -> bool:
+    """Whether every voxel lies on a centre: one that has no voxels finds none, wherever it begins again."""
+    return bool(_nearest(found, sample)[0].max() <= found.n_used * 2.0 ** (-2 * QUANTUM_BITS))
 
 
 def _swapped(best: Centres, used: Matrix, tried: NDArray[np.float32], random: np.random.Generator) -> Centres:
