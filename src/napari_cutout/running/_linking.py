@@ -23,7 +23,7 @@ from ..blockwise import Source, Stored, Sweeper
 from ..processing._links import Counts, Links, Rule, counts_of, gathered, link, relabelled, total_of
 from ..recipe import Recipe, Step, output_number
 
-__all__ = ["Numbers", "Pieces", "decided", "link_in_memory", "rule_of", "with_facts", "with_link"]
+__all__ = ["Numbers", "Pieces", "decided", "link_in_memory", "of_classes", "rule_of", "with_facts", "with_link"]
 
 Steps = list[dict[str, Any]]
 
@@ -72,7 +72,7 @@ def with_link(recipe: Recipe, each: str) -> Recipe:
         raise ValueError(
             "link joins the objects of frames or slices that are run one by one, and nothing is; pass each='t' or 'z'"
         )
-    if method := _of_classes(recipe):
+    if method := of_classes(recipe):
         raise ValueError(
             f"{method} gives classes, and link joins objects; pass one_per_object=True, so that each has its number"
         )
@@ -80,7 +80,7 @@ def with_link(recipe: Recipe, each: str) -> Recipe:
     return replace(recipe, steps=[*recipe.steps, Step("link_frames", {"divisions": "t" in each}, inputs)])
 
 
-def _of_classes(recipe: Recipe) -> str:
+def of_classes(recipe: Recipe) -> str:
     """Return the method whose classes a recipe gives; empty if it gives objects, or labels that were there."""
     number = len(recipe.steps)
     while number:
@@ -263,10 +263,10 @@ def _of_frames(counts: Counts, pairs: NDArray[np.int64], slices: Links, n: int, 
 
 def _numbers_of(slices: Links, frame: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers of objects by part and label."""
-    found = np.zeros(len(frame), np.int64)
-    for one in np.unique(frame):
+    found, order = np.zeros(len(frame), np.int64), np.argsort(frame, kind="stable")
+    parts, starts = np.unique(frame[order], return_index=True)
+    for one, there in zip(parts, np.split(order, starts[1:]), strict=False):  # of no pairs there is one empty piece
         labels, numbers = slices.table(int(one))
-        there = frame == one
         found[there] = numbers[np.searchsorted(labels, label[there])]
     return found
 
