@@ -380,7 +380,9 @@ def test_a_result_is_used_edited_scored_and_taken_back_in_one_window(viewer, doc
     objects.use("labels", copied)
     objects.extras["edit"].buttons["delete"].click()
     assert viewer.layers.selection.active == copied, "an image cannot be meant"
-    assert objects.extras["edit"].isVisibleTo(objects)
+    for method in objects.methods:
+        objects.choose_method(method.name)
+        assert objects.extras["edit"].isVisibleTo(objects)
     assert objects.result_bar.edit_button.isHidden()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -149,6 +151,15 @@ def test_what_is_seldom_wanted_comes_with_what_to_do_about_it():
     assert "dark objects" not in advice(np.zeros((4, 4), np.int32), Step("threshold", {"objects": "dark"}))
     assert "one number per object" in advice(np.ones((4, 4), np.uint8), Step("threshold"))
     assert advice(specks(20, 4), Step("kmeans")) == ""
+
+
+def test_objects_that_fill_an_image_are_said_to_lack_a_background():
+    grown, full = Step("watershed", inputs={"markers": "markers"}), np.repeat(np.arange(1, 7), 4).reshape(4, 6)
+    assert "choose a mask" in advice(full, grown)
+    assert advice(full, replace(grown, inputs={"markers": "markers", "mask": "mask"})) == ""
+    assert advice(np.where(full < 4, 1, full), grown) == "", "one of them is as large as a background"
+    assert advice(np.minimum(full, 4), grown) == "", "so few may be the parts of something"
+    assert advice(np.where(full == 1, 0, full), grown) == ""
 
 
 def test_why_a_run_was_where_it_was_is_on_the_line_where_a_gpu_was_asked_for_in_vain():

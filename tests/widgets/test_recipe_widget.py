@@ -10,9 +10,10 @@ import pytest
 
 from napari_cutout import io
 from napari_cutout.io import Volume
-from napari_cutout.recipe import Recipe, Step
+from napari_cutout.recipe import Recipe, Selection, Step
 from napari_cutout.running._execute import execute
 from napari_cutout.widgets._layers import ours
+from napari_cutout.widgets._recipe_files import saved, taken
 from napari_cutout.widgets._recipe_job import Setup
 from napari_cutout.widgets._recipe_request import request_of
 
@@ -176,6 +177,10 @@ def test_other_steps_read_what_they_were_made_on_and_give_a_layer_of_their_own(v
     for labels, read in ((viewer.layers[-1], "others"), (made, "cells")):
         widget.use("recipe", labels)
         assert widget.source.name == read
+        assert not widget.past.can_undo, "what was there before are other steps"
+    made.data[0, 0] = 99
+    widget.use("recipe", made)
+    assert "was edited by hand since" in widget.notice.text()
     before = first.data.copy()
     press(widget)
     assert len(viewer.layers) == n + 3
@@ -185,6 +190,33 @@ def test_other_steps_read_what_they_were_made_on_and_give_a_layer_of_their_own(v
     assert widget.source is None
     widget.show()
     assert "there is no layer to run it on" in widget.bar.status.text()
+
+
+def test_classes_are_not_linked(viewer, dock, made, touching):
+    image = viewer.add_image(np.stack([touching] * 2), name="film", axis_labels=("t", "y", "x"))
+    steps = [Step("threshold", {"one_per_object": True}), Step("link_frames", inputs={"labels": "step_1"})]
+    outcome = request_of(Setup(Recipe(steps, Selection("tyx", each="t")), {"image": image})).run(
+        lambda *_: None, lambda: False
+    )
+    widget = dock("Recipe")
+    widget.use("recipe", viewer.add_labels(outcome.labels, **outcome.options))
+    assert widget.bar.ready
+    widget.set(1, one_per_object=False)
+    assert "threshold gives classes, and step 2 links objects" in widget._lines["recipe"].text()
+    assert not widget.bar.ready
+    widget.set(1, one_per_object=True)
+    assert widget.bar.ready
+    assert widget._lines["recipe"].isHidden()
+
+
+def test_files_beside_a_recipe_that_are_not_its_own_are_not_replaced_unasked(tmp_path):
+    path, strokes = tmp_path / "cut.json", np.ones((4, 4), np.uint8)
+    recipe = Recipe([Step("watershed")])
+    assert taken(path, ["markers"]) == ""
+    saved(recipe, path, {"markers": strokes})
+    assert taken(path, ["markers"]) == "", "its own"
+    path.unlink()
+    assert taken(path, ["markers"]).startswith("cut.")
 
 
 def test_it_previews_what_is_in_view(viewer, dock, made, qtbot, touching):

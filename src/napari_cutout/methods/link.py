@@ -26,7 +26,7 @@ MinOverlap = Annotated[float, Range(0.0, 1.0, 0.05)]
 MaxGap = Annotated[int, Range(0, 100)]
 
 
-@method("Objects", frames=True, working=12.0, tile_memory=8.0, device_memory=10.0)
+@method("Objects", frames=True, working=12.0, tile_memory=8.0, device_memory=10.0, extras=("edit",))
 def link_frames(
     labels: Labels, *, min_overlap: MinOverlap = 0.25, max_gap: MaxGap = 0, divisions: bool = True
 ) -> Labels:

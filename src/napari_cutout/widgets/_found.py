@@ -37,6 +37,9 @@ _NOUNS = {
 DUST = 5
 """Voxels below which an object is more likely noise than what somebody looks for."""
 
+CROWD = 5
+"""Labels from which on an image that they fill is more likely full of objects than one of a few parts."""
+
 MANY = 20
 """Objects from which on it is worth saying that most of them are dust."""
 
@@ -112,6 +115,8 @@ def advice(labels: NDArray[Any], step: Step) -> str:
         return f"Nothing was found: try another level or method{side}." if "objects" in can else "Nothing was found."
     if "one_per_object" in can and not on.get("one_per_object") and int(labels.max(initial=0)) == 1:
         return "To count and measure objects, tick one number per object."
+    if _lacks_background(labels, step):
+        return "No background is left: choose a mask, or paint a marker on the background, too."
     if not {"sigma", "min_size"} <= can or not on.get("one_per_object", True):
         return ""
     sizes = np.bincount(labels.reshape(-1))[1:] if int(labels.max(initial=0)) <= 4 * labels.size else np.empty(0)
@@ -120,6 +125,16 @@ def advice(labels: NDArray[Any], step: Step) -> str:
     if len(sizes) < MANY or 2 * dust < len(sizes):
         return ""
     return f"{dust:,} of them have fewer than {DUST} voxels: raise smoothing sigma, or remove small ones."
+
+
+def _lacks_background(labels: NDArray[Any], step: Step) -> bool:
+    """Tell whether objects that were grown from markers fill all of an image, none of them as the background would."""
+    arrays = {p.name for p in catalog.find(step.method).arrays}
+    if not {"markers", "mask"} <= arrays or "mask" in step.inputs or not labels.size or not labels.all():
+        return False
+    if int(labels.max(initial=0)) > labels.size or n_labels(labels) < CROWD:
+        return False
+    return 2 * int(np.bincount(labels.reshape(-1)).max()) < labels.size
 
 
 def levels_found(facts: Mapping[str, Any]) -> str:

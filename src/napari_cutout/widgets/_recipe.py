@@ -15,6 +15,7 @@ from .._recipe_edits import needed, up_to
 from ..running._step_cache import StepCache
 from . import _layers
 from ._access import explain
+from ._dock import show_sentence
 from ._layer_box import LayerBox
 from ._preferences import preferences
 from ._preview import Preview
@@ -164,6 +165,8 @@ class RecipeWidget(RecipeEditor):
             widget.setVisible(setup is not None)
         found = {} if setup is None else self._problems(setup)
         self.mark(found, found)
+        if "recipe" in found:  # it goes with the steps, and away when they are shown anew
+            show_sentence(self._lines["recipe"], found["recipe"])
         self.bar.calm()
         self.bar.set_ready(setup is not None and not found)
         self._show_plan(setup, found)

@@ -19,7 +19,7 @@ from ._recipe_batch import BatchRows
 from ._recipe_files import saved, taken
 from ._recipe_form import StepForm, new_step
 from ._recipe_inputs import InputRows
-from ._recipe_job import Loaded, Setup, from_file, from_layer, problems
+from ._recipe_job import Loaded, Setup, from_file, from_layer, noticed, problems
 from ._recipe_list import StepList
 from ._recipe_past import Past
 from ._recipe_request import painted_of
@@ -189,7 +189,7 @@ class RecipeEditor(Dock):
             self.save(path, overwrite=True)
 
     def _load(self, loaded: Loaded) -> None:
-        self.past.push(Draft(loaded.recipe), loaded)
+        self.past.begin(Draft(loaded.recipe), loaded)
         self.inputs.begin_anew()
         self._show_recipe(len(loaded.recipe.steps))
         show_sentence(self.notice, loaded.said)
@@ -210,7 +210,7 @@ class RecipeEditor(Dock):
         """Show the recipe of a layer, or that it has none."""
         loaded = None if layer is None else from_layer(layer)
         if loaded is not None:
-            self._load(loaded)
+            self._load(noticed(loaded, layer))
         elif layer is not None:
             why = "; the steps before stay" if self.draft is not None else f". {_NOTHING}"
             show_sentence(self.notice, f"'{layer.name}' does not say how it was made{why}")

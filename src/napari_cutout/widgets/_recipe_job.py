@@ -17,8 +17,10 @@ from .._selection import Selection
 from .._sources import Source
 from ..recipe import Recipe, Step
 from ..running._footprint import footprint
+from ..running._linking import of_classes
 from . import _layers
 from ._channels import channel_problem, with_channels
+from ._edited import edited
 from ._layers import ours
 from ._points import is_points, labels_of, points_note
 from ._request import check_labels_layer
@@ -34,6 +36,7 @@ __all__ = [
     "from_file",
     "from_layer",
     "letters_of",
+    "noticed",
     "others_of",
     "problems",
     "read",
@@ -41,6 +44,11 @@ __all__ = [
 
 Layer = Any
 """A napari layer."""
+
+AT_ONCE = 2**26
+"""Bytes of labels that are looked through while somebody waits for the steps that made them."""
+
+_BY_HAND = "'{name}' was edited by hand since, which no step repeats"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +86,26 @@ def from_layer(layer: Layer) -> Loaded | None:
         return None
     painted = PAINTED.get(layer, {})
     kept = {name: painted[one.sha256] for name, one in how.sources.items() if one.sha256 in painted}
-    edited = bool(ours(layer).get("provenance", {}).get("edits"))
-    said = f"'{layer.name}' was edited by hand since, which no step repeats" if edited else ""
+    edits = ours(layer).get("provenance", {}).get("edits")
+    said = _BY_HAND.format(name=layer.name) if edits else ""
     return Loaded(how.recipe, how.sources, kept, said)
+
+
+def noticed(loaded: Loaded, layer: Layer) -> Loaded:
+    """Return a recipe that says whether its labels were painted on since, where that can be told at once.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        What was loaded from the layer.
+    layer : napari Labels layer
+        Which all is read of, if it is small.
+    """
+    labels = _layers.level_zero(layer)
+    at_once = isinstance(labels, np.ndarray) and labels.nbytes <= AT_ONCE
+    if loaded.said or not at_once or not edited(ours(layer), labels):
+        return loaded
+    return replace(loaded, said=_BY_HAND.format(name=layer.name))
 
 
 def from_file(path: str) -> Loaded:
@@ -295,12 +320,22 @@ def problems(setup: Setup) -> dict[str, str]:
     except (ValueError, TypeError) as error:
         return {source: str(error)}
     found = {name: why for name in setup.recipe.inputs if name != source and (why := _why_not(setup, name, aim))}
+    if sentence := _links_classes(setup.recipe):
+        found["recipe"] = sentence
     if not found and (need := estimate(setup)) > setup.free:
         found["memory"] = (
             f"the run needs {size(need)} and {size(setup.free)} are free; close other layers, or save the recipe and "
             "run it with napari-cutout run, which goes tile by tile into a store"
         )
     return found
+
+
+def _links_classes(recipe: Recipe) -> str:
+    """Say which step gives classes to a step that links objects; empty if none does."""
+    for at, step in enumerate(recipe.steps):
+        if at and catalog.find(step.method).frames and (method := of_classes(replace(recipe, steps=recipe.steps[:at]))):
+            return f"{method} gives classes, and step {at + 1} links objects; tick 'one number per object' in it"
+    return ""
 
 
 def _why_not(setup: Setup, name: str, aim: Target) -> str:

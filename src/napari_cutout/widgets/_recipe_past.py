@@ -36,6 +36,10 @@ class Past:
         """Whether something was undone."""
         return self._at < len(self._entries) - 1
 
+    def begin(self, draft: Draft, loaded: Loaded) -> None:
+        """Show a recipe that was loaded, before which there is nothing to go back to."""
+        self._entries, self._at, self._key = [(draft, loaded)], 0, ""
+
     def push(self, draft: Draft, loaded: Loaded, key: str = "") -> None:
         """Show another recipe; what was undone is forgotten.
 
