@@ -58,7 +58,7 @@ def test_names_that_several_files_have_are_a_pair_with_that_error() -> None:
         "2 files of labels and 1 truths have this name, so that nobody can tell which belong together: 'a.tif', "
         "'a.png', 't/a.tif'; take all but one of each out"
     )
-    assert found.pairs[1] == FilePair("b", "b.tif", "b.tif")
+    assert (found.pairs[1].predicted, found.pairs[1].truth, found.pairs[1].error) == ("b.tif", "b.tif", "")
     assert (found.unpaired_predicted, found.unpaired_truth) == (("c.tif",), ("d.tif", "d.png"))
 
 
@@ -84,7 +84,7 @@ def test_files_are_scored_as_arrays_are(folders: dict[str, np.ndarray]) -> None:
     assert [one.row for one in found.figures[:2]] == [one.row for one in expected.figures[:2]]
     assert [one.name for one in found.images] == ["a", "b"]
     alone = score_files("labels/a.tif", "truth/a.tif")
-    assert alone.pairing.pairs == (FilePair("a", "labels/a.tif", "truth/a.tif"),)
+    assert alone.pairing.pairs == (FilePair("a", "labels/a.tif", "truth/a.tif", folder="labels"),)
     assert alone.result.figure("dice").pooled.value == nc.evaluate(labels > 0, truth > 0).mean_dice
 
 

@@ -345,3 +345,25 @@ def test_settings_of_a_report_are_those_of_the_command(folders: Path) -> None:
     assert verify("report/report.json").differences == ()
     assert {"cpu", "cores", "memory_bytes", "gpu"} <= set(content["hardware"])
     assert content["versions"]["napari-cutout"] == nc.__version__
+
+
+def test_a_report_keeps_the_folder_of_every_image_and_scores_each_folder(tmp_path: Path) -> None:
+    truth = np.zeros((12, 12), np.int32)
+    truth[1:5, 1:5], truth[7:11, 7:11] = 1, 2
+    half = np.where(truth == 1, 1, 0).astype(np.int32)
+    for folder, labels in (("control", truth), ("treated", half)):
+        for name, array in (("labels", labels), ("truth", truth)):
+            (tmp_path / name / folder).mkdir(parents=True)
+            io.write(tmp_path / name / folder / "a.tif", Volume(array, "yx"), kind="labels")
+    scored = score_files(tmp_path / "labels", tmp_path / "truth")
+    assert [(row["image"], row["folder"]) for row in scored.result.table] == [("a", "control"), ("a", "treated")]
+    assert scored.result.titles == ("control/a", "treated/a")
+    dice = {row["folder"]: row["pooled"] for row in scored.result.by_folder if row["figure"] == "dice"}
+    assert dice == {"control": 1.0, "treated": pytest.approx(2 * 16 / (32 + 16))}
+    assert "treated: dice 0.6667 pooled, 0.6667 image-mean, of 1 image" in str(scored.result)
+    write_report(scored, tmp_path / "report")
+    page = Page((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
+    assert any(row[:4] == ["treated", "1", "0.667", "0.667"] for row in page.rows)
+    lines = (tmp_path / "report" / "folders.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("folder,group,figure,of,pooled")
+    assert verify(tmp_path / "report" / "report.json").differences == ()  # each image against its own truth, though names are alike

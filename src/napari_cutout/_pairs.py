@@ -14,7 +14,7 @@ from . import io
 from ._reading import Source, is_path
 from ._volume import Volume
 
-__all__ = ["FilePair", "Pairing", "folders_of", "is_many", "keyed", "pair", "paired", "stem_of"]
+__all__ = ["FilePair", "Pairing", "folders_of", "folders_named", "is_many", "keyed", "pair", "paired", "stem_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class FilePair:
         A file that says where every object is annotated; empty where there is none.
     error : str
         Why the files are no pair; empty where they are.
+    folder : str
+        The folder that the labels lie in, which often is their condition, as tables of objects name it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class FilePair:
     truth: str = ""
     complete: str = ""
     error: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,9 @@ def paired(predicted: Sequence[str], truth: Sequence[str]) -> Pairing:
             break
     else:
         raise ValueError(_no_pair(predicted, truth, "truth", "labels", "labels"))
+    folders = dict(zip(predicted, folders_named(predicted), strict=True))
     return Pairing(
-        tuple(_pair_of(ours[key], theirs[key]) for key in ours if key in common),
+        tuple(_pair_of(ours[key], theirs[key], folders[ours[key][0]]) for key in ours if key in common),
         tuple(file for key, files in ours.items() if key not in common for file in files),
         tuple(file for key, files in theirs.items() if key not in common for file in files),
     )
@@ -166,6 +170,14 @@ def folders_of(files: Sequence[str]) -> list[str]:
     return [folder.relative_to(top).as_posix() for folder in folders]
 
 
+def folders_named(files: Sequence[str]) -> list[str]:
+    """Return what tables call the folder of each file: as `folders_of`, or the name of the one that all lie in."""
+    folders = folders_of(files)
+    if set(folders) == {"."}:
+        return [io.split_key(file)[0].absolute().parent.name for file in files]
+    return folders
+
+
 def _in_folder(files: Sequence[str], name: Callable[[str], str]) -> Callable[[str], str]:
     """Return a function that puts the folder of a file before its name."""
     folders = dict(zip(files, folders_of(files), strict=True))
@@ -179,13 +191,14 @@ def _grouped(files: Sequence[str], name: Callable[[str], str]) -> dict[str, list
     return groups
 
 
-def _pair_of(ours: Sequence[str], theirs: Sequence[str]) -> FilePair:
+def _pair_of(ours: Sequence[str], theirs: Sequence[str], folder: str) -> FilePair:
     name = stem_of(ours[0])
     if len(ours) == len(theirs) == 1:
-        return FilePair(name, ours[0], theirs[0])
+        return FilePair(name, ours[0], theirs[0], folder=folder)
     listed = ", ".join(map(repr, (*ours, *theirs)))
     return FilePair(
         name,
+        folder=folder,
         error=f"{len(ours)} files of labels and {len(theirs)} truths have this name, so that nobody can tell which "
         f"belong together: {listed}; take all but one of each out",
     )

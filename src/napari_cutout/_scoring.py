@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import io
-from ._pairs import FilePair, Pairing, is_many, paired, stem_of
+from ._pairs import FilePair, Pairing, folders_named, is_many, paired, stem_of
 from ._reading import as_volume, read_labels
 from ._volume import UNITS, Volume
 from .evaluation._images import Boundaries, Loaded, Pair
@@ -107,7 +107,7 @@ def score_files(
 def score_pairs(pairing: Pairing, settings: Settings) -> ScoredFiles:
     """Score pairs of files that are known already, as `score_files` does."""
     reader = _Reader(settings)
-    pairs = [Pair(one.name, reader.loads(one), one.error) for one in pairing.pairs]
+    pairs = [Pair(one.name, reader.loads(one), one.error, one.folder) for one in pairing.pairs]
     lengths = Boundaries(tolerance=settings.tolerance, width=settings.width)
     result = pooled_scores(
         pairs,
@@ -128,7 +128,8 @@ def _pairing(predicted: str | os.PathLike[str], truth: str | os.PathLike[str]) -
         if not many[1] and len(files) > 1:
             raise ValueError(f"one truth was given for {len(files)} images; give a folder or a pattern of truths")
         return paired(files, truths)
-    return Pairing((FilePair(stem_of(predicted), os.fspath(predicted), os.fspath(truth)),))
+    one = os.fspath(predicted)
+    return Pairing((FilePair(stem_of(predicted), one, os.fspath(truth), folder=folders_named([one])[0]),))
 
 
 def _with_regions(pairing: Pairing, complete: str | os.PathLike[str] | None) -> Pairing:

@@ -59,11 +59,14 @@ class Pair(NamedTuple):
         Reads the arrays. It may be called twice.
     error : str
         Why there is nothing to load; empty if there is.
+    folder : str
+        The folder that it lies in; empty where it is not of a file.
     """
 
     name: str
     load: Callable[[], Loaded]
     error: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,8 @@ class ImageScores:
         Its surfaces, where that was asked for.
     error : str
         Why it could not be scored; empty where it was.
+    folder : str
+        The folder that it lies in, which often is its condition; empty where it is not of a file.
     """
 
     name: str
@@ -106,6 +111,7 @@ class ImageScores:
     partition: PartitionEvaluation | None = None
     boundaries: BoundaryEvaluation | None = None
     error: str = ""
+    folder: str = ""
 
 
 class Counted(NamedTuple):

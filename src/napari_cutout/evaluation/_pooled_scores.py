@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ._estimates import Figure
 from ._images import ImageScores
 from ._matching import Match
 from ._pooled_text import definitions_of, notes_of, summary_of
+from ._pooling import by_folder
 from ._text import csv_text
 from .overlap import or_null
 
@@ -75,6 +77,24 @@ class PooledEvaluation:
         return tuple(one for one in self.images if one.error)
 
     @property
+    def titles(self) -> tuple[str, ...]:
+        """What each image is called among the others: its name, after its folder where several have one name."""
+        times = Counter(one.name for one in self.images)
+        return tuple(f"{one.folder}/{one.name}" if times[one.name] > 1 else one.name for one in self.images)
+
+    @property
+    def by_folder(self) -> list[dict[str, Any]]:
+        """The figures of the images of each folder: lines as of `figures_csv`, after the folder.
+
+        Empty where all images lie in one folder, or are not of files.
+        """
+        return [
+            {"folder": folder, **figure.row}
+            for folder, figures in by_folder(self.images, self.seed).items()
+            for figure in figures
+        ]
+
+    @property
     def definitions(self) -> dict[str, str]:
         """What every figure means, and how pooled, image-mean and object-mean differ, in sentences for a report."""
         return definitions_of(self)
@@ -88,7 +108,8 @@ class PooledEvaluation:
     def table(self) -> list[dict[str, Any]]:
         """One flat dict per image, all with the same keys; files without a partner are rows with that reason."""
         objects = any(one.evaluation is not None and one.evaluation.classes.any() for one in self.images)
-        records = [_record(one, objects) for one in self.images]
+        in_folders = any(one.folder for one in self.images)
+        records = [_record(one, objects, in_folders) for one in self.images]
         records += [{"image": name, "error": "no truth is named like it"} for name in self.unpaired_predicted]
         records += [{"image": name, "error": "no labels are named like it"} for name in self.unpaired_truth]
         names = list(dict.fromkeys(name for record in records for name in record if name != "error"))
@@ -237,6 +258,12 @@ class PooledEvaluation:
         return csv_text(list(rows[0]) if rows else ["image", "error"], (row.values() for row in rows))
 
     @property
+    def folders_csv(self) -> str:
+        """The figures of each folder as CSV; empty where there is but one."""
+        rows = self.by_folder
+        return csv_text(list(rows[0]), (row.values() for row in rows)) if rows else ""
+
+    @property
     def figures_csv(self) -> str:
         """The figures as CSV."""
         rows = [{**one.row, "definition": self._definition(one)} for one in self.figures]
@@ -251,6 +278,7 @@ class PooledEvaluation:
             "seed": self.seed,
             "notes": self.notes,
             "figures": [_without_nan(one.row) for one in self.figures],
+            "by_folder": [_without_nan(row) for row in self.by_folder],
             "images": [_without_nan(row) for row in self.table],
             "unpaired_predicted": list(self.unpaired_predicted),
             "unpaired_truth": list(self.unpaired_truth),
@@ -268,15 +296,20 @@ def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
     return {name: or_null(value) for name, value in row.items()}
 
 
-def _record(one: ImageScores, objects: bool) -> dict[str, Any]:
+def _place(one: ImageScores, in_folders: bool) -> dict[str, str]:
+    """Return what an image is called, by the keys that tables of objects have."""
+    return {"image": one.name, **({"folder": one.folder} if in_folders else {})}
+
+
+def _record(one: ImageScores, objects: bool, in_folders: bool) -> dict[str, Any]:
     """Return the line of an image in the table of all; where any has objects, means are of classes that are objects."""
     found = one.evaluation
     if found is None:
-        return {"image": one.name, "error": one.error}
+        return {**_place(one, in_folders), "error": one.error}
     only_background = not found.classes.any()
     chosen = found.classes != 0 if objects else found.classes == 0
     row: dict[str, Any] = {
-        "image": one.name,
+        **_place(one, in_folders),
         "prevalence": float(found.prevalence[chosen].sum()),
         "mean_iou": math.nan if objects and only_background else found.mean_iou,
         "mean_dice": math.nan if objects and only_background else found.mean_dice,
@@ -319,5 +352,8 @@ def _lowest(images: Sequence[ImageScores], n: int) -> list[dict[str, Any]]:
         counts = np.asarray(columns["counted"][:n_true], bool)
         iou, sizes = (np.asarray(columns[name][:n_true]) for name in ("iou", "true_size"))
         order = [i for i in np.lexsort((-sizes, iou)).tolist() if counts[i]]
-        found += [{"image": one.name, **{name: values[i] for name, values in columns.items()}} for i in order[:n]]
+        found += [
+            {**_place(one, bool(one.folder)), **{name: values[i] for name, values in columns.items()}}
+            for i in order[:n]
+        ]
     return sorted(found, key=lambda row: (row["iou"], -row["true_size"]))[:n]

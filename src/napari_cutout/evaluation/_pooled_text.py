@@ -192,7 +192,21 @@ def summary_of(found: PooledEvaluation) -> str:
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *found.notes])
+    return "\n".join([*lines, "", *_folders_of(found), *found.notes])
+
+
+OF_FOLDERS = (("dice", ""), ("pq", "IoU 0.5"), ("ap", "IoU 0.5"), ("f1", "IoU 0.5"))
+
+
+def _folders_of(found: PooledEvaluation) -> list[str]:
+    """Return the main figures of each folder as lines of text, the ways named; none where there is one folder."""
+    rows = [row for row in found.by_folder if (row["figure"], row["of"]) in OF_FOLDERS]
+    words = []
+    for row in rows:
+        ways = [f"{row[way]:.4f} {said}" for way, said in (("pooled", "pooled"), ("image_mean", "image-mean"))]
+        label = f"{row['figure']} ({row['of']})" if row["of"] else row["figure"]
+        words.append(f"{row['folder']}: {label} {', '.join(ways)}, of {row['n_images']} images")
+    return [*words, ""] if words else []
 
 
 def _word(estimate: Estimate) -> str:

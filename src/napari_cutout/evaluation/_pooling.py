@@ -57,6 +57,15 @@ def figures_of(images: Sequence[ImageScores], seed: int) -> tuple[Figure, ...]:
     return tuple(found)
 
 
+def by_folder(images: Sequence[ImageScores], seed: int) -> dict[str, tuple[Figure, ...]]:
+    """Return every figure over the images of each folder, where those that were scored lie in several."""
+    scored = [one for one in images if not one.error]
+    folders = list(dict.fromkeys(one.folder for one in scored))
+    if len(folders) < 2:
+        return {}
+    return {folder: figures_of([one for one in scored if one.folder == folder], seed) for folder in folders}
+
+
 # Classes ---------------------------------------------------------------------------------------------
 
 

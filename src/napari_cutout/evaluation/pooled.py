@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._array import Array
@@ -178,7 +179,7 @@ def pooled_scores(
     kept = [one for one in tables.values() if isinstance(one, Counted)]
     rule = rule_for(kept, match, numbered)
     surfaces = dict(_surfaces(pairs, tables, rule, ignore, boundaries)) if boundaries is not None else {}
-    images = tuple(_scored(pair.name, tables[at], surfaces.get(at), rule, ignore) for at, pair in enumerate(pairs))
+    images = tuple(_scored(pair, tables[at], surfaces.get(at), rule, ignore) for at, pair in enumerate(pairs))
     return PooledEvaluation(
         images,
         figures_of([one for one in images if not one.error], seed),
@@ -221,10 +222,9 @@ def _surfaces(
                 yield at, sentence(error)
 
 
-def _scored(name: str, tables: Counted | str, surfaces: Any, rule: Rule, ignore: int | None) -> ImageScores:
+def _scored(pair: Pair, tables: Counted | str, surfaces: Any, rule: Rule, ignore: int | None) -> ImageScores:
     for problem in (tables, surfaces):
         if isinstance(problem, str):
-            return ImageScores(name, error=problem)
+            return ImageScores(pair.name, error=problem, folder=pair.folder)
     assert not isinstance(tables, str)
-    found = scores_of(name, tables, rule, ignore)
-    return found if surfaces is None else ImageScores(name, found.evaluation, found.objects, found.partition, surfaces)
+    return replace(scores_of(pair.name, tables, rule, ignore), boundaries=surfaces, folder=pair.folder)

@@ -84,7 +84,8 @@ def write_report(scored: ScoredFiles, folder: str | os.PathLike[str], *, overwri
     Returns
     -------
     Path
-        The page, ``report.html``. Beside it are ``images.csv``, ``scores.csv``, ``scores.tex`` and ``report.json``.
+        The page, ``report.html``. Beside it are ``images.csv``, ``scores.csv``, ``scores.tex`` and ``report.json``,
+        and ``folders.csv`` where labels lie in several folders.
 
     Raises
     ------
@@ -101,6 +102,7 @@ def write_report(scored: ScoredFiles, folder: str | os.PathLike[str], *, overwri
         "report.html": page_of(scored, content),
         "images.csv": as_csv(scored.result.table),
         "scores.csv": scored.result.figures_csv,
+        **({"folders.csv": by_folder} if (by_folder := scored.result.folders_csv) else {}),
         "scores.tex": as_latex(scored),
         "report.json": as_json(content),
     }
@@ -153,7 +155,7 @@ def content_of(scored: ScoredFiles, folder: Path) -> dict[str, Any]:
 def rows_of(found: PooledEvaluation) -> list[dict[str, Any]]:
     """Return the figures, and then the images, each by a name of its own; NaN becomes None."""
     figures = [{"name": f"{one.group}: {one.label}", **_plain(one.row)} for one in found.figures]
-    images = [{"name": f"image: {row['image']}", **_plain(row)} for row in found.table[: len(found.images)]]
+    images = [{"name": f"image: {title}", **_plain(row)} for title, row in zip(found.titles, found.table, strict=False)]
     return figures + images
 
 
@@ -165,7 +167,8 @@ def _known(one: FilePair, folder: Path) -> dict[str, Any]:
     """Return a pair with the SHA-256 of its files, as paths that lead from a folder."""
     files = {"predicted": one.predicted, "truth": one.truth, "complete": one.complete}
     known = {role: _file(folder, file) for role, file in files.items() if file}
-    return {"name": one.name, **known, **({"error": one.error} if one.error else {})}
+    place = {"folder": one.folder} if one.folder else {}
+    return {"name": one.name, **place, **known, **({"error": one.error} if one.error else {})}
 
 
 def _file(folder: Path, file: str) -> dict[str, str]:
@@ -279,20 +282,21 @@ def run_again(
 
 def _pairs_again(inputs: Sequence[Mapping[str, Any]], folder: Path, moved: Moved) -> tuple[FilePair, ...]:
     """Return the pairs of a report, with their files where they are now."""
-    places: dict[str, dict[str, str]] = {}
+    places: dict[str, dict[int, str]] = {}
     for role, given, option in (("predicted", moved.image, "--image"), ("truth", moved.truth, "--truth")):
-        there = {one["name"]: one[role]["path"] for one in inputs if role in one}
+        there = {at: one[role]["path"] for at, one in enumerate(inputs) if role in one}
         files = places_of(list(there.values()), folder, given, option) if there else []
         places[role] = dict(zip(there, files, strict=True))
     return tuple(
         FilePair(
             one["name"],
-            places["predicted"].get(one["name"], ""),
-            places["truth"].get(one["name"], ""),
+            places["predicted"].get(at, ""),
+            places["truth"].get(at, ""),
             place_of(one["complete"]["path"], folder, "--truth") if "complete" in one else "",
             one.get("error", ""),
+            one.get("folder", ""),
         )
-        for one in inputs
+        for at, one in enumerate(inputs)
     )
 
 

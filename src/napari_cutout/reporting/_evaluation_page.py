@@ -114,7 +114,9 @@ def page_of(scored: ScoredFiles, content: Mapping[str, Any]) -> str:
         worst_images=found.worst_images(),
         worst_by="PQ at an IoU of 0.5" if found.numbered else "Dice",
         pictures=list(pictures(scored)),
-        object_columns=object_columns(),
+        folder_columns=folder_columns(found),
+        folders=folder_records(found),
+        object_columns=object_columns(in_several(images)),
         worst_objects=[{**row, "predicted": row["predicted"] or None} for row in found.worst_objects()],
         definitions={TITLES.get(n, n.replace("_", "-").capitalize()): text for n, text in found.definitions.items()},
         made=made(scored, content),
@@ -263,13 +265,48 @@ def image_columns(images: Sequence[Mapping[str, Any]], names: Sequence[str] | No
     )
     scores = [Column(key, title, digits) for key, title, digits in OF_IMAGES if key in there]
     notes = [Column("error", "Note", is_text=True)] if names is None and any(row["error"] for row in images) else []
-    return [Column("image", "Image", is_text=True), *scores, *notes]
+    places = [Column("folder", "Folder", is_text=True)] if in_several(images) else []
+    return [Column("image", "Image", is_text=True), *places, *scores, *notes]
 
 
-def object_columns() -> list[Column]:
-    """Return the columns of the table of objects."""
+def in_several(images: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether images lie in several folders."""
+    return len({row.get("folder", "") for row in images}) > 1
+
+
+OF_FOLDERS = {"dice": "Dice", "ap": "AP @ 0.5", "pq": "PQ @ 0.5", "count_error": "Count error"}
+"""What the table of folders shows."""
+
+
+def folder_records(found: PooledEvaluation) -> list[dict[str, Any]]:
+    """Return a line for each folder with its main figures, pooled and as image-mean; none where there is but one."""
+    records: dict[str, dict[str, Any]] = {}
+    for row in found.by_folder:
+        if row["figure"] in OF_FOLDERS and row["of"] in ("", "IoU 0.5"):
+            record = records.setdefault(row["folder"], {"folder": row["folder"]})
+            record |= {f"{row['figure']}_{way}": row[way] for way in ("pooled", "image_mean")}
+    for folder, record in records.items():
+        record["n_images"] = sum(one.folder == folder for one in found.scored)
+    return list(records.values())
+
+
+def folder_columns(found: PooledEvaluation) -> list[Column]:
+    """Return the columns of the table of folders, each with the way it was taken."""
+    there = {figure.name for figure in found.figures}
+    columns = [
+        Column(f"{name}_{way}", f"{title}, {WAYS[way].lower()}", 3)
+        for name, title in OF_FOLDERS.items()
+        if name in there
+        for way in ("pooled", "image_mean")
+    ]
+    return [Column("folder", "Folder", is_text=True), Column("n_images", "Images"), *columns]
+
+
+def object_columns(in_folders: bool = False) -> list[Column]:
+    """Return the columns of the table of objects, with their folder if images lie in several."""
     return [
         Column("image", "Image", is_text=True),
+        *([Column("folder", "Folder", is_text=True)] if in_folders else []),
         Column("true", "True label"),
         Column("kind", "Fate", is_text=True),
         Column("iou", "IoU", 3),
@@ -285,9 +322,12 @@ def object_columns() -> list[Column]:
 
 def pictures(scored: ScoredFiles) -> Iterator[dict[str, str]]:
     """Yield where the worst images are wrong; each is read again, in the plane in which most is wrong."""
-    known = {one.name: (one, pair) for one, pair in zip(scored.result.images, scored.pairing.pairs, strict=True)}
+    known = {
+        (one.name, one.folder): (one, pair)
+        for one, pair in zip(scored.result.images, scored.pairing.pairs, strict=True)
+    }
     for row in scored.result.worst_images(MAX_PICTURES):
-        one, pair = known[row["image"]]
+        one, pair = known[row["image"], row.get("folder", "")]
         try:
             picture = picture_of(one, pair)
         except ERRORS:  # the file was there when it was scored; a page without its picture is better than none

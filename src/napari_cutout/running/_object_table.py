@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import io
-from .._pairs import folders_of, stem_of
+from .._pairs import folders_named, stem_of
 from .._volume import UNITS
 from .._writing import check_place, replacing
 from ..processing._headings import heading
@@ -55,10 +54,7 @@ def entries_of(files: Sequence[str]) -> list[Entry]:
         Folders are named from where they part, such as ``control`` and ``treated``; if all files lie in one, it has
         its name.
     """
-    folders = folders_of(files)
-    if set(folders) == {"."}:
-        folders = [io.split_key(file)[0].absolute().parent.name for file in files]
-    return [Entry(stem_of(file), folder) for file, folder in zip(files, folders, strict=True)]
+    return [Entry(stem_of(file), folder) for file, folder in zip(files, folders_named(files), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
