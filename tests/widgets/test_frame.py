@@ -461,6 +461,17 @@ def test_the_voxel_size_fields_follow_the_image(viewer, dock, blobs):
     assert widget.voxel_size.value is None, "a size belongs to one image"
     assert widget.voxel_size.unit_box.currentText() == "pm"
     widget.boxes["image"].choose(plain)
+    assert widget.voxel_size.unit_box.currentText() == "pixel"
+    widget.voxel_size.boxes["y"].setValue(0.5)
+    widget.voxel_size.boxes["y"].setValue(1)
+    assert widget.voxel_size.value == _layers.VoxelSize((1, 1), "µm"), "a size of 1 can be said"
+    widget.voxel_size.unit_box.setCurrentText("pixel")
+    assert widget.voxel_size.value is None
+    widget.voxel_size.unit_box.setCurrentText("nm")
+    widget.keep_size.click()
+    assert widget.voxel_size.isHidden()
+    assert widget._voxel.text() == "pixel 1 × 1 nm"  # noqa: RUF001
+    plain.units = ("pixel", "pixel")
     plain.scale = (3, 3)
     assert widget.voxel_size.isHidden()
 

@@ -9,6 +9,7 @@ import pytest
 
 import napari_cutout as nc
 from napari_cutout.recipe import Recipe
+from napari_cutout.widgets._use_as import copy_to_paint
 
 pytestmark = pytest.mark.qt
 
@@ -47,10 +48,26 @@ def test_the_row_and_the_method_link_frames(viewer, dock, press):
     objects = dock("Objects")
     objects.choose_method("link_frames")
     objects.use("labels", cut)
-    objects.target_rows.choose(letters="tyx", time="each")
+    assert [box.currentText() for box in objects.target_rows.axis_boxes] == ["T"], "the run that made them knew"
+    assert objects.target_rows.time_box.currentText() == "each frame by itself"
     assert objects.target_rows.numbers_box.isHidden(), "it links anyway"
     press(objects)
     made = viewer.layers[-1]
     np.testing.assert_array_equal(made.data, again)
     steps = json.loads(made.metadata["napari_cutout"]["recipe"])["steps"]
     assert [step["method"] for step in steps] == ["threshold", "link_frames"]
+    all_know_its_axes(viewer, dock, objects, cut, made)
+
+
+def all_know_its_axes(viewer, dock, objects, cut, made):
+    """What the run knew, the next widget knows; and a method that links frames takes the first axis for time."""
+    measure = dock("Measure")
+    copied = copy_to_paint(viewer, made)
+    for layer in (cut, made, copied):
+        measure.use("labels", layer)
+        assert measure.frames, layer.name
+    bare = viewer.add_labels(made.data, name="bare")
+    objects.use("labels", bare)
+    assert (objects.target_rows.choice.letters, objects.target_rows.choice.time) == ("tyx", "each"), "it links frames"
+    measure.use("labels", bare)
+    assert not measure.frames, "nobody has said it"

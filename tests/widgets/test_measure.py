@@ -265,7 +265,7 @@ def test_in_3d_the_sliders_go_to_the_object_and_in_frames_to_its_frame(viewer, d
     widget.table.selectRow(1)
     assert viewer.dims.point[0] == 10 + 2 * 3
     widget.first_axis_box.setCurrentIndex(1)
-    assert widget._voxel.text() == "pixel size not set: sizes and lengths are in pixels"
+    assert widget._voxel.text() == "pixel 1 × 1 µm"  # noqa: RUF001
     press(widget)
     assert widget.measured.found.columns["frame"].tolist() == [1, 2, 2, 3, 3, 4]
     widget.table.selectRow(5)

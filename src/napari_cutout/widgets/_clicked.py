@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._layers import is_preview, ours
+from ._target import run_letters
 
 __all__ = ["Clicked", "clicked_at", "frame_of", "problem_of"]
 
@@ -67,20 +68,10 @@ def problem_of(layer: Layer | None) -> str:
 
 def frame_of(layer: Layer) -> tuple[int, ...]:
     """Return the axes of a layer that are edited one frame at a time: those of time, and all before the last three."""
-    recipe = _letters(layer)
+    recipe = run_letters(layer) or "-" * layer.ndim
     timed = [at for at, label in enumerate(layer.axis_labels) if label == "t" or recipe[at] == "t"]
     last = max([*timed, layer.ndim - 4])
     return tuple(range(last + 1))
-
-
-def _letters(layer: Layer) -> str:
-    """Return the letters of a layer's axes as the run that made it knew them, or as many dashes."""
-    from .._chain import made
-
-    how = made(ours(layer))
-    selection = None if how is None else how.recipe.selection
-    letters = "" if selection is None else "".join(selection.kept_axes)
-    return letters if len(letters) == layer.ndim else "-" * layer.ndim
 
 
 def clicked_at(layer: Layer, event: Any) -> Clicked | None:

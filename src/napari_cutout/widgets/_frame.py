@@ -389,7 +389,8 @@ class MethodFrame(Dock):
         if self.closed:
             return
         links = gives_objects(self.method, self.settings)
-        self.target_rows.show_for(self.source, takes_channels=self.method.takes_channels, links=links)
+        method = self.method
+        self.target_rows.show_for(self.source, takes_channels=method.takes_channels, links=links, frames=method.frames)
         region = self.target_rows.region
         self._show_channels()
         self.watch([*self.layers.values(), *self.channel_list.ticked, None if isinstance(region, str) else region])

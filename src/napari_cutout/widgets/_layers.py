@@ -257,8 +257,8 @@ def spacing(layer: Layer, axes: Sequence[int] | None = None) -> tuple[float, ...
 
 
 def has_voxel_size(layer: Layer, axes: Sequence[int] | None = None) -> bool:
-    """Tell whether anybody has set the size of a voxel; a scale of 1 along every axis says that nobody has."""
-    return any(length != 1 for length in spacing(layer, axes))
+    """Tell whether anybody has set the size of a voxel; a scale of 1 along every axis, in pixels, says nobody has."""
+    return any(length != 1 for length in spacing(layer, axes)) or bool(length_unit(layer, axes))
 
 
 def length_unit(layer: Layer, axes: Sequence[int] | None = None) -> str:

@@ -16,6 +16,7 @@ from ..processing.measure import GREY, Measurements, measure
 from . import _layers
 from ._columns import Column
 from ._request import Problem
+from ._target import recalled, run_letters
 
 __all__ = [
     "Measured",
@@ -189,8 +190,9 @@ def problems(labels: Layer | None) -> tuple[Problem, ...]:
 
 
 def begins_with_time(labels: Layer) -> bool:
-    """Tell whether a layer says that its first axis is time."""
-    return axis_letter(labels.axis_labels[0]) == "t"
+    """Tell whether the first axis of a layer is time: as was chosen, as its recipe says, or as it is called."""
+    called = "" if run_letters(labels) else axis_letter(labels.axis_labels[0])
+    return recalled(labels).letters.startswith("t") or called == "t"
 
 
 def channel_axes(labels: Layer, image: Layer) -> tuple[int, ...]:
@@ -261,9 +263,10 @@ def voxel_size(labels: Layer, *, frames: bool) -> _layers.VoxelSize | None:
     lengths = _layers.spacing(labels)[skip:]
     symbols = {f"{unit:~}" for unit in labels.units[skip:]}
     unit = symbols.pop() if len(symbols) == 1 else ""
-    if all(length == 1 for length in lengths):
+    unit = "" if unit in ("pixel", "px") else unit
+    if all(length == 1 for length in lengths) and not unit:
         return None
-    return _layers.VoxelSize(lengths, "" if unit in ("pixel", "px") else unit)
+    return _layers.VoxelSize(lengths, unit)
 
 
 def resolve(

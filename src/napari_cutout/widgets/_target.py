@@ -13,6 +13,7 @@ import numpy as np
 
 from .._selection import Selection
 from .._volume import axis_letter
+from ..recipe import Recipe
 from . import _layers
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "n_channels",
     "recalled",
     "remember",
+    "run_letters",
     "smaller_choices",
     "spatial",
     "taken_by",
@@ -231,27 +233,62 @@ _CHOSEN: WeakKeyDictionary[Layer, Choice] = WeakKeyDictionary()
 """What the user chose for a layer, in any widget."""
 
 
-def recalled(layer: Layer) -> Choice:
+def recalled(layer: Layer, *, frames: bool = False) -> Choice:
     """Return what was last chosen for a layer in any widget, else what its own description suggests.
 
     Parameters
     ----------
     layer : napari layer
         An Image or Labels layer.
+    frames : bool
+        Whether it is for a method that links frames: then the first axis is time unless something says otherwise.
 
     Returns
     -------
     Choice
-        The axes as the layer's labels name them, else y and x for the last two axes and z before them; `ASKED` for
-        each axis before those, which may be time or channels, and no decision on frames.
+        The axes as the run knew them that made the layer, frame by frame; else as the layer's labels name them, and no
+        decision on frames; else y and x for the last two axes and z before them, and `ASKED` for each axis before
+        those, which may be time or channels.
     """
     if layer in _CHOSEN and _fits(_CHOSEN[layer], layer):
         return _CHOSEN[layer]
+    if letters := run_letters(layer):
+        return Choice(letters, time="each" if "t" in letters else "")
     colour = "c" if getattr(layer, "rgb", False) else ""
     words = [axis_letter(label) for label in layer.axis_labels]
     named = all(words) and len(set(words)) == len(words) and words[-2:] == ["y", "x"]
     letters = "".join(words) if named else ASKED * (layer.ndim - 3) + "zyx"[-min(layer.ndim, 3) :]
+    if frames and not named and layer.ndim in (3, 4):
+        letters = "t" + letters[1:]
+    if frames and "t" in letters:
+        return Choice(letters, time="each")
     return Choice(letters + colour, channel="grey" if colour else 0)
+
+
+def run_letters(layer: Layer) -> str:
+    """Return the letters of a layer's axes as the run that made it knew them; empty if none says so.
+
+    Parameters
+    ----------
+    layer : napari layer
+        Of any kind; only what this plugin makes carries a recipe.
+    """
+    text = _layers.ours(layer).get("recipe", "")
+    selection = _selection_in(text) if isinstance(text, str) and text else None
+    if selection is None:
+        return ""
+    within = "c" in selection.axes[1:-1]  # of length 1, and spans all channels
+    kept = [selection.kept_axes, *([selection.axes] if within else [])]
+    return next((letters for letters in kept if len(letters) == layer.ndim), "")
+
+
+@lru_cache(maxsize=64)
+def _selection_in(text: str) -> Selection | None:
+    """Read which voxels a recipe runs on, once for all the times that a form is looked at."""
+    try:
+        return Recipe.from_json(text).selection
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _fits(choice: Choice, layer: Layer) -> bool:

@@ -157,15 +157,16 @@ class TargetRows(QWidget):  # type: ignore[misc]
         offered = [self.region_box.itemText(at) for at in range(self.region_box.count())]
         return offered == [_region_text(region) for region in self._regions()]
 
-    def show_for(self, layer: Layer | None, *, takes_channels: bool = False, links: bool = False) -> None:
+    def show_for(
+        self, layer: Layer | None, *, takes_channels: bool = False, links: bool = False, frames: bool = False
+    ) -> None:
         """Show the rows that a layer and a method need, filled in with what was last chosen for the layer."""
         for rows in (self, self.where):
             rows.setVisible(layer is not None)
         self._layer, self._takes_channels, self._links = layer, takes_channels, links
         self._offer_regions()
-        if layer is not None and recalled(layer) != self._choice:
-            self._choice = recalled(layer)
         if layer is not None:
+            self._choice = recalled(layer, frames=frames)
             self._fill(layer)
 
     @property

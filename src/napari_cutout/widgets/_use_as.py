@@ -12,6 +12,7 @@ import numpy as np
 from .. import catalog
 from . import _layers
 from ._dock import docks
+from ._target import recalled, remember
 
 __all__ = ["Use", "opened", "uses"]
 
@@ -135,9 +136,23 @@ def opened(viewer: Any, row: str) -> Any:
     there = next((dock for dock in docks(viewer) if name_of(dock) == row), None)
     widget = there or viewer.window.add_plugin_dock_widget("napari-cutout", row, tabify=True)[1]
     dock = widget.parent()
+    _beside_others(viewer, widget)
     for call in ("show", "raise_"):
         getattr(dock, call, lambda: None)()
     return widget
+
+
+def _beside_others(viewer: Any, widget: Any) -> None:
+    """Put a widget whose dock was closed behind the tab of another one, lest the window grow by its height."""
+    window, dock = viewer.window._qt_window, widget.parent()
+    if not hasattr(dock, "isFloating") or not dock.isHidden() or dock.isFloating():
+        return
+    others = (other.parent() for other in docks(viewer) if other is not widget)
+    area = window.dockWidgetArea(dock)
+    for other in others:
+        if hasattr(other, "isFloating") and other.isVisible() and window.dockWidgetArea(other) == area:
+            window.tabifyDockWidget(other, dock)
+            return
 
 
 def name_of(dock: Any) -> str:
@@ -175,6 +190,7 @@ def copy_to_paint(viewer: Any, layer: Layer) -> Layer:
             "painted on; copy a part out with Edit this region, which every widget shows for labels in a store"
         )
     copied = viewer.add_labels(np.array(array), name=f"{layer.name} annotation", **_layers.placement(layer))
+    remember(copied, recalled(layer))  # a copy has no recipe that says what its axes are
     copied.mode, copied.brush_size = "paint", 10
     layer.visible = False  # what is erased in the copy would shine through
     return copied

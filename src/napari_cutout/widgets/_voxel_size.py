@@ -11,7 +11,8 @@ from ._editors import FloatBox, StillUnlessFocused
 
 __all__ = ["VoxelSizeFields"]
 
-_UNITS = ("µm", "nm", "mm")
+_PIXEL, _UNIT = "pixel", "µm"
+_UNITS = (_PIXEL, _UNIT, "nm", "mm")
 _SHORTEST, _LONGEST = 1e-9, 1e9
 _NARROW = """
 QAbstractSpinBox { padding: 1px 4px; min-width: 30px; }
@@ -24,12 +25,12 @@ QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { width: 0px; height: 0
 _TOOLTIP = (
     "How large a voxel is along each axis. It is used for the run; *Set on the layer* gives it to the layer, so that "
     "results and files have it, too. "
-    "1 along every axis means that it is not set."
+    "Until a length or the unit is set, sizes are counted in voxels; a size of 1 is set by its unit."
 )
 
 
 class VoxelSizeFields(QWidget):  # type: ignore[misc]
-    """One length per axis and a unit; all lengths are 1 until somebody sets them.
+    """One length per axis and a unit; the unit is pixel until somebody sets it or a length.
 
     Attributes
     ----------
@@ -44,6 +45,7 @@ class VoxelSizeFields(QWidget):  # type: ignore[misc]
         self.boxes = {axis: FloatBox() for axis in "zyx"}
         self.unit_box = QComboBox()
         self.unit_box.addItems(_UNITS)
+        self._said = False
         self._names = {axis: QLabel(axis) for axis in self.boxes}
         self._still = StillUnlessFocused(self)
         layout = QHBoxLayout(self)
@@ -55,9 +57,9 @@ class VoxelSizeFields(QWidget):  # type: ignore[misc]
             explain(box, f"voxel size along {axis}", _TOOLTIP)
             layout.addWidget(self._names[axis])
             layout.addWidget(box, 1)
-            box.valueChanged.connect(lambda _: self.changed.emit())
+            box.valueChanged.connect(lambda _: self._take_length())
         layout.addWidget(self.unit_box)
-        self.unit_box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.unit_box.currentIndexChanged.connect(lambda _: self._say())
         for field in (*self.boxes.values(), self.unit_box):
             field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             field.installEventFilter(self._still)
@@ -67,9 +69,12 @@ class VoxelSizeFields(QWidget):  # type: ignore[misc]
 
     @property
     def value(self) -> _layers.VoxelSize | None:
-        """What the fields say; None while all lengths are 1."""
+        """What the fields say, 1 as well; None until somebody says it, and for pixels."""
         lengths = tuple(box.value() for box in self.boxes.values() if not box.isHidden())
-        return None if set(lengths) == {1.0} else _layers.VoxelSize(lengths, self.unit_box.currentText())
+        unit = self.unit_box.currentText().replace(_PIXEL, "")
+        if set(lengths) == {1.0} and not (self._said and unit):
+            return None
+        return _layers.VoxelSize(lengths, unit)
 
     def set_value(self, *lengths: float, unit: str = "µm") -> None:
         """Show lengths, in the order of the axes, and their unit."""
@@ -86,5 +91,18 @@ class VoxelSizeFields(QWidget):  # type: ignore[misc]
             box.setValue(1.0)
         if unit and self.unit_box.findText(unit) < 0:
             self.unit_box.addItem(unit)
-        self.unit_box.setCurrentText(unit or _UNITS[0])
+        self.unit_box.setCurrentText(unit or _PIXEL)
+        self._said = False
         self.blockSignals(False)
+
+    def _take_length(self) -> None:
+        """Take a length for micrometres where nobody has said another unit."""
+        if not self._said and self.unit_box.currentText() == _PIXEL:
+            self.unit_box.blockSignals(True)
+            self.unit_box.setCurrentText(_UNIT)
+            self.unit_box.blockSignals(False)
+        self._say()
+
+    def _say(self) -> None:
+        self._said = True
+        self.changed.emit()
