@@ -452,8 +452,9 @@ def test_a_folder_and_a_pattern(folder: Path, image: np.ndarray, capsys: pytest.
         r"set\.npz:img_1  CPU \d\.\d\d s  written to out/img_1\.png  IoU 1\.0000 Dice 1\.0000 \(value\)", said[0]
     )
     assert said[2] == "threshold: 2 images, 0 of them with errors"
-    assert said[3].startswith("mean of 2 scored images: IoU 0.")
-    assert said[4].startswith("Unpainted voxels of the truth (0, 79.2% of all)")
+    assert said[3].startswith("pooled of 2 scored images: IoU 0.")
+    assert said[4].startswith("image-mean of 2 scored images: IoU 0.")
+    assert said[5].startswith("Unpainted voxels of the truth (0, 79.2% of all)")
     assert (folder / "out" / "scores.csv").exists()
     np.testing.assert_array_equal(io.read("out/img_2.png").data, nc.threshold(image[::-1]))
 
@@ -632,9 +633,22 @@ def test_a_run_scores_the_objects_that_it_numbers(
         io.write(f"in/{name}.tif", Volume((labels > 0).astype(np.uint16), "yx"), kind="image")
     assert main(["threshold", "in", "out", "--truth", "truth", "--one-per-object"]) == 0
     expected = nc.evaluate_objects(nc.components(labels > 0), truth.astype(np.int32)).at(0.5)
-    assert f"objects: AP@0.5 {expected['ap']:.4f}, " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f", AP@0.5 {expected['ap']:.4f}, " in said
     with Path("out/scores.csv").open(newline="") as file:
-        assert [float(row["AP@0.5"]) for row in csv.DictReader(file)] == [expected["ap"]] * 2
+        rows = list(csv.DictReader(file))
+    assert [float(row["AP@0.5"]) for row in rows] == [expected["ap"]] * 2
+    assert [(row["image"], row["folder"], row["source"]) for row in rows] == [
+        ("a", "in", "in/a.tif"),
+        ("b", "in", "in/b.tif"),
+    ]
+    assert main(["evaluate", "out", "truth", "--json", "pooled.json"]) == 0
+    figures = {(one["figure"], one["of"]): one for one in json.loads(Path("pooled.json").read_text())["figures"]}
+    for way, title in (("pooled", "pooled"), ("image_mean", "image-mean")):
+        named = {"IoU": ("iou", ""), "AP@0.5": ("ap", "IoU 0.5"), "PQ@0.5": ("pq", "IoU 0.5")}
+        line = next(one for one in said.splitlines() if one.startswith(f"{title} of 2 scored images: "))
+        assert all(f"{name} {figures[key][way]:.4f}" in line for name, key in named.items()), line
+    capsys.readouterr()
     assert main(["threshold", "in/a.tif", "a.tif", "--truth", "truth/a.tif", "--one-per-object"]) == 0
     assert f"objects: AP@0.5 {expected['ap']:.4f}, " in capsys.readouterr().out
     assert main(["threshold", "in/a.tif", "b.tif", "--truth", "truth/a.tif"]) == 0

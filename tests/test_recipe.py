@@ -580,7 +580,7 @@ def test_a_pattern_without_a_target_keeps_the_labels(plate: Path, image: np.ndar
     np.testing.assert_array_equal(batch.rows[1].labels, nc.threshold(image[::-1]))
     assert not batch.failed
     path = batch.to_csv(plate / "table.csv")
-    assert path.read_text().startswith("image,labels,seconds,backend,error\n")
+    assert path.read_text().startswith("image,folder,source,labels,seconds,backend,error\n")
     with pytest.raises(FileExistsError, match="exists already"):
         batch.to_csv(path)
 

@@ -355,10 +355,12 @@ def test_a_report_keeps_the_folder_of_every_image_and_scores_each_folder(tmp_pat
         for name, array in (("labels", labels), ("truth", truth)):
             (tmp_path / name / folder).mkdir(parents=True)
             io.write(tmp_path / name / folder / "a.tif", Volume(array, "yx"), kind="labels")
-    scored = score_files(tmp_path / "labels", tmp_path / "truth")
+    scored = score_files(tmp_path / "labels", tmp_path / "truth", settings=Settings(numbered=True))
     assert [(row["image"], row["folder"]) for row in scored.result.table] == [("a", "control"), ("a", "treated")]
     assert scored.result.titles == ("control/a", "treated/a")
-    dice = {row["folder"]: row["pooled"] for row in scored.result.by_folder if row["figure"] == "dice"}
+    dice = {
+        row["folder"]: row["pooled"] for row in scored.result.by_folder if (row["figure"], row["of"]) == ("dice", "")
+    }
     assert dice == {"control": 1.0, "treated": pytest.approx(2 * 16 / (32 + 16))}
     assert "treated: dice 0.6667 pooled, 0.6667 image-mean, of 1 image" in str(scored.result)
     write_report(scored, tmp_path / "report")
@@ -366,4 +368,6 @@ def test_a_report_keeps_the_folder_of_every_image_and_scores_each_folder(tmp_pat
     assert any(row[:4] == ["treated", "1", "0.667", "0.667"] for row in page.rows)
     lines = (tmp_path / "report" / "folders.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("folder,group,figure,of,pooled")
-    assert verify(tmp_path / "report" / "report.json").differences == ()  # each image against its own truth, though names are alike
+    assert (
+        verify(tmp_path / "report" / "report.json").differences == ()
+    )  # each image against its own truth, though names are alike

@@ -207,10 +207,8 @@ def _how_nearly(last: dict[str, Any]) -> str:
 
 
 def report_many(name: str, batch: Batch) -> int:
-    import numpy as np
-
     from ..evaluation._annotation import rules_taken
-    from ..running._batch import how_read, said_of_objects
+    from ..running._batch import how_read
 
     for row in batch.rows:
         if row.error:
@@ -222,14 +220,26 @@ def report_many(name: str, batch: Batch) -> int:
     if batch.tables is not None:
         print(said_of_tables(batch.tables))
     if scored:
-        iou, dice = np.nanmean([e.mean_iou for e in scored]), np.nanmean([e.mean_dice for e in scored])
-        print(f"mean of {len(scored)} scored images: IoU {iou:.4f}, Dice {dice:.4f}")
+        for way, title in (("pooled", "pooled"), ("image_mean", "image-mean")):
+            print(f"{title} of {len(scored)} scored images: {_main_figures(batch, way)}")
         if objects := batch.objects:
-            print(said_of_objects(objects))
+            print(
+                f"sums: count error {objects['count_error']:+d}, {objects['split']} split, {objects['merged']} merged"
+            )
         print(how_read(scored, scored[0].ignore))
         if different := rules_taken(scored):
             print(as_options(different))
     return SOME_FAILED if batch.failed else 0
+
+
+MAIN_FIGURES = (("iou", ""), ("dice", ""), ("ap", "IoU 0.5"), ("f1", "IoU 0.5"), ("pq", "IoU 0.5"))
+
+
+def _main_figures(batch: Batch, way: str) -> str:
+    """Return the figures that a line has room for, taken one way: those of `evaluate` on the same labels."""
+    names = {"iou": "IoU", "dice": "Dice", "ap": "AP@0.5", "f1": "F1@0.5", "pq": "PQ@0.5"}
+    found = {(one.name, one.of): getattr(one, way).value for one in batch.pooled}
+    return ", ".join(f"{names[key[0]]} {found[key]:.4f}" for key in MAIN_FIGURES if key in found)
 
 
 def report_scores(name: str, result: PooledEvaluation) -> int:

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 
 from .._writing import write_text
 from ..evaluation import _annotation
+from ..evaluation._images import Counted, Rule, scores_of
+from ..evaluation._pooling import figures_of
 from ._execute import Result
+from ._object_table import entries_of
 
 if TYPE_CHECKING:
+    from ..evaluation._estimates import Figure
     from ..evaluation.overlap import Evaluation
     from ._object_table import Tables
 
@@ -67,7 +71,7 @@ class Row:
         """Return the row as a flat dict: one line of the table, with the scores of objects or without them."""
         device = self.provenance.get("device", {})
         flat = {
-            "image": self.source,
+            "source": self.source,
             "labels": "" if self.target is None else str(self.target),
             "seconds": self.provenance.get("seconds", ""),
             "backend": device.get("used", ""),
@@ -177,6 +181,16 @@ class Batch:
         return means | {name: sum(scores[name] for scores in found) for name in counts}
 
     @property
+    def pooled(self) -> tuple[Figure, ...]:
+        """The figures over all scored images that `evaluate_images` gives of the same labels; none without a truth."""
+        found = [row.evaluation for row in self.rows if row.evaluation is not None]
+        if not found:
+            return ()
+        tables = [Counted(one.pairs, None, one.ignore) for one in found]
+        rule = Rule(found[0].match if len({one.match for one in found}) == 1 else "auto", self._number_objects)
+        return figures_of([scores_of("", table, rule, table.ignore) for table in tables], 0)
+
+    @property
     def _number_objects(self) -> bool:
         return any(row.numbered for row in self.rows)
 
@@ -184,11 +198,17 @@ class Batch:
     def table(self) -> list[dict[str, Any]]:
         """One flat dict per image; all have the same keys, the scores of each class among them.
 
+        ``image`` and ``folder`` name it as in the tables of objects, and ``source`` is its file.
+
         Where the labels of an image number objects there are scores of objects for every image, so that one in which
         none was found counts as well.
         """
         objects = self._number_objects
-        records = [row.record(objects=objects) for row in self.rows]
+        places = entries_of([row.source for row in self.rows])
+        records = [
+            {"image": place.image, "folder": place.folder, **row.record(objects=objects)}
+            for place, row in zip(places, self.rows, strict=True)
+        ]
         names = list(dict.fromkeys(name for record in records for name in record if name != "error"))
         return [{name: record.get(name, "") for name in (*names, "error")} for record in records]
 
