@@ -105,6 +105,7 @@ def test_the_signals_of_a_worker_go_in_the_thread_of_the_window(qtbot):
     gone = []
     worker = started(lambda *_: None, Turn.ASKED)
     worker.signals.destroyed.connect(lambda: gone.append(threading.get_ident()), Qt.ConnectionType.DirectConnection)
+    assert worker.signals.parent() is not None, "whoever lets go of it last would take it along"
     del worker
     qtbot.waitUntil(lambda: bool(gone), timeout=SOON)
     assert gone == [threading.get_ident()]
