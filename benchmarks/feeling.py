@@ -16,12 +16,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 SHAPES = {"2-D": (512, 512), "3-D": (64, 256, 256)}
+
+PREVIEWED = {
+    "Threshold": ("threshold_at", {"value": 60.0}, {"value": 40.0}),
+    "k-means": ("kmeans", {}, {"n_clusters": 4}),
+    "Watershed": ("watershed_from_minima", {}, {"depth": 9.0}),
+}
+"""Widgets with a preview: the method, what it has to be told, and what is changed while the preview is on."""
+
+LIMIT_MS = 120_000
+"""An answer that takes longer is none."""
 
 
 def main() -> None:
@@ -34,7 +46,8 @@ def main() -> None:
     options = given.parse_args()
     if options.child:
         what, quick = options.child
-        print(json.dumps(widgets() if what == "widgets" else method(what, quick=quick == "1")))
+        print(json.dumps(IN_NAPARI[what]() if what in IN_NAPARI else method(what, quick=quick == "1")), flush=True)
+        os._exit(0)  # nothing is to be closed: what was measured is told
         return
     text = markdown(measured(options.only, quick=options.quick))
     options.out.write_text(text, encoding="utf-8") if options.out else print(text)
@@ -44,7 +57,7 @@ def measured(only: str, *, quick: bool) -> dict[str, dict[str, list[float]]]:
     """Return the milliseconds of every row, cold and warm, round by round and one subject after the other."""
     from napari_cutout import catalog
 
-    names = ["widgets", *(name for name, entry in catalog.methods().items() if not entry.network)]
+    names = [*IN_NAPARI, *(name for name, entry in catalog.methods().items() if not entry.network)]
     found: dict[str, dict[str, list[float]]] = {}
     for _ in range(1 if quick else 3):
         for name in (name for name in names if only in name):
@@ -58,7 +71,7 @@ def measured(only: str, *, quick: bool) -> dict[str, dict[str, list[float]]]:
 def child(what: str, kept: Path, *, quick: bool) -> dict[str, float]:
     """Measure in a process that keeps what it compiles in this folder."""
     command = [sys.executable, __file__, "--child", what, str(int(quick))]
-    if what == "widgets" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    if what in IN_NAPARI and sys.platform == "linux" and not os.environ.get("DISPLAY"):
         if (xvfb := shutil.which("xvfb-run")) is None:
             return {}
         command = [xvfb, "-a", "-s", "-screen 0 1600x1200x24", *command]
@@ -107,14 +120,16 @@ def needed(entry: Any) -> dict[str, Any]:
 
 
 def inputs(entry: Any, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Return smooth blobs, and the arrays that a method needs beside them."""
+    """Return smooth blobs and the arrays that a method needs beside them, or all there are for no method."""
     from scipy.ndimage import gaussian_filter
 
     noise = gaussian_filter(np.random.default_rng(0).normal(size=shape), 4)
     image = np.clip(50 + 25 * noise / noise.std(), 0, 100).astype(np.uint8)
     strokes = np.zeros(shape, np.uint8)
     strokes[image < 20], strokes[image > 80] = 1, 2
-    made = {"labels": (image > 60).astype(np.int32), "markers": strokes}
+    made = {"image": image, "labels": (image > 60).astype(np.int32), "markers": strokes}
+    if entry is None:
+        return made
     return {p.name: made.get(p.name, image) for p in entry.arrays if p.required}
 
 
@@ -125,7 +140,7 @@ def widgets() -> dict[str, float]:
 
     viewer = napari.Viewer(show=False)
     found = {"napari itself": since(start)}
-    viewer.add_image(inputs_of_viewer())
+    viewer.add_image(inputs(None, SHAPES["2-D"])["image"])
     import npe2
 
     manifest = npe2.PluginManager.instance().get_manifest("napari-cutout")
@@ -136,13 +151,60 @@ def widgets() -> dict[str, float]:
             napari.qt.get_qapp().processEvents()
             found[f"open {widget.display_name}, {label}"] = since(start)
             viewer.window.remove_dock_widget(dock)
-    print(json.dumps(found), flush=True)
-    os._exit(0)  # nothing is to be closed: what was measured is told
+    return found
 
 
-def inputs_of_viewer() -> np.ndarray:
-    """Return an image to open widgets beside."""
-    return np.random.default_rng(0).integers(0, 255, SHAPES["2-D"]).astype(np.uint8)
+def previews() -> dict[str, float]:
+    """Switch the preview on in widgets that were opened before, and change a setting while it is on."""
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    viewer.add_image(inputs(None, SHAPES["2-D"])["image"])
+    found = {}
+    for name, (method_name, told, changed) in PREVIEWED.items():
+        dock, widget = viewer.window.add_plugin_dock_widget("napari-cutout", name)
+        widget.preview_box.setChecked(False)
+        widget.choose_method(method_name)
+        widget.set(**told)
+        answers = widget.preview.answered
+        found[f"first preview, {name}"] = until(answers, partial(widget.preview_box.setChecked, True))
+        found[f"preview after a change, {name}"] = until(answers, partial(widget.set, **changed))
+        viewer.window.remove_dock_widget(dock)
+    return found
+
+
+def comparison() -> dict[str, float]:
+    """Press Compare for the first time, with strokes and the methods that it offers."""
+    import napari
+
+    viewer, made = napari.Viewer(show=False), inputs(None, SHAPES["2-D"])
+    viewer.add_image(made["image"])
+    viewer.add_labels(made["markers"])
+    _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", "Compare")
+    return {"first Compare": until(widget.bar.ended, widget.bar.button.click)}
+
+
+def until(signal: Any, begin: Callable[[], object]) -> float:
+    """Return the milliseconds from the beginning of something until Qt tells of its end."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    ended: list[float] = []
+    loop, last = QEventLoop(), QTimer(singleShot=True, interval=LIMIT_MS)
+    signal.connect(lambda *_: ended.append(time.perf_counter()))
+    signal.connect(loop.quit)
+    last.timeout.connect(loop.quit)
+    last.start()
+    start = time.perf_counter()
+    begin()
+    if not ended:
+        loop.exec_()
+    if not ended:
+        raise RuntimeError(f"no answer came within {LIMIT_MS / 1000:.0f} s")
+    return 1000 * (ended[0] - start)
+
+
+IN_NAPARI = {"widgets": widgets, "previews": previews, "comparison": comparison}
+"""What is measured in a window of napari."""
 
 
 def markdown(found: dict[str, dict[str, list[float]]]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from scipy import ndimage
 
 import napari_cutout as nc
-from napari_cutout import kernels
+from napari_cutout import catalog, kernels
 
 from . import strict
 from .kernels.cpu_module import CpuModule, why_no_compiler
@@ -348,3 +348,22 @@ def test_all_methods_are_measured_on_a_gpu(harness: ModuleType, capsys: pytest.C
     every.main(["--quick"])
     if reason := every.why_not():
         assert f"not measured, since {reason}" in capsys.readouterr().out
+
+
+def test_the_first_of_everything_is_one_table(harness: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeling: Any = __import__("feeling")
+    asked: list[str] = []
+
+    def child(what: str, kept: Path, *, quick: bool) -> dict[str, float]:
+        cold = not any(kept.iterdir())
+        (kept / "compiled").touch()
+        asked.append(what)
+        return {f"the first of {what}": 1234.4 if cold else 5.0}
+
+    monkeypatch.setattr(feeling, "child", child)
+    table = feeling.markdown(feeling.measured("", quick=True))
+    assert {"widgets", "previews", "comparison", "threshold", "watershed"} <= set(asked)
+    assert asked[::2] == asked[1::2]  # a cold process, and the one after it
+    assert "| the first of previews | 1,234 | 5 | 1 |" in table
+    for method, told, changed in feeling.PREVIEWED.values():
+        assert {*told, *changed} <= {param.name for param in catalog.find(method).settings}
