@@ -25,7 +25,7 @@ import numpy as np
 
 SHAPES = {"2-D": (512, 512), "3-D": (64, 256, 256)}
 
-PREVIEWED = {
+PREVIEWED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "Threshold": ("threshold_at", {"value": 60.0}, {"value": 40.0}),
     "k-means": ("kmeans", {}, {"n_clusters": 4}),
     "Watershed": ("watershed_from_minima", {}, {"depth": 9.0}),
