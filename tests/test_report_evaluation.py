@@ -370,4 +370,5 @@ def test_a_report_keeps_the_folder_of_every_image_and_scores_each_folder(tmp_pat
     assert lines[0].startswith("folder,group,figure,of,pooled")
     assert (
         verify(tmp_path / "report" / "report.json").differences == ()
-    )  # each image against its own truth, though names are alike
+        # Each image against its own truth, though names are alike.
+    )
