@@ -19,11 +19,14 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
 from napari_cutout import catalog
 from napari_cutout.widgets._access import tab_stops
+from napari_cutout.widgets._dock import sentence_line, show_sentence
+from napari_cutout.widgets._use_as import opened
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
@@ -186,6 +189,23 @@ def test_a_long_problem_is_read_in_full(shown, narrow, qtbot):
     well_laid_out(widget, qtbot)
 
 
+def test_a_sentence_is_as_high_as_its_words_are_in_the_font_that_they_are_shown_in(qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    line = sentence_line()
+    layout = QVBoxLayout(window)
+    layout.addWidget(line)
+    layout.addStretch(1)
+    window.resize(200, 600)
+    window.show()
+    layout.activate()
+    window.setStyleSheet("QLabel { font-size: 30px; }")
+    show_sentence(line, LONG)
+    qtbot.waitUntil(lambda: line.heightForWidth(line.width()) == line.minimumHeight() <= line.height())
+    window.setStyleSheet("QLabel { font-size: 40px; }")
+    qtbot.waitUntil(lambda: line.heightForWidth(line.width()) == line.minimumHeight() <= line.height())
+
+
 def test_result_and_bar_stay_in_view_in_a_low_window(shown, narrow, press, qtbot):
     add(shown, "3-D")
     widget = narrow("Threshold")
@@ -219,6 +239,16 @@ def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
         qtbot.waitUntil(settled, timeout=5000)
         assert strays() == [], name
         shown.window.remove_dock_widget(dock)
+
+
+def test_use_as_puts_a_dock_that_was_closed_behind_a_tab(shown, narrow, qtbot):
+    add(shown, "2-D")
+    measure, objects = narrow("Measure"), narrow("Objects")
+    dock, window = measure.parent(), objects.window()
+    dock.hide()
+    assert opened(shown, "Measure") is measure
+    qtbot.waitUntil(measure.isVisible)
+    assert objects.parent() in window.tabifiedDockWidgets(dock)
 
 
 def strays():

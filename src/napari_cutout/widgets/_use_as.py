@@ -136,18 +136,18 @@ def opened(viewer: Any, row: str) -> Any:
     there = next((dock for dock in docks(viewer) if name_of(dock) == row), None)
     widget = there or viewer.window.add_plugin_dock_widget("napari-cutout", row, tabify=True)[1]
     dock = widget.parent()
-    _beside_others(viewer, widget)
+    _beside_others(widget)
     for call in ("show", "raise_"):
         getattr(dock, call, lambda: None)()
     return widget
 
 
-def _beside_others(viewer: Any, widget: Any) -> None:
+def _beside_others(widget: Any) -> None:
     """Put a widget whose dock was closed behind the tab of another one, lest the window grow by its height."""
-    window, dock = viewer.window._qt_window, widget.parent()
-    if not hasattr(dock, "isFloating") or not dock.isHidden() or dock.isFloating():
+    window, dock = widget.window(), widget.parent()
+    if not hasattr(window, "tabifyDockWidget") or not dock.isHidden() or dock.isFloating():
         return
-    others = (other.parent() for other in docks(viewer) if other is not widget)
+    others = (other.parent() for other in docks(widget.viewer) if other is not widget)
     area = window.dockWidgetArea(dock)
     for other in others:
         if hasattr(other, "isFloating") and other.isVisible() and window.dockWidgetArea(other) == area:
