@@ -130,14 +130,16 @@ for method, settings, dtype, edge in cases:
 
 
 @pytest.fixture(scope="module")
-def touched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """Run every case in a process whose memory goes back to the system at once; return the bytes that each took."""
+def touched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Run the cases that were asked for, in a process whose memory goes back at once; return the bytes of each."""
     if not os.access("/proc/self/clear_refs", os.W_OK) or not hasattr(ctypes.CDLL(None), "malloc_trim"):
         pytest.skip("needs /proc/self/clear_refs, which tells the peak of a process anew, and glibc")
     own_pages = {"MMAP_THRESHOLD": "65536", "TRIM_THRESHOLD": "65536", "TOP_PAD": "0", "ARENA_MAX": "1"}
     environment = {**os.environ, **{f"MALLOC_{name}_": value for name, value in own_pages.items()}}
+    wanted = {item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")}
+    cases = {name: case for name, case in CASES.items() if name in wanted}
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("scratch")), json.dumps(list(CASES.values()))],
+        [sys.executable, "-c", CHILD, str(tmp_path_factory.mktemp("scratch")), json.dumps(list(cases.values()))],
         capture_output=True,
         text=True,
         check=False,
@@ -145,7 +147,7 @@ def touched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         cwd=Path(__file__).parents[1],
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip(CASES, map(int, done.stdout.split()), strict=True))
+    return dict(zip(cases, map(int, done.stdout.split()), strict=True))
 
 
 @pytest.mark.parametrize("case", CASES)
