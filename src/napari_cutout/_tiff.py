@@ -143,6 +143,40 @@ def _named(data: Any, letters: str) -> tuple[Any, str]:
     return (data, axes) if {"y", "x"} <= set(axes) else (data, guess_axes(data.shape))
 
 
+def voxel_lengths(path: Path) -> tuple[tuple[float, ...], str | None]:
+    """Read how large a voxel is from the tags of a TIFF file alone.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    lengths : tuple of float
+        Along y and x, and before them along z where the file says it; empty if it says nothing.
+    unit : str or None
+        The unit of the lengths.
+
+    Notes
+    -----
+    No voxel is read, and of the planes the first one's tags.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        if tif.is_ome and tif.ome_metadata:
+            elements = ElementTree.fromstring(tif.ome_metadata).iter()
+            pixels = next(element for element in elements if element.tag.rpartition("}")[2] == "Pixels")
+            found = [_ome_spacing(pixels, axes) for axes in ("zyx", "yx")]
+        elif tif.is_imagej:
+            solid = int((tif.imagej_metadata or {}).get("slices", 1)) > 1
+            found = [_imagej_spacing(tif, "zyx" if solid else "yx")]
+        else:
+            found = [_plain_spacing(tif, "yx")]
+    return next(((tuple(lengths), unit) for lengths, unit in found if lengths), ((), None))
+
+
 def _imagej_spacing(tif: Any, axes: str) -> tuple[tuple[float, ...] | None, str | None]:
     metadata = tif.imagej_metadata or {}
     tags = tif.pages.first.tags

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+import tifffile
 
 import napari_cutout as nc
 from napari_cutout import catalog
@@ -474,6 +475,29 @@ def test_the_voxel_size_fields_follow_the_image(viewer, dock, blobs):
     plain.units = ("pixel", "pixel")
     plain.scale = (3, 3)
     assert widget.voxel_size.isHidden()
+
+
+def test_the_size_that_a_reader_left_out_is_offered(viewer, dock, press, volume, tmp_path):
+    path = tmp_path / "cells.tif"
+    metadata = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+    tifffile.imwrite(path, volume, imagej=True, resolution=(2.0, 2.0), metadata=metadata)
+    viewer.open(path, plugin="napari")
+    image = viewer.layers[0]
+    assert set(image.scale) == {1}, "or there is nothing to offer"
+    widget = dock("Threshold")
+    widget.set(sigma=2.0)
+    assert widget.place.text().endswith("voxel size not set, the file says 2 × 0.5 × 0.5 µm")  # noqa: RUF001
+    press(widget)
+    widget.result_bar.save(tmp_path / "recipe.json")
+    assert "its file has one" in widget.bar.status.text()
+    widget.use_file_size.click()
+    assert widget.use_file_size.isHidden()
+    assert widget.place.text().endswith("· 2 × 0.5 × 0.5 µm")  # noqa: RUF001
+    press(widget)
+    widget.result_bar.save(tmp_path / "recipe.json", overwrite=True)
+    assert "its file has one" not in widget.bar.status.text()
+    ran = nc.run(tmp_path / "recipe.json", path).labels
+    np.testing.assert_array_equal(ran, viewer.layers[-1].data)
 
 
 def test_a_gpu_that_is_not_there_is_red_until_another_device_is_chosen(viewer, dock, blobs, monkeypatch):

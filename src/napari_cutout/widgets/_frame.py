@@ -22,6 +22,7 @@ from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
 from ._editors import Editor, applies, caption, value_text
 from ._extent import extent_of
 from ._extras import Extra, make_extra
+from ._file_size import size_in_file
 from ._fold import Fold
 from ._found import because, is_doubtful, levels_found, tried, warnings_of
 from ._image_list import ImageList
@@ -256,7 +257,11 @@ class MethodFrame(Dock):
             if param.name == first:
                 self._build_target(layout, folded)
         self.place = _fold(folded, "", _WHERE)
+        self.use_file_size = QPushButton("Use it")
+        self.use_file_size.setToolTip("Give the layer the voxel size of its file, which its reader left out")
+        self.use_file_size.clicked.connect(lambda _: self._use_file_size())
         layout.addRow(self.place)
+        layout.addRow(self.use_file_size)
         self.content.addWidget(group("Layers", layout))
 
     def _build_target(self, layout: QFormLayout, folded: QFormLayout) -> None:
@@ -418,8 +423,14 @@ class MethodFrame(Dock):
         image, mask = self.source, self.layers.get(_MASK)
         self.place.setVisible(image is not None)
         if image is None:
+            self.use_file_size.hide()
             return
-        size = _layers.voxel_words(image, self.voxel_size.value, spatial(self.target_rows.choice.letters))
+        axes, given = spatial(self.target_rows.choice.letters), self.voxel_size.value
+        size = _layers.voxel_words(image, given, axes)
+        known = given is not None or _layers.has_voxel_size(image, axes)
+        said = None if known else size_in_file(image, len(axes))
+        size += f", the file says {said}" if said is not None else ""
+        self.use_file_size.setVisible(said is not None)
         inside = f"inside '{mask.name}'" if mask is not None else ""
         self.place.set_text(" · ".join(words for words in (self.target_rows.said(), inside, size) if words))
 
@@ -516,6 +527,17 @@ class MethodFrame(Dock):
         given, layer = self.voxel_size.value, self.source
         if given is not None and layer is not None and len(given.lengths) == layer.ndim:
             layer.scale, layer.units = given.lengths, (given.unit,) * layer.ndim
+
+    def _use_file_size(self) -> None:
+        """Give the layer the size that its file says, along the axes of space."""
+        layer, axes = self.source, spatial(self.target_rows.choice.letters)
+        said = None if layer is None else size_in_file(layer, len(axes))
+        if layer is None or said is None:
+            return
+        scale, units = list(layer.scale), [str(unit) for unit in layer.units]
+        for at, length in zip(axes, said.lengths, strict=True):
+            scale[at], units[at] = length, said.unit or "pixel"
+        layer.scale, layer.units = scale, units
 
     def fields(self) -> Mapping[str, QWidget]:
         """Return the fields of the chosen method, and of the voxel size and the device."""

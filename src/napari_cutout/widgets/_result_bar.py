@@ -20,6 +20,7 @@ from ._access import explain
 from ._clicked import problem_of
 from ._clicks_row import ClicksRow
 from ._edited import edited
+from ._file_size import differs_in_file
 from ._layers import ours
 from ._recipe_files import saved, taken
 from ._request import Outcome
@@ -44,6 +45,7 @@ COPIED = {
 _CORRECTED = "The labels were then corrected by hand."
 
 _UNEDITED = "; edits by hand are no step of it"
+_SIZED = "; the layer has no voxel size and its file has one, which a run on the file counts with: pixels may differ"
 
 
 class ResultBar(QWidget):  # type: ignore[misc]
@@ -203,7 +205,8 @@ class ResultBar(QWidget):  # type: ignore[misc]
         painted = painted_inputs(ours(self._layer), PAINTED.get(self._layer, {}))
         try:
             by_hand = edited(ours(self._layer), _layers.level_zero(self._layer))
-            self._frame.bar.say(saved(recipe, path, painted, overwrite=overwrite) + (_UNEDITED if by_hand else ""))
+            aside = (_UNEDITED if by_hand else "") + (_SIZED if differs_in_file(ours(self._layer)) else "")
+            self._frame.bar.say(saved(recipe, path, painted, overwrite=overwrite) + aside)
         except (OSError, ValueError) as error:
             self._frame.bar.say(str(error), problem=True)
 
