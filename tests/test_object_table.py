@@ -97,7 +97,7 @@ def test_measuring_files_gives_the_table_of_the_run(plate: dict[str, np.ndarray]
     found = nc.measure_images("out", "plate", "objects.csv")
     assert Path("objects.csv").read_bytes() == Path("run.csv").read_bytes()
     assert found.per_image_path.read_bytes() == Path("run_per_image.csv").read_bytes()
-    assert main(["measure", "out", "plate", "words.csv"]) == 0
+    assert main(["measure", "out", "plate", "--table", "words.csv"]) == 0, "as the table of a run is named"
     assert Path("words.csv").read_bytes() == Path("run.csv").read_bytes()
     assert main(["run", str(saved()), "plate", "again", "--table", "again.tsv"]) == 0
     assert rows_of("again.tsv", "\t") == rows_of("run.csv")

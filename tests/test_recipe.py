@@ -603,6 +603,10 @@ def test_labels_that_are_there_are_a_row(plate: Path) -> None:
     assert "exists already" in batch.rows[0].error
     assert (plate / "out" / "a.tif").read_text() == "precious"
     assert batch.rows[1].target == plate / "out" / "b.tif"
+    (plate / "out" / "c.tif").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"all 3 images are in .*; pass resume=True to keep them"):
+        run(OTSU, plate / "images", plate / "out", table=plate / "objects.csv")
+    assert not (plate / "objects.csv").exists()
 
 
 def test_an_image_without_a_truth_is_cut_and_said(plate: Path) -> None:

@@ -21,7 +21,7 @@ def measure(
     labels: Annotated[str, Parameter(help="Label images: a file, a folder, or a pattern in quotes.")],
     images: Annotated[
         str, Parameter(help="Images of the same names, whose grey levels are measured; may be left out.")
-    ],
+    ] = "",
     table: Annotated[
         str, Parameter(help="The .csv or .tsv to write: a line for each object. Beside it TABLE_per_image has images.")
     ] = "",
@@ -59,13 +59,22 @@ def measure(
         str | None,
         Parameter(group=READ, help="What the axes of labels are, such as tyx, where the files do not say it."),
     ] = None,
+    named: Annotated[
+        str, Parameter(name="--table", group=WRITE, help="The table to write, as TABLE, where it is not the last name.")
+    ] = "",
     overwrite: Annotated[bool, Parameter(group=WRITE, help="Replace files that are there.", negative="")] = False,
 ) -> int:
     """Measure objects, and write size, place, shape and grey levels of each as one table with units."""
     from ..running._measure import measure_images
 
-    if not table:
+    if named and table:
+        raise ValueError(f"the table is named twice, as {table!r} and with --table {named!r}; leave one out")
+    if named:
+        table = named
+    elif not table:
         images, table = "", images
+    if not table:
+        raise ValueError(f"no table is named for the objects of {labels!r}; add one to write, such as objects.csv")
     with Progress() as show, warnings.catch_warnings(record=True) as heard:
         found = measure_images(
             labels,

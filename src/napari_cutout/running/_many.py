@@ -32,6 +32,7 @@ def run_many(
     truths = _partners(images, truth, "truth")
     partners = {name: _partners(images, other, name) for name, other in others.items()}
     places = [None] * len(images) if target is None else _places(images, Path(target), job)
+    _check_full(places, target, job)
     scores = None if target is None or truth is None else Path(target) / "scores.csv"
     if scores is not None and scores.exists() and not (job.overwrite or job.resume):
         raise FileExistsError(f"{str(scores)!r} exists already; choose another folder, or allow to overwrite it")
@@ -43,6 +44,16 @@ def run_many(
     if scores is not None:
         batch.to_csv(scores, overwrite=job.overwrite or job.resume)
     return batch
+
+
+def _check_full(places: Sequence[Path | None], target: str | os.PathLike[str] | None, job: Job) -> None:
+    """Refuse once, not image by image, a folder that holds the labels of all images already."""
+    known = [place for place in places if place is not None]
+    if known and not (job.overwrite or job.resume) and all(place.exists() for place in known):
+        raise FileExistsError(
+            f"the labels of all {len(known)} images are in {os.fspath(target or '')!r} and exist already; pass "
+            "resume=True to keep them where the same recipe made them, or allow to overwrite"
+        )
 
 
 def _without_results(images: Sequence[str], target: str | os.PathLike[str] | None) -> Sequence[str]:
