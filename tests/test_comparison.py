@@ -949,6 +949,13 @@ def test_of_equal_rows_on_strokes_the_one_most_like_the_others_comes_first():
     assert found[0].row.name == "middle"
     assert found[-1].row.name == "worse"
     assert [one.rank for one in found] == [1, 2, 3, 4, 5]
+    board = nc.compare(*squares()[:2], methods=["threshold_at"])
+    assert board.order_note == ""
+    middle, best = found[0].score, max(one.score for one in found)
+    assert middle < best
+    assert f"of the best score {best:.3f} that are tied" in replace(board, standings=found).order_note
+    late = (found[0], *sorted(found[1:], key=lambda one: one.score))
+    assert replace(board, standings=tuple(late)).order_note, "wherever a row stands below a lower score"
 
 
 def test_a_stroke_is_scored_by_its_own_class():

@@ -97,6 +97,9 @@ def test_the_table_is_that_of_the_api(viewer, opened, press, strokes):
         np.testing.assert_array_equal(values, [getattr(one, name) for one in expected.standings])
     assert opened.headline.text().startswith("Scored on strokes: for choosing, not for publishing.")
     assert f"Best: {expected.winner.row.name}" in opened.headline.text()
+    assert any("`background`" in note for note in expected.notes), "what Python is told"
+    assert "read as what is not looked for" in opened.noted.text()
+    assert "`" not in opened.noted.text(), "the form has no such name"
     assert opened.table.value(0, "rank") == 1
 
 

@@ -16,6 +16,7 @@ import napari_cutout as nc
 from napari_cutout.widgets import _measurements
 from napari_cutout.widgets._measurements import (
     Measured,
+    _counted,
     begins_with_time,
     channel_axes,
     columns_of,
@@ -178,6 +179,7 @@ def test_csv_has_names_where_there_are_any(two):
     rows = list(csv.DictReader(csv_of(measured, ["nuclei, large", ""]).splitlines()))
     assert [row["name"] for row in rows] == ["nuclei, large", ""]
     assert headline(measured) == "'cut': 2 objects, 220 pixels in all"
+    assert [_counted(n) for n in (165060, 3.25, 12345.6)] == ["165,060", "3.25", "12,346"]
 
 
 # In a window -----------------------------------------------------------------------------------------

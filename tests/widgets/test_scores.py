@@ -189,8 +189,12 @@ def test_the_headline_says_means_matching_and_what_unpainted_meant():
     text = _scores.headline(asked(), score.evaluation)
     assert text.startswith("'cut' against 'by hand'")
     assert f"mean IoU {score.evaluation.mean_iou:.4f}" in text
-    means = score.evaluation.frequency_weighted_iou, score.evaluation.frequency_weighted_dice
-    assert "by frequency IoU {:.4f}   Dice {:.4f}".format(*means) in text
+    assert "by frequency" not in text, "the mean of one class is that of this class"
+    two = evaluate(np.array([[1, 2, 2, 0]]), np.array([[1, 2, 1, 0]]), match="value")
+    means = two.frequency_weighted_iou, two.frequency_weighted_dice
+    text_of_two = _scores.headline(asked(), two)
+    assert "by frequency IoU {:.4f}   Dice {:.4f}".format(*means) in text_of_two
+    assert f"mean Dice {two.mean_dice:.4f} without background" in text_of_two
     assert f"Matched by {score.evaluation.match}: {score.evaluation.match_reason}" in text
     assert "Unpainted voxels of the truth (0) were read as not annotated, and left out; 3 voxels scored" in text
     text = _scores.headline(asked(), answer().evaluation)

@@ -215,18 +215,25 @@ class Leaderboard:
 
     __str__ = summary
 
+    @property
+    def order_note(self) -> str:
+        """Why rows are not in the order of their scores; empty where they are."""
+        scores = [one.score for one in self.standings if one.rank is not None]
+        if scores == sorted(scores, reverse=True):
+            return ""
+        return (
+            f"rows within {NEAR} of the best score {max(scores):.3f} that are tied with it are equals, and stand in "
+            "the order of how like they are to each other: the one most like the others is first"
+        )
+
     def _how(self) -> list[str]:
         tied = [one.row.name for one in self.standings if one.tied and one.rank != 1]
-        top = max((one.score for one in self.standings if one.rank is not None), default=math.nan)
         lines = [f"Each score was made on {self.held_out} that were held out, {self.n_units} of them."]
         if tied and self.winner is not None:
             more = f" and {len(tied) - MAX_NAMED} more" if len(tied) > MAX_NAMED else ""
             names = ", ".join(tied[:MAX_NAMED]) + more
             lines.append(f"Tied with {self.winner.row.name} (p > {ALPHA} after Holm, intervals overlap): {names}.")
-        if self.winner is not None and self.winner.score < top:
-            lines.append(
-                f"Of equals, within {NEAR} of the best score {top:.3f}, the one most like the others is first."
-            )
+        lines += [f"{self.order_note[0].upper()}{self.order_note[1:]}."] if self.order_note else []
         return [*lines, *(note[0].upper() + note[1:] + "." for note in self.notes)]
 
     def as_dict(self) -> dict[str, Any]:

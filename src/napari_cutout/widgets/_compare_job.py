@@ -435,7 +435,14 @@ def headline(so_far: SoFar, asked: Asked) -> str:
 
 def notes_of(so_far: SoFar) -> list[str]:
     """Return what else one should know of the scores, a sentence each."""
-    return [_sentence(note) for note in so_far.board.notes if not _is_for_choosing(note)]
+    board = so_far.board
+    notes = [*board.notes, *([board.order_note] if board.order_note else [])]
+    return [_sentence(_without_code(note)) for note in notes if not _is_for_choosing(note)]
+
+
+def _without_code(note: str) -> str:
+    """Leave out what only Python and the command line have: a clause after a semicolon with a name in backquotes."""
+    return "; ".join(part for part in note.split("; ") if "`" not in part)
 
 
 def _is_for_choosing(note: str) -> bool:

@@ -391,9 +391,13 @@ def headline(measured: Measured) -> str:
     unit = found.units.get(size, "")
     total = found.columns[size].sum() if unit else found.columns["n_voxels"].sum()
     word = unit or ("pixels" if size == "area" else "voxels")
-    return (
-        f"'{measured.name}': {len(found):,} object{'' if len(found) == 1 else 's'}{frames}, {total:,.5g} {word} in all"
-    )
+    objects = f"{len(found):,} object{'' if len(found) == 1 else 's'}"
+    return f"'{measured.name}': {objects}{frames}, {_counted(total)} {word} in all"
+
+
+def _counted(total: float) -> str:
+    """Return a sum in plain digits: whole where it is a count or large, with five digits elsewhere."""
+    return f"{total:,.0f}" if total == int(total) or abs(total) >= 10_000 else f"{total:,.5g}"
 
 
 def place_of(measured: Measured, row: int) -> tuple[float, ...]:

@@ -115,11 +115,15 @@ def headline(asked: Asked, evaluation: overlap.Evaluation, objects: ObjectScore 
     str
         A few short lines.
     """
+    means = f"mean IoU {evaluation.mean_iou:.4f}   mean Dice {evaluation.mean_dice:.4f}"
+    weighted = (
+        f"by frequency IoU {evaluation.frequency_weighted_iou:.4f}   Dice {evaluation.frequency_weighted_dice:.4f}\n"
+    )
+    n_objects = sum(label != 0 for label in evaluation.classes.tolist())
     return (
         f"'{asked.predicted}' against '{asked.truth}'\n"
-        f"mean IoU {evaluation.mean_iou:.4f}   mean Dice {evaluation.mean_dice:.4f}\n"
-        f"by frequency IoU {evaluation.frequency_weighted_iou:.4f}   "
-        f"Dice {evaluation.frequency_weighted_dice:.4f}\n"
+        f"{means}{' without background' if 0 < n_objects < len(evaluation.classes) else ''}\n"
+        f"{weighted if n_objects > 1 else ''}"
         f"{'' if objects is None or objects.note else objects.line}"
         f"Matched by {evaluation.match}: {evaluation.match_reason}\n"
         f"{how_read([evaluation], evaluation.ignore)}; {evaluation.n_voxels:,} voxels scored"
