@@ -17,6 +17,7 @@ from . import _layers
 from ._clicked import Clicked, clicked_at, frame_of, problem_of
 from ._clicks_marks import Marks
 from ._layers import ours
+from ._view import camera_of
 
 __all__ = ["TOOLS", "Clicks", "Tool", "clicks"]
 
@@ -195,7 +196,7 @@ class Clicks:
             self._clicked(first)
 
     def _far(self, start: NDArray[Any], position: Any) -> bool:
-        return bool(np.linalg.norm(np.array(position) - start) * self.viewer.scene.camera.zoom > STILL)
+        return bool(np.linalg.norm(np.array(position) - start) * camera_of(self.viewer).zoom > STILL)
 
     def _clicked(self, click: Clicked | None) -> None:
         if click is None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _layers
 from ._preview_layer import never_saved
+from ._view import camera_of
 
 __all__ = ["Marks"]
 
@@ -62,7 +63,7 @@ class Marks:
             self._layer.data = [ends]
             return
         viewer: Any = self._viewer()
-        width = 2 / (viewer.scene.camera.zoom * min(_layers.spacing(on)))  # as many pixels
+        width = 2 / (camera_of(viewer).zoom * min(_layers.spacing(on)))  # as many pixels
         self._show(Shapes([ends], shape_type="line", name=NAME, edge_color=COLOUR, edge_width=width, **_how(on)), on)
 
     def clear(self) -> None:

@@ -33,7 +33,7 @@ from ._known_statistics import StatisticsCache
 from ._pools import Turn
 from ._preview_job import PreviewAnswer, PreviewJob, Wanted
 from ._preview_layer import PreviewLayer, lies_on
-from ._view import View, view_of
+from ._view import View, camera_of, view_of
 from ._worker import Work, WorkerSlot, _sentence, _Worker
 
 __all__ = ["STATISTICS", "Preview"]
@@ -376,7 +376,7 @@ class Preview(QObject):  # type: ignore[misc]
         viewer, link = self.viewer, self._of_viewer.connect
         for event in (viewer.dims.events.point, viewer.dims.events.order, viewer.dims.events.ndisplay):
             link(event, self._dims_moved)
-        camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # it moved in napari 0.9
+        camera = camera_of(viewer)
         # What the canvas shows is known only once it is drawn, also after axes were swapped.
         for event in (camera.events.zoom, camera.events.center, viewer.dims.events.order, viewer.dims.events.ndisplay):
             link(event, self._camera_moved)

@@ -9,10 +9,15 @@ import numpy as np
 
 from . import _layers
 
-__all__ = ["View", "seen_of", "view_of"]
+__all__ = ["View", "camera_of", "seen_of", "view_of"]
 
 Layer = Any
 """A napari layer."""
+
+
+def camera_of(viewer: Any) -> Any:
+    """Return the camera of a viewer, which moved to its scene in napari 0.9."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
 @dataclass(frozen=True, slots=True)
