@@ -187,7 +187,8 @@ class Batch:
         if not found:
             return ()
         tables = [Counted(one.pairs, None, one.ignore) for one in found]
-        rule = Rule(found[0].match if len({one.match for one in found}) == 1 else "auto", self._number_objects)
+        rules: list[Any] = list({one.match for one in found})
+        rule = Rule(rules[0] if len(rules) == 1 else "auto", self._number_objects)
         return figures_of([scores_of("", table, rule, table.ignore) for table in tables], 0)
 
     @property
