@@ -71,4 +71,4 @@ def _sizes(path: str, _changed: int) -> tuple[tuple[float, ...], str]:
         lengths, unit = _tiff.voxel_lengths(Path(path))
     except Exception:  # whoever runs on the file is told what is wrong with it
         return (), ""
-    return lengths, UNITS[unit][0] if unit in UNITS else ""
+    return lengths, UNITS[unit][0] if unit else ""
