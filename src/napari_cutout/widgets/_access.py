@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QLayout, QScrollArea, QWidget
+from qtpy.QtWidgets import QDockWidget, QFormLayout, QLabel, QLayout, QScrollArea, QWidget
 
 __all__ = ["align", "explain", "order_tabs", "tab_stops"]
 
@@ -36,8 +36,15 @@ def order_tabs(top: QWidget) -> None:
     Parameters
     ----------
     top : QWidget
-        What holds them. Call it again after fields were added.
+        What holds them, or a part of it. Call it again after fields were added.
+
+    Notes
+    -----
+    All of the form is ordered, also when a part is named: a new field at the head of that part stands at the end of Qt's
+    chain, and would take the rest of the part there.
     """
+    while (around := top.parentWidget()) is not None and not isinstance(around, QDockWidget):
+        top = around
     for before, after in pairwise(tab_stops(top)):
         QWidget.setTabOrder(before, after)
 
