@@ -19,13 +19,11 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_cutout import catalog
 from napari_cutout.widgets._access import tab_stops
-from napari_cutout.widgets._dock import sentence_line, show_sentence
 from napari_cutout.widgets._use_as import opened
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
@@ -187,23 +185,6 @@ def test_a_long_problem_is_read_in_full(shown, narrow, qtbot):
     assert cut_off(widget) == []
     widget.bar.say(f"{LONG}, and what is to be done about it; " * 3, problem=True)
     well_laid_out(widget, qtbot)
-
-
-def test_a_sentence_is_as_high_as_its_words_are_in_the_font_that_they_are_shown_in(qtbot):
-    window = QWidget()
-    qtbot.addWidget(window)
-    line = sentence_line()
-    layout = QVBoxLayout(window)
-    layout.addWidget(line)
-    layout.addStretch(1)
-    window.resize(200, 600)
-    window.show()
-    layout.activate()
-    window.setStyleSheet("QLabel { font-size: 30px; }")
-    show_sentence(line, LONG)
-    qtbot.waitUntil(lambda: line.heightForWidth(line.width()) == line.minimumHeight() <= line.height())
-    window.setStyleSheet("QLabel { font-size: 40px; }")
-    qtbot.waitUntil(lambda: line.heightForWidth(line.width()) == line.minimumHeight() <= line.height())
 
 
 def test_result_and_bar_stay_in_view_in_a_low_window(shown, narrow, press, qtbot):

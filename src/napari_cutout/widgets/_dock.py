@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakSet
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QKeySequence, QResizeEvent, QShowEvent
+from qtpy.QtGui import QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
 from ._fold import open_folds_around
@@ -63,16 +63,6 @@ class _Sentence(QLabel):  # type: ignore[misc]
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Take more lines where the form gets narrower."""
         super().resizeEvent(event)
-        self._fit()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Measure the words in the font that they are shown in: before, that was another."""
-        super().showEvent(event)
-        self._fit()
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Measure the words anew in another font."""
-        super().changeEvent(event)
         self._fit()
 
     def _fit(self) -> None:
