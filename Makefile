@@ -5,6 +5,9 @@ OUT ?= demo-output
 PYTEST_ARGS ?=
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
+# Where bytecode may not be kept, every process compiles all of its libraries again: up to 7 s of each.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo app test test-long lint bench docs pictures changelog dist clean
 
 demo: .venv/unet.stamp ## compare all methods on the samples, or on IMAGE=... TRUTH=... (IGNORE=0 for strokes)
