@@ -40,8 +40,8 @@ def order_tabs(top: QWidget) -> None:
 
     Notes
     -----
-    All of the form is ordered, also when a part is named: a new field at the head of that part stands at the end of Qt's
-    chain, and would take the rest of the part there.
+    All of the form is ordered, also when a part is named: a new field at the head of that part stands at the end of
+    Qt's chain, and would take the rest of the part there.
     """
     while (around := top.parentWidget()) is not None and not isinstance(around, QDockWidget):
         top = around
