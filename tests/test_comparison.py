@@ -405,6 +405,8 @@ def test_every_number_with_a_range_says_whether_it_is_searched():
         ("objects", "min_size"),  # no cut: it only numbers what is there
         ("unet_from_strokes", "n_steps"),  # how long one is ready to wait: more is better
         ("unet_from_strokes", "width"),
+        ("link_frames", "min_overlap"),  # gives objects numbers, and cuts nothing
+        ("link_frames", "max_gap"),
         ("split_touching", "min_size"),  # changes which objects are counted, not where they are cut
     }
     missing = {

@@ -321,7 +321,7 @@ def test_another_row_says_nothing_about_the_channels(viewer, open_toy):
     viewer.add_image(stains(3, 24, 26))
     widget = open_toy()
     assert offered(widget) == [GREY]
-    assert not widget.target_rows._form.isRowVisible(widget.target_rows.channel_box)
+    assert not widget.target_rows.channel_box.isVisibleTo(widget.target_rows)
     choose(widget.target_rows.axis_boxes[0], "C")
     assert widget.target_rows.choice.channel == "all"
     widget.target_rows.choose(channel=2)
