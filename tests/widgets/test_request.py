@@ -116,7 +116,7 @@ def test_a_size_that_is_given_is_used_where_the_layer_has_none(volume, image):
 def test_the_distance_between_frames_is_no_length(volume):
     """A voxel size is that along z, y and x, whatever scale and unit the other axes have."""
     movie = np.stack([volume, volume + 3])
-    timed = Image(movie, scale=(30, 1, 1, 1), units=("s", "um", "um", "um"))
+    timed = Image(movie, scale=(30, 1, 1, 1), units=("s", "pixel", "pixel", "pixel"))
     more = {"choice": Choice("tzyx", time="each")}
     given = {"voxel_size": _layers.VoxelSize((4, 1, 1), "nm")}
     request = resolve(form("threshold", {"image": timed}, more=more | given))
