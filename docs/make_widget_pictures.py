@@ -137,8 +137,8 @@ def save(array: Any, path: Path) -> None:
     from PIL import Image
 
     found = Image.fromarray(array).convert("RGB")
-    for n_colours in (128, 64, 32, 16):
-        drawn = found.quantize(n_colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    for n_colours in (256, 192, 128, 96, 64):
+        drawn = shots.few_colours(found, n_colours)
         drawn.save(path, optimize=True)
         if path.stat().st_size <= MAX_BYTES:
             return
@@ -156,9 +156,11 @@ def join(theme: str) -> None:
     for at, path in enumerate(there):
         with Image.open(path) as found:
             widget = found.convert("RGB").crop((BESIDE, 0, *found.size))
+            if not at:
+                canvas.paste(widget.getpixel((2, widget.height - 2)), (0, 0, *canvas.size))
             shown = widget.resize((width, height), Image.Resampling.LANCZOS)
         canvas.paste(shown, (at % columns * width, at // columns * height))
-    canvas.quantize(48, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(montage(theme), optimize=True)
+    shots.few_colours(canvas, 128).save(montage(theme), optimize=True)
     print(f"{montage(theme)}  {montage(theme).stat().st_size / 1000:.0f} kB")
 
 
