@@ -411,7 +411,7 @@ def test_plus_adds_an_annotation_that_fits(viewer, dock, blobs, qtbot):
     layer.paint((6, 6), 1)
     layer.paint((2, 20), 2)
     qtbot.waitUntil(lambda: widget.unpainted == "not annotated")
-    assert "% of truth painted" in widget._painted.text()
+    assert "% painted" in widget._painted.text()
     widget.unpainted_box.activated.emit(0)  # the user says so
     widget.unpainted_box.setCurrentText("background")
     layer.paint((22, 25), 1)
