@@ -527,6 +527,7 @@ def test_grey_levels_that_an_extreme_one_hides_are_refused_and_not_one_class_sho
     ),
     st.integers(2, 4),
 )
+@example(np.array([[[-1.0] * 12], [[0.0, 7.5100216e7] + [-1.0] * 10]], np.float32), 3)  # 0 and -1 are a quantum apart
 def test_whatever_the_voxels_every_finite_one_has_a_class_or_there_is_an_error(image: np.ndarray, k: int) -> None:
     with np.errstate(all="raise", under="ignore"):
         try:

@@ -495,6 +495,7 @@ def test_a_run_by_the_address_of_a_scheduler_gives_the_labels_of_the_whole(clien
     zarr.create_array(tmp_path / "in.zarr", data=IMAGE, chunks=(16, 16, 32))
     expected = nc.threshold(IMAGE, **RECIPE.steps[0].settings)
     plans: list[Any] = []
+    client.wait_for_workers(2, timeout=60)  # that of a test before may just begin anew
     address = client.scheduler.address
     options: dict[str, Any] = {"tile": 32, "scheduler": address}
     result = nc.run(RECIPE, tmp_path / "in.zarr", tmp_path / "out.zarr", on_plan=plans.append, **options)

@@ -203,7 +203,7 @@ def test_a_run_on_a_store_links_in_tiles_and_resumes(
     source, target = tmp_path / "film.zarr", tmp_path / "labels.zarr"
     nc.write(source, Volume(film(), "tzyx", spacing=(1.0, 1.0, 1.0)))
     recipe = Recipe([CUT, LINK], Selection("tzyx", each="t"))
-    asked: dict[str, Any] = {"tile": (6, 16, 16), "memory": "1GiB"}
+    asked: dict[str, Any] = {"tile": (6, 16, 16)}
     with monkeypatch.context() as broken:
         broken.setattr("napari_cutout.running._store_attempt.decided", _stop)
         with pytest.raises(KeyboardInterrupt):

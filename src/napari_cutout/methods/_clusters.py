@@ -12,7 +12,7 @@ from .._array import Array, array_namespace, from_numpy
 from .._monitor import note
 from ._columns import Scaling, Source, Standard, distinct
 from ._grey_levels import Cuts, Histogram, levels
-from ._lloyd import Centres, Rows, Sums, moved, nearest, started, sweep
+from ._lloyd import Centres, Rows, Sums, moved, n_apart, nearest, started, sweep
 from .threshold import otsu_thresholds
 
 __all__ = ["Clusters", "ColumnClusters", "clusters_of_levels", "label_clusters"]
@@ -174,13 +174,18 @@ def check_distinct(name: str, sample: NDArray[np.float32], standard: Standard, n
     """Raise unless a sample has as many different voxels, in steps of a quantum, as clusters are wanted."""
     found = distinct(sample, standard.n_used, wanted)
     if found < wanted:
-        n_sample = sample.shape[1]
-        where = f"all {n:,}" if n_sample == n else f"{n_sample:,} voxels chosen from {n:,}"
-        raise ValueError(
-            f"{name} needs at least {wanted} different voxels, but among {where} there are {found}; ask for fewer "
-            "classes, or check that the image (and its mask) is the right one and that no extreme value hides the "
-            "rest: values closer than 6e-8 standard deviations count as one"
-        )
+        raise _too_few(name, found, sample, n, wanted)
+
+
+def _too_few(name: str, found: int, sample: NDArray[np.float32], n: int, wanted: int) -> ValueError:
+    """Return what says that there are fewer different voxels than clusters."""
+    n_sample = sample.shape[1]
+    where = f"all {n:,}" if n_sample == n else f"{n_sample:,} voxels chosen from {n:,}"
+    return ValueError(
+        f"{name} needs at least {wanted} different voxels, but among {where} there are {found}; ask for fewer "
+        "classes, or check that the image (and its mask) is the right one and that no extreme value hides the "
+        "rest: values closer than 6e-8 standard deviations count as one"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +211,11 @@ class ColumnClusters:
         """Return what the passes have found, and keep it in the provenance."""
         assert state.standard is not None
         assert state.centres is not None
+        assert state.sample is not None
+        assert state.scaling is not None
+        found_apart, wanted = n_apart(state.centres), len(state.centres.centres)
+        if found_apart < wanted:  # voxels a quantum apart, which no two centres tell apart
+            raise _too_few("kmeans", found_apart, state.sample, state.scaling.n, wanted)
         found = ColumnClusters(state.standard, state.centres, state.standard.classes(state.centres.centres))
         note_clusters(found.published())
         note_constant(state.standard)

@@ -246,6 +246,13 @@ def _iterated(found: Centres, sample: NDArray[np.float32], tolerance: float) -> 
     return found
 
 
+def n_apart(found: Centres) -> int:
+    """Return how many centres are farther from all before them than voxels are rounded, in any column."""
+    used = found.centres[:, : found.n_used]
+    reach = 2.0**-QUANTUM_BITS
+    return sum(bool((np.abs(used[:k] - used[k]) > reach).any(axis=1).all()) for k in range(len(used)))
+
+
 def _all_met(found: Centres, sample: NDArray[np.float32]) -> bool:
     """Whether every voxel lies on a centre: one that has no voxels finds none, wherever it begins again."""
     return bool(_nearest(found, sample)[0].max() <= found.n_used * 2.0 ** (-2 * QUANTUM_BITS))
