@@ -79,6 +79,7 @@ def child(what: str, kept: Path, *, quick: bool) -> dict[str, float]:
         **os.environ,
         "NUMBA_CACHE_DIR": str(kept / "numba"),
         "PYTHONPYCACHEPREFIX": str(kept / "python"),
+        "PYTHONDONTWRITEBYTECODE": "",  # else no process is ever warm
         "NAPARI_CONFIG": "",
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
