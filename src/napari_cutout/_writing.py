@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-__all__ = ["check_place", "flushed", "replacing", "scratch", "scratch_folder", "sentence_of", "write_text"]
+__all__ = [
+    "check_place",
+    "csv_text",
+    "flushed",
+    "replacing",
+    "scratch",
+    "scratch_folder",
+    "sentence_of",
+    "table_text",
+    "write_text",
+]
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:
@@ -224,3 +237,21 @@ def sentence_of(error: OSError, target: Path) -> OSError:
     )
     failure.errno = error.errno
     return failure
+
+
+def csv_text(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as CSV under a line of names."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def table_text(names: Sequence[str], table: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows that name their values as CSV under a line of those names."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()

@@ -502,10 +502,10 @@ def test_the_size_that_a_reader_left_out_is_offered(viewer, dock, press, volume,
 
 def test_a_gpu_that_is_not_there_is_red_until_another_device_is_chosen(viewer, dock, blobs, monkeypatch):
     from napari_cutout import _device
-    from napari_cutout.widgets import _frame, _request
+    from napari_cutout.widgets import _frame, _request, _worker
 
     missing = _device.GpuStatus(False, "there is none", "buy one")
-    for module in (_frame, _request):
+    for module in (_frame, _request, _worker):
         monkeypatch.setattr(module, "gpu_known", lambda: True)
         monkeypatch.setattr(module, "gpu_status", lambda: missing)
     viewer.add_image(blobs, name="blobs")

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._writing import write_text
-from ..evaluation._text import table_text
+from .._writing import table_text, write_text
 from ..evaluation.overlap import or_null
 from ..recipe import Recipe, as_dict
 from ._confidence import Interval, intervals

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._writing import write_text
+from .._writing import csv_text, write_text
 from ._fates import COLUMNS, aggregated_jaccard, fates, is_merged, is_split, lies_on_merged
 from ._object_text import COUNTS, DEFINITIONS, ERRORS, NO_BACKGROUND, NO_REGION, SCORES, summary_of
 from ._pairing import BACKGROUND, Mask, Overlaps, matched_pairs
 from ._tables import Counts
-from ._text import csv_text, rows_of
+from ._text import rows_of
 from .overlap import frozen, or_null, ratio
 
 __all__ = ["ObjectEvaluation", "checked_thresholds", "counted_at"]

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._writing import write_text
-from ._text import csv_text
+from .._writing import csv_text, write_text
 from .overlap import or_null
 
 __all__ = ["PartitionEvaluation", "PartitionsEvaluation"]

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from .._writing import write_text
+from .._writing import csv_text, write_text
 from ._estimates import Figure
 from ._images import ImageScores
 from ._matching import Match
 from ._pooled_text import definitions_of, notes_of, summary_of
 from ._pooling import by_folder
-from ._text import csv_text
 from .overlap import or_null
 
 __all__ = ["PooledEvaluation"]

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from .._checks import check_source_labels, check_spacing
 from .._method import Labels
-from .._writing import write_text
+from .._writing import table_text, write_text
 from ._boundary_rows import Pair, class_rows, compared_rows, object_rows
 from ._boxes import surveyed
 from ._contingency import Counts, check_pair, checked
 from ._matching import Match
 from ._surfaces import Comparison, Ruler
-from ._text import table_text
 from .overlap import frozen, or_null
 
 __all__ = ["BoundaryEvaluation", "evaluate_boundaries"]

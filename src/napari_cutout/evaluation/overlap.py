@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from .._array import Array, array_namespace, from_numpy
 from .._method import Labels
 from .._plan import PerVoxel, run_plan
-from .._writing import write_text
+from .._writing import table_text, write_text
 from ._contingency import Contingency, Counts, contingency
 from ._matching import Match, Matching, matched, number_objects
 from ._overlap_text import DEFINITIONS
-from ._text import table_text
 
 if TYPE_CHECKING:
     from .objects import ObjectEvaluation

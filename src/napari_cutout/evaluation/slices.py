@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._array import Array, array_namespace, from_numpy
 from .._method import Labels
-from .._writing import write_text
+from .._writing import table_text, write_text
 from ._boxes import positions
 from ._contingency import (
     MAX_LABEL,
@@ -33,7 +33,6 @@ from ._contingency import (
 )
 from ._matching import Match, Matching, matched
 from ._overlap_text import OF_SLICES
-from ._text import table_text
 from .overlap import COUNTS, Evaluation, balanced, checked_classes, correlations, frozen, or_null, ratio, scored
 
 __all__ = ["SliceEvaluation", "evaluate_slices"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from .._array import Array, array_namespace, is_lazy, to_numpy
 from .._checks import check_labels
 from .._method import Labels, Range, method
 from .._monitor import note, stage, tick
-from .._writing import write_text
+from .._writing import csv_text, write_text
 from ..processing._links import Counts, Rule, counts_of_frames, link, mothers, relabelled
 
 __all__ = ["Tracks", "link_frames", "link_table"]
@@ -168,11 +166,8 @@ class Tracks:
         OSError
             If it cannot be written. Nothing is changed then.
         """
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(self.columns)
-        writer.writerows(zip(*(values.tolist() for values in self.columns.values()), strict=True))
-        return write_text(path, text.getvalue(), overwrite=overwrite)
+        rows = zip(*(values.tolist() for values in self.columns.values()), strict=True)
+        return write_text(path, csv_text(self.columns, rows), overwrite=overwrite)
 
     def to_ctc(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write the table as the Cell Tracking Challenge has it, such as ``res_track.txt``: a line ``L B E P`` each.

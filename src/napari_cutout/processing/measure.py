@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +16,7 @@ from .._array import Array, array_namespace, dtype_name, is_lazy
 from .._checks import REAL_DTYPES, check_spacing
 from .._method import Image, Labels
 from .._plan import Pass, Slices, reduce_passes
-from .._writing import write_text
+from .._writing import csv_text, write_text
 from ._headings import headings
 from ._label_sums import ChannelSums, LabelSums, block_sums, gathered, merged, pairs_of
 
@@ -119,11 +117,7 @@ class Measurements:
         """Return what `to_csv` writes, with more columns before and after."""
         first, last = before or {}, after or {}
         lists = [*first.values(), *(values.tolist() for values in self.columns.values()), *last.values()]
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow([*first, *self.headings, *last])
-        writer.writerows(zip(*lists, strict=True))
-        return text.getvalue()
+        return csv_text([*first, *self.headings, *last], zip(*lists, strict=True))
 
 
 def _text(value: Any) -> str:

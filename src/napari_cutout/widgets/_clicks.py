@@ -17,7 +17,7 @@ from . import _layers
 from ._clicked import Clicked, clicked_at, frame_of, problem_of
 from ._clicks_marks import Marks
 from ._layers import ours
-from ._view import camera_of
+from ._view import camera_of, of_viewer
 
 __all__ = ["TOOLS", "Clicks", "Tool", "clicks"]
 
@@ -376,7 +376,4 @@ def clicks(viewer: Any) -> Clicks:
     Clicks
         Always the same for one viewer.
     """
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _CLICKS:
-        _CLICKS[viewer] = Clicks(viewer)
-    return _CLICKS[viewer]
+    return of_viewer(viewer, _CLICKS, Clicks)

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from .. import catalog
-from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
+from .._device import Asked, free_host_memory, gpu_known, gpu_status
 from .._method import OF_THE_IMAGE, Method, Param
 from ..recipe import Recipe
 from . import _layers
@@ -82,9 +82,6 @@ _SETTLED = 200
 
 _PATIENCE = 300
 """Milliseconds without an answer after which a preview is said to be computed."""
-
-_TRIFLE = 0.02
-"""Share of the free memory below which what a run needs is not worth a line; the tooltip of Run has it."""
 
 _MEMORY_KEPT = 2000
 """Milliseconds after which the free memory is asked for anew."""
@@ -484,10 +481,7 @@ class MethodFrame(Dock):
         if says.into_store:
             self.bar.show_plan(self.large.plan_line(says))
             return
-        need = estimate(says, says.target)
-        device = says.device if says.device != "auto" or _gpu_there() else "cpu"
-        words = f"{device.upper()} · needs about {size(need)} of {size(says.free)}"
-        self.bar.show_plan(words, aside=need < _TRIFLE * says.free)
+        self.bar.show_need(says.device, estimate(says, says.target), says.free)
 
     def _show_channels(self) -> None:
         """Offer other images as channels of one that has none, for a method that takes them."""
@@ -802,10 +796,6 @@ class MethodFrame(Dock):
         align([*(label for label, _ in self._rows.values()), *self.target_rows.labels])
         if self.preview.is_on and not self.closed:
             self.refresh()
-
-
-def _gpu_there() -> bool:
-    return gpu_known() and gpu_status().usable
 
 
 def _why(outcome: Outcome) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,12 +12,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from .. import catalog
-from .._writing import write_text
+from .._writing import table_text, write_text
 from ..recipe import Recipe
 from ._columns import Column
 from ._edited import BY_HAND
 from ._question import Score
 from ._scores import Asked
+from ._view import of_viewer
 
 __all__ = ["COLUMNS", "History", "Past", "history", "made_by"]
 
@@ -145,11 +144,8 @@ class History:
         OSError
             If it exists and `overwrite` is False, or cannot be written. Nothing is changed then.
         """
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [column.name for column in COLUMNS])
-        writer.writeheader()
-        writer.writerows(entry.row() for entry in self.entries)
-        return write_text(path, text.getvalue(), overwrite=overwrite)
+        text = table_text([column.name for column in COLUMNS], (entry.row() for entry in self.entries))
+        return write_text(path, text, overwrite=overwrite)
 
 
 _HISTORIES: WeakKeyDictionary[Any, History] = WeakKeyDictionary()
@@ -168,7 +164,7 @@ def history(viewer: Any) -> History:
     History
         Always the same for one viewer.
     """
-    return _HISTORIES.setdefault(getattr(viewer, "__wrapped__", viewer), History())
+    return of_viewer(viewer, _HISTORIES, lambda _: History())
 
 
 def made_by(metadata: Mapping[str, Any], *, edited: bool = False) -> tuple[str, str]:

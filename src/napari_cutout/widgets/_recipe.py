@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
-from .._device import Asked, free_host_memory, gpu_known, gpu_status, size
+from .._device import Asked, free_host_memory
 from .._recipe_edits import needed, up_to
 from ..running._step_cache import StepCache
 from . import _layers
@@ -33,9 +33,6 @@ __all__ = ["RecipeWidget"]
 
 Layer = Any
 """A napari layer."""
-
-TRIFLE = 0.02
-"""Share of the free memory below which what a run needs is said in a tooltip."""
 
 _SHOWN = 2
 """Images that failed and are named in the line below the button."""
@@ -210,11 +207,7 @@ class RecipeWidget(RecipeEditor):
         if setup is None or self.batch.mode != "layers" or found.keys() - {"memory"}:
             self.bar.show_plan("")
             return
-        there = gpu_known() and gpu_status().usable
-        device = setup.device if setup.device != "auto" or there else "cpu"
-        need = estimate(setup)
-        words = f"{device.upper()} · needs about {size(need)} of {size(setup.free)}"
-        self.bar.show_plan(words, aside=need < TRIFLE * setup.free)
+        self.bar.show_need(setup.device, estimate(setup), setup.free)
 
     # Preview
 

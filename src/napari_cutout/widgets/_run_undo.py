@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ._layers import ours
+from ._view import of_viewer
 
 if TYPE_CHECKING:
     from ._results import Given, State
@@ -229,7 +230,4 @@ def run_history(viewer: Any) -> RunHistory:
     RunHistory
         Always the same for one viewer.
     """
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _HISTORIES:
-        _HISTORIES[viewer] = RunHistory(viewer)
-    return _HISTORIES[viewer]
+    return of_viewer(viewer, _HISTORIES, RunHistory)

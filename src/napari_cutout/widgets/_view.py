@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import _layers
 
-__all__ = ["View", "camera_of", "seen_of", "view_of"]
+__all__ = ["View", "camera_of", "of_viewer", "seen_of", "view_of"]
+
+T = TypeVar("T")
 
 Layer = Any
 """A napari layer."""
@@ -18,6 +21,14 @@ Layer = Any
 def camera_of(viewer: Any) -> Any:
     """Return the camera of a viewer, which moved to its scene in napari 0.9."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+
+
+def of_viewer(viewer: Any, kept: MutableMapping[Any, T], make: Callable[[Any], T]) -> T:
+    """Return what is kept for a viewer, or for the one behind the proxy that plugins get; made when first asked for."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in kept:
+        kept[viewer] = make(viewer)
+    return kept[viewer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import WorkerBase
 
 from .._compiling import announced, interrupted
+from .._device import gpu_known, gpu_status, size
 from .._monitor import Cancelled
 from ..unet._torch import NoTorch
 from ._pools import Turn, pool_of
@@ -39,6 +40,9 @@ ALERT = "color: white; background: #a4262c; border-radius: 3px; padding: 3px"
 
 DOUBT = "color: black; background: #ffb224; border-radius: 3px; padding: 3px"
 """Style of a line that says what a result should not be trusted in; readable on both, too."""
+
+TRIFLE = 0.02
+"""Share of the free memory below which what a run needs is not worth a line; the tooltip of Run has it."""
 
 _PATIENCE = 300
 """Milliseconds after which a run that nobody started by hand shows how far it is."""
@@ -306,6 +310,11 @@ class RunBar(QWidget):  # type: ignore[misc]
         self.plan.setText(sentence)
         self.plan.setVisible(bool(sentence) and not aside)
         self.button.setToolTip("\n".join(words for words in (self.keys, sentence) if words))
+
+    def show_need(self, device: str, need: int, free: int) -> None:
+        """Say where a run would be and what memory it takes of what is free: a trifle only in the tooltip."""
+        used = device if device != "auto" or (gpu_known() and gpu_status().usable) else "cpu"
+        self.show_plan(f"{used.upper()} · needs about {size(need)} of {size(free)}", aside=need < TRIFLE * free)
 
     def say(self, sentence: str, *, problem: bool = False, doubt: bool = False, why: str = "") -> None:
         """Show one line under the button: plainly, as what is wrong, or as what should not be trusted.
