@@ -8,11 +8,13 @@ import os
 import shutil
 import sys
 import threading
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+
+from ..patience import PATIENCE
 
 os.environ["NAPARI_CONFIG"] = ""  # before napari.settings is imported: no test reads or writes the user's settings
 
@@ -28,6 +30,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("qt"):
             item.add_marker(skip)
+
+
+@pytest.fixture
+def qtbot(qtbot, monkeypatch):
+    """Let all waits of Qt be patient: what must come in 5 s comes later on a busy machine that compiles."""
+    for wait in ("waitSignal", "waitUntil", "waitExposed"):
+        monkeypatch.setattr(qtbot, wait, partial(getattr(qtbot, wait), timeout=1000 * PATIENCE))
+    monkeypatch.setattr(qtbot, "wait_exposed", lambda widget, **_: qtbot.waitExposed(widget))  # as napari calls it
+    return qtbot
 
 
 @pytest.fixture
@@ -81,7 +92,7 @@ def press(qtbot):
 
     def press_and_wait(widget):
         assert widget.bar.button.isEnabled()
-        with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+        with qtbot.waitSignal(widget.bar.ended):
             widget.bar.button.click()
 
     return press_and_wait
@@ -119,7 +130,7 @@ def gate(monkeypatch):
             if gate.stage not in stage:
                 return
             gate.reached.set()
-            assert gate.opened.wait(60), "the test never opened the gate"
+            assert gate.opened.wait(PATIENCE), "the test never opened the gate"
 
         return real(*args, on_progress=report, **options)
 

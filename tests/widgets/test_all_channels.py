@@ -369,9 +369,9 @@ def test_what_is_previewed_is_run(axes, shape, rows, library, viewer, open_toy, 
     widget.add_layer("mask")
     viewer.layers["mask"].data = np.reshape(mask, viewer.layers["mask"].data.shape)
     widget.boxes["image"].choose(layer)
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
-    qtbot.waitUntil(lambda: "approximate" not in widget.bar.status.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "approximate" not in widget.bar.status.text())
     shown = np.squeeze(np.asarray(viewer.layers["preview"].data)).copy()
     press(widget)
     labels = viewer.layers[-1]

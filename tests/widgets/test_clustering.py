@@ -18,6 +18,8 @@ from napari_cutout.widgets._feature_job import Column, FeatureJob, columns_of
 from napari_cutout.widgets._known_statistics import StatisticsCache
 from napari_cutout.widgets._view import View
 
+from ..patience import PATIENCE
+
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
 
@@ -44,7 +46,7 @@ def features_of(dock, qtbot):
 
 def show(row, name, qtbot):
     """Choose a feature and return the layer that shows it."""
-    with qtbot.waitSignal(row.preview.answered, timeout=60_000):
+    with qtbot.waitSignal(row.preview.answered):
         row.box.setCurrentText(name)
     return row.preview.layer
 
@@ -182,10 +184,10 @@ def test_it_follows_the_slice_and_the_settings_and_goes_away(viewer, features_of
     expected = nc.features(volume, features=("gradient",), scales=(1.0,))[0]
     np.testing.assert_array_equal(layer.data[0], expected[2])
     viewer.dims.set_current_step(0, 4)
-    qtbot.waitUntil(lambda: np.array_equal(row.preview.layer.data[0], expected[4]), timeout=60_000)
+    qtbot.waitUntil(lambda: np.array_equal(row.preview.layer.data[0], expected[4]))
     widget.set(scales=(2.0, 5.0))
     wider = nc.features(volume, features=("gradient",), scales=(2.0,))[0]
-    qtbot.waitUntil(lambda: row.preview.layer.name == "feature gradient 2", timeout=60_000)
+    qtbot.waitUntil(lambda: row.preview.layer.name == "feature gradient 2")
     np.testing.assert_array_equal(row.preview.layer.data[0], wider[4])
     assert row.box.currentText() == "gradient 2", "the same column with another scale"
     widget.set(features=("intensity", "variance"))
@@ -218,7 +220,7 @@ def test_the_preview_of_labels_lies_above_it(viewer, features_of, qtbot, tissues
     viewer.add_image(tissues, name="tissues")
     widget, row = features_of()
     show(row, "gradient 1", qtbot)
-    with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
     assert [one.name for one in viewer.layers] == ["tissues", "feature gradient 1", "preview"]
 
@@ -237,7 +239,7 @@ def test_the_preview_of_a_slice_becomes_that_of_the_run(viewer, dock, press, qtb
     def the_same():
         return widget.preview.layer is not None and np.array_equal(widget.preview.layer.data[0], labels[3])
 
-    qtbot.waitUntil(lambda: the_same() and "approximate" not in widget.bar.status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: the_same() and "approximate" not in widget.bar.status.text())
 
 
 def test_channels_are_told_apart(viewer, features_of, qtbot, tissues):
@@ -316,7 +318,7 @@ def test_on_a_lower_level_scales_mean_the_same():
 def plot_after_a_run(widget, press, qtbot):
     press(widget)
     plot = widget.extras["histogram"].view.plot
-    qtbot.waitUntil(lambda: plot.canvas is not None and not plot.fitted.isHidden(), timeout=60_000)
+    qtbot.waitUntil(lambda: plot.canvas is not None and not plot.fitted.isHidden())
     return plot
 
 
@@ -387,11 +389,11 @@ def test_channels_together_leave_no_empty_plot(viewer, dock, qtbot, tissues):
     viewer.add_image(np.stack([tissues, tissues[::-1]]), name="two")
     widget = dock("k-means")
     plot = widget.extras["histogram"].view.plot
-    with qtbot.waitSignal(widget.preview.count_failed, timeout=60_000):
+    with qtbot.waitSignal(widget.preview.count_failed):
         widget.target_rows.choose(letters="cyx")
     assert "a histogram is of one" in plot.line.text()
     assert plot.log_box.isHidden()
-    with qtbot.waitSignal(widget.preview.counted, timeout=60_000):
+    with qtbot.waitSignal(widget.preview.counted):
         widget.target_rows.choose(letters="cyx", channel=0)
     assert f"{tissues.size:,} voxels" in plot.line.text()
     assert not plot.log_box.isHidden()
@@ -402,7 +404,7 @@ def test_channels_together_leave_no_empty_plot(viewer, dock, qtbot, tissues):
 
 def add(row, kind, qtbot):
     """Press a button and wait for its layer."""
-    with qtbot.waitSignal(row.bars[kind].ended, timeout=60_000):
+    with qtbot.waitSignal(row.bars[kind].ended):
         row.bars[kind].button.click()
 
 
@@ -545,15 +547,15 @@ def test_they_can_be_cancelled(viewer, dock, press, qtbot, tissues, monkeypatch)
 
     def held(*args, **settings):
         reached.set()
-        assert opened.wait(60)
+        assert opened.wait(PATIENCE)
         return real(*args, **settings)
 
     monkeypatch.setattr(catalog, "images_of", lambda name: {"uncertainty": held})
     bar = widget.extras["probabilities"].bars["uncertainty"]
     bar.button.click()
-    assert reached.wait(60)
+    assert reached.wait(PATIENCE)
     bar.button.click()
-    with qtbot.waitSignal(bar.ended, timeout=60_000):
+    with qtbot.waitSignal(bar.ended):
         opened.set()
     assert "cancelled" in bar.status.text()
     assert len(viewer.layers) == 2
@@ -597,12 +599,12 @@ def test_an_automatic_number_of_classes_is_said_and_kept(viewer, dock, press, qt
     assert facts == made["provenance"]["facts"]
     assert set(facts["criteria"]) == {"1", "2", "3", "4"}
     for form in ("python", "command"):
-        with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000) as copied:
+        with qtbot.waitSignal(widget.result_bar.copied) as copied:
             widget.result_bar.copy(form)
         assert "auto" in copied.args[0]
     widget.preview_box.setChecked(True)
     widget.set(objects="dark")
-    qtbot.waitUntil(lambda: "preview" in widget.bar.status.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "preview" in widget.bar.status.text())
     assert "chosen from 1 to 4" in widget.bar.status.text()
 
 

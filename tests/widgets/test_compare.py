@@ -15,6 +15,8 @@ from napari_cutout.recipe import Recipe
 from napari_cutout.widgets._dock import docks
 from napari_cutout.widgets._layers import is_preview
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 PLACE = {"scale": (0.5, 0.5), "translate": (3, 4), "units": ("um", "um")}
@@ -62,7 +64,7 @@ def held(monkeypatch):
     def held(recipe, *args, **options):
         if recipe.steps[0].method == "kmeans":
             reached.set()
-            assert go_on.wait(60), "the test never went on"
+            assert go_on.wait(PATIENCE), "the test never went on"
         return real(recipe, *args, **options)
 
     monkeypatch.setattr(_trial, "execute", held)
@@ -106,11 +108,11 @@ def test_the_table_is_that_of_the_api(viewer, opened, press, strokes):
 def test_rows_appear_as_they_finish_and_cancel_keeps_them_ranked(viewer, opened, qtbot, held):
     reached, go_on = held
     opened.bar.button.click()
-    qtbot.waitUntil(lambda: opened.bar.progress.format().startswith("kmeans"), timeout=60_000)  # it names the method
-    qtbot.waitUntil(reached.is_set, timeout=60_000)
+    qtbot.waitUntil(lambda: opened.bar.progress.format().startswith("kmeans"))  # it names the method
+    qtbot.waitUntil(reached.is_set)
     assert opened.bar.running
     assert names(opened) == ["multi_otsu"]
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(opened.bar.ended):
         opened.bar.button.click()
         go_on.set()
     assert names(opened)[:1] == ["multi_otsu"]
@@ -121,7 +123,7 @@ def test_rows_appear_as_they_finish_and_cancel_keeps_them_ranked(viewer, opened,
     assert opened.table.value(0, "rank") == 1
     choose(opened, "multi_otsu")
     opened.apply_button.click()
-    qtbot.waitUntil(lambda: not opened.bar.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not opened.bar.running)
     assert viewer.layers[-1].name == "blobs multi otsu"
 
 
@@ -165,7 +167,7 @@ def test_apply_gives_the_labels_of_the_recipe_with_provenance(viewer, opened, pr
     for name in names(opened):
         choose(opened, name)
         opened.apply_button.click()
-        qtbot.waitUntil(lambda: not opened.bar.running, timeout=60_000)
+        qtbot.waitUntil(lambda: not opened.bar.running)
         layer, recipe = viewer.layers[-1], opened.table.chosen_row.recipe
         assert layer.name == f"blobs {name.replace('_', ' ')}"
         arrays = {"image": viewer.layers["blobs"].data, "markers": viewer.layers["strokes"].data}
@@ -184,14 +186,14 @@ def test_a_recipe_of_two_steps_is_applied_and_can_be_saved(viewer, opened, press
     press(opened)
     choose(opened, "split_touching after otsu")
     opened.apply_button.click()
-    qtbot.waitUntil(lambda: not opened.bar.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not opened.bar.running)
     layer = viewer.layers[-1]
     opened.result_bar.save(tmp_path / "two.json")
     recipe = Recipe.load(tmp_path / "two.json")
     assert [step.method for step in recipe.steps] == ["threshold", "split_touching"]
     image = viewer.layers["blobs"].data
     np.testing.assert_array_equal(nc.execute(recipe, {"image": image}).labels, layer.data)
-    with qtbot.waitSignal(opened.result_bar.copied, timeout=60_000) as copied:
+    with qtbot.waitSignal(opened.result_bar.copied) as copied:
         opened.result_bar.copy("methods")
     assert "Otsu" in copied.args[0]
 
@@ -214,7 +216,7 @@ def test_a_volume_shows_the_plane_and_applies_to_all_of_it(viewer, opened_on_vol
     np.testing.assert_array_equal(shown.scale, (2, 1, 1))
     assert viewer.dims.point[0] == 10 + 2 * at
     widget.apply_button.click()
-    qtbot.waitUntil(lambda: not widget.bar.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget.bar.running)
     applied = viewer.layers[-1]
     recipe = widget.table.chosen_row.recipe
     expected = nc.execute(recipe, {"image": volume}, spacing=(2, 1, 1)).labels
@@ -232,7 +234,7 @@ def test_one_slice_stands_for_all_of_them(viewer, opened_on_volume, press, qtbot
     choose(widget, "threshold otsu")
     assert widget.table.chosen_row.recipe.selection.box[0] == (2, 3)
     widget.apply_button.click()
-    qtbot.waitUntil(lambda: not widget.bar.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget.bar.running)
     each = np.stack([nc.threshold(plane) for plane in volume])
     np.testing.assert_array_equal(viewer.layers[-1].data != 0, each != 0)
 
@@ -339,14 +341,14 @@ def test_the_report_is_written_into_a_new_folder_only(opened, press, qtbot, tmp_
     press(opened)
     folder = tmp_path / "report"
     monkeypatch.setattr("napari_cutout.widgets._compare.QFileDialog.getSaveFileName", lambda *_: (str(folder), ""))
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(opened.bar.ended):
         opened.report_button.click()
     assert opened.bar.status.text() == f"wrote {folder / 'report.html'}"
     assert (folder / "report.json").exists()
     assert opened.table.n_rows == 4, "the rows stay"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(opened.bar.ended):
         opened.save_report(tmp_path / "mine")
     assert "mine" in opened.bar.status.text()
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
@@ -376,7 +378,7 @@ def test_a_pyramid_is_compared_on_the_level_that_the_annotation_fits(viewer, doc
     assert "On level 1 of the pyramid" in widget.headline.text()
     choose(widget, "kmeans")
     widget.apply_button.click()
-    qtbot.waitUntil(lambda: not widget.bar.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not widget.bar.running)
     applied = viewer.layers[-1]
     np.testing.assert_array_equal(applied.data, nc.kmeans(blobs, n_clusters=2))
     np.testing.assert_array_equal(applied.scale, (2, 2))
@@ -436,7 +438,7 @@ def test_an_error_stands_under_the_field_that_it_names(opened, press, monkeypatc
 
 
 def test_ctrl_return_compares(opened, qtbot):
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(opened.bar.ended):
         opened._run_key.activated.emit()
     assert opened.table.n_rows == 4
     QTest.keyClick(opened.table, Qt.Key.Key_Escape)

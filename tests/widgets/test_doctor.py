@@ -12,6 +12,8 @@ import pytest
 from napari_cutout import __version__
 from napari_cutout.widgets import _doctor
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 
@@ -33,7 +35,7 @@ def open_doctor(viewer, qtbot):
     def choose_and_wait():
         get_app_model().commands.execute_command("napari-cutout.doctor").result()
         (window,) = viewer.window.main_menu.window().findChildren(_doctor.DoctorWindow)
-        qtbot.waitUntil(lambda: window.slot.worker is None and bool(window.text), timeout=60_000)
+        qtbot.waitUntil(lambda: window.slot.worker is None and bool(window.text))
         return window
 
     return choose_and_wait
@@ -46,7 +48,7 @@ def held(monkeypatch):
 
     def diagnosis(facts):
         threads.append(threading.get_ident())
-        assert event.wait(60), "the test never let the report go on"
+        assert event.wait(PATIENCE), "the test never let the report go on"
         return ["one", "two"]
 
     monkeypatch.setattr(_doctor, "diagnosis", diagnosis)
@@ -84,13 +86,13 @@ def test_looking_leaves_the_event_loop(open_doctor, viewer, held, qtbot):
     event, threads = held
     _doctor.open_doctor()
     (window,) = viewer.window.main_menu.window().findChildren(_doctor.DoctorWindow)
-    qtbot.waitUntil(lambda: bool(threads), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(threads))
     assert threads[0] != threading.get_ident()
     assert (window.text, window.copy_button.isEnabled()) == ("", False)
     assert "Looking at this machine" in window.field.placeholderText()
     _doctor.open_doctor()  # while it looks, nothing else starts
     event.set()
-    qtbot.waitUntil(lambda: window.text == "one\ntwo", timeout=60_000)
+    qtbot.waitUntil(lambda: window.text == "one\ntwo")
     assert window.copy_button.isEnabled()
     assert len(threads) == 1
 
@@ -105,11 +107,11 @@ def test_closing_while_it_looks_is_no_error(viewer, held, qtbot):
     event, threads = held
     _doctor.open_doctor()
     (window,) = viewer.window.main_menu.window().findChildren(_doctor.DoctorWindow)
-    qtbot.waitUntil(lambda: bool(threads), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(threads))
     worker = window.slot.worker
     with qtbot.waitSignal(window.destroyed):
         window.close()
-    with qtbot.waitSignal(worker.signals.finished, timeout=60_000):
+    with qtbot.waitSignal(worker.signals.finished):
         event.set()
     assert viewer.window.main_menu.window().findChild(_doctor.DoctorWindow) is None
 
@@ -164,7 +166,7 @@ def test_an_error_is_told_without_folders(viewer, monkeypatch, qtbot):
     monkeypatch.setattr(_doctor, "diagnosis", broken)
     _doctor.open_doctor()
     (window,) = viewer.window.main_menu.window().findChildren(_doctor.DoctorWindow)
-    qtbot.waitUntil(lambda: bool(window.text), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(window.text))
     assert window.text == "the report could not be made: OSError: cannot open …/x.so"
 
 

@@ -336,7 +336,7 @@ def assert_said_to_be_edited(widget, layer, folder, qtbot):
     """Check what is copied and saved of a result that was edited."""
     bar = widget.result_bar
     for form, words in (("python", "edited by hand since; this gives"), ("methods", "then corrected by hand.")):
-        with qtbot.waitSignal(bar.copied, timeout=60_000) as told:
+        with qtbot.waitSignal(bar.copied) as told:
             bar.copy(form)
         assert words in told.args[0]
     bar.save(folder / "a.json")

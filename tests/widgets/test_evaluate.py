@@ -16,6 +16,8 @@ from napari_cutout.evaluation.overlap import error_map, evaluate
 from napari_cutout.evaluation.slices import evaluate_slices
 from napari_cutout.widgets import _layers
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 DIALOG = "napari_cutout.widgets._evaluate_tabs.QFileDialog.getSaveFileName"
@@ -194,7 +196,7 @@ def test_cancel_leaves_no_score(viewer, opened, qtbot, monkeypatch):
 
     def held(*args, **options):
         reached.set()
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE)
         return real(*args, **options)
 
     monkeypatch.setattr(_question, "tables_along", held)
@@ -482,7 +484,7 @@ def test_looking_at_layers_does_not_make_scores_stale(viewer, opened_on_volume, 
 def test_painting_during_a_run_makes_its_scores_stale(viewer, opened, qtbot):
     opened.bar.button.click()
     viewer.layers["by hand"].paint((4, 4), 1)
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(opened.bar.ended):
         pass
     assert "changed since" in opened.notice.text()
 

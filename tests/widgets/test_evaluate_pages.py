@@ -16,6 +16,8 @@ from napari_cutout.evaluation.boundaries import evaluate_boundaries
 from napari_cutout.evaluation.objects import evaluate_objects
 from napari_cutout.widgets import _boundaries, _layers
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 DIALOG = "napari_cutout.widgets._evaluate_tabs.QFileDialog.getSaveFileName"
@@ -56,7 +58,7 @@ def wait(qtbot):
     """Do something that starts work, and wait for its end."""
 
     def do_and_wait(widget, do):
-        with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+        with qtbot.waitSignal(widget.bar.ended):
             do()
 
     return do_and_wait
@@ -321,7 +323,7 @@ def test_cancelled_boundaries_leave_what_there_was(opened, press, wait, qtbot, m
 
     def held(*args, **options):
         reached.set()
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE)
         return real(*args, **options)
 
     monkeypatch.setattr(_boundaries, "evaluate_boundaries", held)

@@ -17,7 +17,7 @@ def plot_of(qtbot):
 
     def found(widget, n_voxels):
         plot = widget.extras["histogram"].view.plot
-        qtbot.waitUntil(lambda: f"{n_voxels:,} voxels" in plot.line.text(), timeout=20_000)
+        qtbot.waitUntil(lambda: f"{n_voxels:,} voxels" in plot.line.text())
         return plot
 
     return found
@@ -25,7 +25,7 @@ def plot_of(qtbot):
 
 def preview(widget, qtbot):
     """Switch the preview on and wait for its answer."""
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
 
 
@@ -94,7 +94,7 @@ def test_dragging_previews_and_leaves_the_form_alone(viewer, dock, qtbot, blobs,
     preview(widget, qtbot)
     qtbot.waitUntil(lambda: bool(plot.levels))
     plot._line_moving(0, 190.0)  # what the mouse does while it holds the line
-    qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, blobs > 190), timeout=20_000)
+    qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, blobs > 190))
     assert widget.method.name == "threshold"
 
 
@@ -107,7 +107,7 @@ def test_strokes_are_drawn_on_top(viewer, dock, qtbot, blobs, plot_of):
     widget.choose_method("back_projection")
     widget.boxes["markers"].choose(layer)
     plot = plot_of(widget, blobs.size)
-    qtbot.waitUntil(lambda: "1" in plot.legend.text() and "2" in plot.legend.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "1" in plot.legend.text() and "2" in plot.legend.text())
     widget.choose_method("histogram_segmentation")
     qtbot.waitUntil(lambda: plot.legend.isHidden())
 
@@ -118,7 +118,7 @@ def test_a_layer_that_is_not_in_memory_is_said_to_be_approximate(viewer, dock, q
     viewer.add_image([da.from_array(level, chunks=256) for level in levels], name="lazy", multiscale=True)
     widget = dock("Threshold")
     plot = widget.extras["histogram"].view.plot
-    qtbot.waitUntil(lambda: "voxels" in plot.line.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "voxels" in plot.line.text())
     assert plot.line.text().endswith("262,144 voxels · level 1"), "a smaller level stands for the image, and is named"
 
 

@@ -16,10 +16,9 @@ from napari_cutout.widgets._editors import caption_of
 from napari_cutout.widgets._log_slider import LogSlider
 from napari_cutout.widgets._recut import Recut
 
-pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
+from ..patience import PATIENCE
 
-LONG = 60_000
-"""Milliseconds after which a test gives up; the first run of a machine compiles."""
+pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
 N = 40
 """Superpixels that these tests begin with."""
@@ -172,12 +171,12 @@ def test_a_slider_around_the_default_finds_a_scale_and_regions_are_seen_by_their
     )
     widget.set(scale=5e4)
     assert editor.slider.value() == 400  # nobody knows the image yet
-    with qtbot.waitSignal(widget.preview.answered, timeout=LONG):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
     qtbot.waitUntil(lambda: editor.slider.value() < 400)
     assert editor.value == 5e4
     editor.automatic.setChecked(True)
-    qtbot.waitUntil(lambda: editor.field.value() < 5e4, timeout=LONG)
+    qtbot.waitUntil(lambda: editor.field.value() < 5e4)
     assert editor.value is None
     assert not editor.field.isEnabled()
     found = widget.facts["scale"]
@@ -194,7 +193,7 @@ def test_a_slider_around_the_default_finds_a_scale_and_regions_are_seen_by_their
     assert editor.field.isEnabled()
     expected = nc.felzenszwalb(image, scale=editor.value)
     assert expected.max() > layer.data.max()
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=LONG)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected))
     assert widget.bar.status.text() == f"preview · scale {editor.value:.4g} · {layer.data.max()} regions"
     editor.field.setValue(found)
     assert editor.slider.value() == 160
@@ -204,7 +203,7 @@ def test_a_slider_around_the_default_finds_a_scale_and_regions_are_seen_by_their
     strokes.data[12, 10:18], strokes.data[4, 20:44] = 2, 1
     widget.choose_method("graph_cut")
     widget.boxes["markers"].choose(strokes.__wrapped__)
-    qtbot.waitUntil(lambda: layer not in viewer.layers and widget.preview.layer is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: layer not in viewer.layers and widget.preview.layer is not None)
     assert widget.preview.layer.contour == 0  # labels of strokes are seen filled, as everywhere
 
 
@@ -278,7 +277,7 @@ def test_of_a_large_result_the_view_comes_first_and_then_the_rest(viewer, widget
     viewer.dims.set_point(0, 2)
     before, expected = layer.data.copy(), merged(volume, 3)
     row.box.setValue(3)
-    assert in_a_thread.reached.wait(60)
+    assert in_a_thread.reached.wait(PATIENCE)
     np.testing.assert_array_equal(layer.data[2], expected[2])
     np.testing.assert_array_equal(layer.data[[0, 1, 3]], before[[0, 1, 3]])
     assert not layer.editable  # nobody paints on what is about to be written
@@ -287,7 +286,7 @@ def test_of_a_large_result_the_view_comes_first_and_then_the_rest(viewer, widget
     np.testing.assert_array_equal(layer.data[3], before[3])
     row.box.setValue(5)  # the newest counts
     in_a_thread.opened.set()
-    qtbot.waitUntil(lambda: layer.editable, timeout=LONG)
+    qtbot.waitUntil(lambda: layer.editable)
     np.testing.assert_array_equal(layer.data, merged(volume, 5))
     np.testing.assert_array_equal(gives(layer, volume), layer.data)
     assert widget.results.given_of(layer).untouched()
@@ -298,10 +297,10 @@ def test_a_run_waits_until_a_layer_is_what_it_says_and_closing_stops_no_writing(
 ):
     row, layer = merging(volume)
     row.box.setValue(3)
-    assert in_a_thread.reached.wait(60)
+    assert in_a_thread.reached.wait(PATIENCE)
     widget.bar.button.click()
     in_a_thread.opened.set()
-    with qtbot.waitSignal(widget.ran, timeout=LONG):
+    with qtbot.waitSignal(widget.ran):
         pass
     assert [one.name for one in viewer.layers] == ["data", "data merge regions"]
     widget.result_bar.undo()
@@ -312,7 +311,7 @@ def test_a_run_waits_until_a_layer_is_what_it_says_and_closing_stops_no_writing(
     row.box.setValue(6)
     viewer.window.remove_dock_widget(widget)
     in_a_thread.opened.set()
-    qtbot.waitUntil(lambda: layer.editable, timeout=LONG)
+    qtbot.waitUntil(lambda: layer.editable)
     np.testing.assert_array_equal(layer.data, merged(volume, 6))
     np.testing.assert_array_equal(gives(layer, volume), layer.data)
 
@@ -327,7 +326,7 @@ def test_a_layer_that_could_not_be_written_and_slices_run_one_at_a_time_have_no_
     monkeypatch.setattr(_hierarchy_row, "AT_ONCE", 0)
     monkeypatch.setattr(Recut, "finish", fail)
     row.box.setValue(3)
-    qtbot.waitUntil(lambda: layer.editable, timeout=LONG)
+    qtbot.waitUntil(lambda: layer.editable)
     assert "no room" in widget.bar.status.text()
     assert not widget.results.is_free(widget.results.given_of(layer))
 

@@ -25,6 +25,8 @@ from napari_cutout.widgets._live_layer import LiveLayer
 from napari_cutout.widgets._preferences import Preferences
 from napari_cutout.widgets._unfinished import unfinished, unfinished_of
 
+from ..patience import PATIENCE
+
 SHAPE = (40, 150, 140)
 SPACING, ORIGIN = (2.0, 0.5, 0.5), (10.0, 20.0, 30.0)
 
@@ -97,7 +99,7 @@ class Held:
             self.n += name == self.at
             if name == self.at and self.n >= self.after:
                 self.reached.set()
-                assert self.opened.wait(60), "the test never opened the gate"
+                assert self.opened.wait(PATIENCE), "the test never opened the gate"
 
         return held
 
@@ -105,8 +107,8 @@ class Held:
         """Run, and cancel it there."""
         self.at, self.after = at, after
         widget.bar.button.click()
-        qtbot.waitUntil(self.reached.is_set, timeout=60_000)
-        with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+        qtbot.waitUntil(self.reached.is_set)
+        with qtbot.waitSignal(widget.bar.ended):
             widget.bar.button.click()
             self.opened.set()
         self.at = ""
@@ -157,15 +159,15 @@ def test_blocks_show_up_while_the_run_goes_on(opened, held, qtbot, image):
     widget.bar.button.click()
     layer = result_of(widget)
     assert not np.asarray(layer.data[0]).any(), "the layer is there at once"
-    qtbot.waitUntil(held.reached.is_set, timeout=60_000)
+    qtbot.waitUntil(held.reached.is_set)
     whole, shown = expected(image), np.asarray(layer.data[0])
     assert 0 < np.count_nonzero(shown) < np.count_nonzero(whole)
     np.testing.assert_array_equal(shown[shown > 0], whole[shown > 0])
     coarser = np.asarray(layer.data[1])
     assert coarser.any(), "coarser levels follow"
     np.testing.assert_array_equal(coarser[coarser > 0], shown[:, ::2, ::2][coarser > 0])
-    qtbot.waitUntil(lambda: widget.large.shown.n_drawn > 0, timeout=10_000)
-    with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+    qtbot.waitUntil(lambda: widget.large.shown.n_drawn > 0)
+    with qtbot.waitSignal(widget.bar.ended):
         held.opened.set()
     assert result_of(widget) is layer
     np.testing.assert_array_equal(layer.data[0], whole)
@@ -189,7 +191,7 @@ def test_a_run_that_was_cancelled_goes_on_where_it_was(opened, held, qtbot, imag
     assert np.asarray(layer.data[0]).any(), "what is done stays in view"
     assert "a run into 'brain-threshold.zarr' did not end" in row.left.text()
     widget.set(method="li")  # it goes on with what it began with
-    with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(widget.bar.ended):
         row.resume_button.click()
     assert result_of(widget) is layer
     np.testing.assert_array_equal(layer.data[0], expected(image))
@@ -205,9 +207,9 @@ def test_another_widget_finds_the_run_that_did_not_end_and_resumes_it(viewer, op
     other = dock("k-means")
     again = dock("Threshold")
     again.choose_method("threshold_at")
-    qtbot.waitUntil(lambda: "brain-threshold.zarr" in again.large.row.left.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "brain-threshold.zarr" in again.large.row.left.text())
     assert other.large.row.left.text() == "", "it is none of its methods"
-    with qtbot.waitSignal(again.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(again.bar.ended):
         again.large.row.resume_button.click()
     assert again.method.name == "threshold"
     layer = result_of(again)
@@ -227,8 +229,8 @@ def test_a_region_that_was_cut_off_comes_back_to_its_place(viewer, opened, dock,
     viewer.window.remove_dock_widget(widget)
     viewer.layers.remove(viewer.layers["brain threshold"])
     again = dock("Threshold")
-    qtbot.waitUntil(lambda: bool(again.large.row.left.text()), timeout=30_000)
-    with qtbot.waitSignal(again.bar.ended, timeout=60_000):
+    qtbot.waitUntil(lambda: bool(again.large.row.left.text()))
+    with qtbot.waitSignal(again.bar.ended):
         again.large.row.resume_button.click()
     layer = result_of(again)
     np.testing.assert_allclose(layer.translate, place)
@@ -251,11 +253,11 @@ def test_closing_the_widget_leaves_a_run_that_can_be_resumed(viewer, opened, hel
     widget = opened()
     held.at = "add"
     widget.bar.button.click()
-    qtbot.waitUntil(held.reached.is_set, timeout=60_000)
+    qtbot.waitUntil(held.reached.is_set)
     worker = widget.bar.slot.worker
     viewer.window.remove_dock_widget(widget)
     held.opened.set()
-    qtbot.waitUntil(lambda: not worker.is_running, timeout=30_000)
+    qtbot.waitUntil(lambda: not worker.is_running)
     found = unfinished(str(store.parent / "brain-threshold.zarr"))
     assert found.method == "threshold"
     assert found.is_of(str(store))
@@ -327,7 +329,7 @@ def test_how_long_it_takes_is_said_as_soon_as_a_probe_told(monkeypatch, opened, 
     widget = opened()
     widget.large._later.setInterval(0)
     widget.set(sigma=1.0)
-    qtbot.waitUntil(lambda: "reads " in widget.bar.plan.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "reads " in widget.bar.plan.text())
     known = widget.bar.plan.text()
     widget.refresh()
     assert widget.bar.plan.text() == known
@@ -374,7 +376,7 @@ def test_a_region_of_a_channel_of_frames_lies_where_it_was(viewer, dock, press, 
 def test_how_it_was_made_can_be_copied(opened, press, qtbot, store, image, tmp_path):
     widget = opened()
     press(widget)
-    with qtbot.waitSignal(widget.result_bar.copied, timeout=30_000):
+    with qtbot.waitSignal(widget.result_bar.copied):
         widget.result_bar.copy("python")
     script = QGuiApplication.clipboard().text()
     assert str(store) in script

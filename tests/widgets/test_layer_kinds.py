@@ -307,7 +307,7 @@ def test_what_is_not_in_memory_is_read_only_where_it_is_asked_for(viewer, widget
     viewer.add_image(getattr(counted, kind)(), contrast_limits=(0, 3000))
     viewer.dims.set_current_step(0, 4)
     plot = widget.extras["histogram"].view.plot  # it samples a layer in the background when that is chosen
-    qtbot.waitUntil(lambda: "voxels" in plot.line.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "voxels" in plot.line.text())
     counted.read.clear()
     labels = cut(depth="this")
     assert_labels(labels, nc.threshold(data[4])[None])

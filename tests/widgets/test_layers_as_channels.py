@@ -134,9 +134,9 @@ def test_what_is_ticked_is_previewed_run_and_named(kind, library, viewer, open_t
     one = widget.bar.plan.text()
     widget.channel_list.tick(viewer.layers["stain 0"], viewer.layers["stain 2"])
     assert widget.bar.plan.text() != one, "three channels need more than one"
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
-    qtbot.waitUntil(lambda: "approximate" not in widget.bar.status.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "approximate" not in widget.bar.status.text())
     shown = np.squeeze(np.asarray(viewer.layers["preview"].data)).copy()
     press(widget)
     labels = viewer.layers[-1]
@@ -164,15 +164,15 @@ def test_a_change_of_any_channel_is_seen(viewer, open_toy, press, qtbot):
     widget = open_toy()
     widget.boxes["image"].choose(first)
     widget.channel_list.tick(second)
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         second.data = stains(24, 26, seed=9) // 4 + 1  # its largest value is another, which is remembered
     expected = strongest_by_hand(np.stack([first.data, second.data]))
-    qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, expected), timeout=20_000)
+    qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, expected))
     viewer.layers.remove(viewer.layers["stain 1"])
     assert rows_of(widget) is None
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.refresh()
     press(widget)
     assert (viewer.layers[-1].data == 1).all(), "one channel is the strongest everywhere"

@@ -139,7 +139,7 @@ def well_laid_out(widget, qtbot):
         assert cut_off(widget) == []
         assert overlapping(widget) == []
 
-    qtbot.waitUntil(settled, timeout=2000)
+    qtbot.waitUntil(settled)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -209,7 +209,7 @@ def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
     for name in [*ROWS, "Try all", "Recipe", "Evaluate", "Compare", "Measure"]:
         dock, widget = shown.window.add_plugin_dock_widget("napari-cutout", name)
         if (training := getattr(widget, "extras", {}).get("training")) is not None:
-            with qtbot.waitSignal(training.planned, timeout=20_000):
+            with qtbot.waitSignal(training.planned):
                 widget.refresh()
         bar = widget._column.verticalScrollBar()
 
@@ -217,7 +217,7 @@ def test_nothing_is_scrolled_for_in_a_window_of_1280_by_720(shown, qtbot):
             assert widget.isVisible()
             assert (name, bar.maximum()) == (name, 0)
 
-        qtbot.waitUntil(settled, timeout=5000)
+        qtbot.waitUntil(settled)
         assert strays() == [], name
         shown.window.remove_dock_widget(dock)
 
@@ -339,7 +339,7 @@ def activate(widget, qtbot):
 
 def test_ctrl_return_runs_from_any_field(keys, shown, qtbot):
     keys.editors["min_size"].field.setFocus()
-    with qtbot.waitSignal(keys.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(keys.bar.ended):
         QTest.keyClick(keys.editors["min_size"].field, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert shown.layers[-1].name == f"{LONG} threshold"
 
@@ -359,7 +359,7 @@ def test_tab_walks_to_run_and_space_presses_it(keys, shown, qtbot):
             break
         QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
     assert QApplication.focusWidget() is keys.bar.button
-    with qtbot.waitSignal(keys.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(keys.bar.ended):
         QTest.keyClick(keys.bar.button, Qt.Key.Key_Space)
     assert shown.layers[-1].name == f"{LONG} threshold"
 
@@ -396,7 +396,7 @@ def test_a_change_of_theme_reaches_the_form_and_the_plot(shown, narrow, qtbot):
     add(shown, "2-D")
     widget = narrow("Threshold")
     plot = widget.extras["histogram"].view.plot
-    qtbot.waitUntil(lambda: plot.canvas is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: plot.canvas is not None)
     for theme, bright in (("light", True), ("dark", False), ("light", True)):
         shown.theme = theme
         QApplication.processEvents()

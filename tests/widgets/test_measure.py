@@ -30,6 +30,8 @@ from napari_cutout.widgets._measurements import (
     voxel_size,
 )
 
+from ..patience import PATIENCE
+
 PLACE = {"scale": (0.5, 0.25), "translate": (3, 4), "units": ("um", "um")}
 
 
@@ -407,7 +409,7 @@ def test_cancel_leaves_what_was_there(opened, press, qtbot, monkeypatch):
 
     def held(*args, **options):
         reached.set()
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE)
         return real(*args, **options)
 
     monkeypatch.setattr(_measurements, "measure", held)

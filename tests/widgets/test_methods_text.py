@@ -32,7 +32,7 @@ def chosen(widget, text):
 
 
 def test_the_menu_copies_what_a_paper_says(cut, qtbot):
-    with qtbot.waitSignal(cut.result_bar.copied, timeout=60_000):
+    with qtbot.waitSignal(cut.result_bar.copied):
         chosen(cut, "Copy methods text")
     text = QGuiApplication.clipboard().text()
     recipe = Recipe.from_json(cut.results.last.metadata["napari_cutout"]["recipe"])
@@ -50,7 +50,7 @@ def test_it_stands_beside_the_command(cut):
 
 def test_the_version_that_ran_is_named(cut, qtbot):
     cut.results.last.metadata["napari_cutout"]["provenance"]["versions"]["napari-cutout"] = "0.0.7"
-    with qtbot.waitSignal(cut.result_bar.copied, timeout=60_000):
+    with qtbot.waitSignal(cut.result_bar.copied):
         chosen(cut, "Copy methods text")
     assert QGuiApplication.clipboard().text().startswith("Images were processed with napari-cutout 0.0.7. ")
 

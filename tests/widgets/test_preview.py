@@ -14,6 +14,8 @@ from napari_cutout.widgets._preview import Preview
 from napari_cutout.widgets._preview_job import PreviewJob
 from napari_cutout.widgets._view import view_of
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 
@@ -144,7 +146,7 @@ def test_the_newest_question_wins_and_what_is_stale_is_cancelled_and_dropped(
     answers = []
     preview.answered.connect(answers.append)
     preview.set_on(True)
-    assert held.began.acquire(timeout=60)
+    assert held.began.acquire(timeout=PATIENCE)
     for asking.value in (120.0, 150.0, 185.0):
         asking.ask()
     held_back = held.began.acquire(timeout=0)
@@ -164,7 +166,7 @@ def test_a_quick_preview_may_end_so_that_it_follows_a_moving_slider(viewer, qtbo
     answers = []
     preview.answered.connect(lambda answer: answers.append(int(answer.labels.sum())))
     preview.set_on(True)
-    assert held.began.acquire(timeout=60)
+    assert held.began.acquire(timeout=PATIENCE)
     asking.value = 185.0
     asking.ask()
     held.let_go.set()
@@ -193,7 +195,7 @@ def test_what_is_asked_before_it_goes_off_is_not_shown_after(viewer, qtbot, prev
     viewer.add_image(blobs, name="image")
     held = Held(monkeypatch)
     preview.set_on(True)
-    assert held.began.acquire(timeout=60)
+    assert held.began.acquire(timeout=PATIENCE)
     preview.set_on(False)
     held.let_go.set()
     qtbot.waitUntil(lambda: preview._slots["preview"].worker is None)

@@ -19,10 +19,9 @@ from napari_cutout.methods import _walk_session, random_walker
 from napari_cutout.methods._walk_session import Session
 from napari_cutout.widgets import _live, _live_row
 
-pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
+from ..patience import PATIENCE
 
-LONG = 60_000
-"""Milliseconds after which a test gives up; the first run of a machine compiles."""
+pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def updated(qtbot):
     """Do something to the strokes, and wait until the result has followed."""
 
     def follow(widget, change):
-        with qtbot.waitSignal(widget.ran, timeout=LONG):
+        with qtbot.waitSignal(widget.ran):
             change()
         return widget.results.last
 
@@ -326,11 +325,11 @@ def test_only_the_region_that_changed_is_written(viewer, dock, press, updated, m
 def test_nothing_runs_while_a_stroke_is_being_painted(viewer, walking, press, updated, qtbot):
     press(walking)
     strokes, row = viewer.layers["strokes"], walking.extras["updates"]
-    with qtbot.waitSignal(walking.ran, timeout=LONG):
+    with qtbot.waitSignal(walking.ran):
         with strokes.block_history():  # as between the press of the mouse and its release
             strokes.paint((36.0, 50.0), 3)
             strokes.refresh()
-            with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+            with qtbot.waitSignal(row._settled.timeout):
                 pass
             assert not walking.bar.running
             strokes.paint((36.0, 54.0), 3)
@@ -346,7 +345,7 @@ def test_moving_through_a_volume_runs_nothing(viewer, dock, press, qtbot, volume
     widget.boxes["markers"].choose(layer)
     press(widget)
     row = widget.extras["updates"]
-    with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(row._settled.timeout):
         viewer.dims.set_current_step(0, 4)
     assert not widget.bar.running
 
@@ -424,11 +423,11 @@ def test_a_slice_without_a_result_waits_for_run(viewer, dock, press, updated, qt
     row = widget.extras["updates"]
     result = updated(widget, lambda: strokes.data_setitem((np.array([0]), np.array([36]), np.array([50])), 3))
     np.testing.assert_array_equal(result.data, [nc.random_walker(disc, strokes.data[0])])
-    with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(row._settled.timeout):
         strokes.data_setitem((np.full(2400, 0), *np.indices((40, 60)).reshape(2, -1)), 0)
     assert widget.bar.status.text() == "no stroke is left at z=0; the result stays as it was"
     viewer.dims.set_current_step(0, 1)
-    with qtbot.waitSignal(row._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(row._settled.timeout):
         strokes.data_setitem((np.array([1]), np.array([36]), np.array([50])), 3)
     assert widget.bar.status.text() == "there is no result for this slice yet; press Run"
     assert not widget.bar.running
@@ -464,7 +463,7 @@ def test_a_result_that_was_edited_is_kept(viewer, walking, press, qtbot, disc):
     result, strokes = walking.results.last, viewer.layers["strokes"]
     result.paint((30.0, 5.0), 2)
     edited = result.data.copy()
-    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout):
         strokes.paint((36.0, 50.0), 3)
     assert "edited or is gone, so it is not updated; press Run for a new layer" in walking.bar.status.text()
     np.testing.assert_array_equal(result.data, edited)
@@ -482,7 +481,7 @@ def test_an_edit_that_nobody_tells_of_is_kept(viewer, walking, press, qtbot, upd
     updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
     result.data[0, 0] = 7  # as from the console
     edited = result.data.copy()
-    with qtbot.waitSignal(walking.bar.failed, timeout=LONG) as failed:
+    with qtbot.waitSignal(walking.bar.failed) as failed:
         strokes.paint((10.0, 50.0), 3)
     assert "was edited, so it is not updated" in failed.args[0]
     np.testing.assert_array_equal(result.data, edited)
@@ -495,11 +494,11 @@ def test_an_edit_while_it_sharpens_is_kept(viewer, walking, press, qtbot, held):
     held.reached.clear()
     result, strokes = walking.results.last, viewer.layers["strokes"]
     row = walking.extras["updates"]
-    with qtbot.waitSignal(row.shown, timeout=LONG):
+    with qtbot.waitSignal(row.shown):
         strokes.paint((36.0, 50.0), 3)
     result.paint((30.0, 5.0), 2)
     edited = result.data.copy()
-    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+    with qtbot.waitSignal(walking.bar.ended):
         held.opened.set()
     np.testing.assert_array_equal(result.data, edited)
     assert "edited meanwhile" in walking.bar.status.text()
@@ -509,7 +508,7 @@ def test_an_edit_while_it_sharpens_is_kept(viewer, walking, press, qtbot, held):
 def test_a_layer_that_is_removed_is_not_made_again_by_a_stroke(viewer, walking, press, qtbot):
     press(walking)
     viewer.layers.remove(walking.results.last)
-    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout):
         viewer.layers["strokes"].paint((36.0, 50.0), 3)
     assert not walking.bar.running
     assert [layer.name for layer in viewer.layers] == ["disc", "strokes"]
@@ -535,7 +534,7 @@ def test_a_result_can_be_had_back(viewer, walking, press, disc, painted, updated
 
 def start(widget, qtbot):
     """Press Run and wait for the first answer."""
-    with qtbot.waitSignal(widget.extras["updates"].shown, timeout=LONG) as told:
+    with qtbot.waitSignal(widget.extras["updates"].shown) as told:
         widget.bar.button.click()
     return told.args[0]
 
@@ -545,7 +544,7 @@ def test_a_first_answer_is_shown_and_sharpened(viewer, walking, qtbot, held, dis
     assert not shown.final
     assert walking.bar.status.text() == "coarse, sharpening…"
     layer = viewer.layers["disc random walker"]
-    with qtbot.waitSignal(walking.ran, timeout=LONG):
+    with qtbot.waitSignal(walking.ran):
         held.opened.set()
     assert len(viewer.layers) == 3
     np.testing.assert_array_equal(layer.data, nc.random_walker(disc, painted))
@@ -556,7 +555,7 @@ def test_a_run_that_is_cancelled_leaves_no_layer(viewer, walking, qtbot, held):
     before = state_of(viewer)
     start(walking, qtbot)
     assert len(viewer.layers) == 3
-    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+    with qtbot.waitSignal(walking.bar.ended):
         walking.bar.button.click()
     assert walking.bar.status.text().startswith("cancelled")
     assert_same(before, state_of(viewer))
@@ -569,10 +568,10 @@ def test_an_update_that_is_cancelled_leaves_the_result(viewer, walking, press, q
     held.opened.clear()
     strokes, row = viewer.layers["strokes"], walking.extras["updates"]
     before = walking.results.last.data.copy()
-    with qtbot.waitSignal(row.shown, timeout=LONG):
+    with qtbot.waitSignal(row.shown):
         strokes.paint((36.0, 50.0), 3)
     assert (walking.results.last.data == 3).any(), "it is shown already"
-    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+    with qtbot.waitSignal(walking.bar.ended):
         walking.bar.button.click()
     np.testing.assert_array_equal(walking.results.last.data, before)
     held.opened.set()
@@ -587,10 +586,10 @@ def test_the_newest_strokes_win(viewer, walking, press, qtbot, held, disc):
     strokes, row = viewer.layers["strokes"], walking.extras["updates"]
     said = []
     for at in ((36.0, 50.0), (10.0, 50.0)):
-        with qtbot.waitSignal(row.shown, timeout=LONG):
+        with qtbot.waitSignal(row.shown):
             strokes.paint(at, 3)
         said.append(walking.bar.status.text())
-    with qtbot.waitSignal(walking.ran, timeout=LONG):
+    with qtbot.waitSignal(walking.ran):
         held.opened.set()
     np.testing.assert_array_equal(walking.results.last.data, nc.random_walker(disc, np.array(strokes.data)))
     assert not any("cancelled" in words for words in said)
@@ -600,9 +599,9 @@ def test_the_newest_strokes_win(viewer, walking, press, qtbot, held, disc):
 def test_a_stroke_during_the_first_run_wins_as_well(viewer, walking, qtbot, held, disc):
     start(walking, qtbot)
     strokes, row = viewer.layers["strokes"], walking.extras["updates"]
-    with qtbot.waitSignal(row.shown, timeout=LONG):
+    with qtbot.waitSignal(row.shown):
         strokes.paint((36.0, 50.0), 3)
-    with qtbot.waitSignal(walking.ran, timeout=LONG):
+    with qtbot.waitSignal(walking.ran):
         held.opened.set()
     np.testing.assert_array_equal(walking.results.last.data, nc.random_walker(disc, np.array(strokes.data)))
     assert len(viewer.layers) == 3
@@ -614,12 +613,12 @@ def test_cancel_forgets_strokes_that_wait(viewer, walking, press, qtbot, held, m
     held.opened.clear()
     strokes, row = viewer.layers["strokes"], walking.extras["updates"]
     before = walking.results.last.data.copy()
-    with qtbot.waitSignal(row.shown, timeout=LONG):
+    with qtbot.waitSignal(row.shown):
         strokes.paint((36.0, 50.0), 3)
     strokes.paint((10.0, 50.0), 3)
     row._update()  # as when nothing more was heard of it
     assert row._pending
-    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+    with qtbot.waitSignal(walking.bar.ended):
         walking.bar.button.click()
     assert not walking.bar.running
     assert walking.bar.status.text().startswith("cancelled")
@@ -634,10 +633,10 @@ def test_one_copy_is_kept_however_many_strokes_supersede_others(viewer, walking,
     strokes, row = viewer.layers["strokes"], walking.extras["updates"]
     before = walking.results.last.data.copy()
     for x in (50.0, 52.0, 54.0, 56.0):
-        with qtbot.waitSignal(row.shown, timeout=LONG):
+        with qtbot.waitSignal(row.shown):
             strokes.paint((36.0, x), 3)
     assert sum(kept.labels.size for kept in row._before.values()) <= before.size
-    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+    with qtbot.waitSignal(walking.bar.ended):
         walking.bar.button.click()
     np.testing.assert_array_equal(walking.results.last.data, before)
 
@@ -674,7 +673,7 @@ def test_strokes_that_go_on_while_it_runs_are_no_part_of_it(viewer, walking, dis
 def test_a_layer_may_be_removed_while_it_runs(viewer, walking, qtbot, held, disc, painted, gone):
     start(walking, qtbot)
     viewer.layers.remove(gone)
-    with qtbot.waitSignal(walking.bar.ended, timeout=LONG):
+    with qtbot.waitSignal(walking.bar.ended):
         held.opened.set()
     np.testing.assert_array_equal(viewer.layers["disc random walker"].data, nc.random_walker(disc, painted))
 
@@ -693,7 +692,7 @@ def test_closing_the_widget_stops_it_and_frees_the_memory(viewer, walking, qtbot
 def test_without_a_stroke_the_result_stays(viewer, walking, press, qtbot):
     press(walking)
     before = walking.results.last.data.copy()
-    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout):
         viewer.layers["strokes"].data = np.zeros(before.shape, np.uint8)
     assert walking.bar.status.text() == "no stroke is left; the result stays as it was"
     np.testing.assert_array_equal(walking.results.last.data, before)
@@ -718,7 +717,7 @@ def test_where_memory_is_short_it_is_run_anew_if_that_is_wanted(
     assert len(viewer.layers) == 3
     assert preferences().update_after_stroke, "this is no wish for other images"
     row.box.click()
-    qtbot.waitUntil(lambda: not walking.bar.running, timeout=LONG)
+    qtbot.waitUntil(lambda: not walking.bar.running)
     monkeypatch.setattr(_live, "whole_bytes", lambda n: 88.0 * n)
     press(walking)
     assert row._obstacle == ""
@@ -730,7 +729,7 @@ def test_a_stroke_that_comes_to_be_slow_starts_nothing(viewer, walking, press, q
     press(walking)
     before = walking.results.last.data.copy()
     monkeypatch.setattr(_live, "whole_bytes", lambda n: 2.0**62)
-    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout, timeout=LONG):
+    with qtbot.waitSignal(walking.extras["updates"]._settled.timeout):
         viewer.layers["strokes"].paint((36.0, 50.0), 3)
     assert not walking.bar.running
     assert walking.bar.status.text().startswith("not updated, because to keep the image ready takes ")
@@ -804,7 +803,7 @@ def test_memory_at_the_peak_is_what_is_counted(monkeypatch, n_labels):
 
 
 def add(row, qtbot):
-    with qtbot.waitSignal(row.bars["probabilities"].ended, timeout=LONG):
+    with qtbot.waitSignal(row.bars["probabilities"].ended):
         row.bars["probabilities"].button.click()
 
 
@@ -930,15 +929,15 @@ def test_a_stroke_while_probabilities_are_computed_is_in_them(
 
     def held(*args, **settings):
         reached.set()
-        assert opened.wait(LONG / 1000)
+        assert opened.wait(PATIENCE)
         return nc.random_walker_probabilities(*args, **settings)
 
     monkeypatch.setattr(catalog, "images_of", lambda name: {"probabilities": held})
     row, strokes = walking.extras["probabilities"], viewer.layers["strokes"]
     row.bars["probabilities"].button.click()
-    assert reached.wait(LONG / 1000)
+    assert reached.wait(PATIENCE)
     updated(walking, lambda: strokes.paint((36.0, 50.0), 3))
-    with qtbot.waitSignal(row.bars["probabilities"].ended, timeout=LONG):
+    with qtbot.waitSignal(row.bars["probabilities"].ended):
         opened.set()
     expected = nc.random_walker_probabilities(disc, np.array(strokes.data))
     np.testing.assert_allclose(viewer.layers[-1].data, expected[0], atol=3e-3)
@@ -968,7 +967,7 @@ def test_slices_may_have_other_labels(viewer, dock, press, qtbot, disc, painted)
 @pytest.fixture
 def copied(qtbot):
     def copy(widget, form):
-        with qtbot.waitSignal(widget.result_bar.copied, timeout=LONG) as told:
+        with qtbot.waitSignal(widget.result_bar.copied) as told:
             widget.result_bar.copy(form)
         return told.args[0]
 
@@ -1036,8 +1035,8 @@ def test_a_slice_of_a_large_volume_is_walked_on_by_itself_and_says_so(viewer, do
     widget.set(beta=130.0)
     viewer.dims.set_current_step(0, 2)
     widget.preview_box.setChecked(True)
-    qtbot.waitUntil(lambda: "approximate" in widget.bar.status.text(), timeout=LONG)
+    qtbot.waitUntil(lambda: "approximate" in widget.bar.status.text())
     np.testing.assert_array_equal(viewer.layers["preview"].data[0], nc.random_walker(volume[2], strokes[2], beta=130))
     assert widget.bar.status.text() == "preview · 2 labels in this slice · approximate: this slice by itself"
     viewer.dims.set_current_step(0, 4)
-    qtbot.waitUntil(lambda: "no markers in this slice" in widget.bar.status.text(), timeout=LONG)
+    qtbot.waitUntil(lambda: "no markers in this slice" in widget.bar.status.text())

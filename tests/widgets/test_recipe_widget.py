@@ -93,7 +93,7 @@ def test_steps_of_two_widgets_are_changed_upstream_and_run(viewer, dock, press, 
 
     # what a step gives
     widget.steps.rows.setCurrentRow(0)
-    with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(widget.bar.ended):
         widget.steps.buttons["show"].click()
     shown = viewer.layers[-1]
     assert shown.name == "cells step 1 threshold"
@@ -221,11 +221,11 @@ def test_files_beside_a_recipe_that_are_not_its_own_are_not_replaced_unasked(tmp
 
 def test_it_previews_what_is_in_view(viewer, dock, made, qtbot, touching):
     widget = dock("Recipe")
-    with qtbot.waitSignal(widget.preview.answered, timeout=60_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
     widget.set(1, sigma=2.0)
     cut = labels_of(widget.draft.recipe, touching) != 0
-    qtbot.waitUntil(lambda: np.array_equal(widget.preview.layer.data != 0, cut), timeout=60_000)
+    qtbot.waitUntil(lambda: np.array_equal(widget.preview.layer.data != 0, cut))
     widget.preview_box.setChecked(False)
 
 

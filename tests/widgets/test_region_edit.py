@@ -187,7 +187,7 @@ def press(qtbot):
     def press(row, button):
         assert button.isEnabled()
         button.click()
-        qtbot.waitUntil(lambda: not row.running, timeout=30_000)
+        qtbot.waitUntil(lambda: not row.running)
 
     return press
 

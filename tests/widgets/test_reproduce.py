@@ -52,7 +52,7 @@ def copied(qtbot):
     """Return what a press on Copy puts on the clipboard."""
 
     def copy(widget, form):
-        with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000) as told:
+        with qtbot.waitSignal(widget.result_bar.copied) as told:
             widget.result_bar.copy(form)
         assert QGuiApplication.clipboard().text() == told.args[0]
         return told.args[0]

@@ -14,6 +14,8 @@ from napari_cutout.widgets._preview import Preview
 from napari_cutout.widgets._preview_job import PreviewJob
 from napari_cutout.widgets._view import view_of
 
+from ..patience import PATIENCE
+
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
 
 SQUARE = np.array([[10.0, 10], [10, 90], [90, 90], [90, 10]])
@@ -49,9 +51,9 @@ def test_a_shape_that_is_changed_changes_the_preview_and_the_histogram(viewer, d
         run = _request.resolve(widget.says())
         inside = run.inputs["mask"]
         threshold = run.run(lambda *_: None, lambda: False).facts["threshold"]
-        qtbot.waitUntil(lambda t=threshold: widget.facts.get("threshold") == t, timeout=20_000)
+        qtbot.waitUntil(lambda t=threshold: widget.facts.get("threshold") == t)
         plot, n_voxels = widget.extras["histogram"].view.plot, np.count_nonzero(inside)
-        qtbot.waitUntil(lambda n=n_voxels, p=plot: f"{n:,} voxels" in p.line.text(), timeout=20_000)
+        qtbot.waitUntil(lambda n=n_voxels, p=plot: f"{n:,} voxels" in p.line.text())
 
 
 def test_outlines_are_drawn_off_the_event_loop(viewer, dock, qtbot, ramps, monkeypatch):
@@ -67,9 +69,9 @@ def test_outlines_are_drawn_off_the_event_loop(viewer, dock, qtbot, ramps, monke
         return real(*args)
 
     monkeypatch.setattr(_target.Outline, "mask", seen)
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.set(min_size=7)
     assert threads
     assert threading.main_thread() not in threads
@@ -83,20 +85,20 @@ def thresholding(viewer, dock, blobs, qtbot):
     widget.boxes["image"].choose(image)
     widget.boxes["mask"].choose(mask)
     plot = widget.extras["histogram"].view.plot
-    qtbot.waitUntil(lambda: f"{blobs.size:,} voxels" in plot.line.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: f"{blobs.size:,} voxels" in plot.line.text())
     return widget
 
 
 def test_where_nothing_can_be_counted_the_plot_is_empty_and_says_why(viewer, thresholding, qtbot, blobs):
     plot = thresholding.extras["histogram"].view.plot
-    with qtbot.waitSignal(thresholding.preview.count_failed, timeout=20_000) as failed:
+    with qtbot.waitSignal(thresholding.preview.count_failed) as failed:
         viewer.layers["mask"].data = np.zeros(blobs.shape, np.uint8)
     (sentence,) = failed.args
     assert "mask" in sentence
     assert plot.empty.text() == sentence
     assert "voxels" not in plot.line.text()
     viewer.layers["mask"].data = np.ones(blobs.shape, np.uint8)
-    qtbot.waitUntil(lambda: f"{blobs.size:,} voxels" in plot.line.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: f"{blobs.size:,} voxels" in plot.line.text())
 
 
 @pytest.fixture
@@ -112,14 +114,14 @@ def strokes(viewer, dock, blobs, qtbot, monkeypatch):
     widget.choose_method("back_projection")
     for name, chosen in (("image", image), ("markers", layer), ("mask", mask)):
         widget.boxes[name].choose(chosen)
-    qtbot.waitUntil(lambda: shown[-1:] == [{1: 9, 2: 4}], timeout=20_000)
+    qtbot.waitUntil(lambda: shown[-1:] == [{1: 9, 2: 4}])
     return layer, shown
 
 
 def test_strokes_are_counted_anew_where_the_mask_changes(viewer, strokes, qtbot, blobs):
     _, shown = strokes
     viewer.layers["mask"].data = (np.indices(blobs.shape)[0] < 7).astype(np.uint8)
-    qtbot.waitUntil(lambda: shown[-1] == {1: 6}, timeout=20_000)
+    qtbot.waitUntil(lambda: shown[-1] == {1: 6})
 
 
 def test_the_newest_strokes_are_counted_although_others_were_on_their_way(strokes, qtbot, monkeypatch):
@@ -128,18 +130,18 @@ def test_the_newest_strokes_are_counted_although_others_were_on_their_way(stroke
 
     def held(*arrays):
         reached.set()
-        assert opened.wait(60), "the test never opened it"
+        assert opened.wait(PATIENCE), "the test never opened it"
         return real(*arrays)
 
     monkeypatch.setattr(_extras, "stroke_histograms", held)
     layer.data_setitem((np.array([15]), np.array([25])), 2)
-    qtbot.waitUntil(reached.is_set, timeout=20_000)
+    qtbot.waitUntil(reached.is_set)
     asked = len(shown)
     layer.data_setitem((np.array([15]), np.array([26])), 2)
     layer.data_setitem((np.array([16, 16]), np.array([25, 26])), 3)
     qtbot.wait(1)
     opened.set()
-    qtbot.waitUntil(lambda: shown[-1] == {1: 9, 2: 6, 3: 2}, timeout=20_000)
+    qtbot.waitUntil(lambda: shown[-1] == {1: 9, 2: 6, 3: 2})
     assert len(shown) == asked + 1, "what was stale by then is not shown"
 
 
@@ -150,7 +152,7 @@ def test_work_that_ends_after_its_widget_is_gone_tells_nobody(viewer, qtbot, blo
     opened, ended = threading.Event(), []
 
     def held(*_):
-        assert opened.wait(60), "the test never opened it"
+        assert opened.wait(PATIENCE), "the test never opened it"
         if fails:
             raise ValueError("no voxel can be counted")
 
@@ -164,5 +166,5 @@ def test_work_that_ends_after_its_widget_is_gone_tells_nobody(viewer, qtbot, blo
         parent.deleteLater()
         qtbot.waitUntil(preview._gone.is_set)
         opened.set()
-        qtbot.waitUntil(lambda: bool(ended), timeout=20_000)
+        qtbot.waitUntil(lambda: bool(ended))
     assert not caught

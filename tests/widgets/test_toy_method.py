@@ -123,12 +123,12 @@ def test_it_has_where_to_run_and_says_what_it_takes(widget):
 
 
 def test_it_previews_what_the_run_then_gives(widget, viewer, press, qtbot, blobs):
-    with qtbot.waitSignal(widget.preview.answered, timeout=20_000):
+    with qtbot.waitSignal(widget.preview.answered):
         widget.preview_box.setChecked(True)
     shown = viewer.layers["preview"].data.copy()
     widget.set(level=190.0)
     # The first preview may be shown once more meanwhile, with the statistics of the whole.
-    qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, blobs > 190), timeout=20_000)
+    qtbot.waitUntil(lambda: np.array_equal(viewer.layers["preview"].data, blobs > 190))
     fewer = viewer.layers["preview"].data.copy()
     assert 0 < np.count_nonzero(fewer) < np.count_nonzero(shown)
     press(widget)
@@ -142,7 +142,7 @@ def test_its_result_can_be_copied_saved_and_updated(widget, viewer, press, qtbot
     press(widget)
     layer = viewer.layers["blobs toy"]
     assert layer.data.max() == 2
-    with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000):
+    with qtbot.waitSignal(widget.result_bar.copied):
         widget.result_bar.copy("python")
     assert "toy(" in QGuiApplication.clipboard().text()
     assert "level=150.0" in QGuiApplication.clipboard().text()

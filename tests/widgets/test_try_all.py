@@ -17,6 +17,8 @@ from napari_cutout.widgets import _try_all_job
 from napari_cutout.widgets._dock import docks
 from napari_cutout.widgets._thumbnails import EDGE, ground, outlined
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 
@@ -62,7 +64,7 @@ def held(monkeypatch):
     def held(recipe, *args, **options):
         if recipe.steps[0].method == "kmeans":
             reached.set()
-            assert go_on.wait(60), "the test never went on"
+            assert go_on.wait(PATIENCE), "the test never went on"
         return real(recipe, *args, **options)
 
     monkeypatch.setattr(engine, "execute", held)
@@ -73,11 +75,11 @@ def held(monkeypatch):
 def test_pictures_appear_as_they_finish(opened, qtbot, few, held):
     reached, go_on = held
     opened.bar.button.click()
-    qtbot.waitUntil(lambda: reached.is_set() and opened.grid.count() > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: reached.is_set() and opened.grid.count() > 0)
     assert opened.bar.running
     assert opened.found[0].name == "threshold otsu"
     assert not any(one.name == "kmeans" for one in opened.found)
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(opened.bar.ended):
         go_on.set()
     assert any(one.name == "kmeans" for one in opened.found)
 
@@ -85,8 +87,8 @@ def test_pictures_appear_as_they_finish(opened, qtbot, few, held):
 def test_cancel_keeps_what_was_tried(viewer, opened, qtbot, few, held):
     reached, go_on = held
     opened.bar.button.click()
-    qtbot.waitUntil(reached.is_set, timeout=60_000)
-    with qtbot.waitSignal(opened.bar.ended, timeout=60_000):
+    qtbot.waitUntil(reached.is_set)
+    with qtbot.waitSignal(opened.bar.ended):
         opened.bar.button.click()
         go_on.set()
     assert opened.grid.count() > 0

@@ -16,6 +16,7 @@ from napari_cutout.widgets import _model_box, _training_job, _training_row
 from napari_cutout.widgets._model_files import described
 from napari_cutout.widgets._preferences import Preferences
 
+from ..patience import PATIENCE
 from .unet_parts import model
 
 pytestmark = pytest.mark.qt
@@ -46,7 +47,7 @@ def opened(viewer, dock, models, blobs, strokes, qtbot):
     widget = dock("U-Net")
     widget.choose_method("unet_predict")
     row = widget.extras["training"]
-    with qtbot.waitSignal(row.planned, timeout=60_000):
+    with qtbot.waitSignal(row.planned):
         quick(row)
     return widget, row
 
@@ -61,13 +62,13 @@ def quick(row, n_steps=10):
 def train(row, qtbot):
     """Press Train and wait until it has ended."""
     assert row.bar.button.isEnabled()
-    with qtbot.waitSignal(row.bar.ended, timeout=120_000):
+    with qtbot.waitSignal(row.bar.ended):
         row.bar.button.click()
 
 
 def planned(row, qtbot, change):
     """Change something and wait until it is known what a training would be."""
-    with qtbot.waitSignal(row.planned, timeout=60_000):
+    with qtbot.waitSignal(row.planned):
         change()
 
 
@@ -81,7 +82,7 @@ def held(monkeypatch):
         tell(signal, *facts)
         if len(facts) == 1:  # a report
             reached.set()
-            assert go_on.wait(60), "the test never let it go on"
+            assert go_on.wait(PATIENCE), "the test never let it go on"
 
     monkeypatch.setattr(_training_job, "_tell", told)
     yield reached, go_on
@@ -142,9 +143,9 @@ def test_cancel_keeps_the_best_so_far(opened, models, held, qtbot):
     reached, go_on = held
     row.settings.steps_box.setValue(100_000)
     row.bar.button.click()
-    qtbot.waitUntil(reached.is_set, timeout=60_000)
+    qtbot.waitUntil(reached.is_set)
     assert row.bar.button.text() == "Cancel"
-    with qtbot.waitSignal(row.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(row.bar.ended):
         row.bar.button.click()
         go_on.set()
     assert widget.settings["model"] == str(models / "blobs")
@@ -158,9 +159,9 @@ def test_closing_keeps_the_checkpoint_and_it_can_be_continued(viewer, opened, do
     row.settings.steps_box.setValue(12)
     row.settings.seed_box.setValue(5)
     row.bar.button.click()
-    qtbot.waitUntil(reached.is_set, timeout=60_000)
+    qtbot.waitUntil(reached.is_set)
     ended = row.bar.slot.worker
-    with qtbot.waitSignal(ended.signals.finished, timeout=60_000):
+    with qtbot.waitSignal(ended.signals.finished):
         viewer.window.remove_dock_widget(widget)
         go_on.set()
     place = models / "blobs"
@@ -173,7 +174,7 @@ def test_closing_keeps_the_checkpoint_and_it_can_be_continued(viewer, opened, do
     assert row.fold.is_open
     assert row.continue_button.text() == "Continue 'blobs'"
     assert not row.continue_button.isHidden()
-    with qtbot.waitSignal(row.bar.ended, timeout=60_000):
+    with qtbot.waitSignal(row.bar.ended):
         row.continue_button.click()
     assert row.bar.status.text().startswith("'blobs' is trained"), row.bar.status.text()
     assert again.settings["model"] == str(place)
@@ -298,7 +299,7 @@ def test_nothing_waits_for_torch_before_train_is_pressed(viewer, dock, models, b
     row = widget.extras["training"]
     planned(row, qtbot, lambda: quick(row))
     assert "2-D U-Net" in row.bar.plan.text()
-    with qtbot.waitSignal(row.bar.failed, timeout=60_000) as failed:
+    with qtbot.waitSignal(row.bar.failed) as failed:
         row.bar.button.click()
     assert INSTALL in failed.args[0]
     assert not list(Path(models).glob("*"))
@@ -320,7 +321,7 @@ def test_a_preview_says_that_a_network_sees_more_in_the_run(viewer, dock, models
     widget = dock("U-Net")
     widget.choose_method("unet_predict")
     widget.set(model=str(path))
-    with qtbot.waitSignal(widget.preview.answered, timeout=60_000) as slice_of_it:
+    with qtbot.waitSignal(widget.preview.answered) as slice_of_it:
         widget.preview_box.click()
     assert slice_of_it.args[0].labels.shape == (1, *volume.shape[1:])
     assert "the network sees what is in view only" in slice_of_it.args[0].approximate

@@ -13,6 +13,8 @@ from napari_cutout._monitor import Cancelled
 from napari_cutout.recipe import Step
 from napari_cutout.widgets import _warm_up
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 
@@ -40,7 +42,7 @@ def settled(qtbot):
     """Wait until the warm-up of a widget has ended."""
 
     def wait(widget):
-        qtbot.waitUntil(lambda: not widget.warm_up.running, timeout=120_000)
+        qtbot.waitUntil(lambda: not widget.warm_up.running)
 
     return wait
 
@@ -160,9 +162,9 @@ def test_it_ends_with_its_widget_and_is_tried_again(viewer, dock, settled, cold,
     monkeypatch.setattr(_warm_up, "execute", endless)
     viewer.add_image(np.zeros((9, 9), np.uint8))
     widget = dock("Threshold")
-    assert begun.wait(60)
+    assert begun.wait(PATIENCE)
     widget.let_go()
-    assert ended.wait(60)
+    assert ended.wait(PATIENCE)
     settled(widget)
     assert len(tries) == 1
     viewer.window.remove_dock_widget(widget)

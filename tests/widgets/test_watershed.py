@@ -124,7 +124,7 @@ def test_a_label_means_the_same_in_every_slice(viewer, dock, press, qtbot):
     assert set(np.unique(expected)) == {2, 7, 9}
     viewer.dims.set_current_step(0, 2)
     viewer.dims.order = (1, 0, 2)  # a part of every slice
-    with qtbot.waitSignal(widget.preview.answered, timeout=30_000) as told:
+    with qtbot.waitSignal(widget.preview.answered) as told:
         widget.preview_box.setChecked(True)
     assert told.args[0].approximate == ""
     y = viewer.dims.current_step[1]
@@ -242,7 +242,7 @@ def copied(qtbot):
     """Return what a press on Copy puts on the clipboard."""
 
     def copy(widget, form):
-        with qtbot.waitSignal(widget.result_bar.copied, timeout=60_000) as told:
+        with qtbot.waitSignal(widget.result_bar.copied) as told:
             widget.result_bar.copy(form)
         return told.args[0]
 
@@ -281,7 +281,7 @@ def previewed(qtbot):
 
     def preview(widget, change, *, until):
         change()
-        qtbot.waitUntil(lambda: until in widget.bar.status.text(), timeout=30_000)
+        qtbot.waitUntil(lambda: until in widget.bar.status.text())
         return widget.bar.status.text()
 
     return preview

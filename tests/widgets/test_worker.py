@@ -9,6 +9,8 @@ import pytest
 from napari_cutout._compiling import COMPILING, compiling
 from napari_cutout._monitor import Cancelled
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.qt
 
 
@@ -33,7 +35,7 @@ def test_work_runs_in_another_thread_and_its_result_comes_back(bar, qtbot):
 
 def test_a_result_that_comes_after_the_cancel_is_dropped(bar, qtbot):
     go_on = threading.Event()
-    bar.start(lambda report, is_cancelled: go_on.wait(60))
+    bar.start(lambda report, is_cancelled: go_on.wait(PATIENCE))
     bar.button.click()
     assert (bar.button.text(), bar.button.isEnabled()) == ("Stopping…", False)
     with qtbot.waitSignal(bar.ended):
@@ -88,7 +90,7 @@ def test_progress_is_not_reported_more_often_than_it_can_be_seen(bar, qtbot):
 
 def test_one_run_at_a_time(bar, qtbot):
     go_on = threading.Event()
-    bar.start(lambda report, is_cancelled: go_on.wait(60))
+    bar.start(lambda report, is_cancelled: go_on.wait(PATIENCE))
     with pytest.raises(RuntimeError, match="a run is under way; cancel it first"):
         bar.start(lambda report, is_cancelled: None)
     with qtbot.waitSignal(bar.ended):
