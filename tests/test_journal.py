@@ -78,6 +78,23 @@ def test_what_is_removed_is_gone(place: Any) -> None:
     assert records.entries("a") == {}
 
 
+def test_a_folder_goes_while_others_remove_what_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Folder(tmp_path / "run")
+    for name in ("lock-00001", "lock-00002", "sweeps/value"):
+        place.write(name, b"1")
+    remove = os.unlink
+
+    def unlink(path: Any, **where: Any) -> None:
+        monkeypatch.setattr(os, "unlink", remove)
+        for lock in (tmp_path / "run").glob("lock-*"):  # both parts end before the first file is removed
+            remove(lock)
+        remove(path, **where)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    place.remove("")
+    assert not (tmp_path / "run").exists()
+
+
 @given(cut=st.integers(0, 300), wrong=st.booleans())
 def test_a_torn_record_and_what_follows_it_is_left_out(cut: int, wrong: bool) -> None:
     whole = [_record(number, "x" * number) for number in range(1, 6)]

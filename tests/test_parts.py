@@ -26,7 +26,7 @@ import napari_cutout as nc
 from napari_cutout._monitor import Cancelled, note, watch
 from napari_cutout.blockwise import LARGE, Stored, Threads, keep, lazy, source_of, sweeping
 from napari_cutout.cli import main
-from napari_cutout.running import _parts
+from napari_cutout.running import _parts, _store_write
 from napari_cutout.running._journal import Journaled
 from napari_cutout.running._parts import Over, Parts, Waiting, part_of
 from napari_cutout.running._records import Folder, Records
@@ -41,7 +41,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def part(folder: Path, i: int, n: int, **options: Any) -> Parts:
     records = Records(Folder(folder / "run"))
-    scratch = Scratch(Place.of(folder / "scratch"))
+    scratch = Scratch(Place.of(folder / "scratch"), shared=True)
     return Parts(Threads((16, 32, 32)), records, scratch, part=(i, n), **({"patience": 120.0} | options))
 
 
@@ -64,6 +64,17 @@ def test_parts_give_the_labels_of_the_whole(tmp_path: Path) -> None:
     expected = nc.threshold(IMAGE, **options)
     for labels in at_once(3, run):
         np.testing.assert_array_equal(labels, expected)
+
+
+def test_who_makes_an_array_late_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, chunks = Scratch(Place.of(tmp_path), shared=True), ((4, 4), (4, 4))
+    first = scratch("0001", (8, 8), "int32", chunks)
+    looked = iter([None])  # before the other had made it
+    real = _store_write._there
+    monkeypatch.setattr(_store_write, "_there", lambda *args: next(looked, real(*args)))
+    first[:4, :4] = np.ones((4, 4), "int32")
+    second = scratch("0001", (8, 8), "int32", chunks)
+    assert int(np.asarray(second[:, :]).sum()) == 16
 
 
 class Dead(Exception):
@@ -254,6 +265,13 @@ def started(folder: Path, i: int, n: int, *more: str) -> subprocess.Popen[str]:
     )
 
 
+def ended(part: subprocess.Popen[str]) -> str:
+    """End a process, close what it wrote into, and return that."""
+    part.kill()
+    with part:
+        return "" if part.stdout is None or part.stdout.closed else part.stdout.read()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_three_processes_one_of_which_is_killed_give_the_bytes_of_one(stored: Path) -> None:
     parts = [started(stored, i, 3) for i in (1, 2, 3)]
@@ -264,10 +282,11 @@ def test_three_processes_one_of_which_is_killed_give_the_bytes_of_one(stored: Pa
         parts[1].kill()
         parts.append(started(stored, 2, 3))
         said = [part.communicate(timeout=280)[0] for part in parts]
+    except subprocess.TimeoutExpired:
+        pytest.fail("\n".join(ended(part) for part in parts))
     finally:
         for part in parts:
-            part.kill()
-            part.wait()
+            ended(part)
     assert [part.returncode for part in parts] == [0, -signal.SIGKILL, 0, 0], said
     assert chunks_of(stored / "parts.zarr") == chunks_of(stored / "whole.zarr") != {}
     assert not (stored / ".parts.zarr.run").exists()
@@ -301,6 +320,9 @@ def test_parts_of_something_else_are_refused(stored: Path, tmp_path: Path) -> No
     other = nc.Recipe((nc.Step("threshold", {"sigma": 2.0, "one_per_object": True}),))
     with pytest.raises(ValueError, match="cannot be taken up again, because the recipe changed"):
         run(other, part="2/2")
+    with pytest.raises(ValueError, match=r"because the tile \(\[32, 32, 32\] before, \[16, 32, 32\] now\) changed"):
+        run(RECIPE, part="2/2", tile=16)
+    assert (tmp_path / ".out.zarr.run" / "sweeps").exists()
     with pytest.raises(ValueError, match="a run has a scheduler or is a part of a job array, not both"):
         run(RECIPE, part="1/2", scheduler="tcp://x:1")
     with pytest.raises(ValueError, match="part is for runs from a Zarr store"):

@@ -131,14 +131,14 @@ class Folder:
         return sorted(p.relative_to(self.path).as_posix() for p in found if p.is_file() and p.suffix != ".tmp")
 
     def remove(self, folder: str) -> None:
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with all that is in it, some of which others may remove at the same time."""
         import shutil
 
         place = self.path / folder
-        if place.is_dir():
-            shutil.rmtree(place)
-        else:
-            place.unlink(missing_ok=True)
+        while place.is_dir():
+            with suppress(FileNotFoundError):
+                shutil.rmtree(place)
+        place.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

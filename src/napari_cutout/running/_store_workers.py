@@ -149,7 +149,8 @@ class Team:
         given : sequence of array
             What is read and is in memory.
         """
-        records, scratch = Records(folder.place), Scratch(folder.at / "scratch")
+        records = Records(folder.place)
+        scratch = Scratch(folder.at / "scratch", shared=self.part is not None)
         if self.part is not None:
             threads = Threads(plan.tile, plan.workers, plan.device, memory=plan.free.n_bytes)
             return Parts(

@@ -43,18 +43,21 @@ class Scratch:
     ----------
     folder : Place
         Where.
+    shared : bool
+        Whether other processes make and write the same arrays at the same time.
     """
 
     folder: Place
+    shared: bool = False
 
     def __call__(self, name: str, shape: Sequence[int], dtype: str, chunks: Chunks) -> CheckedArray:
         place = self.folder / name
         if (found := _there(place, shape, dtype)) is not None:
             return found
-        try:
-            compressed = np.dtype(dtype).kind != "f"
-            return create_array(place, shape, dtype, scratch_chunks(chunks), compressed=compressed)
-        except ValueError:  # another part of the run may have made it meanwhile
+        compressed, edges = np.dtype(dtype).kind != "f", scratch_chunks(chunks)
+        try:  # another part of the run may have made it meanwhile, and written into it: nothing there may go
+            return create_array(place, shape, dtype, edges, compressed=compressed, replaces=not self.shared)
+        except ValueError:
             if (found := _there(place, shape, dtype)) is None:
                 raise
             return found

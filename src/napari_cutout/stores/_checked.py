@@ -264,6 +264,7 @@ def create_array(
     zarr_format: Literal[2, 3] = 3,
     axes: str = "",
     compressed: bool = True,
+    replaces: bool = True,
 ) -> CheckedArray:
     """Make an array of zeros, in the place of what is there.
 
@@ -285,6 +286,8 @@ def create_array(
         A letter per axis, which Zarr 3 stores.
     compressed : bool
         False stores numbers that would hardly be smaller as they are, which is faster.
+    replaces : bool
+        False leaves what is there alone, so that several processes may make the same array at one time.
 
     Returns
     -------
@@ -295,13 +298,16 @@ def create_array(
     ------
     OSError
         If it cannot be written.
+    ValueError
+        If there is an array, and nothing is to be replaced.
     """
     import zarr
 
     from ._guard import guarded
 
     store = guarded(place, read_only=False)
-    store.remove(prefix="")
+    if replaces:
+        store.remove(prefix="")
     more: dict[str, Any] = {"dimension_names": list(axes)} if zarr_format == 3 and axes else {}
     more["compressors"] = _compressor(zarr_format) if compressed else None
     if zarr_format == 2:
