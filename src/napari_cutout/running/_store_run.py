@@ -292,9 +292,9 @@ class _StoreRun:
 
     def _check_same(self, begun: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         """Refuse to go on with a run of something else; where only tiles are others, begin its sweeps anew."""
-        told = ("tile", "device") if self._is_exact else ()
+        told = {"tile", "device"} if self._is_exact else set()
         if self.team.part is not None:  # sweeps that begin anew would take away what others are at work on
-            told = told[1:]
+            told.discard("tile")
         changed = [words for name, words in differences(begun, identity).items() if name not in told]
         if changed:
             raise ValueError(
