@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from .patience import PATIENCE
+
 BUCKET = "data"
 
 PUBLIC = "public"
@@ -45,7 +47,7 @@ class S3:
     def _ask(self, after: str) -> None:
         import requests
 
-        requests.post(f"{self.endpoint}/moto-api/reset-auth", data=after, timeout=10).raise_for_status()
+        requests.post(f"{self.endpoint}/moto-api/reset-auth", data=after, timeout=PATIENCE).raise_for_status()
 
 
 def serve() -> Iterator[S3]:

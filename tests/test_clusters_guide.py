@@ -8,13 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import napari_cutout as nc
 from napari_cutout.cli import main
+
+from .patience import PATIENCE
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -31,11 +34,25 @@ def stand_in(folder: Path, name: str, text: str) -> None:
     place.chmod(0o755)
 
 
-def job(folder: Path, i: int, n: int) -> subprocess.Popen[bytes]:
-    """Start what SLURM starts for one task of the array."""
+@contextmanager
+def job(folder: Path, i: int, n: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start what SLURM starts for one task of the array; nothing of it outlives the block."""
     given = {"SLURM_ARRAY_TASK_ID": str(i), "SLURM_ARRAY_TASK_COUNT": str(n), "SLURM_JOB_ID": f"100{i}"}
-    path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return subprocess.Popen(["bash", "-c", SBATCH], cwd=folder, env={**os.environ, **given, "PATH": path})
+    given["PATH"] = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command, known = ["bash", "-c", SBATCH], {**os.environ, **given}
+    with subprocess.Popen(command, cwd=folder, env=known, stdout=subprocess.PIPE, start_new_session=True) as task:
+        try:
+            yield task
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(task.pid, signal.SIGKILL)
+
+
+def code_of(folder: Path, i: int, n: int) -> int:
+    """Run a task to its end."""
+    with job(folder, i, n) as task:
+        task.communicate(timeout=PATIENCE)
+        return task.returncode
 
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind in ("bash", "sh")])
@@ -54,7 +71,7 @@ def test_a_task_that_is_to_be_started_again_is_requeued(tmp_path: Path) -> None:
     stand_in(tmp_path, "scontrol", 'echo "$@" > scontrol.txt')
     for code in (0, 1, 75):
         stand_in(tmp_path, "napari-cutout", f'echo "$@" > said.txt; exit {code}')
-        assert job(tmp_path, 3, 64).wait(30) == code
+        assert code_of(tmp_path, 3, 64) == code
         assert (tmp_path / "scontrol.txt").exists() == (code == 75)
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 1003\n"
     assert (tmp_path / "said.txt").read_text() == "run nuclei.json volume.zarr nuclei.zarr --part 3/64\n"
@@ -62,13 +79,13 @@ def test_a_task_that_is_to_be_started_again_is_requeued(tmp_path: Path) -> None:
 
 def test_a_task_that_is_told_to_stop_lets_the_run_end_in_order(tmp_path: Path) -> None:
     stand_in(tmp_path, "scontrol", "touch scontrol.txt")
-    stop = "trap 'sleep 0.2; touch stopped; exit 75' TERM; touch ready; while :; do sleep 0.05; done"
+    stop = "trap 'sleep 0.2; touch stopped; exit 75' TERM; echo ready; while :; do sleep 0.05; done"
     stand_in(tmp_path, "napari-cutout", stop)
-    task = job(tmp_path, 1, 2)
-    while not (tmp_path / "ready").exists():
-        time.sleep(0.01)
-    task.send_signal(signal.SIGTERM)
-    assert task.wait(30) == 75
+    with job(tmp_path, 1, 2) as task:
+        assert task.stdout is not None
+        assert task.stdout.readline() == b"ready\n"
+        task.send_signal(signal.SIGTERM)
+        assert task.wait(PATIENCE) == 75
     assert (tmp_path / "stopped").exists()
     assert (tmp_path / "scontrol.txt").exists()
 
@@ -76,7 +93,7 @@ def test_a_task_that_is_told_to_stop_lets_the_run_end_in_order(tmp_path: Path) -
 def test_a_task_of_the_guide_runs(tmp_path: Path) -> None:
     nc.write(tmp_path / "volume.zarr", nc.samples.nuclei_3d().image, kind="image")
     nc.Recipe([nc.Step("threshold", {"sigma": 1.0})]).save(tmp_path / "nuclei.json")
-    assert job(tmp_path, 1, 1).wait(240) == 0
+    assert code_of(tmp_path, 1, 1) == 0
     assert (tmp_path / "nuclei.zarr").is_dir()
 
 

@@ -22,6 +22,8 @@ from napari_cutout.blockwise import lazy as seen
 from napari_cutout.blockwise._tiled import Tiles
 from napari_cutout.methods import _flooding, _tiles, _voxel_grid
 
+from .patience import PATIENCE
+
 WATERSHED_DTYPES = ("uint8", "uint16", "int16", "float32", "float64", "int64")
 
 
@@ -395,7 +397,7 @@ def test_a_cluster_gives_the_labels_of_the_whole(monkeypatch: pytest.MonkeyPatch
     cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster, distributed.Client(cluster) as client:
         lazy = nc.split_touching(da.from_array(smooth > 0, (6, 12, 14)), depth=0.3)
-        np.testing.assert_array_equal(client.compute(lazy).result(timeout=120), whole)
+        np.testing.assert_array_equal(client.compute(lazy).result(timeout=PATIENCE), whole)
 
 
 came = threading.Event()
@@ -412,7 +414,7 @@ def finds_with_tasks() -> int:
     def solve() -> int:
         with distributed.worker_client() as client:
             other = client.submit(asks_as_well, pure=False)
-            assert came.wait(20)
+            assert came.wait(PATIENCE)
             (found,) = _stitch.computed([dask.delayed(int)(7)])
             del other  # kept until here, so that it is not forgotten before it asks
         return found
@@ -427,4 +429,4 @@ def test_a_task_that_waits_for_an_answer_leaves_its_thread_to_those_who_find_it(
     came.clear()
     cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster, distributed.Client(cluster) as client:
-        assert client.submit(finds_with_tasks, pure=False).result(timeout=30) == 7
+        assert client.submit(finds_with_tasks, pure=False).result(timeout=PATIENCE) == 7

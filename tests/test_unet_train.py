@@ -20,6 +20,8 @@ from napari_cutout.unet import _loop, train
 from napari_cutout.unet._loop import Loop, Report, State
 from napari_cutout.unet._settings import TrainSettings
 
+from .patience import PATIENCE
+
 torch = pytest.importorskip("torch")
 
 TINY: dict[str, Any] = {"width": 4, "depth": 2, "patch": (16, 16), "batch_size": 4, "n_steps": 12, "device": "cpu"}
@@ -457,7 +459,7 @@ def test_a_disk_that_is_slow_does_not_hold_up_the_end(monkeypatch: pytest.Monkey
 
     def slow(self: Any, n: int, seed: Any) -> Any:
         if seed[1:] == [3, 4]:
-            end.wait(30)
+            end.wait(PATIENCE)
         return batch(self, n, seed)
 
     monkeypatch.setattr(train.Patches, "batch", slow)

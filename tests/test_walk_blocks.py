@@ -21,6 +21,8 @@ from napari_cutout.methods import _walk_blocks, _walk_graph, _walk_scene
 from napari_cutout.methods._walk_graph import Edges
 from napari_cutout.methods._walk_scales import WalkSettings, scales_from, scales_of
 
+from .patience import PATIENCE
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Any:
@@ -328,4 +330,4 @@ def test_a_cluster_gives_the_same_labels() -> None:
     cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster, distributed.Client(cluster) as client:
         lazy = nc.random_walker(da.from_array(image, 9), da.from_array(markers, 12))
-        np.testing.assert_array_equal(client.compute(lazy).result(timeout=120), expected)
+        np.testing.assert_array_equal(client.compute(lazy).result(timeout=PATIENCE), expected)
