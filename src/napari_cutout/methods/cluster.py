@@ -77,14 +77,20 @@ def _kept(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
 
 
 def _of_tile(settings: Mapping[str, Any], _n_voxels: int, n_channels: int) -> float:
-    """Return the bytes per voxel of a tile: labels of one channel by itself, else columns of it."""
-    n_columns = n_channels * len(feature_names(settings["features"], settings["scales"]))
-    alone = n_columns == 1 and tuple(settings["features"]) == ALONE
-    return 1.0 if alone else COLUMN * n_columns
+    """Return the bytes per voxel of a tile: labels of one channel by itself, else its columns as they are made."""
+    names, scales = tuple(settings["features"]), tuple(settings["scales"])
+    if n_channels == 1 and names == ALONE:
+        return 1.0
+    n_filtered = n_channels * (len(feature_names(names, scales)) - ("intensity" in names))
+    before = n_filtered * (1 - 1 / (n_channels * len(scales)))  # those of the last scale are made when all others are
+    return max(COLUMN * n_filtered + 4.0 * n_channels, 8.0 * before + max(MADE.get(name, 0.0) for name in names))
 
 
-COLUMN = 11.5
+COLUMN = 12.0
 """Bytes per voxel of a tile for each of its columns, filtered and put in order."""
+
+MADE = {"gaussian": 19.0, "gradient": 26.5, "laplacian": 23.0, "variance": 28.5, "hessian": 53.0, "structure": 57.0}
+"""Bytes per voxel of a tile while the columns of a feature are made of it, in 3-D."""
 
 
 @method("k-means", extras=("features", "histogram"), memory=_kept, working=WORKING, tile_memory=_of_tile)

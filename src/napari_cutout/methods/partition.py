@@ -37,7 +37,7 @@ def _bytes_needed(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -
 
 def _of_tile(settings: Mapping[str, Any], n_voxels: int, n_channels: int) -> float:
     """Return the bytes per voxel of a tile: what the whole takes, labels, and what is kept of the faces."""
-    return 8.0 + _bytes_needed(settings, n_voxels, n_channels)
+    return 2.0 + _bytes_needed(settings, n_voxels, n_channels)
 
 
 @method(

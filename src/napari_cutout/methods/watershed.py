@@ -28,7 +28,7 @@ Relief = Literal["intensity", "inverted", "gradient", "distance"]
 Depth = Annotated[float, Range(0, 1e9)]
 
 
-@method("Watershed", memory=20.0, tile_memory=46.0, driver_memory=30.0, device_memory=32.0)
+@method("Watershed", memory=20.0, tile_memory=39.0, driver_memory=30.0, device_memory=32.0)
 def watershed(
     image: Image,
     markers: Markers,
@@ -114,7 +114,7 @@ def watershed(
     return tidy_regions(regions, {**options, "background": background})
 
 
-@method("Watershed", memory=24.0, tile_memory=55.0, driver_memory=30.0, device_memory=36.0)
+@method("Watershed", memory=24.0, tile_memory=48.0, driver_memory=30.0, device_memory=36.0)
 def watershed_from_minima(
     image: Image,
     mask: Mask | None = None,
@@ -173,7 +173,7 @@ def watershed_from_minima(
     return tidy_regions(flooded(relief, minima, inside, connectivity, missing=None), options)
 
 
-@method("Watershed", memory=22.0, tile_memory=42.0, driver_memory=30.0, device_memory=28.0)
+@method("Watershed", memory=22.0, tile_memory=36.0, driver_memory=30.0, device_memory=28.0)
 def markers_from_minima(
     image: Image,
     mask: Mask | None = None,
@@ -233,7 +233,7 @@ def markers_from_minima(
     return tidy_regions(_minima(relief, mask, depth, connectivity), options)
 
 
-@method("Split touching", memory=31.0, tile_memory=85.0, driver_memory=30.0, device_memory=44.0)
+@method("Split touching", memory=31.0, tile_memory=62.0, driver_memory=30.0, device_memory=44.0)
 def split_touching(
     labels: Labels,
     *,
@@ -312,7 +312,7 @@ def split_touching(
     return tidy_regions(cut, {"min_size": min_size, "clear_border": clear_border})
 
 
-@method("Split touching", memory=29.0, tile_memory=50.0, driver_memory=30.0, device_memory=37.0)
+@method("Split touching", memory=29.0, tile_memory=43.0, driver_memory=30.0, device_memory=37.0)
 def markers_from_distance(
     labels: Labels,
     *,
