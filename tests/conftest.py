@@ -19,7 +19,9 @@ from . import strict
 from .kernels.cpu_module import CpuModule, why_no_compiler
 from .s3 import s3 as s3
 
-settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile(  # a busy machine may take seconds to draw examples, which says nothing of the tests
+    "ci", max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile(  # for code that is broken on purpose: red is enough, the smallest example is not wanted
     "broken", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate)
 )

@@ -392,7 +392,9 @@ def test_no_code_of_the_unet_could_unpickle():
 # Whatever a file holds --------------------------------------------------------------------------------------
 
 FILES = st.sampled_from(["model.json", "weights.safetensors"])
-ANYWHERE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANYWHERE = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def refused(folder: Path, name: str, data: bytes) -> None:

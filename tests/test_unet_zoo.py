@@ -684,7 +684,9 @@ def test_what_is_missing_is_said(place, tmp_path):
         load_zoo(place.with_suffix(".zip"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_a_damaged_zip_is_refused(tmp_path, data):
     path = zipped(package(tmp_path / "small"))

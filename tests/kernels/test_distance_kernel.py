@@ -51,7 +51,7 @@ def test_kernel_and_host_find_the_same(
 
 
 @pytest.mark.usefixtures("on_cpu")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9), elements=st.integers(0, 2)),
     st.tuples(*[st.integers(1, 9)] * 3),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import zarr
@@ -54,7 +56,9 @@ def ends(n):
     return st.tuples(st.integers(0, n - 1), st.integers(1, 60)).map(lambda one: (one[0], min(sum(one), n)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=12, deadline=None
+)
 @given(box=st.tuples(*map(ends, SHAPE)), label=st.integers(0, 255))
 def test_every_level_holds_what_was_written_and_again_what_was_undone(store, box, label):
     before = labels_of()
@@ -72,10 +76,12 @@ def test_every_level_holds_what_was_written_and_again_what_was_undone(store, box
 
 
 def test_the_provenance_notes_edits_and_the_files_elsewhere_stay(store, tmp_path):
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("c/*/*/*")}
+    files = list(tmp_path.rglob("c/*/*/*"))
+    for path in files:
+        os.utime(path, ns=(0, 0))  # what is written within a tick of the clock has another time, too
     taken = take(store, ((0, 4), (0, 60), (0, 60)))
     write_back(taken, painted(taken))
-    changed = {path for path, time in files.items() if path.stat().st_mtime_ns != time}
+    changed = {path for path in files if path.stat().st_mtime_ns != 0}
     assert len(files) == 9 + 4 + 1
     assert len(changed) == 3, "one file of each level"
     (edit,) = edits_of(store)
