@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_cutout.recipe import Recipe, Step
 from napari_cutout.widgets import _extras, _request, _target
+from napari_cutout.widgets._contents import token_of
 from napari_cutout.widgets._preview import Preview
 from napari_cutout.widgets._preview_job import PreviewJob
 from napari_cutout.widgets._view import view_of
@@ -115,17 +116,17 @@ def strokes(viewer, dock, blobs, qtbot, monkeypatch):
     for name, chosen in (("image", image), ("markers", layer), ("mask", mask)):
         widget.boxes[name].choose(chosen)
     qtbot.waitUntil(lambda: shown[-1:] == [{1: 9, 2: 4}])
-    return layer, shown
+    return layer, shown, widget.extras["histogram"]
 
 
 def test_strokes_are_counted_anew_where_the_mask_changes(viewer, strokes, qtbot, blobs):
-    _, shown = strokes
+    _, shown, _ = strokes
     viewer.layers["mask"].data = (np.indices(blobs.shape)[0] < 7).astype(np.uint8)
     qtbot.waitUntil(lambda: shown[-1] == {1: 6})
 
 
 def test_the_newest_strokes_are_counted_although_others_were_on_their_way(strokes, qtbot, monkeypatch):
-    layer, shown = strokes
+    layer, shown, row = strokes
     reached, opened, real = threading.Event(), threading.Event(), _extras.stroke_histograms
 
     def held(*arrays):
@@ -139,7 +140,7 @@ def test_the_newest_strokes_are_counted_although_others_were_on_their_way(stroke
     asked = len(shown)
     layer.data_setitem((np.array([15]), np.array([26])), 2)
     layer.data_setitem((np.array([16, 16]), np.array([25, 26])), 3)
-    qtbot.wait(1)
+    qtbot.waitUntil(lambda: row._strokes_asked[1] == token_of(layer))
     opened.set()
     qtbot.waitUntil(lambda: shown[-1] == {1: 9, 2: 6, 3: 2})
     assert len(shown) == asked + 1, "what was stale by then is not shown"
