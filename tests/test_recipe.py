@@ -655,6 +655,22 @@ def test_cancelling_a_folder_stops_it(plate: Path) -> None:
     assert not list((plate / "out").iterdir())
 
 
+def test_a_folder_that_is_cancelled_says_what_stays(plate: Path) -> None:
+    seen: list[str] = []
+    with pytest.raises(nc.Cancelled, match=r"the labels of 1 of 3 images stay: pass resume=True to go on"):
+        run(
+            OTSU,
+            plate / "images",
+            plate / "out",
+            table=plate / "out" / "objects.csv",
+            on_progress=lambda stage, _: seen.append(stage),
+            is_cancelled=lambda: any(stage.startswith("image 2") for stage in seen),
+        )
+    assert len(list((plate / "out").iterdir())) == 2, "labels and their recipe; no table, and nothing half written"
+    with pytest.raises(nc.Cancelled, match="nothing was changed"):
+        run(OTSU, plate / "images", is_cancelled=lambda: True)
+
+
 def test_memory_errors_have_a_sentence() -> None:
     assert _batch.sentence(MemoryError()) == "memory ran out; crop the image, or use a machine with more memory"
     assert _batch.sentence(ValueError("a\n  b")) == "a b"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -328,10 +329,11 @@ def run(
     from ._many import run_many
 
     work: Callable[..., Result | Batch] = run_many if is_many(source) else run_one
-    done = work(job, source, target, truth, dict(inputs or {}))
-    if job.table is not None and not (job.resume and job.table.is_empty and job.table.path.exists()):
-        tables = job.table.close()
-        done = replace(done, tables=tables) if isinstance(done, Batch) else done
+    with job.table or nullcontext():
+        done = work(job, source, target, truth, dict(inputs or {}))
+        if job.table is not None and not (job.resume and job.table.is_empty and job.table.path.exists()):
+            tables = job.table.close()
+            done = replace(done, tables=tables) if isinstance(done, Batch) else done
     return done
 
 
@@ -357,8 +359,9 @@ def _tabled(
     else:
         volume = as_volume(source, level, job.wanted.axes or "")
     image = fitted(volume, job.recipe, job.wanted)
-    _measure(job, table, source, image, result.labels)
-    table.close()
+    with table:
+        _measure(job, table, source, image, result.labels)
+        table.close()
     return result
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from .. import io
+from .._monitor import Cancelled
 from .._pairs import folders_of, is_many, keyed, pair, stem_of
 from .._reading import Source
 from .._stored import file_name
@@ -36,14 +38,27 @@ def run_many(
     scores = None if target is None or truth is None else Path(target) / "scores.csv"
     if scores is not None and scores.exists() and not (job.overwrite or job.resume):
         raise FileExistsError(f"{str(scores)!r} exists already; choose another folder, or allow to overwrite it")
-    rows = []
+    rows: list[Row] = []
     for at, (image, place, entry) in enumerate(zip(images, places, entries_of(images), strict=True)):
         one = replace(job, entry=entry, on_progress=share_of(job.on_progress, at, len(images)))
-        rows.append(_row(one, image, place, truths, {name: found[image] for name, found in partners.items()}))
+        beside = {name: found[image] for name, found in partners.items()}
+        with _saying_what_stays(rows, len(images)):
+            rows.append(_row(one, image, place, truths, beside))
     batch = Batch(tuple(_by_one_rule(job, rows)))
     if scores is not None:
         batch.to_csv(scores, overwrite=job.overwrite or job.resume)
     return batch
+
+
+@contextmanager
+def _saying_what_stays(rows: Sequence[Row], n: int) -> Iterator[None]:
+    """Let a run that is cancelled say how many of its images were written by then."""
+    try:
+        yield
+    except Cancelled as error:
+        if done := sum(row.target is not None for row in rows):
+            raise Cancelled(f"cancelled; the labels of {done} of {n} images stay: pass resume=True to go on") from error
+        raise
 
 
 def _check_full(places: Sequence[Path | None], target: str | os.PathLike[str] | None, job: Job) -> None:

@@ -122,15 +122,15 @@ def measure_images(
     if channels and isinstance(images, Mapping):
         raise ValueError(f"channels={tuple(channels)!r} name those of one image, and images have names; leave them out")
     entries = entries_of(_called_after(files, partners))
-    out = ObjectTable(Path(table), unit, overwrite)
-    for at, (file, entry) in enumerate(zip(files, entries, strict=True)):
-        show = share_of(on_progress, at, len(files))
-        try:
-            with watch(show, is_cancelled):
-                _measure_file(out, entry, file, {name: found[file] for name, found in partners.items()}, asked)
-        except ERRORS as error:
-            out.fail(entry, sentence(error))
-    return out.close()
+    with ObjectTable(Path(table), unit, overwrite) as out:
+        for at, (file, entry) in enumerate(zip(files, entries, strict=True)):
+            show = share_of(on_progress, at, len(files))
+            try:
+                with watch(show, is_cancelled):
+                    _measure_file(out, entry, file, {name: found[file] for name, found in partners.items()}, asked)
+            except ERRORS as error:
+                out.fail(entry, sentence(error))
+        return out.close()
 
 
 def _unit(units: str | None) -> str | None:

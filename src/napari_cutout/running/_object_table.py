@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +113,9 @@ class ObjectTable:
 
     Notes
     -----
-    Lines wait in a temporary file, so that memory holds the objects of one image. Images whose columns differ, such as
-    those of 2-D and of 3-D, get the columns of all, empty where they have none.
+    Lines wait in a temporary file, so that memory holds the objects of one image; it goes when a ``with`` block around
+    all of this is left, as by a run that is cancelled. Images whose columns differ, such as those of 2-D and of 3-D,
+    get the columns of all, empty where they have none.
     """
 
     path: Path
@@ -132,6 +133,13 @@ class ObjectTable:
             )
         for path in (self.path, per_image_beside(self.path)):
             check_place(path, self.overwrite)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._spool is not None:
+            self._spool.close()
 
     @property
     def is_empty(self) -> bool:
@@ -157,7 +165,7 @@ class ObjectTable:
             Of its labels, frames first where there are frames.
         """
         if self._spool is None:
-            self._spool = tempfile.TemporaryFile("w+", newline="", encoding="utf-8")  # noqa: SIM115 (closed in close)
+            self._spool = tempfile.TemporaryFile("w+", newline="", encoding="utf-8")  # noqa: SIM115 (closed with this)
         self._kinds.append((["image", "folder", *found.headings], len(found)))
         writer = csv.writer(self._spool)
         for cells in zip(*(_cells(values) for values in found.columns.values()), strict=True):
@@ -183,11 +191,8 @@ class ObjectTable:
         """
         names = list(dict.fromkeys(name for kind, _ in self._kinds for name in kind)) or ["image", "folder", "label"]
         delimiter = DELIMITERS[self.path.suffix.lower()]
-        try:
+        with self:
             _write(self.path, names, self._lines(names), delimiter, self.overwrite)
-        finally:
-            if self._spool is not None:
-                self._spool.close()
         rows = _alike(self._per_image)
         beside = per_image_beside(self.path)
         _write(beside, list(rows[0]) if rows else ["image"], (row.values() for row in rows), delimiter, self.overwrite)

@@ -33,6 +33,9 @@ _WORDS = {"layers": "the layers above", "images": "several images", "folder": "a
 TABLE = "objects.csv"
 """The file in the target folder that holds what was measured of all objects."""
 
+_GO_ON = ("pass resume=True to go on", "tick 'go on with what is there' and press Run to go on")
+"""How a run that was cancelled is gone on with, headless and here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -69,19 +72,22 @@ class Folder:
             from ..running._batch import run
 
             Path(self.target).mkdir(parents=True, exist_ok=True)
-            batch: Any = run(
-                recipe,
-                self.source,
-                self.target,
-                inputs=self.inputs,
-                suffix=self.suffix,
-                table=str(Path(self.target) / TABLE) if self.table else None,
-                resume=self.resume,
-                whole=self.whole,
-                device=device,
-                on_progress=on_progress,
-                is_cancelled=is_cancelled,
-            )
+            try:
+                batch: Any = run(
+                    recipe,
+                    self.source,
+                    self.target,
+                    inputs=self.inputs,
+                    suffix=self.suffix,
+                    table=str(Path(self.target) / TABLE) if self.table else None,
+                    resume=self.resume,
+                    whole=self.whole,
+                    device=device,
+                    on_progress=on_progress,
+                    is_cancelled=is_cancelled,
+                )
+            except Cancelled as error:
+                raise Cancelled(str(error).replace(*_GO_ON)) from error
             rows = getattr(batch, "rows", None)
             failed = [] if rows is None else [(Path(row.source).name, row.error) for row in batch.failed]
             return FolderDone(1 if rows is None else len(rows), tuple(failed), self)
