@@ -315,9 +315,9 @@ def test_nothing_in_view_is_red_until_the_view_is_back(viewer, dock, qtbot, volu
 
 
 def test_a_run_that_does_not_fit_into_memory_is_refused_until_it_does(viewer, dock, volume, monkeypatch):
-    from napari_cutout.widgets import _frame
+    from napari_cutout.widgets import _dock
 
-    monkeypatch.setattr(_frame, "free_host_memory", lambda: 8_000)
+    monkeypatch.setattr(_dock, "free_host_memory", lambda: 8_000)
     viewer.add_image(volume, name="cells")
     widget = dock("Threshold")
     assert "are free; each slice by itself (" in widget._lines["memory"].text()

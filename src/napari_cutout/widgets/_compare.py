@@ -455,7 +455,7 @@ class CompareWidget(Dock):
             self.bar.say("the image or the annotation is gone; choose others and press Compare", problem=True)
             return
         try:
-            request = request_of(row, setup)
+            request = request_of(row, setup, self.free_memory())
         except ValueError as error:
             self.bar.say(str(error), problem=True)
             return

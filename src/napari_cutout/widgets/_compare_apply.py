@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import catalog
 from .._array import to_numpy
-from .._device import free_host_memory
 from ..comparison.leaderboard import Row
 from ..recipe import Recipe, Step
 from ..running._footprint import footprint
@@ -23,7 +22,7 @@ from ._target import spatial
 __all__ = ["request_of"]
 
 
-def request_of(row: Row, setup: Setup) -> Request:
+def request_of(row: Row, setup: Setup, free: int) -> Request:
     """Return what runs the recipe of a row on all of the image.
 
     Parameters
@@ -32,6 +31,8 @@ def request_of(row: Row, setup: Setup) -> Request:
         With a recipe.
     setup : Setup
         What was compared; a slice or a frame of it stands for all of them, each by itself.
+    free : int
+        Bytes that the run may take; what is not in memory and needs more is run in blocks.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def request_of(row: Row, setup: Setup) -> Request:
         name=name_of_result(preferences().result_name, image.name, row.name.replace("_", " ")),
         target=aim,
         unit="" if size is None else size.unit,
-        whole=need <= free_host_memory(),
+        whole=need <= free,
         sources={name: source_of(image if role == "image" else truth) for name, role in recipe.roles.items()},
     )
 

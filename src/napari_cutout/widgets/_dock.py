@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
+from .._device import free_host_memory
 from ._fold import open_folds_around
 from ._layer_box import LayerBox, LayerListener
+from ._preferences import preferences
 from ._request import named_fields
 from ._worker import ALERT, RunBar, mark, restyle
 
@@ -25,6 +27,9 @@ _MIN_WIDTH = 306
 
 _MIN_HEIGHT = 150
 """Height that a form keeps when napari stacks several, in pixels."""
+
+_MEMORY_KEPT = 2000
+"""Milliseconds after which the free memory is asked for anew."""
 
 _OPEN: WeakSet[Dock] = WeakSet()
 
@@ -142,6 +147,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.content.setContentsMargins(4, 2, 4, 2)
         self.content.setSpacing(2)
         self._listener: LayerListener | None = None
+        self._free, self._free_known = 0, QTimer(self)
+        self._free_known.setSingleShot(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(3)
@@ -222,6 +229,14 @@ class Dock(QWidget):  # type: ignore[misc]
             mark(field, name in named and name not in empty)
             if name in named:
                 open_folds_around(field)
+
+    def free_memory(self) -> int:
+        """Return how many bytes a run may take; asked for anew every few seconds."""
+        if not self._free_known.isActive():
+            limit, free = int(preferences().memory_limit_gib * 2**30), free_host_memory()
+            self._free = min(free, limit) if limit else free
+            self._free_known.start(_MEMORY_KEPT)
+        return self._free
 
     def listen(self, boxes: Sequence[LayerBox]) -> None:
         """Follow the layer list and the layers that the boxes choose."""
