@@ -95,6 +95,8 @@ CHAIN = "tests/test_chain.py"
 RECIPE_EDITS = "tests/test_recipe_edits.py"
 STEP_CACHE = "tests/test_step_cache.py"
 RECIPE_JOB = "tests/widgets/test_recipe_job.py"
+RECIPE_PLACE = "tests/widgets/test_recipe_place.py"
+RECIPE_WIDGET = "tests/widgets/test_recipe_widget.py"
 LINK = "tests/test_link.py"
 STORED = "tests/test_stored.py"
 STORES = "tests/test_stores.py"
@@ -145,6 +147,19 @@ MUTANTS = [
     Mutant("running/_step_cache.py", "from_numpy(ran.labels.copy(), ", "from_numpy(ran.labels, ", STEP_CACHE),
     Mutant("running/_step_cache.py", "        self._digests.clear()\n", "", f"{STEP_CACHE}::test_steps_run_again_on_an_image_that_was_painted_on_in_place"),
     Mutant("running/_step_cache.py", "[key for key in self._held if key not in self._of_this_run]", "list(self._held)", f"{STEP_CACHE}::test_what_is_kept_stays_within_its_limit"),
+    Mutant("_recipe_edits.py", "    if spacing is None or len(spacing) == len(axes):", "    if True:", f"{RECIPE_EDITS}::test_other_voxels_are_run_on_by_steps_that_know_how_large_they_are"),
+    Mutant("widgets/_recipe_target.py", "        if not was.get(axis, False):", "        if True:", f"{RECIPE_PLACE}::test_a_frame_and_what_other_layers_lack"),
+    Mutant("widgets/_recipe_target.py", "            point[at] = int((ends[0] + 0.5) * factor)", "            pass", f"{RECIPE_PLACE}::test_a_frame_and_what_other_layers_lack"),
+    Mutant("widgets/_recipe_target.py", "_INSIDE = 1e-6", "_INSIDE = 0.0", f"{RECIPE_PLACE}::test_a_region_stays_where_it_is_at_every_level"),
+    Mutant("widgets/_recipe_place.py", "        self._renamed.setdefault(setup.source, set()).add(names)", "        del names", f"{RECIPE_PLACE}::test_a_film_without_names_of_its_axes"),
+    Mutant("widgets/_recipe_place.py", " and frozenset((was, now)) in self._renamed.get(layer, ()):", ":", f"{RECIPE_PLACE}::test_undo_calls_no_axis_by_another_name_than_the_edit"),
+    Mutant("widgets/_recipe_job.py", "    return n == len(chosen.axes) and (ASKED in letters or letters == chosen.axes)", "    return n == len(chosen.axes)", f"{RECIPE_PLACE}::test_undo_calls_no_axis_by_another_name_than_the_edit"),
+    Mutant("widgets/_recipe_job.py", "        chosen = replace(chosen, box=()) if self.whole else chosen", "", f"{RECIPE_PLACE}::test_a_frame_and_what_other_layers_lack"),
+    Mutant("widgets/_recipe_job.py", "        _check_lengths(step, aim.selection.run_axes, layer)\n", "", f"{RECIPE_PLACE}::test_a_voxel_size_of_other_axes_is_said_before_the_run"),
+    Mutant("widgets/_recipe_job.py", " or _model_problem(setup.recipe, aim):", ":", f"{RECIPE_WIDGET}::test_a_model_is_inserted_as_a_step"),
+    Mutant("widgets/_recipe.py", "folder.work(setup.recipe, setup.device), keeps=True)", "folder.work(setup.recipe, setup.device))", f"{RECIPE_WIDGET}::test_a_folder_that_was_done_when_it_was_cancelled_is_done"),
+    Mutant("running/_many.py", "        if done := sum(row.target is not None for row in rows):", "        if done := 0:", f"{RECIPE_WIDGET}::test_a_run_on_a_folder_is_cancelled_and_gone_on_with"),
+    Mutant("running/_batch.py", "    with job.table or nullcontext():", "    with nullcontext():", f"{RECIPE_WIDGET}::test_a_run_on_a_folder_is_cancelled_and_gone_on_with"),
     Mutant("widgets/_recipe_request.py", "known=None if pooled else known", "known=known", f"{RECIPE_JOB}::test_what_frames_share_is_found_anew_where_one_of_them_changed"),
     Mutant("widgets/_recipe_job.py", "    if not known or not _layers.has_voxel_size(layer, lengths):", "    if not known:", RECIPE_JOB),
     # superpixels

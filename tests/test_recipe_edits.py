@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from napari_cutout import catalog
 from napari_cutout._recipe_edits import (
     Draft,
+    aimed,
     insertable,
     inserted,
     moved,
@@ -102,6 +103,19 @@ def test_a_step_that_is_off_is_left_out_of_the_run() -> None:
     assert Draft(LINE).switched(3, False).removed(2).off == {2}
 
 
+def test_other_voxels_are_run_on_by_steps_that_know_how_large_they_are() -> None:
+    sized = Step("split_touching", {"spacing": (2.0, 0.5, 0.25)}, {"labels": "step_1"})
+    line = Recipe([Step("threshold", {"sigma": 1.0, "spacing": (2.0, 0.5, 0.25)}), sized])
+    slices = aimed(line, Selection("zyx", each="z"))
+    assert slices.selection == Selection("zyx", each="z")
+    assert [step.settings["spacing"] for step in slices.steps] == [(0.5, 0.25)] * 2
+    assert aimed(line, Selection("tzyx", each="t")).steps == line.steps
+    volume = aimed(slices, Selection("zyx"))
+    assert not any("spacing" in step.settings for step in volume.steps), "nobody knows how thick a slice is"
+    draft = Draft(LINE).switched(2, False).aimed(Selection("tyx", each="t"))
+    assert (draft.off, draft.running.selection) == ({2}, Selection("tyx", each="t"))
+
+
 def test_what_a_step_may_read_is_of_its_kind() -> None:
     watershed = {p.name: p for p in catalog.find("watershed").arrays}
     assert sources(CELLS, 3, watershed["image"]) == ("image",)
@@ -126,6 +140,7 @@ def test_what_a_step_may_read_is_of_its_kind() -> None:
         (lambda: Draft(LINE).switched(1, False), "step 1, threshold, cannot be switched off: step 2"),
         (lambda: Draft(LINE, frozenset({2, 3})).replaced(2, Step("sauvola")).removed(1), "at least one step"),
         (lambda: moved(CELLS, 1, 2), "step 2, markers_from_distance, reads what step 1"),
+        (lambda: aimed(LINE, Selection("cyx", channel="all")), "threshold"),
     ],
 )
 def test_an_edit_that_cannot_be_says_why(edit: Callable[[], object], why: str) -> None:

@@ -1,7 +1,8 @@
 """Edits of recipes: a step replaced, inserted, taken out, moved or switched off gives a recipe, or says why it cannot.
 
-All results of steps are labels. A step that cuts an image reads it from the inputs of the recipe; one that works on
-labels stands in a line with the step before it, and those after it read what it gives.
+So does a recipe that is to run on other voxels. All results of steps are labels. A step that cuts an image reads it
+from the inputs of the recipe; one that works on labels stands in a line with the step before it, and those after it
+read what it gives.
 """
 
 from __future__ import annotations
@@ -12,9 +13,22 @@ from typing import Any
 
 from . import catalog
 from ._method import Method, Param
+from ._selection import Selection
 from .recipe import Recipe, Step, output_number
 
-__all__ = ["Draft", "insertable", "inserted", "moved", "needed", "removed", "replaced", "sources", "unread", "up_to"]
+__all__ = [
+    "Draft",
+    "aimed",
+    "insertable",
+    "inserted",
+    "moved",
+    "needed",
+    "removed",
+    "replaced",
+    "sources",
+    "unread",
+    "up_to",
+]
 
 _MARKERS = "markers"
 """The role, and how the names of methods begin that make some."""
@@ -98,6 +112,10 @@ class Draft:
         found = moved(self.recipe, number, to)
         order = _order(len(found.steps), number, to)
         return Draft(found, frozenset(order.index(one) + 1 for one in self.off))
+
+    def aimed(self, selection: Selection) -> Draft:
+        """Let it run on other voxels; see `aimed`."""
+        return Draft(aimed(self.recipe, selection), self.off)
 
 
 def sources(recipe: Recipe, number: int, param: Param) -> tuple[str, ...]:
@@ -341,6 +359,42 @@ def replaced(recipe: Recipe, number: int, step: Step) -> Recipe:
                 f"{name!r} {'holds labels' if images[array] else 'is an image'}; choose another, or a new name"
             )
     return _with(recipe, steps)
+
+
+def aimed(recipe: Recipe, selection: Selection) -> Recipe:
+    """Let a recipe run on other voxels, or on others of them at a time.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe.
+    selection : Selection
+        What it runs on then.
+
+    Returns
+    -------
+    Recipe
+        Steps that know the size of a voxel know it along the axes that they see then. Where that is not known along
+        one of them it is left to the image.
+
+    Raises
+    ------
+    ValueError
+        If a step cannot run on that, such as on all channels together.
+    """
+    steps = [_with_lengths(step, selection.run_axes) for step in recipe.steps]
+    return replace(recipe, steps=steps, selection=selection)
+
+
+def _with_lengths(step: Step, axes: str) -> Step:
+    spacing = step.settings.get("spacing")
+    if spacing is None or len(spacing) == len(axes):
+        return step
+    known = dict(zip("zyx"[-len(spacing) :], spacing, strict=True))
+    settings = {name: value for name, value in step.settings.items() if name != "spacing"}
+    if all(axis in known for axis in axes):
+        settings["spacing"] = tuple(known[axis] for axis in axes)
+    return replace(step, settings=settings)
 
 
 def unread(recipe: Recipe) -> tuple[int, ...]:

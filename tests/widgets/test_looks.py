@@ -23,7 +23,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cutout import catalog
+from napari_cutout.recipe import Recipe, Selection, Step
 from napari_cutout.widgets._access import tab_stops
+from napari_cutout.widgets._recipe_job import Loaded
 from napari_cutout.widgets._use_as import opened
 
 pytestmark = [pytest.mark.qt, pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")]
@@ -160,6 +162,22 @@ def test_every_widget_fits_into_320_pixels(row, shown, narrow, qtbot):
     shown.add_labels(np.ones((8, 40, 48), np.uint8), name=f"{LONG} truth")
     widget = narrow(row)
     assert widget.width() <= WIDTH
+    well_laid_out(widget, qtbot)
+
+
+def test_a_recipe_with_what_it_runs_on_fits(shown, narrow, qtbot):
+    shown.window.resize(1280, 720)
+    add(shown, "time")
+    widget = narrow("Recipe")
+    steps = [Step("threshold"), Step("split_touching", {}, {"labels": "step_1"})]
+    widget._load(Loaded(Recipe(steps, Selection("tczyx", channel="grey", each="tz", pooled=True, level=2))))
+    assert widget.place.fold.text().endswith("each slice by itself · grey (mean of all) · level 2")
+    assert widget.place.fit_button.isVisible()
+    well_laid_out(widget, qtbot)
+    widget.place.fit_button.click()
+    assert not widget.place.fold.is_open
+    qtbot.waitUntil(lambda: widget._column.verticalScrollBar().maximum() == 0)
+    widget.place.fold.show_content(True)
     well_laid_out(widget, qtbot)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from napari_cutout.widgets._layers import ours
 from napari_cutout.widgets._recipe_files import saved, taken
 from napari_cutout.widgets._recipe_job import Setup
 from napari_cutout.widgets._recipe_request import request_of
+
+from .unet_parts import model
 
 pytestmark = pytest.mark.qt
 
@@ -259,6 +262,40 @@ def test_it_is_saved_opened_and_run_on_images(viewer, dock, press, made, touchin
     np.testing.assert_array_equal(flipped.data, labels_of(recipe_of(flipped), touching[::-1]))
 
 
+def test_a_model_is_inserted_as_a_step(viewer, dock, press, made, touching, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from napari_cutout.widgets import _model_box, _recipe_list
+    from napari_cutout.widgets._preferences import Preferences
+
+    folder, elsewhere = tmp_path / "models", tmp_path / "elsewhere"
+    monkeypatch.setattr(_model_box, "preferences", lambda: Preferences(models_folder=str(folder)))
+    folder.mkdir()
+    for place, n_channels in ((folder / "cells", 1), (elsewhere, 2)):
+        model(n_channels=n_channels, name=place.name).save(place)
+    widget = dock("Recipe")
+    for action in ("cells", "A model…"):
+        if action == "A model…":
+            monkeypatch.setattr(_recipe_list.QFileDialog, "getExistingDirectory", lambda *_: str(elsewhere))
+        widget.steps.menu.aboutToShow.emit()
+        menus = {action.text(): action.menu() for action in widget.steps.menu.actions()}
+        inner = {action.text(): action.menu() for action in menus["U-Net"].actions()}["unet predict"]
+        assert [action.text() for action in inner.actions()] == ["cells", "A model…"]
+        next(one for one in inner.actions() if one.text() == action).trigger()
+    assert rows(widget)[2:] == ["3  unet predict", "4  unet predict"]
+    assert widget.form.editors["model"].value == str(elsewhere)
+    assert (
+        "step 4, unet_predict: the model 'elsewhere' was trained on 2 channels, and the image has 1"
+        in widget._lines["recipe"].text()
+    )
+    assert not widget.bar.ready
+    widget.remove()
+    assert widget.draft.recipe.steps[2] == Step("unet_predict", {"model": str(folder / "cells")})
+    press(widget)
+    np.testing.assert_array_equal(viewer.layers[-1].data, labels_of(widget.draft.recipe, touching))
+    widget.save(tmp_path / "cut.json")
+    assert Recipe.load(tmp_path / "cut.json") == widget.draft.recipe
+
+
 def test_it_runs_on_a_folder(dock, press, made, touching, tmp_path):
     widget = dock("Recipe")
     recipe = widget.draft.recipe
@@ -289,6 +326,87 @@ def test_it_runs_on_a_folder(dock, press, made, touching, tmp_path):
     widget.batch.resume_box.setChecked(True)
     press(widget)
     assert "cut 2 of 3 images" in widget.bar.status.text()
+
+
+def held_at(monkeypatch, image):
+    """Hold a run on a folder when it comes to an image; two events: it is there, and it may go on."""
+    from napari_cutout.running import _batch
+
+    real, reached, opened = _batch.run, threading.Event(), threading.Event()
+
+    def held(*args, on_progress, **options):
+        def report(stage, fraction):
+            on_progress(stage, fraction)
+            if stage.startswith(image) and not reached.is_set():
+                reached.set()
+                assert opened.wait(60), "the test never let it go on"
+
+        return real(*args, on_progress=report, **options)
+
+    monkeypatch.setattr(_batch, "run", held)
+    return reached, opened
+
+
+def test_a_run_on_a_folder_is_cancelled_and_gone_on_with(dock, press, made, touching, tmp_path, monkeypatch, qtbot):
+    widget = dock("Recipe")
+    images = {"a": touching, "b": touching[:, ::-1], "c": touching[::-1]}
+    folder, out = tmp_path / "images", tmp_path / "out"
+    folder.mkdir()
+    for name, image in images.items():
+        io.write(folder / f"{name}.tif", Volume(np.ascontiguousarray(image), "yx"), kind="image")
+    widget.batch.choose("folder")
+    widget.batch.source.line.setText(str(folder))
+    widget.batch.target.line.setText(str(out))
+    for at, there in (("image 1 of 3", []), ("image 2 of 3", ["a.tif", "a.tif.recipe.json"])):
+        reached, opened = held_at(monkeypatch, at)
+        with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+            widget.bar.button.click()
+            qtbot.waitUntil(reached.is_set, timeout=60_000)
+            widget.bar.button.click()
+            opened.set()
+        assert sorted(path.name for path in out.iterdir()) == there, "what is done, and nothing half written"
+        monkeypatch.undo()
+    words = "cancelled; the labels of 1 of 3 images stay: tick 'go on with what is there' and press Run to go on"
+    assert widget.bar.status.text() == words
+    first = (out / "a.tif").stat()
+    widget.batch.resume_box.setChecked(True)
+    press(widget)
+    assert widget.bar.status.text().startswith("cut 3 of 3 images")
+    assert (out / "a.tif").stat() == first, "it is not cut again"
+    found = 0
+    for name, image in images.items():
+        labels = io.read(out / f"{name}.tif").data
+        np.testing.assert_array_equal(labels, labels_of(widget.draft.recipe, image))
+        found += labels.max()
+    with (out / "objects.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == found
+
+
+def test_a_folder_that_was_done_when_it_was_cancelled_is_done(dock, made, touching, tmp_path, monkeypatch, qtbot):
+    widget = dock("Recipe")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    io.write(folder / "a.tif", Volume(touching, "yx"), kind="image")
+    widget.batch.choose("folder")
+    widget.batch.source.line.setText(str(folder))
+    widget.batch.target.line.setText(str(tmp_path / "out"))
+    from napari_cutout.running import _batch
+
+    real, done, seen = _batch.run, threading.Event(), threading.Event()
+
+    def run(*args, **options):
+        batch = real(*args, **options)
+        done.set()
+        assert seen.wait(60), "the test never let it go on"
+        return batch
+
+    monkeypatch.setattr(_batch, "run", run)
+    with qtbot.waitSignal(widget.bar.ended, timeout=60_000):
+        widget.bar.button.click()
+        qtbot.waitUntil(done.is_set, timeout=60_000)
+        widget.bar.button.click()
+        seen.set()
+    assert widget.bar.status.text().startswith("cut 1 of 1 images")
 
 
 def test_what_has_no_recipe_and_strokes_that_are_kept(viewer, dock, press, blobs, tmp_path, qtbot):

@@ -105,7 +105,7 @@ def problem_of(given, image, **choice):
     """Return what the form says of a model on an image."""
     form = form_on(Image(image, name="image"), **choice)
     form.settings["model"] = given
-    return model_problem(form, form.target)
+    return model_problem(form.method, form.settings, form.target)
 
 
 def test_a_model_has_to_be_chosen_and_to_be_there(tmp_path):

@@ -23,7 +23,7 @@ from ._dock import problem_line, sentence_line, show_sentence
 from ._model_files import ModelInfo, described, models_in
 from ._preferences import preferences, remember
 
-__all__ = ["ModelBox", "models_folder"]
+__all__ = ["ModelBox", "known_models", "models_folder"]
 
 MOST_OTHERS = 8
 """Models outside the models folder that are remembered."""
@@ -43,6 +43,21 @@ def models_folder() -> Path:
 def other_models() -> list[str]:
     """Return models elsewhere that were used, the last one first."""
     return [path for path in preferences().other_models.split(os.pathsep) if path]
+
+
+def known_models(*more: str) -> dict[str, ModelInfo]:
+    """Return the models that are offered, by their folders: the newest of the models folder first, then others.
+
+    Parameters
+    ----------
+    *more : str
+        Folders that are offered, too, if they hold models.
+    """
+    known = {info.path: info for info in models_in(models_folder())}
+    for path in (*other_models(), *more):
+        if path not in known and (info := _info(path)) is not None:
+            known[path] = info
+    return known
 
 
 class ModelBox(QWidget):  # type: ignore[misc]
@@ -144,10 +159,7 @@ class ModelBox(QWidget):  # type: ignore[misc]
 
     def _offer(self, kept: str | None) -> None:
         """Fill the list, with `kept` chosen whether or not it is still there."""
-        known = {info.path: info for info in models_in(models_folder())}
-        for path in (*other_models(), *([kept] if kept else [])):
-            if path not in known and (info := _info(path)) is not None:
-                known[path] = info
+        known = known_models(*([kept] if kept else []))
         self.box.blockSignals(True)
         self.box.clear()
         self.box.addItem(_NONE, None)

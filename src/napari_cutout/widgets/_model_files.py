@@ -18,7 +18,7 @@ from ..unet.trained import N_OUTPUTS, SETTINGS, read_settings
 from ..unet.zoo import described as described_package
 
 if TYPE_CHECKING:
-    from ._request import Form
+    from .._method import Method
     from ._target import Target
 
 __all__ = [
@@ -297,12 +297,12 @@ def free_place(folder: Path, wanted: str) -> Path:
 # Whether a model can be used --------------------------------------------------------------------------------
 
 
-def model_problem(form: Form, aim: Target | None) -> str:
-    """Say why the model that a form names cannot be used on its image; empty if it can, or none is asked for."""
-    for param in form.method.settings:
+def model_problem(method: Method, settings: Mapping[str, Any], aim: Target | None) -> str:
+    """Say why a model that is set for a method cannot be used on an image; empty if it can, or none is asked for."""
+    for param in method.settings:
         if param.folder is None:
             continue
-        given = form.settings.get(param.name)
+        given = settings.get(param.name)
         if given is None:
             return f"{param.name}: none is chosen; choose one, or train one below"
         if not isinstance(given, str | Path):

@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
-from .._device import Asked, free_host_memory
+from .._device import Asked
 from .._recipe_edits import needed, up_to
 from ..running._step_cache import StepCache
 from . import _layers
@@ -57,6 +57,7 @@ class RecipeWidget(RecipeEditor):
         self.results = Results(self.viewer)
         self.known = StepCache()
         self.out_of_sight = False
+        self._newest: tuple[Layer | None, Layer | None] = (None, None)
         self._failed: tuple[tuple[str, str], ...] = ()
         self._numbers: dict[int, str] = {}
         self._all_boxes: list[LayerBox] = [self.recipe_box]
@@ -90,7 +91,9 @@ class RecipeWidget(RecipeEditor):
         self.layout().addWidget(self.result_bar)
         self.preview.view_changed.connect(self.refresh)
         self.preview.answered.connect(self._show_answer)
-        self.preview.failed.connect(lambda sentence: self.bar.say(f"no preview: {sentence}"))
+        self.preview.failed.connect(lambda sentence: self.bar.say_aside(f"no preview: {sentence}"))
+        self.preview.waiting.connect(self.bar.say_aside)
+        self.preview.gone.connect(lambda: self.bar.say_aside(""))
         self.preview.switched_off.connect(lambda: self.preview_box.setChecked(False))
         self.preview_box.setChecked(preferences().preview_on_opening)
 
@@ -115,7 +118,7 @@ class RecipeWidget(RecipeEditor):
             loaded.kept,
             region and self.whole_box.isChecked(),
             get_args(Asked)[self.device_box.currentIndex()],
-            _free(),
+            self.free_memory(),
             preferences().result_name,
             loaded.sources,
         )
@@ -133,11 +136,12 @@ class RecipeWidget(RecipeEditor):
     def fields(self) -> Mapping[str, QWidget]:
         """Return the fields that can turn red."""
         settings = {name: editor.field for name, editor in self.form.editors.items()}
-        return {**settings, **self.inputs.boxes, "device": self.device_box}
+        return {**self.place.fields(), **settings, **self.inputs.boxes, "device": self.device_box}
 
     def lines(self) -> Mapping[str, QLabel]:
         """Return the lines for what is wrong."""
-        return {name: line for name, line in (*self._lines.items(), *self.inputs.lines.items()) if name != "recipe"}
+        lines = {**self._lines, **self.place.lines, **self.inputs.lines}
+        return {name: line for name, line in lines.items() if name != "recipe"}
 
     def list_changed(self) -> None:
         """Show the recipe of labels that were made since, if none is shown; offer the images that there are."""
@@ -172,6 +176,7 @@ class RecipeWidget(RecipeEditor):
     def _show_inputs(self) -> Setup | None:
         """Show the layers that the recipe reads, and return what is to run."""
         if self.past.now is None:
+            self.place.show_for(None)
             return None
         draft, loaded = self.past.now
         recipe = draft.running
@@ -185,6 +190,7 @@ class RecipeWidget(RecipeEditor):
         self.batch.images.refresh()
         self.batch.images.blockSignals(False)
         setup = self.setup()
+        self.place.show_for(setup)
         self._show_world(setup)
         return setup
 
@@ -198,7 +204,11 @@ class RecipeWidget(RecipeEditor):
     def _problems(self, setup: Setup) -> dict[str, str]:
         """Say what is wrong with where it shall run."""
         if self.batch.mode == "layers":
-            return problems(setup)
+            found = problems(setup)
+            misfit = setup.source is not None and setup.recipe.source in found
+            self.place.offer_fit(self.draft if misfit else None)
+            return {**found, **(self.place.problems() if misfit else {})}
+        self.place.offer_fit(None)
         sentence = self.batch.problem()
         return {"batch": sentence} if sentence else {}
 
@@ -226,13 +236,14 @@ class RecipeWidget(RecipeEditor):
             job, layers, aim = preview_of(setup, self.viewer)
         except ValueError as error:
             self.preview.clear()
-            self.bar.say(f"no preview: {error}")
+            self.bar.say_aside(f"no preview: {error}")
             return
-        self.preview.ask(job, layers, aim.place, aim.spread)
+        source, result = self._newest
+        self.preview.ask(job, layers, aim.place, aim.spread, instead_of=result if source is setup.source else None)
 
     def _show_answer(self, answer: PreviewAnswer) -> None:
         approximate = answer.approximate and f"approximate: {answer.approximate}"
-        self.bar.say(" · ".join(word for word in ("preview", answer.count, approximate) if word))
+        self.bar.say_aside(" · ".join(word for word in ("preview", answer.count, approximate) if word))
 
     # Running
 
@@ -245,7 +256,7 @@ class RecipeWidget(RecipeEditor):
         try:
             if self.batch.mode == "folder":
                 folder = self.batch.folder(whole=setup.whole)
-                self.bar.start(folder.work(setup.recipe, setup.device))
+                self.bar.start(folder.work(setup.recipe, setup.device), keeps=True)
             elif self.batch.mode == "images":
                 self.bar.start(run_several(self._works(setup)), keeps=True)
             else:
@@ -303,6 +314,7 @@ class RecipeWidget(RecipeEditor):
     def _put(self, finished: Finished) -> Layer | None:
         if (layer := self.results.put(finished)) is None:
             self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
+        self._newest = finished.source, layer
         return layer
 
     def _show_several(self, result: Several) -> None:
@@ -367,10 +379,3 @@ class RecipeWidget(RecipeEditor):
         super().showEvent(event)
         if self.preview.is_on and not self.closed:
             self.refresh()
-
-
-def _free() -> int:
-    """Return how many bytes a run may take."""
-    limit = preferences().memory_limit_gib * 2**30
-    free = free_host_memory()
-    return min(free, int(limit)) if limit else free

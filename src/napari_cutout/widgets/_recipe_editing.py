@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ._recipe_inputs import InputRows
 from ._recipe_job import Loaded, Setup, from_file, from_layer, noticed, problems
 from ._recipe_list import StepList
 from ._recipe_past import Past
+from ._recipe_place import PlaceRows
 from ._recipe_request import painted_of
 
 __all__ = ["RecipeEditor"]
@@ -110,13 +111,16 @@ class RecipeEditor(Dock):
         self.inputs = InputRows(self.viewer.layers)
         self.inputs.changed.connect(self.refresh)
         self.inputs.add_pressed.connect(self.add_layer)
+        self.place = PlaceRows(self.viewer)
+        self.place.chosen.connect(lambda selection: self._edit(lambda d: d.aimed(selection), self.steps.number))
+        self.place.changed.connect(self.refresh)
         self.whole_box = QCheckBox("all of the image, not its region")
         self.whole_box.setToolTip("The recipe was made on a region; on other images it may lie elsewhere.")
         self.whole_box.toggled.connect(lambda _: self.refresh())
         self.batch = BatchRows(self.viewer.layers, self.image_problem)
         self.batch.changed.connect(self.refresh)
         layout = form()
-        for row in (self.inputs, self.whole_box, self.batch, self._lines["batch"]):
+        for row in (self.inputs, self.place, self.whole_box, self.batch, self._lines["batch"]):
             layout.addRow(row)
         self.layers_group = group("Layers", layout)
         self.content.addWidget(self.layers_group)
@@ -240,10 +244,10 @@ class RecipeEditor(Dock):
             self.past.push(changed, loaded, key)
         self._show_recipe(number)
 
-    def insert(self, name: str) -> None:
-        """Insert a step of a method after the one that is chosen."""
+    def insert(self, name: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Insert a step of a method after the one that is chosen, with some settings."""
         number = self.steps.number + 1
-        self._edit(lambda draft: draft.inserted(number, new_step(catalog.find(name))), number)
+        self._edit(lambda draft: draft.inserted(number, new_step(catalog.find(name), **(settings or {}))), number)
 
     def duplicate(self) -> None:
         """Put the step that is chosen there a second time."""
@@ -267,12 +271,18 @@ class RecipeEditor(Dock):
 
     def undo(self) -> None:
         """Take the last change of the recipe back."""
-        self.past.undo()
-        self._show_recipe(self.steps.number)
+        self._go(self.past.undo)
 
     def redo(self) -> None:
         """Make the change that was taken back."""
-        self.past.redo()
+        self._go(self.past.redo)
+
+    def _go(self, step: Callable[[], None]) -> None:
+        """Show the recipe of another time."""
+        before = self.draft
+        step()
+        if before is not None and self.draft is not None:
+            self.place.follow(before.running, self.draft.running)
         self._show_recipe(self.steps.number)
 
     def set(self, number: int, **settings: Any) -> None:

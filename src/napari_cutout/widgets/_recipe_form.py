@@ -29,7 +29,7 @@ _FEW = 2
 """Choices of an array that must be given, where there is but one beside a layer more."""
 
 
-def new_step(method: Method, like: Step | None = None) -> Step:
+def new_step(method: Method, like: Step | None = None, **given: Any) -> Step:
     """Return a step of a method, with the settings of another where they mean the same.
 
     Parameters
@@ -38,13 +38,16 @@ def new_step(method: Method, like: Step | None = None) -> Step:
         Its method.
     like : Step, optional
         A step whose place it takes.
+    **given : object
+        Settings that are known.
 
     Returns
     -------
     Step
-        What must be chosen has the value that a field for it begins with.
+        What else must be chosen has the value that a field for it begins with.
     """
-    settings: dict[str, Any] = {p.name: Editor(method, p).value for p in method.settings if p.required}
+    asked = [p for p in method.settings if p.required and p.name not in given]
+    settings: dict[str, Any] = {**{p.name: Editor(method, p).value for p in asked}, **given}
     before = {} if like is None else {p.name: p for p in catalog.find(like.method).settings}
     for param in method.settings:
         other = before.get(param.name)

@@ -22,6 +22,7 @@ from . import _layers
 from ._channels import channel_problem, with_channels
 from ._edited import edited
 from ._layers import ours
+from ._model_files import model_problem
 from ._points import is_points, labels_of, points_note
 from ._request import check_labels_layer
 from ._sources import PAINTED
@@ -32,10 +33,12 @@ __all__ = [
     "Setup",
     "aim_of",
     "array_of",
+    "chosen_on",
     "estimate",
     "from_file",
     "from_layer",
     "letters_of",
+    "names_axes_of",
     "noticed",
     "others_of",
     "problems",
@@ -193,10 +196,15 @@ class Setup:
         return (self.source, *self.beside) if self.beside else ()
 
     def _aim_of_channels(self) -> Target:
-        chosen = self.recipe.selection
-        assert chosen is not None
-        one = replace(self.recipe, selection=replace(chosen, axes=chosen.kept_axes, channel=None))
+        one = replace(self.recipe, selection=self.alone)
         return with_channels(aim_of(one, self.source, self.whole), self.channels)
+
+    @property
+    def alone(self) -> Selection:
+        """What the recipe runs on in its layer, without the channels that are other layers."""
+        chosen = chosen_on(self.recipe, self.source)
+        chosen = replace(chosen, box=()) if self.whole else chosen
+        return replace(chosen, axes=chosen.kept_axes, channel=None) if self.channels else chosen
 
     def on(self, layer: Layer) -> Setup:
         """Return the same on another layer."""
@@ -256,21 +264,42 @@ def aim_of(recipe: Recipe, layer: Layer, whole: bool = False) -> Target:
     ValueError
         If the layer has other axes or levels, or ends before the region.
     """
-    choice, shape = recalled(layer), tuple(_layers.level_zero(layer).shape)
-    chosen = recipe.selection or Selection("zyx"[-min(len(shape), 3) :])
+    chosen = chosen_on(recipe, layer)
     if whole and chosen.box:
         chosen = replace(chosen, box=())
-    named = choice.letters if ASKED not in choice.letters else chosen.axes
-    if len(shape) != len(chosen.axes) or named != chosen.axes:
-        raise ValueError(
-            f"the recipe runs on the axes {chosen.axes!r}, and '{layer.name}' has {choice.letters!r}; choose another "
-            "layer, or make the recipe anew on this one"
-        )
-    if chosen.level >= (n := len(levels_of(layer))):
-        raise ValueError(
-            f"the recipe runs on level {chosen.level}, and '{layer.name}' has {n}; choose a layer with more levels"
-        )
-    return target_of(layer, replace(choice, letters=chosen.axes), chosen)
+    if sentence := _misfit(chosen, layer):
+        raise ValueError(sentence)
+    return target_of(layer, replace(recalled(layer), letters=chosen.axes), chosen)
+
+
+def chosen_on(recipe: Recipe, layer: Layer) -> Selection:
+    """Return what a recipe runs on in a layer: what it says, else all of it at once."""
+    return recipe.selection or Selection("zyx"[-min(len(_layers.level_zero(layer).shape), 3) :])
+
+
+def names_axes_of(chosen: Selection, layer: Layer) -> bool:
+    """Tell whether the axes of a selection are those of a layer, as far as anybody has named these."""
+    letters, n = recalled(layer).letters, len(_layers.level_zero(layer).shape)
+    return n == len(chosen.axes) and (ASKED in letters or letters == chosen.axes)
+
+
+def _misfit(chosen: Selection, layer: Layer) -> str:
+    """Say what of a selection a layer has not; empty if it has all of it."""
+    name, levels, out = layer.name, levels_of(layer), "choose another layer, or fit the recipe to this one"
+    if not names_axes_of(chosen, layer):
+        return f"the recipe runs on the axes {chosen.axes!r}, and '{name}' has {recalled(layer).letters!r}; {out}"
+    if chosen.level >= len(levels):
+        return f"the recipe runs on level {chosen.level}, and '{name}' has {len(levels)}; {out}"
+    sizes = dict(zip(chosen.axes, levels[chosen.level].shape, strict=True))
+    if isinstance(chosen.channel, int) and chosen.channel >= sizes["c"]:
+        return f"the recipe runs on channel {chosen.channel}, and '{name}' has {sizes['c']}, from 0; {out}"
+    for axis, (_, stop) in zip(chosen.kept_axes, chosen.box, strict=False):
+        if stop > sizes[axis]:
+            return (
+                f"the recipe's region ends at {stop} along {axis!r}, and '{name}' at {sizes[axis]}; tick 'all of the "
+                "image, not its region', or fit the recipe to this layer"
+            )
+    return ""
 
 
 def _with_spacing(step: Step, aim: Target, layer: Layer) -> Step:
@@ -279,8 +308,19 @@ def _with_spacing(step: Step, aim: Target, layer: Layer) -> Step:
     lengths = [letters.index(axis) for axis in aim.selection.kept_axes if axis != "t"]
     known = any(p.name == "spacing" for p in catalog.find(step.method).settings)
     if not known or not _layers.has_voxel_size(layer, lengths):
+        _check_lengths(step, aim.selection.run_axes, layer)
         return step
     return replace(step, settings={**step.settings, "spacing": aim.run_spacing})
+
+
+def _check_lengths(step: Step, axes: str, layer: Layer) -> None:
+    """Refuse a voxel size of other axes than those that a step sees, where the layer has none."""
+    own = step.settings.get("spacing")
+    if own is not None and len(own) != len(axes):
+        raise ValueError(
+            f"the voxel size of the recipe has {len(own)} lengths, {own}, and it runs on {axes!r} of '{layer.name}', "
+            "whose own is not set; set it, or fit the recipe to this layer"
+        )
 
 
 def letters_of(aim: Target, layer: Layer) -> str:
@@ -320,7 +360,7 @@ def problems(setup: Setup) -> dict[str, str]:
     except (ValueError, TypeError) as error:
         return {source: str(error)}
     found = {name: why for name in setup.recipe.inputs if name != source and (why := _why_not(setup, name, aim))}
-    if sentence := _links_classes(setup.recipe):
+    if sentence := _links_classes(setup.recipe) or _model_problem(setup.recipe, aim):
         found["recipe"] = sentence
     if not found and (need := estimate(setup)) > setup.free:
         found["memory"] = (
@@ -335,6 +375,14 @@ def _links_classes(recipe: Recipe) -> str:
     for at, step in enumerate(recipe.steps):
         if at and catalog.find(step.method).frames and (method := of_classes(replace(recipe, steps=recipe.steps[:at]))):
             return f"{method} gives classes, and step {at + 1} links objects; tick 'one number per object' in it"
+    return ""
+
+
+def _model_problem(recipe: Recipe, aim: Target) -> str:
+    """Say which step has a model that cannot be used on the image; empty if none has."""
+    for number, step in enumerate(recipe.steps, start=1):
+        if sentence := model_problem(catalog.find(step.method), step.settings, aim):
+            return f"step {number}, {step.method}: {sentence}"
     return ""
 
 

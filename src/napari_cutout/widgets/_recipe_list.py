@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .. import catalog
 from .._method import OF_THE_IMAGE, Method
@@ -14,6 +23,7 @@ from .._recipe_edits import Draft, insertable, unread
 from ..recipe import Step, output_number
 from ._access import explain
 from ._editors import caption, caption_of, value_text
+from ._model_box import known_models, models_folder
 
 __all__ = ["StepList", "needs_nothing_more", "said_of"]
 
@@ -82,14 +92,14 @@ class StepList(QWidget):  # type: ignore[misc]
     switched
         Emitted with the number of a step and whether it was switched on.
     inserted
-        Emitted with the name of a method for a step after the one that is chosen.
+        Emitted with the name of a method for a step after the one that is chosen, and what is set for it.
     pressed
         Emitted with what a button asks for, such as ``"remove"``.
     """
 
     chosen = Signal(int)
     switched = Signal(int, bool)
-    inserted = Signal(str)
+    inserted = Signal(str, dict)
     pressed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -185,15 +195,30 @@ class StepList(QWidget):  # type: ignore[misc]
         menus: dict[str, Any] = {}
         for entry in insertable(self._draft.recipe, self.number + 1):
             menu = menus.get(entry.row) or menus.setdefault(entry.row, self.menu.addMenu(entry.row))
-            action = menu.addAction(entry.name.replace("_", " "))
-            action.setToolTip(entry.summary)
-            action.triggered.connect(_emitting(self.inserted, entry.name))
-            if not needs_nothing_more(entry):
-                action.setEnabled(False)
-                action.setToolTip(
-                    f"{entry.name} needs a model: run it in its widget, and take the recipe of its labels"
-                )
             menu.setToolTipsVisible(True)
+            if needs_nothing_more(entry):
+                self._add_action(menu, _words(entry), entry)
+            else:
+                self._add_models(menu.addMenu(_words(entry)), entry)
+
+    def _add_models(self, menu: QMenu, entry: Method) -> None:
+        """Offer a step for each of the models that a method can have."""
+        menu.setToolTipsVisible(True)
+        name = next(p.name for p in entry.settings if p.folder is not None)
+        for path, info in known_models().items():
+            self._add_action(menu, info.name, entry, f"{info}\n{path}", **{name: path})
+        action = menu.addAction("A model…")
+        action.setToolTip("Choose a model that lies elsewhere; to train one, open U-Net.")
+        action.triggered.connect(lambda _=False: self._browse(entry, name))
+
+    def _browse(self, entry: Method, name: str) -> None:
+        if path := QFileDialog.getExistingDirectory(self, "The folder of a model", str(models_folder())):
+            self.inserted.emit(entry.name, {name: path})
+
+    def _add_action(self, menu: QMenu, words: str, entry: Method, why: str = "", **settings: Any) -> None:
+        action = menu.addAction(words)
+        action.setToolTip(why or entry.summary)
+        action.triggered.connect(lambda _=False: self.inserted.emit(entry.name, settings))
 
     def _fit(self) -> None:
         """Be as high as the steps, or as some of them."""
@@ -201,11 +226,8 @@ class StepList(QWidget):  # type: ignore[misc]
         self.rows.setFixedHeight(min(n, _MAX_ROWS) * height + 6)
 
 
-def _emitting(signal: Any, name: str) -> Callable[[bool], None]:
-    def emit(_: bool = False) -> None:
-        signal.emit(name)
-
-    return emit
+def _words(entry: Method) -> str:
+    return entry.name.replace("_", " ")
 
 
 def _button(sign: str, name: str, why: str) -> QToolButton:

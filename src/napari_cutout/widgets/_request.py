@@ -361,7 +361,7 @@ def problems(form: Form) -> tuple[Problem, ...]:
     if aim is not None:
         others = [p for p in form.method.arrays if p is not form.method.source]
         found += [p for param in others if (p := _layer_problem(form, param, aim))]
-    if sentence := model_problem(form, aim) or _settings_problem(form):
+    if sentence := model_problem(form.method, form.settings, aim) or _settings_problem(form):
         found.append(Problem("settings", sentence))
     if form.device == "gpu" and gpu_known() and not gpu_status().usable:
         found.append(Problem("device", f"device is gpu, but {gpu_status().reason}"))

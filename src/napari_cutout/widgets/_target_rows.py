@@ -15,7 +15,7 @@ from ._editors import StillUnlessFocused
 from ._extent import Region
 from ._target import ASKED, Choice, levels_of, n_channels, recalled, remember, taken_by
 
-__all__ = ["TargetRows"]
+__all__ = ["TargetRows", "words_of"]
 
 Layer = Any
 """A napari layer."""
@@ -51,6 +51,24 @@ _TOOLTIPS = {
 }
 
 _GREY, _TOGETHER = "grey (mean of all)", "all together"
+
+
+def words_of(choice: Choice) -> list[str]:
+    """Say what of an image is run on, and what of it at a time, in the words of the rows.
+
+    Parameters
+    ----------
+    choice : Choice
+        What they say; its axes are named.
+    """
+    letters, channel = choice.letters, choice.channel
+    words = [" ".join(letters).upper()]
+    if "t" in letters:
+        words.append(_TIMES[choice.time])
+    words.append(_DEPTHS[choice.depth] if "z" in letters else "" if "t" in letters else _REGIONS["whole"])
+    if "c" in letters:
+        words.append({"grey": _GREY, "all": f"channels {_TOGETHER}"}.get(str(channel), f"channel {channel}"))
+    return [*filter(None, words), *([f"level {choice.level}"] if choice.level else [])]
 
 
 class TargetRows(QWidget):  # type: ignore[misc]
@@ -127,6 +145,11 @@ class TargetRows(QWidget):  # type: ignore[misc]
         return taken_by(self._choice, self._layer, takes_channels=self._takes_channels)
 
     @property
+    def offers_some(self) -> bool:
+        """Whether there is a row in which something could be chosen."""
+        return any(self._forms[field].isRowVisible(field) for field in self._names)
+
+    @property
     def region(self) -> Region:
         """Where to look."""
         at = self.region_box.currentIndex()
@@ -158,15 +181,21 @@ class TargetRows(QWidget):  # type: ignore[misc]
         return offered == [_region_text(region) for region in self._regions()]
 
     def show_for(
-        self, layer: Layer | None, *, takes_channels: bool = False, links: bool = False, frames: bool = False
+        self,
+        layer: Layer | None,
+        *,
+        takes_channels: bool = False,
+        links: bool = False,
+        frames: bool = False,
+        choice: Choice | None = None,
     ) -> None:
-        """Show the rows that a layer and a method need, filled in with what was last chosen for the layer."""
+        """Show the rows that a layer and a method need, with a choice, or with what was last chosen for the layer."""
         for rows in (self, self.where):
             rows.setVisible(layer is not None)
         self._layer, self._takes_channels, self._links = layer, takes_channels, links
         self._offer_regions()
         if layer is not None:
-            self._choice = recalled(layer, frames=frames)
+            self._choice = recalled(layer, frames=frames) if choice is None else choice
             self._fill(layer)
 
     @property
