@@ -80,6 +80,9 @@ _TOO_SLOW = "There is no preview: the method takes too long to run after every c
 _SETTLED = 200
 """Milliseconds without a move after which the view is looked at again; by then the canvas was drawn."""
 
+_PATIENCE = 300
+"""Milliseconds without an answer after which a preview is said to be computed."""
+
 
 class MethodFrame(Dock):
     """The widget of one row: all its methods, with all their settings.
@@ -116,12 +119,15 @@ class MethodFrame(Dock):
         self._asked: Any = None
         self.out_of_sight = False
         self._told: Any = None
-        self._newest: tuple[Layer | None, Layer | None] = (None, None)
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
         self._remarks: dict[str, QLabel] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings, self._seldom = form(), form()
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(_PATIENCE)
+        self._late.timeout.connect(lambda: self.bar.say("preview: computing…"))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.show_extras)
@@ -570,14 +576,14 @@ class MethodFrame(Dock):
             return
         outcome: Outcome = result.outcome
         self.preview.clear()
+        self._late.stop()
         if (layer := self.results.put(result)) is None:
             self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
             return
         self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
-        self._told = self._asked
+        self._told = self._facts_of
         if self._asked == self._question(*self._checked()):
             self.facts, self._facts_of = outcome.facts, self._asked
-        self._newest = result.source, layer
         self.result_bar.show_for(layer, outcome)
         self.ran.emit(result.request, layer)
         self.show_extras()
@@ -585,12 +591,12 @@ class MethodFrame(Dock):
     def _show_large(self, finished: LargeFinished) -> None:
         """Show labels that went into a store."""
         self.preview.clear()
+        self._late.stop()
         layer, outcome = self.large.show(finished)
         self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
         if layer is not None:
             title = f"{self.row} on {self.source.name}" if self.source is not None else self.row
             run_history(self.viewer).note(Run(title, layer, None, None, self.source))
-            self._newest = self.source, layer
             self.result_bar.show_for(layer, outcome)
             self.region_row.show_for(layer)
             self.ran.emit(finished.run.request, layer)
@@ -645,9 +651,7 @@ class MethodFrame(Dock):
     def _connect_preview(self) -> None:
         self.preview.view_changed.connect(self.refresh)
         self.preview.answered.connect(self._show_answer)
-        self.preview.failed.connect(lambda sentence: self.bar.say_aside(f"no preview: {sentence}"))
-        self.preview.waiting.connect(self.bar.say_aside)
-        self.preview.gone.connect(lambda: self.bar.say_aside(""))
+        self.preview.failed.connect(self._show_no_answer)
         self.preview.switched_off.connect(lambda: self.preview_box.setChecked(False))
         self.preview_box.setChecked(preferences().preview_on_opening)
 
@@ -661,11 +665,14 @@ class MethodFrame(Dock):
             return
         if says is None or self.out_of_sight or says.method.slow:
             self.preview.clear()
+            self._late.stop()
+            if not self.bar.running:
+                self.bar.say("")
             return
+        if not self._late.isActive():
+            self._late.start()
         job, layers, aim = self.preview_job(says)
-        source, result = self._newest
-        replaced = result if source is says.source else None
-        self.preview.ask(job, layers, aim.place, aim.spread, instead_of=replaced)
+        self.preview.ask(job, layers, aim.place, aim.spread)
 
     def preview_job(self, says: Form) -> tuple[PreviewJob, dict[str, Layer], Target]:
         """Return what a preview of this form computes, of which layers, and what the run would work on."""
@@ -676,16 +683,21 @@ class MethodFrame(Dock):
         return PreviewJob(Recipe((step,), aim.selection), inputs, view), layers, aim
 
     def _show_answer(self, answer: PreviewAnswer) -> None:
+        self._late.stop()
         if self._facts_of == self._question(*self._read):
             self.facts = answer.facts
         self._show_extras_soon()
         if self._told == self._facts_of:  # what the run has said holds, and says more
-            self.bar.say_aside("")
             return
+        self._told = None
         approximate = answer.approximate and f"approximate: {answer.approximate}"
         found = (levels_found(answer.facts), answer.count, tried(answer.facts), *warnings_of(answer.facts))
         words = ("preview", *found, approximate)
-        self.bar.say_aside(" · ".join(word for word in words if word))
+        self.bar.say(" · ".join(word for word in words if word))
+
+    def _show_no_answer(self, sentence: str) -> None:
+        self._late.stop()
+        self.bar.say(f"no preview: {sentence}")
 
     # Extras
 

@@ -57,7 +57,6 @@ class RecipeWidget(RecipeEditor):
         self.results = Results(self.viewer)
         self.known = StepCache()
         self.out_of_sight = False
-        self._newest: tuple[Layer | None, Layer | None] = (None, None)
         self._failed: tuple[tuple[str, str], ...] = ()
         self._numbers: dict[int, str] = {}
         self._all_boxes: list[LayerBox] = [self.recipe_box]
@@ -91,9 +90,7 @@ class RecipeWidget(RecipeEditor):
         self.layout().addWidget(self.result_bar)
         self.preview.view_changed.connect(self.refresh)
         self.preview.answered.connect(self._show_answer)
-        self.preview.failed.connect(lambda sentence: self.bar.say_aside(f"no preview: {sentence}"))
-        self.preview.waiting.connect(self.bar.say_aside)
-        self.preview.gone.connect(lambda: self.bar.say_aside(""))
+        self.preview.failed.connect(lambda sentence: self.bar.say(f"no preview: {sentence}"))
         self.preview.switched_off.connect(lambda: self.preview_box.setChecked(False))
         self.preview_box.setChecked(preferences().preview_on_opening)
 
@@ -236,14 +233,13 @@ class RecipeWidget(RecipeEditor):
             job, layers, aim = preview_of(setup, self.viewer)
         except ValueError as error:
             self.preview.clear()
-            self.bar.say_aside(f"no preview: {error}")
+            self.bar.say(f"no preview: {error}")
             return
-        source, result = self._newest
-        self.preview.ask(job, layers, aim.place, aim.spread, instead_of=result if source is setup.source else None)
+        self.preview.ask(job, layers, aim.place, aim.spread)
 
     def _show_answer(self, answer: PreviewAnswer) -> None:
         approximate = answer.approximate and f"approximate: {answer.approximate}"
-        self.bar.say_aside(" · ".join(word for word in ("preview", answer.count, approximate) if word))
+        self.bar.say(" · ".join(word for word in ("preview", answer.count, approximate) if word))
 
     # Running
 
@@ -314,7 +310,6 @@ class RecipeWidget(RecipeEditor):
     def _put(self, finished: Finished) -> Layer | None:
         if (layer := self.results.put(finished)) is None:
             self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
-        self._newest = finished.source, layer
         return layer
 
     def _show_several(self, result: Several) -> None:
