@@ -125,6 +125,7 @@ AGREEMENT = "tests/widgets/test_agreement.py"
 LIVE = "tests/widgets/test_random_walker.py"
 TRY_ALL = "tests/test_try_all.py"
 COMPARE = "tests/widgets/test_compare.py"
+CLOSING = "tests/widgets/test_closing.py"
 PLANES = "tests/widgets/test_planes.py"
 GRAPH_BASED = "tests/widgets/test_graph_based.py"
 OBJECT_ERRORS = "tests/test_object_errors.py"
@@ -844,6 +845,10 @@ MUTANTS = [
     Mutant("methods/_edits.py", "nearer = squared < least", "nearer = squared <= least", f"{OBJECT_EDITS}::test_without_a_neck_seeds_share_half_way_in_the_world"),
     Mutant("methods/_edits.py", "BAND = 1.5", "BAND = 0.5", f"{OBJECT_EDITS}::test_a_cut_follows_the_line_to_the_voxel"),
     Mutant("methods/_edits.py", "beyond = inside & ~left", "beyond = inside", f"{OBJECT_EDITS}::test_a_cut_follows_the_line_to_the_voxel"),
+    Mutant("widgets/_dock.py", "            self.deleteLater()", "            pass", f"{CLOSING}::test_a_form_that_is_closed_is_deleted_in_the_thread_of_the_window"),
+    Mutant("widgets/_clicks_row.py", "        self.destroyed.connect(lambda: _ROWS.discard(self))", "", f"{CLOSING}::test_forms_that_are_open_do_not_ask_those_that_were_closed"),
+    Mutant("widgets/_clicks_row.py", "self.destroyed.connect(self._clicks.listen(self._follow))", "self._clicks.listen(self._follow)", f"{CLOSING}::test_forms_that_are_open_do_not_ask_those_that_were_closed"),
+    Mutant("widgets/_result_bar.py", "self.destroyed.connect(self.runs.listen(self._show_runs))", "self.runs.listen(self._show_runs)", f"{CLOSING}::test_forms_that_are_open_do_not_ask_those_that_were_closed"),
     Mutant("widgets/_clicks.py", " if frame_of(self.layer) else known", " if False else known", f"{EDITING}::test_each_frame_is_edited_by_itself_and_new_numbers_are_new_in_all"),
     Mutant("widgets/_run_undo.py", "if not given.untouched() or not ours(self.layer):", "if not ours(self.layer):", f"{RESULTS}::test_undo_never_loses_an_edit"),
     Mutant("widgets/_region_edit.py", 'max(int(provenance["n_labels"]), highest)', 'int(provenance["n_labels"])', f"{REGION_EDIT}::test_the_provenance_notes_edits_and_the_files_elsewhere_stay"),

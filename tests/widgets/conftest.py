@@ -41,6 +41,20 @@ def qtbot(qtbot, monkeypatch):
     return qtbot
 
 
+@pytest.fixture(autouse=True)
+def nothing_runs_on():
+    """Leave no thread to the next test: what it patches, counts and compiles would be met by work of this one."""
+    yield
+    if "napari_cutout.widgets._pools" not in sys.modules:
+        return
+    from napari_cutout.widgets import _pools
+
+    for worker in tuple(_pools.WorkerBase._worker_set):
+        worker.quit()
+    for pool in _pools._pools.values():
+        assert pool.waitForDone(1000 * PATIENCE), "work that was asked to stop goes on"
+
+
 @pytest.fixture
 def nothing_old_to_collect():
     """Take what imports and earlier tests left out of the garbage collector, which runs thrice for every viewer."""

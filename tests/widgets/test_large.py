@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,9 +158,11 @@ def test_labels_go_into_a_store_and_show_up_at_their_place(viewer, opened, press
 def test_blocks_show_up_while_the_run_goes_on(opened, held, qtbot, image):
     widget = opened()
     held.at, held.after = "add", 4
+    at_once = []
+    widget.viewer.layers.events.inserted.connect(lambda event: at_once.append(np.asarray(event.value.data[0]).any()))
     widget.bar.button.click()
+    assert at_once == [False], "the layer is there before its first block"
     layer = result_of(widget)
-    assert not np.asarray(layer.data[0]).any(), "the layer is there at once"
     qtbot.waitUntil(held.reached.is_set)
     whole, shown = expected(image), np.asarray(layer.data[0])
     assert 0 < np.count_nonzero(shown) < np.count_nonzero(whole)
@@ -242,6 +246,7 @@ def test_the_memory_limit_of_the_preferences_counts_beside_what_napari_holds(mon
     from napari_cutout.widgets import _large
 
     widget = opened()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * 2**30))
     monkeypatch.setattr(_large, "preferences", lambda: Preferences(memory_limit_gib=1.0))
     _, request = widget.ask()
     run = widget.large._run_of(request, "a.zarr")

@@ -106,9 +106,18 @@ class Clicks:
         """The viewer."""
         return self._viewer()
 
-    def listen(self, changed: Callable[[], None]) -> None:
-        """Call a bound method whenever the tool, the layer or what is said has changed; it is held weakly."""
-        self._listeners.append(weakref.WeakMethod(changed))
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call a bound method whenever the tool, the layer or what is said has changed; it is held weakly.
+
+        What is returned ends it: connect it to `destroyed` of a widget, which Python may keep after Qt has deleted it.
+        """
+        listener = weakref.WeakMethod(changed)
+        self._listeners.append(listener)
+
+        def end() -> None:
+            self._listeners = [one for one in self._listeners if one is not listener]
+
+        return end
 
     # Choosing
 

@@ -61,15 +61,18 @@ class ClicksRow(QWidget):  # type: ignore[misc]
         layout.setSpacing(4)
         layout.addLayout(row)
         layout.addWidget(self.line)
-        self._clicks.listen(self._follow)
+        self.destroyed.connect(self._clicks.listen(self._follow))
         self._follow()
         _ROWS.add(self)
+        self.destroyed.connect(lambda: _ROWS.discard(self))
 
     def choose(self, tool: str) -> None:
         """Let clicks do something else, or nothing if it is empty."""
         selection, meant = self._viewer.layers.selection, self._meant()
         if tool and problem_of(selection.active) and meant is not None and not problem_of(meant):
             selection.active = meant
+        if tool and selection.active is not None:
+            selection.active.visible = True  # a preview may stand in its place
         self._clicks.choose(tool)
 
     def let_go(self) -> None:

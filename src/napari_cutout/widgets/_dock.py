@@ -266,7 +266,12 @@ class Dock(QWidget):  # type: ignore[misc]
             self._listener = None
 
     def event(self, event: QEvent) -> bool:
-        """Let go when napari takes the widget out of its window, which is how it closes one."""
+        """Let go when napari takes the widget out of its window, which is how it closes one.
+
+        It belongs to nobody then: Python would keep it for what is connected to it, or delete it in whichever thread
+        looks for garbage, which ends the program.
+        """
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.let_go()
+            self.deleteLater()
         return bool(super().event(event))

@@ -132,7 +132,7 @@ class ResultBar(QWidget):  # type: ignore[misc]
             key = QShortcut(QKeySequence(keys), self._frame)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             key.activated.connect(do)
-        self.runs.listen(self._show_runs)
+        self.destroyed.connect(self.runs.listen(self._show_runs))
         self._show_runs()
 
     def _lay_out(self) -> None:

@@ -93,9 +93,18 @@ class RunHistory:
         viewer.layers.events.removed.connect(self._removed)
         viewer.layers.events.inserted.connect(self._tell)
 
-    def listen(self, changed: Callable[[], None]) -> None:
-        """Call a bound method whenever there is another run to take back or to do again; it is held weakly."""
-        self._listeners.append(weakref.WeakMethod(changed))
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call a bound method whenever there is another run to take back or to do again; it is held weakly.
+
+        What is returned ends it: connect it to `destroyed` of a widget, which Python may keep after Qt has deleted it.
+        """
+        listener = weakref.WeakMethod(changed)
+        self._listeners.append(listener)
+
+        def end() -> None:
+            self._listeners = [one for one in self._listeners if one is not listener]
+
+        return end
 
     @property
     def last(self) -> Run | None:
