@@ -217,6 +217,48 @@ def test_labels_in_an_image_follow_its_version_and_are_listed(tmp_path: Path, ve
     np.testing.assert_array_equal(image.read().data, noise(20, 30))
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("what", ["_describe", "_consolidate"])
+def test_two_that_add_labels_to_an_image_at_one_moment_are_listed(
+    tmp_path: Path, version: Any, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "a.zarr", {"0": noise(20, 30)}, [scaled(1, 1)], version=version, axes="yx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are no part of Zarr 3 yet
+        zarr.consolidate_metadata(str(path))
+    image = open_image(path)
+    zarr.create_group(store=str(path / "labels" / "of-another-program"), zarr_format=2 if version == "0.4" else 3)
+    first, second = (
+        LabelsTarget.create(path / "labels" / name, Layout.of(image), "u1", work=tmp_path / name, source=image.path)
+        for name in ("cells", "nuclei")
+    )
+    real = getattr(commits, what) if what == "_describe" else zarr.consolidate_metadata
+
+    def late(store: Any, *args: Any, **more: Any) -> Any:
+        """Write what was read before the other has written."""
+        if what == "_describe" and store.name != "labels":
+            return real(store, *args, **more)
+        monkeypatch.setattr(*patched, real)
+        if what == "_describe":
+            second.commit({"name": "nuclei"})
+            return real(store, *args, **more)
+        found = real(store, *args, **more)
+        before = {name: (path / name).read_bytes() for name in ("zarr.json", ".zmetadata") if (path / name).exists()}
+        second.commit({"name": "nuclei"})
+        for name, content in before.items():
+            (path / name).write_bytes(content)
+        return found
+
+    patched: tuple[Any, str] = (commits, what) if what == "_describe" else (zarr, "consolidate_metadata")
+    monkeypatch.setattr(*patched, late)
+    first.commit({"name": "cells"})
+    for consolidated in (False, True):
+        group = zarr.open_group(str(path), mode="r", use_consolidated=consolidated)
+        about = group["labels"].attrs.asdict()
+        assert sorted((about if version == "0.4" else about["ome"])["labels"]) == ["cells", "nuclei"]
+        assert {"cells", "nuclei"} <= set(group["labels"].group_keys())
+
+
 def test_labels_in_an_image_of_another_version_are_refused(image: Path, begun: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"ngff is '0\.4', but labels in an image have its .* is '0\.5'; leave"):
         LabelsTarget.create(**{**begun, "path": image / "labels" / "a"}, ngff="0.4")

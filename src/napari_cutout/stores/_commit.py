@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from .._writing import sentence_of
+from ._image import attributes_of
 from ._layout import Version
+from ._metadata import KEY
 from ._place import Place
 from ._site import OLD, Site
 
@@ -96,23 +98,60 @@ def _describe(place: Place, attributes: Mapping[str, Any], version: Version) -> 
 
 
 def _enlist(image: Place, name: str, version: Version) -> None:
-    """Add a name to the list of the labels of an image."""
+    """Add a name to the list of the labels of an image, and those that others have put in place at the same time.
+
+    Two that read the list before either has written it take each other's name out of it. So each looks again when it
+    has written: then labels of whoever wrote before are in place, and the last one to write leaves none out.
+    """
+    added: set[str] = set()
+    new = {name}
+    while new:
+        _add(image / "labels", new, version)
+        _consolidate(image, version)
+        added |= new
+        new = {found for found in _unknown(image, version) - added if _is_ours(image / "labels" / found)}
+
+
+def _add(folder: Place, new: Set[str], version: Version) -> None:
+    """Write names into the list of labels that are not in it."""
     from ._guard import guarded
 
-    folder = image / "labels"
     store = guarded(folder, read_only=False)
     if version == "0.5":
         about = dict((store.read_json("zarr.json") or {}).get("attributes") or {})
-        ome = dict(about.get("ome") or {"version": version})
-        names = list(ome.get("labels") or ())
-        ome["labels"] = names + [name] * (name not in names)
-        about["ome"] = ome
+        listing = about["ome"] = dict(about.get("ome") or {"version": version})
     else:
-        about = dict(store.read_json(".zattrs") or {})
-        names = list(about.get("labels") or ())
-        about["labels"] = names + [name] * (name not in names)
+        listing = about = dict(store.read_json(".zattrs") or {})
+    names = list(listing.get("labels") or ())
+    listing["labels"] = names + sorted(set(new) - set(names))
     _describe(folder, about, version)
-    _consolidate(image, version)
+
+
+def _unknown(image: Place, version: Version) -> set[str]:
+    """Return what lies in the folder of the labels of an image and is not in the list, or not in all metadata."""
+    from ._guard import guarded
+
+    folder, store = guarded(image / "labels"), guarded(image)
+    if version == "0.5":
+        about = (folder.read_json("zarr.json") or {}).get("attributes") or {}
+        document = ((store.read_json("zarr.json") or {}).get("consolidated_metadata") or {}).get("metadata")
+        listed = (about.get("ome") or {}).get("labels")
+    else:
+        listed = (folder.read_json(".zattrs") or {}).get("labels")
+        document = (store.read_json(".zmetadata") or {}).get("metadata")
+    known = set(listed or ())
+    if document:
+        known &= {key.split("/")[1] for key in document if key.startswith("labels/")}
+    return set(folder.names()) - known
+
+
+def _is_ours(place: Place) -> bool:
+    """Tell whether labels are complete and were made by this package; others are not ours to list."""
+    try:
+        about = attributes_of(place)
+    except (OSError, ValueError):
+        return False
+    return KEY in about
 
 
 def _consolidate(image: Place, version: Version) -> None:

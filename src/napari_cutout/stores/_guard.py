@@ -181,6 +181,14 @@ class Guarded(WrapperStore[Store]):
         """Say whether there is a key."""
         return bool(sync(self.exists(key)))
 
+    def names(self) -> list[str]:
+        """Return the names of what lies at the top."""
+
+        async def found() -> list[str]:
+            return [name async for name in self._store.list_dir("")]
+
+        return list(sync(self._tried("list", "", found)))
+
     def remove(self, *, key: str = "", prefix: str = "") -> None:
         """Remove a key, or all keys under a prefix; nothing may be there."""
         sync(self.delete(key) if key else self.delete_dir(prefix))
