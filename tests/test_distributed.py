@@ -184,6 +184,26 @@ def test_the_worker_that_has_least_counts_and_workers_share_a_machine() -> None:
     assert (lacking.device_bytes, lacking.no_gpu) == (0, "there is none (on the worker at b)")
 
 
+def test_workers_that_are_lost_while_they_are_asked_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed.comm import CommClosedError
+
+    own = _workers._Worker("x", 1, 0, 0, 100, "what is there", "", "", 0, "there is none", _workers._versions())
+    answers = iter([{"a": own, "b": CommClosedError("in <TCP>")}, {}, {"a": own}])
+    played = SimpleNamespace(wait_for_workers=lambda *_, timeout: None, run=lambda *_, on_error: next(answers))
+    monkeypatch.setattr(_workers, "_PAUSE", 0.0)
+    assert workers_memory(played).n_workers == 1
+
+    class Seen:
+        place = SimpleNamespace(read=lambda name: b"run")
+        at = SimpleNamespace(shown="a folder")
+
+    found = {"a": b"run", "b": CommClosedError("in <TCP>")}
+    _store_workers.Team(SimpleNamespace(run=lambda *_, on_error: found)).check_seen(Seen())  # type: ignore[arg-type]
+    found["c"] = b"another"
+    with pytest.raises(ValueError, match="the worker at c does not see 'a folder'"):
+        _store_workers.Team(SimpleNamespace(run=lambda *_, on_error: found)).check_seen(Seen())  # type: ignore[arg-type]
+
+
 # Schedulers that are not there ---------------------------------------------------------------------------
 
 
@@ -241,20 +261,36 @@ def test_what_tiles_note_comes_to_the_run(lone: Any) -> None:
 
 
 GATE = threading.Event()
+BEGUN: list[int] = []
+ENDED: list[int] = []
 
 
 def waits(number: int) -> int:
-    assert GATE.wait(20)
+    BEGUN.append(number)
+    assert GATE.wait(60)
+    ENDED.append(number)
     return number
 
 
-def test_a_run_can_be_cancelled_and_leaves_no_task(lone: Any) -> None:
+def test_a_run_can_be_cancelled_and_leaves_no_task(lone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = _flight.Flight._goes_on
+
+    def looked(*args: Any) -> bool:
+        found = goes_on(*args)
+        GATE.set()
+        return found
+
+    monkeypatch.setattr(_flight.Flight, "_goes_on", looked)
+    for events in (BEGUN, ENDED):
+        events.clear()
     GATE.clear()
-    polled = itertools.count()
-    with watch(is_cancelled=lambda: next(polled) > 1), pytest.raises(Cancelled):
-        Cluster(lone, (16,)).map("waiting", waits, 8)
-    assert not lone.futures
-    GATE.set()
+    try:
+        with watch(is_cancelled=lambda: bool(BEGUN)), pytest.raises(Cancelled):
+            Cluster(lone, (16,)).map("waiting", waits, 8)
+        assert not lone.futures
+        assert sorted(ENDED) == sorted(BEGUN) != []  # no worker writes what nobody expects any more
+    finally:
+        GATE.set()
 
 
 def unreadable(number: int) -> int:
@@ -312,6 +348,8 @@ def test_scratch_that_workers_do_not_see_is_refused() -> None:
 class Task:
     """A task of `Played`."""
 
+    key = "a task"
+
     def __init__(self, call: Callable[[], Any]) -> None:
         self.call, self.done, self.told = call, False, lambda _: None
 
@@ -348,6 +386,9 @@ class Played:
 
     def cancel(self, futures: list[Any]) -> None:
         self.open.clear()
+
+    def run(self, *_: Any, on_error: str) -> dict[str, Any]:
+        return {}
 
     def step(self) -> bool:
         if self.open:

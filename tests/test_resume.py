@@ -93,7 +93,7 @@ def killed(stored: Path, target: Path, k: int, *, inside: bool = False, **more: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_journal, "SAVE_EVERY", 0.0)
         patch.setattr(_records, "FLUSH_EVERY", 0.0)
-        patch.setattr(RunFolder, "remove", lambda *_: None)
+        patch.setattr(RunFolder, "clear", lambda *_: None)
         killer = _Killer(patch, k, inside=inside)
         try:
             run(OBJECTS, stored, target, tile=TILE, **more)

@@ -19,7 +19,8 @@ from napari_cutout import io
 from napari_cutout._monitor import Cancelled
 from napari_cutout._sources import Source
 from napari_cutout._volume import Volume
-from napari_cutout.running._run_folder import Busy
+from napari_cutout.running._run_folder import Busy, RunFolder
+from napari_cutout.stores import Place
 from napari_cutout.widgets import _large_job, _live_labels
 from napari_cutout.widgets._large_job import Countdown, proposed_target, target_problem, time_left
 from napari_cutout.widgets._live_labels import LiveLabels
@@ -273,6 +274,12 @@ def test_what_is_left_can_be_discarded(viewer, opened, held, qtbot, store):
     widget = opened()
     held.cancel(qtbot, widget, "add")
     assert list(store.parent.glob(".*.run"))
+    folder = RunFolder(Place.of(store.parent / "brain-threshold.zarr"))
+    for part in ("", "-00002"):
+        with folder.held(part):  # another process has gone on with it meanwhile
+            widget.large.row.discard_button.click()
+            assert "is at work on" in widget.bar.status.text()
+    assert folder.begun() is not None
     widget.large.row.discard_button.click()
     assert not list(store.parent.glob(".*.run"))
     assert [layer.name for layer in viewer.layers] == ["brain"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,12 +130,21 @@ class Flight:
             raise
 
     def end(self) -> None:
-        """Call back what is still out."""
-        futures = [*self._out.values(), *self._shared]
+        """Call back what is still out, and wait for what workers have begun: it may write when nobody expects it."""
+        out, shared = list(self._out.values()), list(self._shared)
         self._out.clear()
         self._shared.clear()
-        if futures and self.client.status == "running":
-            self.client.cancel(futures)
+        if not (out or shared) or self.client.status != "running":
+            return
+        self.client.cancel([*out, *shared])
+        until = time.monotonic() + self.patience
+        with suppress(OSError, RuntimeError, CancelledError):  # nobody is left to wait for
+            while out and time.monotonic() < until and self._goes_on([future.key for future in out]):
+                time.sleep(POLL)
+
+    def _goes_on(self, keys: Collection[str]) -> bool:
+        """Tell whether a worker is still at one of these tasks."""
+        return any(found is True for found in self.client.run(_is_at, keys, on_error="return").values())
 
     def _at_work(self) -> int:
         return len(self._out) - len(self._landed)
@@ -157,3 +167,9 @@ class Flight:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _is_at(keys: Collection[str], dask_worker: Any) -> bool:
+    """Tell whether this worker has begun one of these tasks, which was called back meanwhile."""
+    tasks = dask_worker.state.tasks
+    return any(key in tasks and tasks[key].state in ("executing", "cancelled", "resumed") for key in keys)

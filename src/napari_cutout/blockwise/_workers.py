@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from typing import Any
 from .. import __version__, _device
 from .._memory import HOST_SHARE, host_memory, size
 
-__all__ = ["WorkerFacts", "connected", "workers_memory"]
+__all__ = ["WorkerFacts", "connected", "was_lost", "workers_memory"]
 
 CONNECT_SECONDS = 10
 """Seconds after which a scheduler that does not answer is not there."""
+
+_PAUSE = 0.25
+"""Seconds after which workers are asked again."""
 
 SAME = ("napari-cutout", "python")
 """What must be the same on all workers: labels depend on it, and what is sent to them."""
@@ -150,6 +154,21 @@ def workers_memory(client: Any, *, patience: float = 60.0) -> WorkerFacts:
     ConnectionError
         If there is no worker, or this package is not installed on one, or is another version there.
     """
+    until = time.monotonic() + patience
+    while not (answers := _answers(client, patience)) or (
+        any(map(was_lost, answers.values())) and time.monotonic() < until
+    ):
+        time.sleep(_PAUSE)  # the scheduler forgets who died while it was asked
+    found: dict[str, _Worker] = {}
+    for address, answer in answers.items():
+        if isinstance(answer, BaseException):
+            raise ConnectionError(_why_not(address, answer)) from answer
+        found[address] = answer
+    return _least(found, _refused(found))
+
+
+def _answers(client: Any, patience: float) -> dict[str, Any]:
+    """Return what all workers say of themselves, or what each raised; wait for a first one."""
     try:
         client.wait_for_workers(1, timeout=patience)
     except TimeoutError as error:
@@ -157,13 +176,14 @@ def workers_memory(client: Any, *, patience: float = 60.0) -> WorkerFacts:
             f"the scheduler at {client.scheduler.address} has no worker, and none came for {patience:.0f} s; "
             f"start some with `dask worker {client.scheduler.address}`"
         ) from error
-    answers = client.run(_ask, on_error="return")
-    found: dict[str, _Worker] = {}
-    for address, answer in answers.items():
-        if isinstance(answer, BaseException):
-            raise ConnectionError(_why_not(address, answer)) from answer
-        found[address] = answer
-    return _least(found, _refused(found))
+    return dict(client.run(_ask, on_error="return"))
+
+
+def was_lost(answer: Any) -> bool:
+    """Tell whether a worker was lost while it was asked."""
+    from distributed.comm import CommClosedError
+
+    return isinstance(answer, CommClosedError)
 
 
 def _why_not(address: str, error: BaseException) -> str:

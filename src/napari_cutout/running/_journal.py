@@ -40,6 +40,8 @@ class Journaled:
         ``make_scratch(name, shape, dtype, chunks)`` makes the scratch array of this name, or opens it.
     on_tile : callable, optional
         Told the number of every tile that is done.
+    check : callable, optional
+        Raises where another process has taken over the run.
     n_sweeps, n_scratch : int
         How many sweeps and scratch arrays there were.
     n_known, n_done : int
@@ -56,6 +58,7 @@ class Journaled:
     records: Records
     make_scratch: MakeScratch
     on_tile: Callable[[int], None] | None = None
+    check: Callable[[], None] = lambda: None
     n_sweeps: int = 0
     n_scratch: int = 0
     n_known: int = 0
@@ -146,6 +149,7 @@ class Journaled:
 
     def _sweep(self, name: str, n: int) -> Sweep:
         """Return the next sweep, and refuse a journal in which it is another one."""
+        self.check()
         self.n_sweeps += 1
         folder = f"sweeps/{self.n_sweeps:05}"
         title = self.records.get(f"{folder}/title")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from .._monitor import note, stage, tick
 from ..blockwise import LARGE, both
 from ._journal import Journaled, Sweep
 
-__all__ = ["PATIENCE", "Over", "Parts", "Waiting", "part_of"]
+__all__ = ["FAILURES", "PATIENCE", "Over", "Parts", "Waiting", "failure_of", "part_of"]
 
 PATIENCE = 900.0
 """Seconds that a part waits for others before it ends, to be started again."""
@@ -26,6 +27,12 @@ PIECE_SECONDS = 10.0
 
 _PAUSES = (0.05, 10.0)
 """Shortest and longest seconds between two looks for what others have done."""
+
+
+FAILURES = "failed"
+"""Where parts say in what error they ended, until they are started again."""
+
+_log = logging.getLogger(__name__)
 
 
 class Waiting(TimeoutError):
@@ -80,6 +87,7 @@ class Parts(Journaled):
         """Return what the tiles return, in their order; this part does its share of them."""
         sweep = self._sweep(name, n)
         if not sweep.is_finished:
+            self._look()
             self._map(sweep, name, work, self._share(n))
             self._meet(sweep, name, lambda: self._joined(sweep, name, work, n))
         return list(sweep.value)
@@ -88,6 +96,7 @@ class Parts(Journaled):
         """Combine what tiles return; this part does its share of them."""
         sweep = self._sweep(name, n)
         if not sweep.is_finished:
+            self._look()
             self._fold(sweep, name, work, self._share(n), combine)
             self._meet(sweep, name, lambda: self._total(sweep, name, work, n, combine))
         return sweep.value
@@ -106,6 +115,11 @@ class Parts(Journaled):
         while (value := self.records.get(name)) is None:
             self._pause(pauses, [1], what)
         return value
+
+    def _look(self) -> None:
+        """End where the run has ended. What was read before as not there was then not put away by its end."""
+        if self.is_over is not None and self.is_over():
+            raise Over
 
     # The own share ----------------------------------------------------------------------------------
 
@@ -187,6 +201,7 @@ class Parts(Journaled):
             sweep.read()  # another part may have joined them, and put them away
             if sweep.is_finished:
                 return
+            self._look()
             found.update(zip(lost, self.inner.each(name, work, lost), strict=True))
         sweep.value = sweep.finish([found[number] for number in range(n)])
 
@@ -205,6 +220,7 @@ class Parts(Journaled):
             sweep.read()
             if sweep.is_finished:
                 return
+            self._look()
             pieces.update(zip(lost, self.inner.each(name, work, lost), strict=True))
         total = None
         for _, value in sorted(pieces.items(), key=lambda piece: piece[0]):
@@ -220,17 +236,28 @@ class Parts(Journaled):
         """Wait a moment for these parts."""
         i, n = self.part
         others = _named(parts) if parts else "who joins them"
-        if pauses.n == 0:
-            stage(f"waiting for {others} of {n} ({what})" if parts else f"waiting for {others} ({what})")
+        failed = self._failed(parts)
+        if pauses.n == 0 or failed != pauses.failed:
+            waiting = f"waiting for {others} of {n} ({what})" if parts else f"waiting for {others} ({what})"
+            stage("; ".join((waiting, *failed.values())))
+            for part in failed.keys() - pauses.failed.keys():
+                _log.warning("%s; start it again", failed[part])
+            pauses.failed = failed
         tick(0, 1)
-        if self.is_over is not None and self.is_over():
-            raise Over
+        self._look()
         if pauses.are_over():
+            why = "".join(f" ({said})" for said in failed.values())
             raise Waiting(
-                f"part {i} of {n} has done its share of {what!r} and waited {self.patience:.0f} s for {others}; "
+                f"part {i} of {n} has done its share of {what!r} and waited {self.patience:.0f} s for {others}{why}; "
                 f"start part {i} again: it goes on from here"
             )
         pauses.sleep()
+
+    def _failed(self, parts: Sequence[int]) -> dict[int, str]:
+        """Return which of these parts ended with an error, and what they said."""
+        there = set(self.records.place.names(FAILURES))
+        said = {part: self.records.get(failure_of(part)) for part in parts if failure_of(part) in there}
+        return {part: f"part {part} ended with an error: {error}" for part, error in said.items() if error}
 
 
 @dataclass(slots=True)
@@ -240,6 +267,7 @@ class _Pauses:
     patience: float
     n: int = 0
     began: float = field(default_factory=time.monotonic)
+    failed: Mapping[int, str] = field(default_factory=dict)
 
     def are_over(self) -> bool:
         return time.monotonic() - self.began >= self.patience
@@ -278,6 +306,11 @@ def part_of(text: str | tuple[int, int]) -> tuple[int, int]:
     if not 1 <= i <= n:
         raise ValueError(f"part must be which one of how many, from 1/n to n/n such as '3/64', got {text!r}")
     return i, n
+
+
+def failure_of(part: int) -> str:
+    """Return the name of the record in which a part says in what error it ended."""
+    return f"{FAILURES}/{part:05}"
 
 
 def _named(parts: Sequence[int]) -> str:

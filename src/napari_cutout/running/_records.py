@@ -7,15 +7,17 @@ is read back is data only: a foreign journal cannot run code.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
+import shutil
 import struct
 import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +36,15 @@ _HEAD = struct.Struct("<qQI")
 """Number of a record, length of its value, checksum of both."""
 
 _SUFFIX = ".records"
+
+_TRIES = 100
+"""How often a folder is removed into which others write at the same time."""
+
+_MEANWHILE = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST)
+"""What is raised where others remove or write files in a folder that is being removed."""
+
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
+"""What is raised where a disk has no second names of files."""
 
 _ALLOWED = {
     ("builtins", name) for name in ("bytearray", "complex", "frozenset", "range", "set", "slice")
@@ -57,6 +68,9 @@ class Place(Protocol):
     def claim(self, name: str, content: bytes) -> bool:
         """Write a file if there is none, and tell whether there was none."""
 
+    def take(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write a file in place of one with this content, and tell whether it was there; of several, one is told so."""
+
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file of this process, or of files whose names begin like it."""
 
@@ -65,6 +79,12 @@ class Place(Protocol):
 
     def remove(self, folder: str) -> None:
         """Remove a file, or all files below a folder."""
+
+    def tops(self) -> list[str]:
+        """Return the names of files and folders that lie in no other folder, those that are being written too."""
+
+    def close(self) -> None:
+        """Remove the folder itself if nothing is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +109,35 @@ class Folder:
     def write(self, name: str, content: bytes) -> None:
         """Write a file beside its place, see it to the disk, and rename it."""
         place = self.path / name
+        with self._beside(place, content) as beside:
+            beside.replace(place)
+
+    def claim(self, name: str, content: bytes) -> bool:
+        """Write a file if there is none, and tell whether there was none; it is never seen without its content."""
+        place = self.path / name
+        with self._beside(place, content) as beside:
+            return _put_first(beside, place, content)
+
+    def take(self, name: str, before: bytes, content: bytes) -> bool:
+        """Move a file with this content away, which one of several can, and claim its name."""
+        place = self.path / name
+        with self._beside(place, content) as beside:
+            aside = beside.with_suffix(".old.tmp")
+            try:
+                place.rename(aside)
+            except FileNotFoundError:
+                return False
+            try:
+                if aside.read_bytes() != before:  # somebody was faster: what is there now is not ours to take
+                    _put_first(aside, place, aside.read_bytes())
+                    return False
+                return _put_first(beside, place, content)
+            finally:
+                aside.unlink()
+
+    @contextmanager
+    def _beside(self, place: Path, content: bytes) -> Iterator[Path]:
+        """Write a file beside its place, see it to the disk, and remove what is left of it in the end."""
         beside = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -96,24 +145,12 @@ class Folder:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(place)
+            yield beside
         except OSError as error:
+            raise sentence_of(error, place) from error
+        finally:
             with suppress(OSError):
                 beside.unlink()
-            raise sentence_of(error, place) from error
-
-    def claim(self, name: str, content: bytes) -> bool:
-        """Write a file if there is none, and tell whether there was none."""
-        place = self.path / name
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("xb") as file:
-                file.write(content)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise sentence_of(error, place) from error
-        return True
 
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file."""
@@ -127,18 +164,51 @@ class Folder:
 
     def names(self, folder: str) -> list[str]:
         """Return the names of all files below a folder, sorted; those that are being written are left out."""
-        found = (self.path / folder).rglob("*")
-        return sorted(p.relative_to(self.path).as_posix() for p in found if p.is_file() and p.suffix != ".tmp")
+        # A walk passes over folders that others remove meanwhile.
+        found = (Path(top, name) for top, _, names in os.walk(self.path / folder) for name in names)
+        return sorted(p.relative_to(self.path).as_posix() for p in found if p.suffix != ".tmp")
 
     def remove(self, folder: str) -> None:
-        """Remove a file, or a folder with all that is in it, some of which others may remove at the same time."""
-        import shutil
-
+        """Remove a file, or a folder with all that is in it, while others may remove and write some of that."""
         place = self.path / folder
-        while place.is_dir():
-            with suppress(FileNotFoundError):
+        for left in reversed(range(_TRIES)):
+            try:
+                if not place.is_dir():
+                    break
                 shutil.rmtree(place)
+            except OSError as error:
+                if not left or error.errno not in _MEANWHILE:
+                    raise
         place.unlink(missing_ok=True)
+
+    def tops(self) -> list[str]:
+        """Return the names of files and folders that lie in no other folder, those that are being written too."""
+        try:
+            return sorted(found.name for found in self.path.iterdir())
+        except FileNotFoundError:
+            return []
+
+    def close(self) -> None:
+        """Remove the folder itself if nothing is in it."""
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+def _put_first(beside: Path, place: Path, content: bytes) -> bool:
+    """Give a file a second name if nothing has that, and tell whether nothing had it."""
+    try:
+        os.link(beside, place)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        try:  # no links on this disk: whoever looks just now sees no content yet
+            with place.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +246,30 @@ class Prefix:
         self.files.pipe_file(path, content)
 
     def claim(self, name: str, content: bytes) -> bool:
-        """Write an object if there is none, and tell whether there was none; two may do so at one moment."""
+        """Write an object if there is none, and tell whether there was none.
+
+        Two may do so at one moment where a store does not refuse to replace; then each `Hold` finds out whose it is.
+        """
         if self.read(name) is not None:
+            return False
+        self._tried("write", name, lambda: self._create(f"{self.path}/{name}", content))
+        return self.read(name) == content
+
+    def take(self, name: str, before: bytes, content: bytes) -> bool:
+        """Write an object in place of one with this content, and tell whether it was there."""
+        if self.read(name) != before:
             return False
         self.write(name, content)
         return self.read(name) == content
+
+    def _create(self, path: str, content: bytes) -> None:
+        """Write an object if there is none, as far as the store and its library can."""
+        self.files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        try:
+            self.files.pipe_file(path, content, mode="create")
+        except (OSError, TypeError, ValueError, NotImplementedError):  # there is one, or it does not know how
+            if not self.files.exists(path):
+                self.files.pipe_file(path, content)
 
     def append(self, name: str, content: bytes) -> None:
         """Write one more object whose name begins like this one: objects cannot be added to."""
@@ -203,8 +292,24 @@ class Prefix:
 
     def _remove(self, path: str) -> None:
         self.files.invalidate_cache()
-        if self.files.exists(path):
-            self.files.rm(path, recursive=True)
+        with suppress(FileNotFoundError):  # others may remove it at the same time
+            if self.files.exists(path):
+                self.files.rm(path, recursive=True)
+
+    def tops(self) -> list[str]:
+        """Return the names of objects and prefixes that lie in no other prefix."""
+        self.files.invalidate_cache()
+        try:
+            found = self._tried("list", "", lambda: self.files.ls(self.path, detail=False))
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+
+    def close(self) -> None:
+        """Remove the folder itself if nothing is in it, where a file system has folders."""
+        with suppress(OSError, NotImplementedError):
+            if self.files.exists(self.path) and not self.tops():
+                self.files.rmdir(self.path)
 
     def _tried(self, doing: str, name: str, request: Callable[[], Any]) -> Any:
         return tried(self.place, doing, name, request)

@@ -8,9 +8,10 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,17 @@ from ..stores import Place as StorePlace
 from ..stores import is_store
 from ._records import Folder, Place, place_of
 
-__all__ = ["BEAT", "STALE", "Busy", "RunFolder", "check_parent", "identity_of_array", "identity_of_store", "states_of"]
+__all__ = [
+    "BEAT",
+    "STALE",
+    "Busy",
+    "Hold",
+    "RunFolder",
+    "check_parent",
+    "identity_of_array",
+    "identity_of_store",
+    "states_of",
+]
 
 BEAT = 10.0
 """Seconds between two signs of life of a process at work."""
@@ -33,6 +44,12 @@ SAMPLED = 2048
 """Files of a store whose sizes and times are looked at; of more, as many are drawn."""
 
 FORMAT = "napari-cutout run"
+
+_TRIES = 100
+"""How often a lock is tried to be had that others take and give back meanwhile."""
+
+_LOCK = "lock"
+"""Of the process that leads; others of a job array add the number of their part."""
 
 _WORDS = {
     "recipe": "the recipe",
@@ -102,11 +119,15 @@ class RunFolder:
         content = {"format": FORMAT, "version": 1, **identity}
         self.place.write("run.json", (json.dumps(content, indent=2) + "\n").encode())
 
+    def locks(self) -> list[str]:
+        """Return the names of the locks of all processes: of the one that leads, and of other parts of a job array."""
+        return [name for name in self.place.tops() if name.startswith(_LOCK)]
+
     def is_held(self) -> bool:
         """Tell whether a process is at work on the target."""
-        return (other := _owner(self.place.read("lock"))) is not None and _lives(other)
+        return any(map(self._has_owner, self.locks()))
 
-    def check_free(self, name: str = "lock") -> None:
+    def check_free(self, name: str = _LOCK) -> None:
         """Refuse a target that another process is at work on.
 
         Parameters
@@ -119,32 +140,64 @@ class RunFolder:
         Busy
             If a process that lives holds it.
         """
-        other = _owner(self.place.read(name))
-        if other is not None and _lives(other):
+        self._refuse(_owner(self.place.read(name)))
+
+    def check_alone(self) -> None:
+        """Refuse, where the main lock is held, a target that other parts of a job array are still at work on.
+
+        Raises
+        ------
+        Busy
+            If one of them lives.
+        """
+        for name in self.locks():
+            if name != _LOCK:
+                self.check_free(name)
+
+    def _refuse(self, owner: Mapping[str, Any] | None) -> None:
+        if owner is not None and _lives(owner):
             raise Busy(
-                f"process {other['pid']} on {other['host']} is at work on {self.target.shown!r}; wait for it, or "
+                f"process {owner['pid']} on {owner['host']} is at work on {self.target.shown!r}; wait for it, or "
                 "stop it and pass resume=True"
             )
 
-    def remove(self) -> None:
-        """Remove everything."""
-        self.place.remove("")
+    def clear(self) -> None:
+        """Remove everything but locks of who lives, while holding the main one.
 
-    def _claimed(self, name: str, sign: bytes) -> bool:
-        """Take a lock that nobody has, and name the target where that cannot be written."""
-        try:
-            return self.place.claim(name, sign)
-        except OSError as error:
-            raise sentence_of(
-                error.__cause__ if isinstance(error.__cause__, OSError) else error, self._shown
-            ) from error
+        `run.json` goes first, which says that the run has ended: a part that takes a lock later does nothing with it.
+        """
+        self.place.remove("run.json")
+        for name in self.place.tops():
+            if not (name.startswith(_LOCK) and self._has_owner(name)):
+                self.place.remove(name)
 
-    @property
-    def _shown(self) -> Path:
-        return Path(self.target.shown)
+    def _has_owner(self, name: str) -> bool:
+        """Tell whether the process that has a lock lives."""
+        return (owner := _owner(self.place.read(name))) is not None and _lives(owner)
+
+    def _take(self, name: str, sign: bytes) -> None:
+        """Take a lock that nobody has, or that of a process that died; name the target where it cannot be written."""
+        for left in reversed(range(_TRIES)):
+            try:
+                if self.place.claim(name, sign) or self._taken_over(name, sign):
+                    return
+            except Busy:
+                raise
+            except OSError as error:
+                if left and isinstance(error, FileNotFoundError):  # a run that ended at this moment removed the folder
+                    continue
+                cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+                raise sentence_of(cause, Path(self.target.shown)) from error
+        raise Busy(f"other processes take {self.target.shown!r} again and again; wait for them")
+
+    def _taken_over(self, name: str, sign: bytes) -> bool:
+        """Take the lock of a process that died, if it is still there and nobody else does so."""
+        before = self.place.read(name)
+        self._refuse(_owner(before))
+        return before is not None and self.place.take(name, before, sign)
 
     @contextmanager
-    def held(self, part: str = "") -> Iterator[None]:
+    def held(self, part: str = "") -> Iterator[Hold]:
         """Keep other processes away while the ``with`` block runs.
 
         Parameters
@@ -152,25 +205,85 @@ class RunFolder:
         part : str
             Which part of a job array this is; parts do not keep each other away.
 
+        Yields
+        ------
+        Hold
+            Tells whether the lock is still that of this process.
+
         Raises
         ------
         Busy
             If another process is at work.
         """
-        name, sign = f"lock{part}", _sign()
-        if not self._claimed(name, sign):
-            self.check_free(name)
-            self.place.write(name, sign)  # of one that died
+        hold = Hold(self, f"{_LOCK}{part}")
+        self._take(hold.name, hold.sign())
         stop = threading.Event()
-        beating = threading.Thread(target=_beat, args=(self.place, name, stop), daemon=True)
+        beating = threading.Thread(target=hold.beat, args=(stop,), daemon=True)
         beating.start()
         try:
-            yield
+            yield hold
         finally:
             stop.set()
             beating.join()
+            hold.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock that this process has, until another one takes it for dead.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Where.
+    name : str
+        Of the lock.
+    token : str
+        By which it is told from that of others.
+    """
+
+    folder: RunFolder
+    name: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def check(self) -> None:
+        """Refuse to go on beside a process that has taken this one for dead.
+
+        Raises
+        ------
+        Busy
+            If the lock is not that of this process any more.
+        """
+        if not self._is_own():
+            raise Busy(
+                f"another process has gone on with the run on {self.folder.target.shown!r}, because this one gave no "
+                f"sign of life for {STALE:.0f} s, or the folder of the run was removed; start it again with resume=True"
+            )
+
+    def beat(self, stop: threading.Event) -> None:
+        """Give signs of life until told to stop, or the lock is that of another process."""
+        while not stop.wait(BEAT):
             with suppress(OSError):
-                self.place.remove(name)
+                if not self._is_own():
+                    return
+                self.folder.place.write(self.name, self.sign())
+
+    def end(self) -> None:
+        """Give the lock back, and remove the folder if nothing else is in it."""
+        with suppress(OSError):
+            if self._is_own():
+                self.folder.place.remove(self.name)
+            self.folder.place.close()
+
+    def sign(self) -> bytes:
+        """Return a sign of life."""
+        pid = os.getpid()
+        own = {"pid": pid, "host": socket.gethostname(), "started": _started(pid), "time": time.time()}
+        return json.dumps({**own, "token": self.token}).encode()
+
+    def _is_own(self) -> bool:
+        owner = _owner(self.folder.place.read(self.name))
+        return owner is not None and owner.get("token") == self.token
 
 
 def check_parent(target: StorePlace) -> None:
@@ -193,17 +306,6 @@ def check_parent(target: StorePlace) -> None:
         parent = parent.parent
     if not parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(parent)!r} to write {target.name!r} to; make it")
-
-
-def _sign() -> bytes:
-    own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid()), "time": time.time()}
-    return json.dumps(own).encode()
-
-
-def _beat(place: Place, name: str, stop: threading.Event) -> None:
-    while not stop.wait(BEAT):
-        with suppress(OSError):
-            place.write(name, _sign())
 
 
 def _owner(content: bytes | None) -> dict[str, Any] | None:

@@ -123,6 +123,7 @@ class Attempt:
             self.journal.wait_for("end", "putting the labels in place")  # it is told of the end by Over
         provenance |= self._more(written, notes())
         provenance["seconds"] = round(time.perf_counter() - start, 4)
+        self.journal.check()
         target.commit({"provenance": provenance, "run": dict(run)}, name=self.given.image.volume.name)
         write_beside(target.place, provenance)
         return Result(open_image(target.place).volume().data, provenance, written_to(target.place))
@@ -274,6 +275,7 @@ class Attempt:
         records = self.journal.records
         if isinstance(self.journal, Parts) and not self.journal.leads:
             self.journal.wait_for("target", "making the target")
+        self.journal.check()
         begun = records.get("target") == dtype.name
         make = LabelsTarget.reopen if begun else LabelsTarget.create
         target = make(layout=self.given.layout, dtype=dtype, **self.target)

@@ -19,10 +19,10 @@ from ..recipe import as_dict
 from ..stores import Damaged, Image, LabelsTarget, Place, is_store, open_image
 from ._execute import Result, check_inputs, versions
 from ._journal import Journaled
-from ._parts import Over
+from ._parts import FAILURES, Over, Waiting, failure_of
 from ._probe import probed
 from ._records import Records
-from ._run_folder import RunFolder, check_parent, differences
+from ._run_folder import Busy, Hold, RunFolder, check_parent, differences
 from ._run_plan import RunPlan, plan_arrays, smaller
 from ._store_attempt import Attempt, Watchers, keep_written, write_beside, written_to
 from ._store_inputs import Opened, opened
@@ -165,6 +165,9 @@ class _StoreRun:
                 except Over:
                     if self.team.part is not None and self._written() is None:
                         return self._ended()
+                except Exception as error:
+                    self._tell_others(error)
+                    raise
 
     def _go(self) -> Result:
         begun = self._begun()
@@ -176,19 +179,24 @@ class _StoreRun:
             return finished
         if begun is not None and self._resumes:
             self._check_same(begun, self._known(identity))
-        with self._at_work(is_new=begun is None), allowing(plan.free):
+        with self._at_work(is_new=begun is None) as hold, allowing(plan.free):
             if self._written() != begun:  # another process has begun or ended a run before this one held the lock
                 raise Over
+            self._forget_failure()
             LabelsTarget.check(**self._target, resumed=begun is not None and self._resumes)
             self._begin(begun, identity)
             self.team.check_seen(self.folder)
             if self.options.watchers.on_plan is not None:
                 self.options.watchers.on_plan(plan)
-            return self._until_it_fits(plan, identity)
+            return self._until_it_fits(plan, identity, hold)
 
     def _begun(self) -> dict[str, Any] | None:
         """Return what a run before this one wrote down; a part of a job array waits for it."""
-        return self.team.begun(self._written, lambda: self._there() is not None)
+        return self.team.begun(self._written, self._is_ended)
+
+    def _is_ended(self) -> bool:
+        """Tell whether the labels of this run are in place; those that it is to replace do not count."""
+        return self._there() is not None and self._finished(self._identity(self._plan(None))) is not None
 
     def _written(self) -> dict[str, Any] | None:
         """Return what a run before this one wrote down; nothing, where that is damaged and may be replaced."""
@@ -296,6 +304,8 @@ class _StoreRun:
         if self.team.part is not None:  # sweeps that begin anew would take away what others are at work on
             told.discard("tile")
         changed = [words for name, words in differences(begun, identity).items() if name not in told]
+        if self.team.part is not None and begun["mode"] != identity["mode"]:
+            changed.append(f"how it runs ({begun['mode']} before, {identity['mode']} now)")
         if changed:
             raise ValueError(
                 f"the run on {self.place.shown!r} cannot be taken up again, because {' and '.join(changed)} changed "
@@ -337,23 +347,34 @@ class _StoreRun:
             )
         provenance = dict(image.metadata["provenance"])
         write_beside(self.place, provenance)
-        if self.team.part is None:
-            self.folder.remove()
+        self._put_away(identity)
         return Result(image.volume().data, {**provenance, "resumed": "it was complete"}, written_to(self.place))
+
+    def _put_away(self, identity: Mapping[str, Any]) -> None:
+        """Remove what a run has left that was killed at its end, unless others are at work on another one there."""
+        if not self.folder.place.tops():
+            return
+        with suppress(Busy), self.folder.held():
+            begun = self._written()
+            if begun is not None and (self.team.part is None or differences(begun, identity)):
+                self.folder.check_alone()
+            self.folder.clear()
 
     # While it runs ----------------------------------------------------------------------------------
 
     @contextmanager
-    def _at_work(self, *, is_new: bool) -> Iterator[None]:
+    def _at_work(self, *, is_new: bool) -> Iterator[Hold]:
         """Keep others away, and leave nothing behind where nothing was done."""
-        with self.team.held(self.folder):
+        with self.team.held(self.folder) as hold:
             try:
-                yield
-            except Over:
+                yield hold
+            except (Over, Busy):  # what is there belongs to others
                 raise
             except BaseException as error:
+                if self.team.part is not None and not is_new and isinstance(error, Exception) and self._is_over():
+                    raise Over from error  # another part has ended the run, and put away what this one reads
                 if is_new and self.team.part is None and not self._keeps(error):
-                    self.folder.remove()
+                    self.folder.clear()
                 elif isinstance(error, Cancelled):
                     raise Cancelled(
                         f"stopped; what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
@@ -367,9 +388,24 @@ class _StoreRun:
                     kept = f"what is done is kept in {self.folder.at.shown!r}: pass resume=True to go on"
                     raise OSError(error.errno, f"{error.strerror or error}; {kept}") from error
                 raise
-            self.folder.place.remove("run.json")  # so that whoever holds the lock next sees that it has ended
-        if self.team.part is not None or not self.folder.is_held():
-            self.folder.remove()
+            self.folder.clear()
+
+    def _is_over(self) -> bool:
+        """Tell whether another process has ended the run that this one takes part in."""
+        return self._written() is None
+
+    def _tell_others(self, error: Exception) -> None:
+        """Say to other parts of a job array, which wait, in what error this one ended."""
+        if self.team.part is None or isinstance(error, Waiting | Busy):
+            return
+        with suppress(OSError, ValueError):  # or it would hide the error
+            if self._written() is not None:
+                Records(self.folder.place).put(failure_of(self.team.part[0]), str(error) or type(error).__name__)
+
+    def _forget_failure(self) -> None:
+        """Say to other parts that this one is at work again."""
+        if self.team.part is not None:
+            self.folder.place.remove(failure_of(self.team.part[0]))
 
     def _keeps(self, error: BaseException) -> bool:
         """Tell whether a run that ended in an error can be taken up again, and something is gained by that."""
@@ -410,7 +446,10 @@ class _StoreRun:
         if begun is None or not self._resumes:
             if self.options.resume:
                 self.notes["resumed"] = "no unfinished run was there: it ran from the start"
-            for name in ("sweeps", "scratch", "target", "writing", "written"):
+            self.team.check_alone(self.folder)
+            self.folder.place.remove("run.json")  # so that no part of a job array goes on with it from now on
+            self.team.check_alone(self.folder)
+            for name in ("sweeps", "scratch", "target", "writing", "written", FAILURES):
                 self.folder.place.remove(name)
             self.folder.begin(self._known(identity))
         elif (begun["mode"], begun["tile"]) != (identity["mode"], identity["tile"]):
@@ -419,16 +458,17 @@ class _StoreRun:
 
     def _begin_sweeps_anew(self, identity: Mapping[str, Any]) -> None:
         """Forget what sweeps have found in other tiles; blocks that were written stay where tiles do not matter."""
+        self.team.check_alone(self.folder)
         records = Records(self.folder.place)
         keep_written(records) if self._is_exact else records.remove("target")
         for name in ("sweeps", "scratch", "writing"):
             records.remove(name)
         self.folder.begin(self._known(identity))
 
-    def _until_it_fits(self, plan: RunPlan, identity: dict[str, Any]) -> Result:
+    def _until_it_fits(self, plan: RunPlan, identity: dict[str, Any], hold: Hold) -> Result:
         """Run, with smaller tiles whenever memory runs out."""
         while True:
-            self.journal = self.team.journal(plan, self.folder, [view.base for view in self.given.views.values()])
+            self.journal = self.team.journal(plan, hold, [view.base for view in self.given.views.values()])
             attempt = Attempt(self.job, self.given, plan, self.journal, self._target, self.options.watchers)
             try:
                 return attempt.run(self._run(identity), self._notes)

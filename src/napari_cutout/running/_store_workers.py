@@ -6,20 +6,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from .._device import Asked
 from .._memory import HOST_SHARE, Free, host_memory, parse_bytes, size
 from ..blockwise import Cluster, Threads, WorkerFacts, connected, workers_memory
+from ..blockwise._workers import was_lost
 from ._journal import Journaled
 from ._limits import Limits, limits
 from ._parts import PATIENCE, Over, Parts, Waiting
 from ._records import Records
-from ._run_folder import Busy, RunFolder
+from ._run_folder import Busy, Hold, RunFolder
 from ._run_plan import RunPlan
 from ._store_write import Scratch
 
 __all__ = ["Team", "remembered", "team"]
+
+R = TypeVar("R")
 
 PAUSE = 1.0
 """Seconds between two looks for what the first part of a job array does."""
@@ -128,7 +131,7 @@ class Team:
             return
         written = folder.place.read("run.json")
         for address, found in self.client.run(_read, folder.place, on_error="return").items():
-            if found != written:
+            if found != written and not was_lost(found):
                 why = f" ({found})" if isinstance(found, BaseException) else ""
                 raise ValueError(
                     f"the worker at {address} does not see {folder.at.shown!r}{why}; write to a folder that all "
@@ -137,28 +140,35 @@ class Team:
 
     # While it runs ----------------------------------------------------------------------------------
 
-    def journal(self, plan: RunPlan, folder: RunFolder, given: Sequence[Any]) -> Journaled:
+    def journal(self, plan: RunPlan, hold: Hold, given: Sequence[Any]) -> Journaled:
         """Return who runs the sweeps, and remembers them in the folder of the run.
 
         Parameters
         ----------
         plan : RunPlan
             How.
-        folder : RunFolder
-            Where the journal is.
+        hold : Hold
+            The lock, in whose folder the journal is.
         given : sequence of array
             What is read and is in memory.
         """
+        folder = hold.folder
         records = Records(folder.place)
         scratch = Scratch(folder.at / "scratch", shared=self.part is not None)
         if self.part is not None:
             threads = Threads(plan.tile, plan.workers, plan.device, memory=plan.free.n_bytes)
             return Parts(
-                threads, records, scratch, part=self.part, patience=self.patience, is_over=lambda: _is_over(folder)
+                threads,
+                records,
+                scratch,
+                check=hold.check,
+                part=self.part,
+                patience=self.patience,
+                is_over=lambda: _is_over(folder),
             )
         if self.client is None:
             threads = Threads(plan.tile, plan.workers, plan.device, memory=plan.free.n_bytes)
-            return Journaled(threads, records, scratch)
+            return Journaled(threads, records, scratch, check=hold.check)
         own = Cluster(
             self.client,
             plan.tile,
@@ -167,11 +177,16 @@ class Team:
             plan.free.n_bytes,
             in_memory=tuple(given),
         )
-        return Journaled(own, records, scratch)
+        return Journaled(own, records, scratch, check=hold.check)
 
     @contextmanager
-    def held(self, folder: RunFolder) -> Iterator[None]:
+    def held(self, folder: RunFolder) -> Iterator[Hold]:
         """Keep other processes away; of a job array, those of the same part, whose lock may outlive them for a while.
+
+        Yields
+        ------
+        Hold
+            The lock.
 
         Raises
         ------
@@ -180,16 +195,28 @@ class Team:
         """
         name = "" if self.leads or self.part is None else f"-{self.part[0]:05}"
         with ExitStack() as stack:
-            until = time.monotonic() + (self.patience if self.part is not None else 0.0)
-            while True:
-                try:
-                    stack.enter_context(folder.held(name))
-                    break
-                except Busy:
-                    if time.monotonic() >= until:
-                        raise
-                time.sleep(PAUSE)
-            yield
+            yield self._patiently(lambda: stack.enter_context(folder.held(name)))
+
+    def check_alone(self, folder: RunFolder) -> None:
+        """Wait, as a part of a job array, until no other part is at work any more on what is to be removed.
+
+        Raises
+        ------
+        Busy
+            If others still are.
+        """
+        self._patiently(folder.check_alone)
+
+    def _patiently(self, act: Callable[[], R]) -> R:
+        """Do what others keep this part from, as soon as they do not."""
+        until = time.monotonic() + (self.patience if self.part is not None else 0.0)
+        while True:
+            try:
+                return act()
+            except Busy:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(PAUSE)
 
     def begun(self, written: Callable[[], dict[str, Any] | None], is_over: Callable[[], bool]) -> dict[str, Any] | None:
         """Return what runs already; of a job array, the first part writes that down, and others wait for it.

@@ -103,6 +103,9 @@ def discard(target: str) -> None:
     Raises
     ------
     OSError
-        If it cannot be removed.
+        If it cannot be removed, or a process is at work on it again.
     """
-    RunFolder(stores.Place.of(target)).remove()
+    folder = RunFolder(stores.Place.of(target))
+    with folder.held():
+        folder.check_alone()
+        folder.clear()
