@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,3 +132,57 @@ def test_what_was_set_of_torch_is_put_back_whatever_happens(before: tuple[bool, 
     finally:
         torch.use_deterministic_algorithms(kept[0], warn_only=kept[1])
         cudnn.benchmark, cudnn.allow_tf32 = was
+
+
+A_DRIVERS = "namespace llvm { int errs() { return 1; } }"
+
+TRITONS = """
+namespace llvm { int errs() { return 2; } }
+extern "C" int whose() { return llvm::errs(); }
+"""
+
+BESIDE_A_DRIVER = """
+import ctypes, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+if "driver" in sys.argv:
+    ctypes.CDLL(str(folder / "libLLVM.so"), mode=ctypes.RTLD_GLOBAL)
+from napari_cutout.unet._torch import deterministic
+if "deterministic" in sys.argv:
+    with deterministic():
+        pass
+library = folder / "triton" / "_C" / "libtriton.so"
+there = str(library) in Path("/proc/self/maps").read_text()
+print(there, ctypes.CDLL(str(library)).whose())
+"""
+
+
+@pytest.fixture(scope="module")
+def two_of_llvm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a driver's LLVM, and a triton that does not import and holds another."""
+    if not hasattr(os, "RTLD_DEEPBIND") or shutil.which("g++") is None:
+        pytest.skip("needs a loader that can bind a library to itself, and g++")
+    folder = tmp_path_factory.mktemp("llvm")
+    (folder / "triton" / "_C").mkdir(parents=True)
+    (folder / "triton" / "__init__.py").write_text("raise ImportError\n")
+    for name, source in (("libLLVM.so", A_DRIVERS), ("triton/_C/libtriton.so", TRITONS)):
+        command = ["g++", "-x", "c++", "-", "-shared", "-fPIC", "-o", str(folder / name)]
+        subprocess.run(command, input=source, text=True, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("first", "there", "whose"),
+    [
+        (["driver"], False, 1),  # what goes wrong: the first that all may use is taken
+        (["driver", "deterministic"], True, 2),
+        (["deterministic"], False, 2),  # nothing is loaded for nothing
+    ],
+)
+def test_triton_finds_its_own_llvm_beside_that_of_a_driver(
+    two_of_llvm: Path, first: list[str], there: bool, whose: int
+) -> None:
+    command = [sys.executable, "-c", BESIDE_A_DRIVER, str(two_of_llvm), *first]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [str(there), str(whose)]

@@ -39,6 +39,27 @@ def test_any_number_may_be_typed(field, qtbot, typed, value):
     assert float(box.text()) == value
 
 
+@pytest.mark.parametrize("typed", ["2", "0.5", "1e3"])
+@pytest.mark.parametrize("take_away", ["selectAll", "clear"])
+def test_a_number_is_typed_before_its_unit_or_without_it(qtbot, typed, take_away):
+    from napari_cutout.widgets._editors import FloatBox
+
+    box = FloatBox()
+    qtbot.addWidget(box)
+    box.setRange(0.01, 1e5)
+    box.setSuffix(" min")
+    box.setValue(5)
+    getattr(box, take_away)()
+    qtbot.keyClicks(box, typed)
+    assert box.value() == float(typed)
+    qtbot.keyClicks(box, " mi")  # no other unit
+    box.interpretText()
+    assert box.text() == f"{float(typed):g} min"
+    box.lineEdit().setText("7")  # the unit deleted
+    box.interpretText()
+    assert (box.value(), box.text()) == (7.0, "7 min")
+
+
 @pytest.mark.parametrize("typed", ["abc", "nan", "inf", "--"])
 def test_what_is_no_number_does_not_become_one(field, qtbot, typed):
     editor = field("threshold_at", "value")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -119,6 +122,7 @@ def deterministic() -> Iterator[None]:
     These are settings of the whole process: of several threads that are inside, the last one out puts them back.
     """
     torch = import_torch()
+    _load_triton_apart()
     with _inside:
         if not _settings_before:
             _settings_before.append(_set_deterministic(torch))
@@ -132,6 +136,29 @@ def deterministic() -> Iterator[None]:
             if not _settings_before:
                 before()
 
+
+def _load_triton_apart() -> None:
+    """Let the library of triton find its own LLVM first, where a graphics driver has brought another into the process.
+
+    Torch imports triton, which builds for CUDA bring, when it is told to be deterministic and when it makes an
+    optimiser. From 3.7 on libtriton exports the symbols of the LLVM that it holds, and those of Mesa's libLLVM, there
+    for all since napari opened its canvas, come before them: what initialises the one then works on objects of the
+    other, and the process ends (what TensorFlow did to triton: github.com/tensorflow/tensorflow/issues/124205). A
+    library is loaded once, so the import finds this one. It is left alone where there is no other LLVM, because
+    what is bound to itself also passes by a malloc that was preloaded; only Linux can do it, and only Linux needs it.
+    """
+    deep = getattr(os, "RTLD_DEEPBIND", 0)
+    if not deep or "triton" in sys.modules or not hasattr(ctypes.CDLL(None), _OF_LLVM):
+        return
+    triton = find_spec("triton")
+    for folder in (triton and triton.submodule_search_locations) or ():
+        for library in Path(folder, "_C").glob("libtriton*.so"):
+            with suppress(OSError):  # the import says what is wrong with it
+                ctypes.CDLL(str(library), mode=os.RTLD_NOW | deep)
+
+
+_OF_LLVM = "_ZN4llvm4errsEv"
+"""A symbol of every LLVM, `llvm::errs()`; the process finds it where libraries outside of LLVM's user do."""
 
 _inside = threading.Lock()
 

@@ -183,15 +183,16 @@ class FloatBox(QDoubleSpinBox):  # type: ignore[misc]
         return f"{value:.10g}"
 
     def valueFromText(self, text: str) -> float:
-        """Return the number that a text stands for."""
-        return float(text)
+        """Return the number that a text stands for, with or without the unit behind it."""
+        return float(text.removesuffix(self.suffix()))
 
     def validate(self, text: str, position: int) -> Any:
         """Accept what Python reads as a float within the limits, and what may become one."""
+        typed = text.removesuffix(self.suffix())
         try:
-            number = float(text)
+            number = float(typed)
         except ValueError:
-            known = set(text.lower()) <= set("0123456789.+-e")
+            known = set(typed.lower()) <= set("0123456789.+-e")
             return (QValidator.State.Intermediate if known else QValidator.State.Invalid), text, position
         inside = self.minimum() <= number <= self.maximum()
         return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
