@@ -66,6 +66,7 @@ TORCH = "tests/test_unet_torch.py"
 UNET_LAYERS = "tests/widgets/test_unet_layers.py"
 UNET_MODELS = "tests/widgets/test_unet_models.py"
 POOLS = "tests/widgets/test_pools.py"
+EDITORS = "tests/widgets/test_editors.py"
 UNET_WIDGET = "tests/widgets/test_unet.py"
 REGION_EDIT = "tests/widgets/test_region_edit.py"
 OBJECT_EDITS = "tests/test_object_edits.py"
@@ -732,6 +733,9 @@ MUTANTS = [
     Mutant("unet/augmentation.py", "mode=\"nearest\", align_corners=False", "mode=\"bilinear\", align_corners=False", f"{AUGMENTATION}::test_no_class_is_invented_and_all_numbers_are_finite"),
     Mutant("unet/_torch.py", "mode=os.RTLD_NOW | deep", "mode=os.RTLD_NOW", f"{TORCH}::test_triton_finds_its_own_llvm_beside_that_of_a_driver"),
     Mutant("unet/_torch.py", " or not hasattr(ctypes.CDLL(None), _OF_LLVM)", "", f"{TORCH}::test_triton_finds_its_own_llvm_beside_that_of_a_driver"),
+    Mutant("unet/_torch.py", "mode=os.RTLD_NOW | deep", "mode=os.RTLD_NOW", f"{TORCH}::test_triton_finds_its_own_llvm_beside_that_of_a_driver"),
+    Mutant("unet/_torch.py", " or not hasattr(ctypes.CDLL(None), _OF_LLVM)", "", f"{TORCH}::test_triton_finds_its_own_llvm_beside_that_of_a_driver"),
+    Mutant("widgets/_editors.py", "        typed = text.removesuffix(self.suffix())\n", "        typed = text\n", f"{EDITORS}::test_a_number_is_typed_before_its_unit_or_without_it"),
     Mutant("unet/_torch.py", "    except (ImportError, OSError) as error:", "    except OSError as error:", f"{TORCH}::test_torch_that_does_not_load_is_named_with_the_line_that_installs_it"),
     Mutant("_membranes.py", "membranes = far < THICKNESS / 2", "membranes = far < THICKNESS", f"{SAMPLES}::test_membranes_are_thin_and_close_around_cells_of_the_size_asked_for"),
     Mutant("_membranes.py", "rng.normal(0, STEP, middles.shape)", "rng.normal(0, 9 * STEP, middles.shape)", f"{SAMPLES}::test_membranes_move_little_from_section_to_section"),
