@@ -60,9 +60,11 @@ def recipe_folder(viewer: Any, folder: Path) -> None:
         io.write(folder / "plate" / f"well_{number + 1}.tif", Volume(turned, "yx"), kind="image")
     (folder / "plate" / "well_5.tif").write_bytes(b"no image")
     widget.batch.choose("folder")
-    widget.batch.source.line.setText("plate")
-    widget.batch.target.line.setText("cut")
+    os.environ["HOME"] = str(folder)
+    widget.batch.source.line.setText("~/plate")
+    widget.batch.target.line.setText("~/cut")
     press(widget)
+    widget.bar.status.setText(widget.bar.status.text().replace(str(folder), "~"))  # nobody else has this folder
     settle()
     bar = widget._column.verticalScrollBar()
     bar.setValue(bar.maximum())
@@ -85,12 +87,10 @@ def main() -> int:
         for name in arguments.only or PICTURES:
             folder = Path(home, name)
             (folder / "plate").mkdir(parents=True)
-            os.chdir(folder)  # so that paths in the picture are short
             with window() as viewer:
                 viewer.theme = arguments.theme
                 PICTURES[name](viewer, folder)
                 save(viewer, target / f"{name}.png")
-            os.chdir(HERE)
             print(target / f"{name}.png")
     return 0
 
