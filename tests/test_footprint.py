@@ -229,12 +229,9 @@ import gc, json, sys
 import numpy as np
 import napari_cutout as nc
 from napari_cutout import _plan, catalog
+from tests.pages import peak, touched_from_now
 
 shape, _plan.BLOCK_VOXELS, cases = json.loads(sys.argv[1])
-
-def size(name):
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
 
 def inputs(method, dtype, every=20):
     noise = np.random.default_rng(0).integers(0, 100, shape)
@@ -252,10 +249,9 @@ for method, settings, dtype, *every in cases:
     recipe = nc.Recipe([nc.Step(method, settings, {name: name for name in held})])
     nc.execute(recipe, {name: array[:8, :8, :8] for name, array in held.items()}, device="cpu")  # compiles
     gc.collect()
-    open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
-    before = size("VmRSS")
+    before = touched_from_now()
     nc.execute(recipe, held, device="cpu")
-    print(size("VmHWM") - before)
+    print(peak() - before)
 """
 
 

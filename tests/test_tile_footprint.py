@@ -73,6 +73,7 @@ import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout.running._in_sweeps import in_sweeps
 from napari_cutout.blockwise import Stored, Threads, regions_of, sweeping, write_labels
+from tests.pages import peak, touched_from_now
 
 folder, cases = sys.argv[1], json.loads(sys.argv[2])
 libc = ctypes.CDLL(None)
@@ -83,10 +84,6 @@ def fill_holes():
     end = libc.sbrk(0)
     while libc.malloc(60000) < end:
         pass
-
-def size(name):
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
 
 class Nowhere:
     def write(self, region, block):
@@ -125,10 +122,9 @@ for method, settings, dtype, edge in cases:
         gc.collect()
         fill_holes()
         libc.malloc_trim(0)
-        open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
-        before = size("VmRSS")
+        before = touched_from_now()
         run(recipe, held, edge)
-        taken.append(size("VmHWM") - before)
+        taken.append(peak() - before)
     print(max(taken))
 """
 
