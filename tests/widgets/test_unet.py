@@ -137,6 +137,21 @@ def test_the_example_is_temporary_unless_it_is_kept(viewer, opened, qtbot):
     assert kept in viewer.layers
 
 
+def test_the_example_is_the_slice_that_is_in_view_when_train_is_pressed(viewer, dock, models, blobs, strokes, qtbot):
+    pytest.importorskip("torch")
+    viewer.add_image(np.stack([blobs] * 4), name="blobs", scale=(3, 1, 1))
+    viewer.add_labels(np.stack([strokes] * 4), name="strokes", scale=(3, 1, 1))
+    widget = dock("U-Net")
+    widget.choose_method("unet_predict")
+    row = widget.extras["training"]
+    with qtbot.waitSignal(row.planned):
+        quick(row)
+        row.settings.learn_box.setCurrentText("planes")
+    viewer.dims.set_current_step(0, 3)
+    train(row, qtbot)
+    assert row.shown.layer.translate[0] == 9
+
+
 def test_cancel_keeps_the_best_so_far(opened, models, held, qtbot):
     pytest.importorskip("torch")
     widget, row = opened

@@ -17,6 +17,7 @@ from ._access import explain
 from ._class_names import class_names
 from ._dock import form as empty_form
 from ._dock import problem_line, show_sentence
+from ._extent import extent_of
 from ._fold import Fold
 from ._histogram_levels import Change
 from ._layer_box import LayerBox, LayerField, LayerListener
@@ -359,7 +360,8 @@ class TrainingRow(QWidget):  # type: ignore[misc]
         form = self._form
         if not self.example_box.isChecked() or form is None or form.extent is None or pair.image is not form.source:
             return None
-        return example_of(pair, form.extent.point, flat=flat)
+        now = extent_of(self._viewer, pair.image, form.choice.letters, "whole")  # the slider has moved since
+        return example_of(pair, now.point, flat=flat)
 
     def _finished(self, place: Path) -> None:
         """Let the form choose the model."""
