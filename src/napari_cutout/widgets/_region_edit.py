@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import stores
 from ._store_levels import Box, change_metadata, opened, read_box
+from ._store_numbers import free_numbers
 
 __all__ = ["MOST_VOXELS", "Changed", "Taken", "Written", "box_problem", "fitting_box", "take", "write_back"]
 
@@ -64,11 +65,14 @@ class Written:
         What it held before.
     n_changed : int
         Voxels that differ between the two.
+    moved : mapping of int to int
+        Which labels were written as which others, since something elsewhere in the store has theirs.
     """
 
     taken: Taken
     undo: NDArray[Any]
     n_changed: int
+    moved: Mapping[int, int] = field(default_factory=dict)
 
 
 def box_problem(box: Box) -> str:
@@ -140,7 +144,14 @@ def take(store: str, box: Box) -> Taken:
     return Taken(store, box, read_box(opened(store), box))
 
 
-def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False, undoes: bool = False) -> Written:
+def write_back(
+    taken: Taken,
+    edited: NDArray[Any],
+    *,
+    held: Callable[[], NDArray[np.int64]] | None = None,
+    anyway: bool = False,
+    undoes: bool = False,
+) -> Written:
     """Write a box to the store and to every level of its pyramid; only the files that it touches are written.
 
     Parameters
@@ -149,6 +160,10 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False, undo
         As `take` returned it.
     edited : integer array
         What the box shall hold.
+    held : callable, optional
+        Returns all labels of the store. Labels are then numbers of objects: one that the box did not hold when it was
+        copied out is a new object, and gets another number if anything in the store has that one. Without it labels
+        are classes, and are written as they are.
     anyway : bool
         Write even if somebody has changed the box in the store since it was copied out.
     undoes : bool
@@ -164,7 +179,8 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False, undo
     Changed
         If the store holds something else there than what was copied out; nothing is written then.
     ValueError
-        If a label does not fit into the dtype of the store, or the shape is another.
+        If a label does not fit into the dtype of the store, new objects find no free number in it, or the shape is
+        another; nothing is written then.
     OSError
         If the store cannot be written; what it held is put back as far as it can be, and it can be read in any case,
         since files are replaced one by one, and each at once.
@@ -175,33 +191,44 @@ def write_back(taken: Taken, edited: NDArray[Any], *, anyway: bool = False, undo
     the stores that this program writes.
     """
     now = read_box(opened(taken.store), taken.box)
-    edited = _fitting(edited, now)
+    _check_shape(edited, now)
     if not anyway and not np.array_equal(now, taken.before):
         n = int(np.count_nonzero(now != taken.before))
         raise Changed(
             f"{n:,} voxels of this region were changed in the store since it was copied out; discard the edit and copy "
             "it anew, or press Write anyway to replace them"
         )
+    moved = {} if held is None else free_numbers(edited, taken.before, held, int(np.iinfo(now.dtype).max))
+    edited = _fitting(edited, now.dtype, moved)
     _write(taken, edited, now)
     n_changed = int(np.count_nonzero(edited != now))
     if n_changed:
         _note_edit(taken, n_changed, int(edited.max(initial=0)), undoes=undoes)
-    return Written(replace(taken, before=np.array(edited)), now, n_changed)
+    return Written(replace(taken, before=np.array(edited)), now, n_changed, moved)
 
 
-def _fitting(edited: NDArray[Any], now: NDArray[Any]) -> NDArray[Any]:
-    """Return labels in the dtype of the store."""
+def _check_shape(edited: NDArray[Any], now: NDArray[Any]) -> None:
     if edited.shape != now.shape:
         raise ValueError(f"the region has the shape {now.shape} in the store, but the layer has {edited.shape}")
-    info = np.iinfo(now.dtype)
-    low, high = int(edited.min(initial=0)), int(edited.max(initial=0))
+
+
+def _fitting(edited: NDArray[Any], dtype: np.dtype[Any], moved: Mapping[int, int]) -> NDArray[Any]:
+    """Return labels in the dtype of the store, some of them with other numbers."""
+    old = np.array(sorted(moved), edited.dtype)
+    others = np.isin(edited, old) if moved else np.zeros((), bool)
+    info = np.iinfo(dtype)
+    low, high = int(edited.min(initial=0)), int(edited.max(initial=0, where=~others))
     if low < info.min or high > info.max:
         worst = high if high > info.max else low
         raise ValueError(
-            f"label {worst} does not fit into the store, which holds {now.dtype} ({info.min} to {info.max}); give the "
+            f"label {worst} does not fit into the store, which holds {dtype} ({info.min} to {info.max}); give the "
             "object a free number in that range"
         )
-    return edited.astype(now.dtype, copy=False)
+    fitting = edited.astype(dtype, copy=bool(moved))
+    if moved:
+        new = np.array([moved[label] for label in old.tolist()], dtype)
+        fitting[others] = new[np.searchsorted(old, edited[others])]
+    return fitting
 
 
 def _write(taken: Taken, edited: NDArray[Any], undo: NDArray[Any]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from . import _layers
 from ._access import explain
@@ -16,15 +17,19 @@ from ._layers import ours
 from ._live_layer import show_store
 from ._region_edit import Changed, Taken, Written, box_problem, fitting_box, take, write_back
 from ._store_levels import Box
+from ._store_numbers import Held
 from ._view import seen_of, view_of
-from ._worker import WorkerSlot, _Worker
+from ._worker import Work, WorkerSlot, _Worker
 
-__all__ = ["RegionRow", "box_of", "store_of"]
+__all__ = ["RegionRow", "are_classes", "box_of", "store_of"]
 
 Layer = Any
 """A napari layer."""
 
 _VIEW = "field of view"
+
+_MOST_NAMED = 3
+"""New numbers that are said one by one at most."""
 
 
 def store_of(layer: Layer | None) -> str:
@@ -32,6 +37,16 @@ def store_of(layer: Layer | None) -> str:
     known = ours(layer) if layer is not None and hasattr(layer, "selected_label") else {}
     in_memory = known and isinstance(_layers.level_zero(layer), np.ndarray)
     return "" if in_memory or known.get("unfinished") else str(known.get("store", ""))
+
+
+def are_classes(layer: Layer) -> bool:
+    """Tell whether labels are classes, of which a new object has one like any other, for all that the layer says.
+
+    Where nobody knows, they are numbers: a class that is written as another is said and seen, and objects that are
+    joined are not.
+    """
+    steps = ours(layer).get("provenance", {}).get("steps") or [{}]
+    return steps[-1].get("settings", {}).get("one_per_object") is False
 
 
 def box_of(viewer: Any, layer: Layer, region: Region) -> Box:
@@ -105,6 +120,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
         self._taken: Taken | None = None
         self._written: Written | None = None
         self._conflict = False
+        self._held = Held()
         self._offered: list[Any] = []
         self._build()
         self._viewer.layers.selection.events.active.connect(self._follow)
@@ -116,8 +132,13 @@ class RegionRow(QWidget):  # type: ignore[misc]
         self.edit_button, self.region_box = QPushButton("Edit this region"), QComboBox()
         self.write_button, self.discard_button = QPushButton("Write back"), QPushButton("Discard")
         self.undo_button = QPushButton("Undo")
+        self.numbers_box = QCheckBox("free numbers for new objects")
         explain(self.region_box, "region to edit", "What is in view, or inside the shapes of a Shapes layer.")
         self.edit_button.setToolTip("Copy the region to a layer that can be painted on")
+        self.numbers_box.setToolTip(
+            "A label that the region did not hold gets a number that nothing in the whole store has. Untick it to "
+            "paint classes, or more of an object that lies outside the region"
+        )
         self.write_button.setToolTip("Write the region into the store, at every level of its pyramid")
         self.discard_button.setToolTip("Leave the store as it is")
         self.undo_button.setToolTip("Put back what the store held before the region was written")
@@ -134,6 +155,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
+        layout.addWidget(self.numbers_box)
         layout.addLayout(second)
 
     @property
@@ -168,7 +190,7 @@ class RegionRow(QWidget):  # type: ignore[misc]
             return
         store, spread = store_of(layer), ours(layer).get("spread")
         inner = box if spread is None else (*box[:spread], *box[spread + 1 :])
-        self._work(lambda: take(store, inner), lambda taken: self._show_copy(layer, taken, box, spread))
+        self._work(lambda *_: take(store, inner), lambda taken: self._show_copy(layer, taken, box, spread))
 
     def write(self) -> None:
         """Write the region back."""
@@ -176,15 +198,21 @@ class RegionRow(QWidget):  # type: ignore[misc]
         if taken is None or edited is None or self.running:
             return
         labels = np.array(edited.data).reshape(taken.before.shape)
-        anyway = self._conflict
-        self._work(lambda: write_back(taken, labels, anyway=anyway), self._show_written)
+        anyway, numbers = self._conflict, self.numbers_box.isChecked()
+        edited.editable = False  # what is painted meanwhile would be lost
+
+        def work(on_progress: Callable[[str, float], None], is_cancelled: Callable[[], bool]) -> Written:
+            held = partial(self._held.labels, taken.store, on_progress, is_cancelled)
+            return write_back(taken, labels, held=held if numbers else None, anyway=anyway)
+
+        self._work(work, self._show_written)
 
     def undo(self) -> None:
         """Put back what the store held before."""
         written = self._written
         if written is None or self.running:
             return
-        self._work(lambda: write_back(written.taken, written.undo, undoes=True), self._show_undone)
+        self._work(lambda *_: write_back(written.taken, written.undo, undoes=True), self._show_undone)
 
     def discard(self) -> None:
         """Take the copy away; the store stays as it is."""
@@ -201,13 +229,15 @@ class RegionRow(QWidget):  # type: ignore[misc]
         if layer not in self._viewer.layers:
             return
         place = _layers.shifted(_layers.placement(layer), [start for start, _ in box], [1.0] * len(box))
-        data = taken.before.copy() if spread is None else np.expand_dims(taken.before, spread).copy()
+        data = taken.before if spread is None else np.expand_dims(taken.before, spread)
+        data = data.astype(np.int32 if data.dtype.itemsize < 4 else data.dtype)  # key M counts on, beyond 255 too
         self._taken, self._written, self._conflict = taken, None, False
         taken_to = int(ours(layer).get("provenance", {}).get("n_labels", 0))  # of the whole store, not of the region
         known = {"napari_cutout": {"highest": taken_to}}
         self.edited = edited = self._viewer.add_labels(data, name=f"{layer.name} region", metadata=known, **place)
         edited.mode, edited.brush_size = "paint", 10
         edited.selected_label = max(int(taken.before.max(initial=0)), 1)
+        self.numbers_box.setChecked(not are_classes(layer))
         layer.visible = False  # what is erased in the copy would shine through
         self._say(f"copied {_by(box)} voxels; paint, then press Write back")
         self._follow()
@@ -218,7 +248,8 @@ class RegionRow(QWidget):  # type: ignore[misc]
         self.discard()
         self._show_store()
         n = written.n_changed
-        self._say(f"wrote {n:,} changed voxel{'s' * (n != 1)} into the store; Undo puts the old ones back")
+        wrote = f"wrote {n:,} changed voxel{'s' * (n != 1)} into the store"
+        self._say(f"{wrote}{_moved(written.moved)}; Undo puts the old ones back")
 
     def _show_undone(self, written: Written) -> None:
         self._written = None
@@ -241,20 +272,26 @@ class RegionRow(QWidget):  # type: ignore[misc]
 
     def _failed(self, error: Exception) -> None:
         self._slot.worker = None
+        if self.edited is not None:
+            self.edited.editable, self.edited.mode = True, "paint"
         self._conflict = isinstance(error, Changed)
         self._say(str(error) or type(error).__name__, problem=True)
         self._follow()
 
-    def _work(self, work: Callable[[], Any], show: Callable[[Any], None]) -> None:
+    def _work(self, work: Work, show: Callable[[Any], None]) -> None:
         """Do something with files in a thread, and show what came of it."""
         self._store = store_of(self.layer) or (self._taken.store if self._taken else "")
         if self._written is not None and not self._store:
             self._store = self._written.taken.store
-        self._slot.worker = worker = _Worker(lambda *_: (show, work()))
+        self._slot.worker = worker = _Worker(lambda *told: (show, work(*told)))
+        worker.signals.progressed.connect(self._show_progress)
         worker.signals.returned.connect(self._done)
         worker.signals.errored.connect(self._failed)
         self._follow()
         worker.start()
+
+    def _show_progress(self, stage: str, fraction: float) -> None:
+        self._say(f"{stage}: {fraction:.0%}")
 
     def _done(self, answer: tuple[Callable[[Any], None], Any]) -> None:
         show, found = answer
@@ -285,13 +322,23 @@ class RegionRow(QWidget):  # type: ignore[misc]
         editing = self.edited is not None
         for widget in (self.edit_button, self.region_box):
             widget.setVisible(not editing)
-        for widget in (self.write_button, self.discard_button):
+        for widget in (self.numbers_box, self.write_button, self.discard_button):
             widget.setVisible(editing)
         self.undo_button.setVisible(self._written is not None and not editing)
         self.write_button.setText("Write anyway" if self._conflict else "Write back")
-        for button in (self.edit_button, self.write_button, self.discard_button, self.undo_button):
+        for button in (self.edit_button, self.numbers_box, self.write_button, self.discard_button, self.undo_button):
             button.setEnabled(not self.running)
         self.setVisible(self.layer is not None or editing)
+
+
+def _moved(moved: Mapping[int, int]) -> str:
+    """Say which labels were written as which others."""
+    if not moved:
+        return ""
+    words = [f"{old} as {new}" for old, new in list(moved.items())[:_MOST_NAMED]]
+    more = f" and {len(moved) - len(words):,} more" if len(moved) > len(words) else ""
+    which = "another object has that number" if len(moved) == 1 else "other objects have those numbers"
+    return f", {', '.join(words)}{more}, since {which} there"
 
 
 def _by(box: Box) -> str:
