@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["COMPILING", "announced", "compiling", "interrupted"]
+__all__ = ["COMPILING", "announced", "compiling", "interrupted", "under_way"]
 
 COMPILING = "compiling, once for this machine"
 """What a person reads meanwhile."""
@@ -28,7 +28,10 @@ def announced(tell: Tell) -> Iterator[None]:
     tell : callable
         Called with True when something begins to be compiled, and with False when it is done.
     """
-    _listeners.append(tell)
+    with _lock:
+        _listeners.append(tell)
+        if _depth:  # whoever waits for what another thread compiles has not heard it begin
+            tell(True)
     try:
         yield
     finally:
@@ -43,6 +46,11 @@ def compiling() -> Iterator[None]:
         yield
     finally:
         _moved(-1)
+
+
+def under_way() -> bool:
+    """Tell whether something is being compiled, in whichever thread of this process."""
+    return _depth > 0
 
 
 def _moved(step: int) -> None:

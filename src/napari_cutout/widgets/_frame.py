@@ -80,9 +80,6 @@ _TOO_SLOW = "There is no preview: the method takes too long to run after every c
 _SETTLED = 200
 """Milliseconds without a move after which the view is looked at again; by then the canvas was drawn."""
 
-_PATIENCE = 300
-"""Milliseconds without an answer after which a preview is said to be computed."""
-
 
 class MethodFrame(Dock):
     """The widget of one row: all its methods, with all their settings.
@@ -119,15 +116,12 @@ class MethodFrame(Dock):
         self._asked: Any = None
         self.out_of_sight = False
         self._told: Any = None
+        self._newest: tuple[Layer | None, Layer | None] = (None, None)
         self._read: tuple[Form | None, tuple[Problem, ...]] = (None, ())
         self._lines: dict[str, QLabel] = {}
         self._remarks: dict[str, QLabel] = {}
         self._rows: dict[str, tuple[QWidget, ...]] = {}
         self._settings, self._seldom = form(), form()
-        self._late = QTimer(self)
-        self._late.setSingleShot(True)
-        self._late.setInterval(_PATIENCE)
-        self._late.timeout.connect(lambda: self.bar.say("preview: computing…"))
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.show_extras)
@@ -576,22 +570,21 @@ class MethodFrame(Dock):
             return
         outcome: Outcome = result.outcome
         self.preview.clear()
-        self._late.stop()
         if (layer := self.results.put(result)) is None:
             self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
             return
         self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
-        self._told = self._facts_of
+        self._told = self._asked
         if self._asked == self._question(*self._checked()):
             self.facts, self._facts_of = outcome.facts, self._asked
         self.result_bar.show_for(layer, outcome)
         self.ran.emit(result.request, layer)
+        self._newest = result.source, layer
         self.show_extras()
 
     def _show_large(self, finished: LargeFinished) -> None:
         """Show labels that went into a store."""
         self.preview.clear()
-        self._late.stop()
         layer, outcome = self.large.show(finished)
         self.bar.say(outcome.summary, doubt=is_doubtful(outcome.facts), why=_why(outcome))
         if layer is not None:
@@ -599,6 +592,7 @@ class MethodFrame(Dock):
             run_history(self.viewer).note(Run(title, layer, None, None, self.source))
             self.result_bar.show_for(layer, outcome)
             self.region_row.show_for(layer)
+            self._newest = self.source, layer
             self.ran.emit(finished.run.request, layer)
 
     def add_layer(self, name: str) -> None:
@@ -651,7 +645,9 @@ class MethodFrame(Dock):
     def _connect_preview(self) -> None:
         self.preview.view_changed.connect(self.refresh)
         self.preview.answered.connect(self._show_answer)
-        self.preview.failed.connect(self._show_no_answer)
+        self.preview.failed.connect(lambda sentence: self.bar.say_aside(f"no preview: {sentence}"))
+        self.preview.waiting.connect(self.bar.say_aside)
+        self.preview.gone.connect(lambda: self.bar.say_aside(""))
         self.preview.switched_off.connect(lambda: self.preview_box.setChecked(False))
         self.preview_box.setChecked(preferences().preview_on_opening)
 
@@ -665,14 +661,11 @@ class MethodFrame(Dock):
             return
         if says is None or self.out_of_sight or says.method.slow:
             self.preview.clear()
-            self._late.stop()
-            if not self.bar.running:
-                self.bar.say("")
             return
-        if not self._late.isActive():
-            self._late.start()
         job, layers, aim = self.preview_job(says)
-        self.preview.ask(job, layers, aim.place, aim.spread)
+        source, result = self._newest
+        replaced = result if source is says.source else None
+        self.preview.ask(job, layers, aim.place, aim.spread, instead_of=replaced)
 
     def preview_job(self, says: Form) -> tuple[PreviewJob, dict[str, Layer], Target]:
         """Return what a preview of this form computes, of which layers, and what the run would work on."""
@@ -683,21 +676,16 @@ class MethodFrame(Dock):
         return PreviewJob(Recipe((step,), aim.selection), inputs, view), layers, aim
 
     def _show_answer(self, answer: PreviewAnswer) -> None:
-        self._late.stop()
         if self._facts_of == self._question(*self._read):
             self.facts = answer.facts
         self._show_extras_soon()
         if self._told == self._facts_of:  # what the run has said holds, and says more
             return
-        self._told = None
+            self.bar.say_aside("")
         approximate = answer.approximate and f"approximate: {answer.approximate}"
         found = (levels_found(answer.facts), answer.count, tried(answer.facts), *warnings_of(answer.facts))
         words = ("preview", *found, approximate)
-        self.bar.say(" · ".join(word for word in words if word))
-
-    def _show_no_answer(self, sentence: str) -> None:
-        self._late.stop()
-        self.bar.say(f"no preview: {sentence}")
+        self.bar.say_aside(" · ".join(word for word in words if word))
 
     # Extras
 

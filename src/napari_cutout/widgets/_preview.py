@@ -4,6 +4,8 @@
 >>> preview.view_changed.connect(widget.refresh)  # the slice, the camera or the data: ask anew
 >>> preview.answered.connect(lambda answer: line.setText(answer.approximate))
 >>> preview.failed.connect(line.setText)
+>>> preview.waiting.connect(line.setText)
+>>> preview.gone.connect(line.clear)  # whatever was said of it, since it is not there any more
 >>> preview.switched_off.connect(lambda: box.setChecked(False))  # the user has removed the layer by hand
 >>> preview.counted.connect(plot.set_histogram)  # (Histogram, approximate)
 >>> preview.set_on(True)
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from .._compiling import COMPILING, under_way
 from ._contents import CHANGES, token_of
 from ._known_statistics import StatisticsCache
 from ._pools import Turn
@@ -52,6 +55,9 @@ DELAY = 30
 PATIENCE = 150
 """Milliseconds that a preview may go on after a newer one was asked for, so that quick ones follow a slider."""
 
+LATE = 300
+"""Milliseconds without an answer after which it is said what keeps it, again and again."""
+
 SETTLED = 150
 """Milliseconds without a move of the camera after which it stands."""
 
@@ -64,6 +70,7 @@ class _Request:
     source: Layer
     place: Mapping[str, Any]
     spread: int | None
+    instead_of: Layer | None
 
 
 class _Links:
@@ -107,6 +114,10 @@ class Preview(QObject):  # type: ignore[misc]
         Emitted with a `PreviewAnswer` once it is shown.
     failed
         Emitted with the sentence of what is wrong; nothing is shown then.
+    waiting
+        Emitted while there is no answer, as often as what keeps it may change, with what that is in a few words.
+    gone
+        Emitted when nothing is shown or computed any more until it is asked again.
     view_changed
         Emitted while it is on, when the viewer shows something else or the layers hold something else: ask anew.
     switched_off
@@ -119,6 +130,8 @@ class Preview(QObject):  # type: ignore[misc]
 
     answered = Signal(object)
     failed = Signal(str)
+    waiting = Signal(str)
+    gone = Signal()
     view_changed = Signal()
     switched_off = Signal()
     counted = Signal(object, str)
@@ -151,6 +164,7 @@ class Preview(QObject):  # type: ignore[misc]
         self._pause = self._timer(delay, self._start)
         self._settle = self._timer(SETTLED, self._camera_settled)
         self._compare = self._timer(0, self._contents_compared)
+        self._late = self._timer(LATE, self._wait)
         self._of_viewer, self._of_layers = _Links(), _Links()
         self._gone = gone = Event()  # the widget is, and no work is started any more
         if parent is not None:
@@ -188,6 +202,8 @@ class Preview(QObject):  # type: ignore[misc]
         self._slots["preview"].quit()
         self._slots["gather"].quit()
         self._shown.clear()
+        self._late.stop()
+        self.gone.emit()
 
     def let_go(self) -> None:
         """Switch off and forget the viewer; it is not used after this."""
@@ -198,7 +214,13 @@ class Preview(QObject):  # type: ignore[misc]
         self._tokens = {}
 
     def ask(
-        self, job: PreviewJob, layers: Mapping[str, Layer], place: Mapping[str, Any], spread: int | None = None
+        self,
+        job: PreviewJob,
+        layers: Mapping[str, Layer],
+        place: Mapping[str, Any],
+        spread: int | None = None,
+        *,
+        instead_of: Layer | None = None,
     ) -> None:
         """Ask for a preview; nothing is computed here.
 
@@ -212,6 +234,8 @@ class Preview(QObject):  # type: ignore[misc]
             What puts a layer where the whole image lies on the level of the run, as arguments of a layer.
         spread : int, optional
             An axis of the layer that stands for all channels.
+        instead_of : napari layer, optional
+            What is out of sight while the preview is shown, such as the result that it may replace.
         """
         if not self.is_on:
             return
@@ -223,7 +247,11 @@ class Preview(QObject):  # type: ignore[misc]
             return
         self._seen = job.view
         tokens = {name: token_of(layer) for name, layer in held.items()}
-        self._pending = self._last = _Request(replace(job, tokens=tokens), source, dict(place), spread)
+        self._pending = self._last = _Request(
+            replace(job, tokens=tokens), source, dict(place), spread, _real(instead_of)
+        )
+        if not self._late.isActive():
+            self._late.start()
         slot = self._slots["preview"]
         if slot.worker is not None and 1000 * (time.monotonic() - self._began) >= self.patience:
             slot.quit()
@@ -272,9 +300,15 @@ class Preview(QObject):  # type: ignore[misc]
         if request.spread is not None:
             labels = np.expand_dims(labels, request.spread)
         place = lies_on(request.place, start, factor, request.spread)
-        self._shown.show(labels, place, request.source, contour=request.job.covers)
+        self._shown.show(labels, place, request.source, contour=request.job.covers, instead_of=request.instead_of)
+        self._late.stop()
         self.answered.emit(answer)
         self._gather(request, answer)
+
+    def _wait(self) -> None:
+        """Say what keeps the answer; a loop that another thread compiles may be the one that it waits for."""
+        self.waiting.emit(f"preview: {COMPILING if under_way() else 'computing…'}")
+        self._late.start()
 
     def _voxels_per_pixel(self, request: _Request) -> tuple[float, ...]:
         """Return how many of the run's voxels lie under a pixel of the canvas, along every axis but c."""
@@ -284,6 +318,7 @@ class Preview(QObject):  # type: ignore[misc]
     def _fail(self, error: Exception) -> None:
         if self._pending is None:
             self._shown.clear()
+            self._late.stop()
             log.debug("a preview failed", exc_info=error)
             self.failed.emit(_sentence(error))
 

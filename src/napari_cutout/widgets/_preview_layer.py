@@ -41,8 +41,18 @@ class PreviewLayer:
         self._place: dict[str, Any] = {}
         self._of: Layer | None = None
         self._contour = False
+        self._stands_for: Layer | None = None
+        self._hidden: Layer | None = None
 
-    def show(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer, *, contour: bool = False) -> None:
+    def show(
+        self,
+        labels: NDArray[Any],
+        place: Mapping[str, Any],
+        source: Layer,
+        *,
+        contour: bool = False,
+        instead_of: Layer | None = None,
+    ) -> None:
         """Show labels.
 
         While it lies on the same image and has the same shape and kind it is changed in place, so that no more than
@@ -58,6 +68,8 @@ class PreviewLayer:
             The image that it lies on.
         contour : bool
             Whether labels are shown by their boundaries; the user may change that of the layer that is there.
+        instead_of : napari layer, optional
+            What is out of sight until the preview goes, unless it is `source`, or the user shows it meanwhile.
         """
         layer, same = self.layer, self._of is source and self._contour == contour
         if layer is not None and (layer not in self._layers or not same or layer.ndim != labels.ndim):
@@ -74,12 +86,25 @@ class PreviewLayer:
             self._moved(place)
             layer.data = labels
             layer.editable = False
+        self._stand_for(None if instead_of is source else instead_of)
 
     def clear(self) -> None:
-        """Take the layer away, if it is there."""
+        """Take the layer away, if it is there, and show what it stood for."""
+        self._stand_for(None)
         layer, self.layer, self._of, self._place = self.layer, None, None, {}
         if layer is not None and layer in self._layers:
             self._layers.remove(layer)
+
+    def _stand_for(self, layer: Layer | None) -> None:
+        """Hide a layer, once, and show that which was hidden before."""
+        if layer is self._stands_for:
+            return
+        if self._hidden is not None:
+            self._hidden.visible = True
+        self._stands_for = layer
+        self._hidden = layer if layer is not None and layer.visible else None
+        if self._hidden is not None:
+            self._hidden.visible = False
 
     def _insert(self, labels: NDArray[Any], place: Mapping[str, Any], source: Layer) -> None:
         """Put the layer on top of its image; what is selected stays selected."""

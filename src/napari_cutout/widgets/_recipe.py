@@ -57,6 +57,7 @@ class RecipeWidget(RecipeEditor):
         self.results = Results(self.viewer)
         self.known = StepCache()
         self.out_of_sight = False
+        self._newest: tuple[Layer | None, Layer | None] = (None, None)
         self._failed: tuple[tuple[str, str], ...] = ()
         self._numbers: dict[int, str] = {}
         self._all_boxes: list[LayerBox] = [self.recipe_box]
@@ -90,7 +91,9 @@ class RecipeWidget(RecipeEditor):
         self.layout().addWidget(self.result_bar)
         self.preview.view_changed.connect(self.refresh)
         self.preview.answered.connect(self._show_answer)
-        self.preview.failed.connect(lambda sentence: self.bar.say(f"no preview: {sentence}"))
+        self.preview.failed.connect(lambda sentence: self.bar.say_aside(f"no preview: {sentence}"))
+        self.preview.waiting.connect(self.bar.say_aside)
+        self.preview.gone.connect(lambda: self.bar.say_aside(""))
         self.preview.switched_off.connect(lambda: self.preview_box.setChecked(False))
         self.preview_box.setChecked(preferences().preview_on_opening)
 
@@ -233,13 +236,14 @@ class RecipeWidget(RecipeEditor):
             job, layers, aim = preview_of(setup, self.viewer)
         except ValueError as error:
             self.preview.clear()
-            self.bar.say(f"no preview: {error}")
+            self.bar.say_aside(f"no preview: {error}")
             return
-        self.preview.ask(job, layers, aim.place, aim.spread)
+        source, result = self._newest
+        self.preview.ask(job, layers, aim.place, aim.spread, instead_of=result if source is setup.source else None)
 
     def _show_answer(self, answer: PreviewAnswer) -> None:
         approximate = answer.approximate and f"approximate: {answer.approximate}"
-        self.bar.say(" · ".join(word for word in ("preview", answer.count, approximate) if word))
+        self.bar.say_aside(" · ".join(word for word in ("preview", answer.count, approximate) if word))
 
     # Running
 
@@ -310,6 +314,7 @@ class RecipeWidget(RecipeEditor):
     def _put(self, finished: Finished) -> Layer | None:
         if (layer := self.results.put(finished)) is None:
             self.bar.say("the result was edited meanwhile, so it is not updated; press Run for a layer of its own")
+        self._newest = finished.source, layer
         return layer
 
     def _show_several(self, result: Several) -> None:

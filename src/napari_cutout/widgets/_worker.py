@@ -214,7 +214,9 @@ class RunBar(QWidget):  # type: ignore[misc]
         self._text, self.keys = text, ""
         self.slot = WorkerSlot()
         self.ready = True
-        self._alarmed = self._quiet = self._superseded = False
+        self._quiet = self._superseded = False
+        self._said: tuple[str, bool, bool, str] = ("", False, False, "")
+        self._aside = ""
         self.button = QPushButton(text)
         self.button.clicked.connect(self._press)
         self.progress = QProgressBar()
@@ -328,16 +330,33 @@ class RunBar(QWidget):  # type: ignore[misc]
         why : str
             What the tooltip adds.
         """
-        self.status.setToolTip(why)
-        self.status.setVisible(bool(sentence))
-        self._alarmed = problem
-        restyle(self.status, ALERT if problem else DOUBT if doubt else "")
-        self.status.setText(sentence)
+        self._said, self._aside = (sentence, problem, doubt, why), ""
+        self._show_line()
+
+    def say_aside(self, sentence: str) -> None:
+        """Show a line in place of what was said, which comes back when there is nothing aside any more.
+
+        Parameters
+        ----------
+        sentence : str
+            What holds for a while only, such as what a preview has found; empty if that is over.
+        """
+        self._aside = sentence
+        self._show_line()
 
     def calm(self) -> None:
-        """Take away the line under the button if it says what is wrong."""
-        if self._alarmed:
-            self.say("")
+        """Take back what was said to be wrong."""
+        _, problem, _, _ = self._said
+        if problem:
+            self._said = ("", False, False, "")
+            self._show_line()
+
+    def _show_line(self) -> None:
+        sentence, problem, doubt, why = (self._aside, False, False, "") if self._aside else self._said
+        self.status.setToolTip(why)
+        self.status.setVisible(bool(sentence))
+        restyle(self.status, ALERT if problem else DOUBT if doubt else "")
+        self.status.setText(sentence)
 
     def _press(self) -> None:
         if self.running:
