@@ -159,9 +159,15 @@ def few_colours(picture: Any, n_colours: int) -> Any:
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-def open_widget(viewer: Any, name: str, *, tabify: bool = True) -> Any:
-    """Open a widget of the plugin, as a tab of those that are open or below them."""
-    _, widget = viewer.window.add_plugin_dock_widget("napari-cutout", name, tabify=tabify)
+def open_widget(viewer: Any, name: str, *, below: bool = False) -> Any:
+    """Open a widget of the plugin as its menu does, as a tab of those that are open, or moved below them."""
+    from qtpy.QtCore import Qt
+
+    from napari_cutout.widgets._use_as import opened  # not before napari knows where its icons are kept
+
+    widget = opened(viewer, name)
+    if below:
+        widget.window().addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, widget.parent(), Qt.Orientation.Vertical)
     settle()
     return widget
 
@@ -333,7 +339,7 @@ def napari_cutout(viewer: Any) -> None:
     cut = open_widget(viewer, "Threshold")
     cut.set(method="li", sigma=1.0, fill_holes=True, min_size=40, one_per_object=True)
     press(cut)
-    widget = open_widget(viewer, "Evaluate", tabify=False)
+    widget = open_widget(viewer, "Evaluate", below=True)
     press(widget)
     widget.add_error_layer()
     resize(widget, width=TABLE_WIDTH, height=450)

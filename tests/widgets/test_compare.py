@@ -443,3 +443,24 @@ def test_ctrl_return_compares(opened, qtbot):
     assert opened.table.n_rows == 4
     QTest.keyClick(opened.table, Qt.Key.Key_Escape)
     assert not opened.closed
+
+
+def test_name_and_score_are_in_sight_in_a_window_of_1280_by_720(make_napari_viewer_proxy, blobs, strokes, press, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(1280, 720)
+    viewer.add_image(blobs)
+    viewer.add_labels(strokes)
+    holder, widget = viewer.window.add_plugin_dock_widget("napari-cutout", "Compare")
+    holder.window().resizeDocks([holder], [320], Qt.Orientation.Horizontal)
+    widget.method_list.choose("multi_otsu", "kmeans", "histogram_segmentation")
+    press(widget)
+    table = widget.table
+    at = [column.name for column in table.columns].index("score")
+
+    def settled():
+        assert holder.width() <= 320
+        assert table.columnViewportPosition(at) + table.columnWidth(at) <= table.viewport().width()
+        assert table.viewport().height() >= 2.5 * table.rowHeight(0)
+
+    qtbot.waitUntil(settled)
+    assert widget.introduction.isHidden()

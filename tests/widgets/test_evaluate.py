@@ -613,3 +613,26 @@ def test_a_closed_widget_follows_nothing(viewer, opened_on_volume, press):
     viewer.layers["cut"].paint((1, 1, 1), 1)
     assert (plot.canvas.current, plot.canvas.backgroundBrush().color().name()) == before
     assert notice.text() == ""
+
+
+def test_a_truth_without_a_voxel_size_is_given_the_place_of_predicted(opened, viewer, press, pair):
+    assert opened.place_button.isHidden(), "they lie on each other"
+    predicted = viewer.layers["cut"]
+    other = viewer.add_labels(pair[1].copy(), name="of another program")
+    opened.use("truth", other)
+    assert not opened.bar.ready
+    assert opened.place_button.text() == "Give truth the place of predicted"
+    opened.place_button.click()
+    assert opened.place_button.isHidden()
+    assert _layers.same_place(other, predicted)
+    assert [str(unit) for unit in other.units] == ["micrometer", "micrometer"]
+    press(opened)
+    assert opened.score is not None
+    bare = viewer.add_labels(pair[0].copy(), name="bare")
+    opened.use("predicted", bare)
+    assert opened.place_button.text() == "Give predicted the place of truth", "that of the one that has a voxel size"
+    opened.place_button.click()
+    assert _layers.same_place(bare, other)
+    opened.use("truth", viewer.add_labels(pair[1][:9], name="smaller"))
+    assert not opened.bar.ready
+    assert opened.place_button.isHidden(), "a place is not what it lacks"

@@ -12,7 +12,7 @@ import napari_cutout as nc
 from napari_cutout import catalog
 from napari_cutout.recipe import Recipe
 from napari_cutout.running._execute import execute
-from napari_cutout.widgets import _layers
+from napari_cutout.widgets import _layers, _view
 
 from ..cases import settings_of
 
@@ -490,7 +490,11 @@ def test_the_size_that_a_reader_left_out_is_offered(viewer, dock, press, volume,
     press(widget)
     widget.result_bar.save(tmp_path / "recipe.json")
     assert "its file has one" in widget.bar.status.text()
+    viewer.scene.camera.zoom = 40.0
+    viewer.dims.set_current_step(0, 4)
+    seen = _view.seen_of(viewer, image)
     widget.use_file_size.click()
+    assert _view.seen_of(viewer, image) == seen != ((4, 5), (0, 20), (0, 24)), "it is in the same place on the canvas"
     assert widget.use_file_size.isHidden()
     assert widget.place.text().endswith("· 2 × 0.5 × 0.5 µm")  # noqa: RUF001
     press(widget)

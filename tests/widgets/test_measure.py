@@ -437,3 +437,16 @@ def test_layers_may_be_removed_and_the_widget_closed(viewer, opened, press):
 def test_it_fits_into_a_narrow_window(opened, press):
     press(opened)
     assert opened.minimumSizeHint().width() <= 350
+
+
+@pytest.mark.qt
+def test_an_image_without_a_voxel_size_is_given_the_place_of_the_labels(opened, viewer, blobs):
+    assert opened.place_button.isHidden()
+    viewer.add_image(blobs[:5], name="smaller")
+    assert opened.place_button.isHidden()
+    plain = viewer.add_image(blobs, name="plain")
+    assert opened.place_button.text() == "Give the image the place of the labels"
+    assert "'plain'" in opened.place_button.toolTip()
+    opened.place_button.click()
+    assert opened.place_button.isHidden()
+    assert image_problem(viewer.layers["cut"], plain) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cutout.widgets._view import View, view_of
+from napari_cutout.widgets._view import View, camera_of, kept_in_view, view_of
 
 napari = pytest.importorskip("napari")
 
@@ -98,3 +98,18 @@ def test_an_axis_can_be_left_out():
     view = View((0, 2), (4, 1, 7), ((0, 9), (1, 2), (3, 8)), "out of view")
     assert view.without(1) == View((0, 1), (4, 7), ((0, 9), (3, 8)), "out of view")
     assert view.without(0) == View((1,), (1, 7), ((1, 2), (3, 8)), "out of view")
+
+
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_a_layer_that_is_scaled_stays_where_it_is_on_the_canvas(model, ndisplay):
+    layer = model.add_image(np.zeros((20, 30, 40)), scale=(1, 2, 2), translate=(0, 5, 7))
+    model.dims.ndisplay = ndisplay
+    model.dims.current_step = (12, 9, 8)
+    camera = camera_of(model)
+    camera.center, camera.zoom = (0, 25, 47), 4
+    with kept_in_view(model, layer):
+        layer.scale = (3, 0.5, 0.5)
+    assert model.dims.current_step == (12, 9, 8)
+    assert camera.center == (0, 5 + 20 / 4, 7 + 40 / 4)
+    larger = {2: 1 / 4, 3: (3 / 16) ** (1 / 3)}[ndisplay]
+    assert camera.zoom == pytest.approx(4 / larger)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import catalog
 from ..recipe import Step
-from ._dock import docks
+from ._use_as import opened
 
 __all__ = ["adopt"]
 
@@ -37,7 +37,6 @@ def adopt(viewer: Any, layer: Layer, steps: Sequence[Step], strokes: Layer | Non
     widgets = [_filled(viewer, step, strokes) for step in reversed(steps)]
     first = widgets[-1]
     first.use(catalog.find(steps[0].method).source.name, layer)
-    _show(first)
     if len(steps) > 1:
         first.bar.say(f"1. press Run here; 2. choose the labels in {widgets[0].row}, which is filled in, and run it")
     return first
@@ -45,9 +44,7 @@ def adopt(viewer: Any, layer: Layer, steps: Sequence[Step], strokes: Layer | Non
 
 def _filled(viewer: Any, step: Step, strokes: Layer | None) -> Any:
     """Return the widget of a step with its settings."""
-    row = catalog.find(step.method).row
-    there = (dock for dock in docks(viewer) if getattr(dock, "row", "") == row)
-    widget = next(there, None) or viewer.window.add_plugin_dock_widget("napari-cutout", row, tabify=True)[1]
+    widget = opened(viewer, catalog.find(step.method).row)
     widget.choose_method(step.method)
     widget.set(**{name: value for name, value in step.settings.items() if name in widget.editors})
     for param in catalog.find(step.method).arrays:
@@ -59,10 +56,3 @@ def _filled(viewer: Any, step: Step, strokes: Layer | None) -> Any:
         ):
             widget.use(param.name, strokes)
     return widget
-
-
-def _show(widget: Any) -> None:
-    """Bring the dock of a widget to the front."""
-    dock = widget.parent()
-    for call in ("show", "raise_"):
-        getattr(dock, call)()

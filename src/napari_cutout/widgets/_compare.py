@@ -141,7 +141,7 @@ class CompareWidget(Dock):
         self.unpainted_box.activated.connect(lambda _: setattr(self, "_by_hand", True))
         explain(self.unpainted_box, "unpainted", _UNPAINTED_TOOLTIP)
         self._painted = QLabel()
-        self.introduce()
+        self.introduction = self.introduce()
         layout = form()
         self._add_row(layout, "image", self.boxes["image"])
         self._add_line(layout, "image")
@@ -398,6 +398,7 @@ class CompareWidget(Dock):
         self.table.show_rows(so_far)
         said = headline(so_far, self._run.asked) if so_far is not None and self._run is not None else ""
         show_sentence(self.headline, said)
+        self.introduction.setVisible(so_far is None)  # the rows say it, and need the room
         notes = notes_of(so_far) if so_far is not None else []
         self.noted.setText("\n".join(notes))
         self.notes.setVisible(bool(notes))

@@ -23,6 +23,9 @@ __all__ = ["CompareTable", "RowLayer"]
 _GREY = QColor("#808080")
 """Of rows that failed; readable on dark themes and on light ones."""
 
+_WIDEST = {"rank": 34, "picture": PICTURE_EDGE + 4, "name": 145}
+"""Width that columns do not exceed, in pixels, so that the score beside them is seen in a dock of 320."""
+
 _PICTURE = [column.name for column in COLUMNS].index("picture")
 
 
@@ -71,6 +74,7 @@ class CompareTable(Table):
         self.setItemDelegate(_RowLook(self))
         self.setSelectionMode(Table.SelectionMode.SingleSelection)
         self.setIconSize(QSize(PICTURE_EDGE, PICTURE_EDGE))
+        self.setWordWrap(True)  # a row is as high as its picture
         for size in (self.verticalHeader().setDefaultSectionSize, self.verticalHeader().setMinimumSectionSize):
             size(PICTURE_EDGE + 4)
 
@@ -85,6 +89,13 @@ class CompareTable(Table):
         self.set_shown("f1", so_far is not None and so_far.board.problem.numbered)
         self.set_data({c.name: [] for c in COLUMNS} if so_far is None else columns_of(so_far.board))
         self.select([at for at, row in enumerate(self._rows) if row in chosen])
+
+    def fit(self) -> None:
+        """Make columns as wide as what they hold needs; long names take a second line."""
+        super().fit()
+        for at, column in enumerate(self.columns):
+            widest = _WIDEST.get(column.name, self.columnWidth(at))
+            self.setColumnWidth(at, min(widest, self.columnWidth(at)))
 
     @property
     def chosen_row(self) -> Row | None:

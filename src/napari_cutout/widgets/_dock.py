@@ -8,7 +8,17 @@ from weakref import WeakSet
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QResizeEvent
-from qtpy.QtWidgets import QFormLayout, QFrame, QGroupBox, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFormLayout,
+    QFrame,
+    QGroupBox,
+    QLabel,
+    QScrollArea,
+    QShortcut,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .._device import free_host_memory
 from ._fold import open_folds_around
@@ -35,7 +45,8 @@ _OPEN: WeakSet[Dock] = WeakSet()
 
 
 def docks(viewer: Any) -> list[Dock]:
-    """Return the widgets of this plugin that are open in a viewer."""
+    """Return the widgets of this plugin that are open in a viewer, or in that behind the proxy that plugins get."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
     return [dock for dock in _OPEN if dock.viewer is viewer and not dock.closed]
 
 
@@ -165,11 +176,12 @@ class Dock(QWidget):  # type: ignore[misc]
         self.bar.returned.connect(self.show_result)
         self.bar.failed.connect(self.show_failure)
 
-    def introduce(self) -> None:
-        """Begin with a sentence on what the widget is good for: what its class says of itself."""
+    def introduce(self) -> QLabel:
+        """Begin with a sentence on what the widget is good for: what its class says of itself; return its line."""
         line = sentence_line()
         show_sentence(line, (type(self).__doc__ or "").partition("\n")[0])
         self.content.addWidget(line)
+        return line
 
     def start(self) -> None:
         """Read the layers and start the run."""
@@ -266,12 +278,29 @@ class Dock(QWidget):  # type: ignore[misc]
             self._listener = None
 
     def event(self, event: QEvent) -> bool:
-        """Let go when napari takes the widget out of its window, which is how it closes one.
+        """Join the others when napari docks the widget, and let go when it is taken out, which is how it is closed.
 
         It belongs to nobody then: Python would keep it for what is connected to it, or delete it in whichever thread
         looks for garbage, which ends the program.
         """
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.let_go()
-            self.deleteLater()
+        if event.type() == QEvent.Type.ParentChange:
+            if isinstance(holder := self.parent(), QDockWidget):
+                holder.dockLocationChanged.connect(self._join_tabs, Qt.ConnectionType.SingleShotConnection)
+            elif holder is None:
+                self.let_go()
+                self.deleteLater()
         return bool(super().event(event))
+
+    def _join_tabs(self, area: Qt.DockWidgetArea) -> None:
+        """Stand as a tab, in front, among the widgets of this plugin in the same area of the window.
+
+        Below each other they need more height than a screen has. It is done once, as soon as the widget has its place
+        and before it is shown: where the user moves it later it stays.
+        """
+        window, holder = self.window(), self.parent()
+        holders = [dock.parent() for dock in docks(self.viewer) if dock is not self]
+        docked = [one for one in holders if isinstance(one, QDockWidget) and window.dockWidgetArea(one) == area]
+        if beside := [one for one in docked if not one.isFloating()]:
+            window.tabifyDockWidget(max(beside, key=QWidget.isVisible), holder)
+            holder.show()  # only tabs of what is shown can be raised
+            holder.raise_()

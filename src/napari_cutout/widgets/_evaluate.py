@@ -27,6 +27,7 @@ from ._histogram_plot import preload
 from ._layer_box import LayerBox
 from ._layers import ours
 from ._objects import Side
+from ._place_button import PlaceButton
 from ._question import ObjectErrors, Question, Score
 from ._score_layers import is_numbered, painted, problems, zone_of
 from ._scores import Asked, headline, standing
@@ -153,6 +154,8 @@ class EvaluateWidget(Dock):
         for name in ("predicted", "truth"):
             layout.addRow(name, self.boxes[name])
             layout.addRow(self._lines[name])
+        self.place_button = PlaceButton("truth", "predicted")
+        layout.addRow(self.place_button)
         layout.addRow("unpainted", self.unpainted_box)
         layout.addRow("", self._painted)
         inner, folded = QWidget(), form()
@@ -206,6 +209,7 @@ class EvaluateWidget(Dock):
         self.watch([predicted, truth, complete])
         found = {problem.field: problem.sentence for problem in problems(predicted, truth, complete)}
         self.mark(found, found)
+        self.place_button.show_for(truth, predicted)
         self.bar.calm()
         if truth is not self._truth:
             self._truth = truth

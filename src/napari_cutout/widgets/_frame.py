@@ -51,7 +51,7 @@ from ._results import Finished, Results
 from ._run_undo import Run, run_history
 from ._target import Choice, Target, spatial
 from ._target_rows import TargetRows
-from ._view import view_of
+from ._view import kept_in_view, view_of
 from ._voxel_size import VoxelSizeFields
 from ._warm_up import WarmUp, sample_for
 
@@ -510,7 +510,8 @@ class MethodFrame(Dock):
         """Give the layer the size that the fields say."""
         given, layer = self.voxel_size.value, self.source
         if given is not None and layer is not None and len(given.lengths) == layer.ndim:
-            layer.scale, layer.units = given.lengths, (given.unit,) * layer.ndim
+            with kept_in_view(self.viewer, layer):
+                layer.scale, layer.units = given.lengths, (given.unit,) * layer.ndim
 
     def _use_file_size(self) -> None:
         """Give the layer the size that its file says, along the axes of space."""
@@ -521,7 +522,8 @@ class MethodFrame(Dock):
         scale, units = list(layer.scale), [str(unit) for unit in layer.units]
         for at, length in zip(axes, said.lengths, strict=True):
             scale[at], units[at] = length, said.unit or "pixel"
-        layer.scale, layer.units = scale, units
+        with kept_in_view(self.viewer, layer):
+            layer.scale, layer.units = scale, units
 
     def fields(self) -> Mapping[str, QWidget]:
         """Return the fields of the chosen method, and of the voxel size and the device."""

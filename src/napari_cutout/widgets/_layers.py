@@ -18,7 +18,9 @@ __all__ = [
     "data_problem",
     "has_voxel_size",
     "is_preview",
+    "lay_on",
     "length_unit",
+    "lie_apart",
     "lies_at",
     "level_zero",
     "ours",
@@ -345,3 +347,27 @@ def same_place(first: Layer, second: Layer) -> bool:
         True if every corner of the one is at that corner of the other, to 1/100 of a voxel.
     """
     return lies_at(first, placement(second), level_zero(first).shape[: first.ndim])
+
+
+def lie_apart(first: Layer, second: Layer) -> bool:
+    """Tell whether two layers have one shape and could lie on each other, but do not.
+
+    Parameters
+    ----------
+    first, second : napari layer
+        Image or Labels layers.
+
+    Returns
+    -------
+    bool
+        True if one of them has to be moved or scaled, and nothing else.
+    """
+    shapes = {tuple(level_zero(layer).shape[: layer.ndim]) for layer in (first, second)}
+    return first is not second and len(shapes) == 1 and not same_place(first, second)
+
+
+def lay_on(layer: Layer, other: Layer) -> None:
+    """Give a layer the scale, the units and the transforms of another one of its shape; its axes keep their names."""
+    place = placement(other)
+    for name in ("scale", "translate", "rotate", "shear", "affine", "units"):
+        setattr(layer, name, place[name])

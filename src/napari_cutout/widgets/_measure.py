@@ -41,6 +41,7 @@ from ._measurements import (
     with_more_rows,
 )
 from ._object_link import ObjectLink, show_place
+from ._place_button import PlaceButton
 from ._table import Table
 from ._theme import hex_colour
 from ._voxel_size import VoxelSizeFields
@@ -111,6 +112,8 @@ class MeasureWidget(Dock):
         layout.addRow("", self.voxel_size)
         layout.addRow(self._lines["spacing"])
         layout.addRow("grey levels of", self.image_list)
+        self.place_button = PlaceButton("the image", "the labels")
+        layout.addRow(self.place_button)
         layout.addRow("channel axis", self.channel_box)
         layout.addRow(self._lines["image"])
         self.content.addWidget(group("Layers", layout))
@@ -220,6 +223,9 @@ class MeasureWidget(Dock):
         self.image_list.refresh()
         self.image_list.blockSignals(False)
         self._form.setRowVisible(self.image_list, bool(self.image_list.offered))
+        wrong = (image for image in self.image_list.offered if self._image_problem(image))
+        apart = next((image for image in wrong if _layers.lie_apart(image, self.labels)), None)
+        self.place_button.show_for(apart, self.labels)
 
     def _image_problem(self, image: Layer) -> str:
         """Say why an image does not fit the chosen labels."""

@@ -239,7 +239,7 @@ def image_problem(labels: Layer, image: Layer) -> str:
     if not _layers.same_place(labels, image):
         return (
             f"'{image.name}' has the scale {_layers.spacing(image)} or lies elsewhere than '{labels.name}' with "
-            f"{_layers.spacing(labels)}; copy the scale and transforms of one to the other (right-click)"
+            f"{_layers.spacing(labels)}; press the button below the list if they belong together"
         )
     return ""
 

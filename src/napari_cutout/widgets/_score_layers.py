@@ -112,7 +112,7 @@ def _pair_problem(predicted: Layer, truth: Layer) -> tuple[Problem, ...]:
     if not _layers.same_place(predicted, truth):
         text = (
             f"truth has the scale {_layers.spacing(truth)} or lies elsewhere than predicted with "
-            f"{_layers.spacing(predicted)}; copy the scale and transforms of one to the other (right-click)"
+            f"{_layers.spacing(predicted)}; press the button below if they are of one image"
         )
         return (Problem("truth", text),)
     return ()

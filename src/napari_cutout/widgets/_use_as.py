@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .. import catalog
 from . import _layers
 from ._dock import docks
 from ._target import recalled, remember
+from .manifest import class_name, title_of
 
 __all__ = ["Use", "opened", "uses"]
 
@@ -126,6 +128,9 @@ def uses(frame_row: str = "") -> list[Use]:
 def opened(viewer: Any, row: str) -> Any:
     """Return the widget of that name, opened if it is not open, and in front of others.
 
+    It has the title that the menu of napari gives it, and the menu takes it for its own; by
+    `add_plugin_dock_widget` it would have another one, and the menu would open a second.
+
     Parameters
     ----------
     viewer : napari viewer
@@ -133,26 +138,14 @@ def opened(viewer: Any, row: str) -> Any:
     row : str
         As its menu calls it.
     """
-    there = next((dock for dock in docks(viewer) if name_of(dock) == row), None)
-    widget = there or viewer.window.add_plugin_dock_widget("napari-cutout", row, tabify=True)[1]
+    widget = next((dock for dock in docks(viewer) if name_of(dock) == row), None)
+    if widget is None:
+        widget = getattr(import_module(__package__), class_name(row))(viewer)
+        viewer.window.add_dock_widget(widget, name=title_of(row))
     dock = widget.parent()
-    _beside_others(widget)
     for call in ("show", "raise_"):
         getattr(dock, call, lambda: None)()
     return widget
-
-
-def _beside_others(widget: Any) -> None:
-    """Put a widget whose dock was closed behind the tab of another one, lest the window grow by its height."""
-    window, dock = widget.window(), widget.parent()
-    if not hasattr(window, "tabifyDockWidget") or not dock.isHidden() or dock.isFloating():
-        return
-    others = (other.parent() for other in docks(widget.viewer) if other is not widget)
-    area = window.dockWidgetArea(dock)
-    for other in others:
-        if hasattr(other, "isFloating") and other.isVisible() and window.dockWidgetArea(other) == area:
-            window.tabifyDockWidget(other, dock)
-            return
 
 
 def name_of(dock: Any) -> str:

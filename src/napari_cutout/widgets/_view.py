@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from . import _layers
 
-__all__ = ["View", "camera_of", "of_viewer", "seen_of", "view_of"]
+__all__ = ["View", "camera_of", "kept_in_view", "of_viewer", "seen_of", "view_of"]
 
 T = TypeVar("T")
 
@@ -150,3 +151,27 @@ def seen_of(viewer: Any, layer: Layer) -> tuple[tuple[int, int], ...]:
         else (start, stop)
         for axis, (start, stop) in enumerate(view.box)
     )
+
+
+@contextmanager
+def kept_in_view(viewer: Any, layer: Layer) -> Iterator[None]:
+    """Let the viewer show of a layer what it showed before its scale was altered inside the `with`.
+
+    Parameters
+    ----------
+    viewer : napari viewer or ViewerModel
+        Its camera and sliders follow.
+    layer : napari layer
+        One of its layers.
+    """
+    camera, dims = camera_of(viewer), viewer.dims
+    shown, own, axes = list(dims.displayed), slice(dims.ndim - layer.ndim, None), _displayed(dims, layer.ndim)
+    point, center = np.array(dims.point, dtype=float), np.array(dims.point, dtype=float)
+    center[shown] = np.asarray(camera.center)[-len(shown) :]
+    held = [layer.world_to_data(world[own]) for world in (point, center)]
+    lengths = np.array(_layers.spacing(layer, axes))
+    yield
+    point[own], center[own] = (layer.data_to_world(at) for at in held)
+    dims.point = tuple(point)
+    camera.center = (0.0,) * (3 - len(shown)) + tuple(center[shown])
+    camera.zoom /= float(np.exp(np.log(_layers.spacing(layer, axes) / lengths).mean()))

@@ -13,10 +13,13 @@ from .. import catalog
 from ..samples import SAMPLES
 from ._preferences import configurations
 
-__all__ = ["PATH", "class_name", "main", "manifest", "text"]
+__all__ = ["PATH", "class_name", "main", "manifest", "text", "title_of"]
 
 PATH = Path(__file__).parents[1] / "napari.yaml"
 """Where the manifest is."""
+
+_PLUGIN = "Cutout"
+"""What menus call the plugin."""
 
 _SUBMENU = "napari-cutout/segment"
 _MEASURE = ("Measure", "Evaluate", "Compare")
@@ -70,6 +73,22 @@ def class_name(row: str) -> str:
     return "".join(word[0].upper() + word[1:] for word in words) + "Widget"
 
 
+def title_of(widget: str) -> str:
+    """Return the title of the dock that the menu of napari opens.
+
+    Parameters
+    ----------
+    widget : str
+        What its menu calls it, such as ``"Threshold"``.
+
+    Returns
+    -------
+    str
+        Such as ``"Threshold (Cutout)"``.
+    """
+    return f"{widget} ({_PLUGIN})"
+
+
 def manifest() -> dict[str, Any]:
     """Return the manifest, as it follows from the catalog and the samples.
 
@@ -82,11 +101,11 @@ def manifest() -> dict[str, Any]:
     names = [_TRY_ALL, *rows, _RECIPE, *_MEASURE]
     return {
         "name": "napari-cutout",
-        "display_name": "Cutout",
+        "display_name": _PLUGIN,
         "categories": ["Segmentation", "Measurement"],
         "contributions": {
             "commands": [
-                *(_command(name, f"Cutout: {name}") for name in names),
+                *(_command(name, f"{_PLUGIN}: {name}") for name in names),
                 *(_sample_command(name) for name in SAMPLES),
                 *(_file_command(function, title) for function, title in _FILE_COMMANDS.items()),
                 _DOCTOR,
@@ -117,7 +136,7 @@ def manifest() -> dict[str, Any]:
                 "napari/layers/classify": [{"command": _identifier(row)} for row in rows if _needs_model(row)],
                 "napari/layers/measure": [{"command": _identifier(name)} for name in _MEASURE],
             },
-            "submenus": [{"id": _SUBMENU, "label": "Cutout"}],
+            "submenus": [{"id": _SUBMENU, "label": _PLUGIN}],
             "sample_data": [
                 {"key": name, "display_name": _sample_title(name), "command": _sample_identifier(name)}
                 for name in SAMPLES
