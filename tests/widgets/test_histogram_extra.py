@@ -165,6 +165,7 @@ def test_many_labels_are_cut_off():
 
 def test_the_line_says_what_is_counted():
     assert description(nc.histogram(IMAGE), {}) == "100 levels · 300 voxels"
+    assert description(nc.histogram(np.array([[2, 9, 9, 212]], np.uint8)), {}) == "3 levels · 4 voxels"
     assert (
         description(nc.histogram(np.zeros((40, 40), np.int8)), {}, "from level 2")
         == "1 level · 1,600 voxels · from level 2"

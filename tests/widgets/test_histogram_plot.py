@@ -9,7 +9,9 @@ import napari_cutout as nc
 from napari_cutout.methods._grey_levels import Histogram
 from napari_cutout.widgets._histogram_view import (
     bars,
+    beyond,
     bounds,
+    central,
     count_ticks,
     drawn,
     heights,
@@ -272,6 +274,48 @@ def test_the_whole_histogram_is_in_view_at_first(with_lines):
     assert not with_lines.all_button.isVisible()
     assert with_lines.canvas.minimumSizeHint().width() <= 320
     assert with_lines.minimumSizeHint().width() <= 320
+
+
+OUTLIERS = np.concatenate([np.arange(200, 1200).repeat(50), np.full(40, 65_500)]).astype(np.uint16)[None]
+"""Grey levels in a sixtieth of their range, but for a few."""
+
+
+def test_few_voxels_take_no_room_at_first():
+    found = drawn(nc.histogram(OUTLIERS))
+    low, high = central(found)
+    assert low == found.span[0] == 199.5
+    assert 1200 < high < 1500
+    assert beyond(found, low, high) == "0.08 % beyond"
+    assert central(found, [3000.0])[1] > 3000
+    assert central(found, [65_000.0]) == found.span
+    even = drawn(nc.histogram(IMAGE))
+    assert central(even) == even.span
+    assert beyond(even, *even.span) == ""
+
+
+@qt
+def test_outliers_are_out_of_view_until_they_are_asked_for(plot, qtbot):
+    from qtpy.QtCore import Qt
+
+    plot.say("1,001 levels")
+    plot.set_histogram(nc.histogram(OUTLIERS))
+    view = plot.canvas.getViewBox()
+    first = view.viewRange()[0]
+    assert first[1] < 1500
+    assert plot.line.text() == "1,001 levels · 0.08 % beyond"
+    plot.set_levels((5000.0,), movable=True)
+    assert view.viewRange()[0][1] > 5000
+    assert plot.canvas._lines[0].label.anchors[0] == (1, 0.5)
+    plot.set_levels((700.0,), movable=True)
+    assert view.viewRange()[0] == first
+    plot.all_button.click()
+    assert view.viewRange()[0] == [199.5, 65_500.5]
+    assert plot.line.text() == "1,001 levels"
+    plot.set_levels((800.0,), movable=True)  # what the user has asked for stays
+    assert view.viewRange()[0] == [199.5, 65_500.5]
+    aside = plot.canvas.rect().center()
+    qtbot.mouseDClick(plot.canvas.viewport(), Qt.MouseButton.LeftButton, pos=aside)
+    assert view.viewRange()[0] == first
 
 
 @qt

@@ -198,7 +198,10 @@ def test_a_failed_method_is_a_sentence(opened, press, few, monkeypatch):
 
     monkeypatch.setattr(engine, "execute", failing)
     press(opened)
-    assert opened.failures.text() == "Failed: threshold minimum: no two peaks"
+    assert opened.failures.text() == "threshold minimum: no two peaks"
+    assert opened.failed.text() == "1 failed: threshold minimum"
+    assert opened.failed.isVisibleTo(opened)
+    assert not opened.failed.is_open
     assert opened.bar.status.text().endswith("1 failed")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 
@@ -158,3 +159,28 @@ def test_a_thread_leaves_the_units_of_napari_to_the_first_layer(bar, qtbot, monk
         with qtbot.waitSignal(bar.ended):
             bar.start(lambda report, is_cancelled: 1)
         assert len(warmed) == n
+
+
+def test_colours_of_labels_are_made_in_silence_while_another_thread_puts_back_its_filters(bar, qtbot, monkeypatch):
+    import skimage.color
+    from napari.utils.colormaps.colormap_utils import _color_random
+
+    real = skimage.color.lab2rgb
+    with qtbot.waitSignal(bar.ended):
+        bar.start(lambda *_: None)
+    compiling = warnings.catch_warnings()  # as Numba does around every loop, in whichever thread
+    compiling.__enter__()
+
+    def while_it_ends(lab):
+        compiling.__exit__(None, None, None)
+        return real(lab)
+
+    monkeypatch.setattr(skimage.color, "lab2rgb", while_it_ends)
+    _color_random(20, seed=0.5)
+
+
+def test_methods_are_called_as_in_the_menus_unless_they_are_code():
+    from napari_cutout.widgets._worker import spoken
+
+    assert spoken("histogram_segmentation needs min_size") == "histogram segmentation needs min_size"
+    assert spoken("call nc.multi_otsu or multi_otsu(image)") == "call nc.multi_otsu or multi_otsu(image)"

@@ -470,7 +470,7 @@ def _minimum(histogram: Histogram) -> float:
         if len(peaks) == 2:
             return float(bins.edges[peaks[0] + int(np.argmin(smooth[peaks[0] : peaks[1] + 1]))])
     raise ValueError(
-        f"the histogram has {len(peaks)} humps after smoothing, and minimum needs two; "
+        f"the histogram has {len(peaks)} hump{'s' * (len(peaks) != 1)} after smoothing, and minimum needs two; "
         "choose another method, such as otsu or triangle"
     )
 

@@ -14,11 +14,14 @@ from ._histogram_view import (
     Component,
     Scale,
     bars,
+    beyond,
     bounds,
+    central,
     component_counts,
     count_ticks,
     heights,
     level_text,
+    most_of,
     outline,
     snapped,
     tints,
@@ -62,18 +65,20 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
     chosen
         Emitted with the index of a line that was double-clicked, or on which Enter was pressed.
     zoomed
-        Emitted when another range of grey levels comes into view; True if it is not all of them.
+        Emitted when another range of grey levels comes into view; True if it is not all of them; and with what share
+        of the voxels is not in view, in a few words.
     """
 
     moving = Signal(int, float)
     moved = Signal(int, float)
     chosen = Signal(int)
-    zoomed = Signal(bool)
+    zoomed = Signal(bool, str)
 
     def __init__(self, colours: PlotColours, scale: Scale) -> None:
         super().__init__(enableMenu=False)
         self._colours, self._scale = colours, scale
         self._bars: Bars | None = None
+        self._first: tuple[float, float] | None = None
         self._strokes: dict[str, tuple[Bars, str]] = {}
         self._levels: list[float] = []
         self._tint_colours: Sequence[str] = ()
@@ -108,9 +113,12 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         low, high = found.span
         if before is None or before.span != (low, high):
             self.setLimits(xMin=low, xMax=high, minXRange=(high - low) / 2**16)
-            self.show_all()
+            self._show_first()
+        else:
+            self._keep_in_view()
         self._place_lines()
         self._draw()
+        self._tell_zoom()
 
     def set_strokes(self, strokes: Mapping[str, tuple[Bars, str]]) -> None:
         """Draw these histograms on top, each as high as the plot."""
@@ -121,6 +129,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         for curve in self._stroke_curves:
             curve.setZValue(5)
             self.addItem(curve)
+        self._keep_in_view()
         self._draw()
 
     def set_classes(self, components: Sequence[tuple[Component, str]], centres: Sequence[tuple[float, str]]) -> None:
@@ -133,6 +142,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         for curve in self._class_curves:
             curve.setZValue(7)
             self.addItem(curve)
+        self._keep_in_view()
         self._draw()
 
     def set_levels(self, levels: Sequence[float], movable: bool, colours: Sequence[str]) -> None:
@@ -141,6 +151,7 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         self._focused = min(self._focused, max(len(self._levels) - 1, 0))
         if len(self._lines) != len(self._levels):
             self._make_lines()
+        self._keep_in_view()
         self._paint_lines()
         self._place_lines()
 
@@ -168,6 +179,24 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         """Bring all grey levels into view."""
         if self._bars is not None:
             self.setXRange(*self._bars.span, padding=0)
+
+    def _show_first(self) -> None:
+        """Bring those grey levels into view where the voxels are, and all that is marked."""
+        assert self._bars is not None
+        marks = [*self._levels, *(c.mean for c, _ in self._components), *(centre for centre, _ in self._centres)]
+        painted = [end for found, _ in self._strokes.values() for end in most_of(found)]
+        self._first = central(self._bars, [*marks, *painted])
+        self.setXRange(*self._first, padding=0)
+
+    def _keep_in_view(self) -> None:
+        """Let what is in view follow what is marked, until somebody has chosen another range."""
+        if self._bars is not None and self._first is not None and np.allclose(self._in_view, self._first):
+            self._show_first()
+
+    @property
+    def _in_view(self) -> tuple[float, float]:
+        low, high = self.getViewBox().viewRange()[0]
+        return low, high
 
     def _draw(self) -> None:
         if self._bars is None:
@@ -212,10 +241,13 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
 
     def _range_changed(self) -> None:
         self._draw()
+        self._turn_texts()
+        self._tell_zoom()
+
+    def _tell_zoom(self) -> None:
         if self._bars is not None:
-            low, high = self.getViewBox().viewRange()[0]
-            first, last = self._bars.span
-            self.zoomed.emit(high - low < (last - first) * (1 - 1e-9))
+            (low, high), (first, last) = self._in_view, self._bars.span
+            self.zoomed.emit(high - low < (last - first) * (1 - 1e-9), beyond(self._bars, low, high))
 
     # Lines
 
@@ -253,18 +285,23 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
         """Put lines and what lies between them where the levels are."""
         if self._bars is None:
             return
-        low, high = self._bars.span
         for index, (line, level) in enumerate(zip(self._lines, self._levels, strict=True)):
             line.blockSignals(True)
             line.setBounds(bounds(self._levels, index, self._bars))
             line.setPos(level)
             line.blockSignals(False)
             line.label.setFormat(level_text(level, self._bars))
+        self._turn_texts()
+        for tint, region in zip(self._tints, tints(self._levels, self._bars), strict=False):
+            tint.setRegion(region)
+
+    def _turn_texts(self) -> None:
+        """Let the texts of lines stand on that side of them where there is room."""
+        low, high = self._in_view
+        for line, level in zip(self._lines, self._levels, strict=False):
             left = level < (low + high) / 2
             line.label.anchors = [(0, 0.5), (0, 0.5)] if left else [(1, 0.5), (1, 0.5)]
             line.label.updatePosition()
-        for tint, region in zip(self._tints, tints(self._levels, self._bars), strict=False):
-            tint.setRegion(region)
 
     def _dragged(self, line: pg.InfiniteLine) -> None:
         index = self._lines.index(line)
@@ -333,10 +370,12 @@ class HistogramCanvas(pg.PlotWidget):  # type: ignore[misc]
             event.ignore()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Choose the line under the mouse, or bring all grey levels into view."""
+        """Choose the line under the mouse, or bring all grey levels into view, and again those where voxels are."""
         at = self._line_at(event.position().toPoint())
         if at is not None and self._movable:
             self.chosen.emit(at)
+        elif self._bars is not None and np.allclose(self._in_view, self._bars.span):
+            self._show_first()
         else:
             self.show_all()
 

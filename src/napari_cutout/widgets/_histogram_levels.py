@@ -261,7 +261,7 @@ def description(histogram: Histogram, settings: Mapping[str, Any], about: str = 
     str
         Such as ``"256 levels · 1,048,576 voxels"``.
     """
-    n = len(histogram.counts)
+    n = int(np.count_nonzero(histogram.counts)) if histogram.exact else len(histogram.counts)
     parts = [f"{n:,} {'level' if histogram.exact else 'bin'}{'' if n == 1 else 's'}", f"{histogram.total:,} voxels"]
     if histogram.narrowed:
         parts.append("a few extreme voxels are counted in the first and the last")

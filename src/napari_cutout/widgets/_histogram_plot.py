@@ -37,7 +37,7 @@ MIN_HEIGHT = 70
 HELP = (
     "Drag a line, or press the arrow keys: left and right move it (ten times as far with Shift), up and down go to the "
     "next, Enter or a double click asks for its value. The wheel zooms once the plot has been clicked; a double click "
-    "beside the lines shows all grey levels again."
+    "beside the lines shows all grey levels, and again those where nearly all voxels are."
 )
 
 
@@ -79,6 +79,7 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self._levels: tuple[Sequence[float], bool, Sequence[str]] = ((), False, ())
         self.canvas: HistogramCanvas | None = None
         self._dialog: QInputDialog | None = None
+        self._said = self._beyond = ""
         self.empty = QLabel()
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
@@ -157,6 +158,8 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self.updateGeometry()
         if histogram is not None:
             self._make_canvas().set_bars(drawn(histogram))
+        else:
+            self._beyond = ""
         self._pages.setCurrentIndex(0 if histogram is None else 1)
         self.log_box.setEnabled(histogram is not None)
 
@@ -249,8 +252,9 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         self.set_classes(self._components, self._centres)
 
     def say(self, text: str) -> None:
-        """Show a line under the plot, such as ``"256 levels · 1,048,576 voxels"``."""
-        self.line.setText(text)
+        """Show a line under the plot, such as ``"256 levels · 1,048,576 voxels"``, and what is not in view."""
+        self._said = text
+        self.line.setText(" · ".join(words for words in (text, self._beyond) if words))
         self.line.setVisible(bool(text))
 
     # Reacting
@@ -267,13 +271,18 @@ class HistogramPlot(QWidget):  # type: ignore[misc]
         canvas.moving.connect(self._line_moving)
         canvas.moved.connect(self.moved)
         canvas.chosen.connect(self._ask_for_value)
-        canvas.zoomed.connect(self.all_button.setVisible)
+        canvas.zoomed.connect(self._zoomed)
         self._pages.addWidget(canvas)
         canvas.set_colours(self._colours)
         self.set_strokes(self._strokes)
         self.set_classes(self._components, self._centres)
         self.set_levels(*self._levels)
         return canvas
+
+    def _zoomed(self, less: bool, beyond: str) -> None:
+        self.all_button.setVisible(less)
+        self._beyond = beyond
+        self.say(self._said)
 
     def _line_moving(self, index: int, value: float) -> None:
         levels, movable, colours = self._levels

@@ -17,7 +17,9 @@ __all__ = [
     "Component",
     "Scale",
     "bars",
+    "beyond",
     "bounds",
+    "central",
     "component_counts",
     "count_ticks",
     "drawn",
@@ -43,6 +45,12 @@ GAP = 0.15
 
 NARROW = 16
 """How many times the range of grey levels is as wide as half of the widest bar."""
+
+RARE = 1e-3
+"""Share of the voxels, at either end, that need not be in view at first."""
+
+AROUND = 0.25
+"""How much of the range of all others is shown on either side of it."""
 
 FINEST = 1000
 """Into how many steps dragging divides the span of a histogram, and how close two lines may come."""
@@ -122,6 +130,46 @@ def bars(found: Bars, low: float, high: float, most: int) -> Bars:
     stop = min(int(starts[-1]) + joined, n)
     counts = np.add.reduceat(found.counts[:stop], starts)
     return replace(found, borders=found.borders[np.append(starts, stop)], counts=counts)
+
+
+def central(found: Bars, marks: Sequence[float] = ()) -> tuple[float, float]:
+    """Return which grey levels are in view at first: all, unless a few voxels would take more than half of the width.
+
+    Parameters
+    ----------
+    found : Bars
+        All bars.
+    marks : sequence of float
+        Grey levels that are in view in any case.
+
+    Returns
+    -------
+    tuple of float
+        The lowest and the highest.
+    """
+    low, high = found.span
+    first, last = most_of(found)
+    around = AROUND * (last - first)
+    first, last = min([first, *marks]) - around, max([last, *marks]) + around
+    first, last = max(first, low), min(last, high)
+    return (first, last) if 2 * (last - first) < high - low else (low, high)
+
+
+def most_of(found: Bars) -> tuple[float, float]:
+    """Return between which grey levels all voxels are but the rarest at either end."""
+    below = np.cumsum(found.counts)
+    first = int(np.searchsorted(below, RARE * below[-1], side="right"))
+    last = int(np.searchsorted(below, (1 - RARE) * below[-1]))
+    return float(found.borders[first]), float(found.borders[max(first, last) + 1])
+
+
+def beyond(found: Bars, low: float, high: float) -> str:
+    """Say which share of the voxels is in no bar that reaches into a range; empty if there are none."""
+    outside = (found.borders[1:] <= low) | (found.borders[:-1] >= high)
+    share = 100 * float(found.counts[outside].sum() / max(found.counts.sum(), 1))
+    if not share:
+        return ""
+    return f"{share:.2g} % beyond" if share >= 0.01 else "< 0.01 % beyond"
 
 
 def heights(counts: NDArray[np.number[Any]], scale: Scale) -> NDArray[np.float64]:

@@ -13,12 +13,14 @@ from ..comparison.try_all import Side
 from ._access import align, explain
 from ._adopt import adopt
 from ._dock import Dock, form, group, problem_line, sentence_line, show_sentence
+from ._fold import Fold
 from ._layer_box import LayerBox
 from ._preferences import preferences
 from ._target import Unfit, axes_of
 from ._target_rows import TargetRows
 from ._thumbnails import EDGE, icon
 from ._try_all_job import Question, Tried, question_of
+from ._worker import spoken
 
 __all__ = ["TryAllWidget"]
 
@@ -106,7 +108,9 @@ class TryAllWidget(Dock):
         explain(self.grid, "what methods gave", _HOW)
         self.grid.itemClicked.connect(self._take)
         self.grid.itemActivated.connect(self._take)
-        for widget in (self.headline, self.failures):
+        self.failed = Fold("failed", self.failures, "Methods that could not be tried on this slice, and why.")
+        self.failed.setVisible(False)
+        for widget in (self.headline, self.failed):
             self.content.addWidget(widget)
         self.content.addWidget(self.grid, 1)
 
@@ -167,7 +171,7 @@ class TryAllWidget(Dock):
             return
         self.found, self._layer, self._names = [], self.source, {}
         self.grid.clear()
-        show_sentence(self.failures, "")
+        self.failed.setVisible(False)
         show_sentence(self.headline, f"'{self.source.name}', {question.said}. {_HOW}")
         self.bar.start(self._work(question))
 
@@ -185,8 +189,7 @@ class TryAllWidget(Dock):
         """Show what a method gave: a picture of its own, or its name beside one that looks the same."""
         self.found.append(one)
         if one.error or one.picture is None:
-            failed = "; ".join(f"{other.name}: {other.error}" for other in self.found if other.error)
-            show_sentence(self.failures, f"Failed: {failed}")
+            self._show_failures()
         elif one.like:
             self._name_beside(self._names[one.like], one)
         else:
@@ -196,6 +199,13 @@ class TryAllWidget(Dock):
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
             self._names[one.name] = item
             self.grid.addItem(item)
+
+    def _show_failures(self) -> None:
+        """Say in the line of a fold which methods failed, and in it why."""
+        errors = {spoken(one.name): spoken(one.error) for one in self.found if one.error}
+        self.failures.setText("\n".join(f"{name}: {why.removeprefix(f'{name} ')}" for name, why in errors.items()))
+        self.failed.set_text(f"{len(errors)} failed: {', '.join(errors)}")
+        self.failed.setVisible(bool(errors))
 
     def _name_beside(self, item: QListWidgetItem, one: Tried) -> None:
         first = self.found[item.data(Qt.ItemDataRole.UserRole)]
@@ -236,14 +246,14 @@ class TryAllWidget(Dock):
 def _caption(same: list[Tried]) -> str:
     """Return the words below a picture: names, and what is seen in it."""
     first = same[0]
-    names = first.name if len(same) == 1 else f"{first.name} +{len(same) - 1}"
+    names = spoken(first.name) + (f" +{len(same) - 1}" if len(same) > 1 else "")
     return f"{names}\n{first.n_objects:,} objects\n{100 * first.share:.3g} %"
 
 
 def _tooltip(same: list[Tried]) -> str:
     first = same[0]
-    alike = "".join(f"\nthe same, Dice ≥ 0.99: {other.name}" for other in same[1:])
+    alike = "".join(f"\nthe same, Dice ≥ 0.99: {spoken(other.name)}" for other in same[1:])
     return (
-        f"{first.name}{alike}\n{first.n_objects:,} objects cover {100 * first.share:.3g} % of this slice.\n"
+        f"{spoken(first.name)}{alike}\n{first.n_objects:,} objects cover {100 * first.share:.3g} % of this slice.\n"
         "Click to open the method with these settings."
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -21,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import WorkerBase
 
+from .. import catalog
 from .._compiling import announced, interrupted
 from .._device import gpu_known, gpu_status, size
 from .._monitor import Cancelled
@@ -28,7 +31,7 @@ from ..unet._torch import NoTorch
 from ._pools import Turn, pool_of
 from ._text_window import TextWindow
 
-__all__ = ["ALERT", "DOUBT", "RunBar", "Work", "WorkerSlot", "mark"]
+__all__ = ["ALERT", "DOUBT", "RunBar", "Work", "WorkerSlot", "mark", "spoken"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,9 @@ DOUBT = "color: black; background: #ffb224; border-radius: 3px; padding: 3px"
 
 TRIFLE = 0.02
 """Share of the free memory below which what a run needs is not worth a line; the tooltip of Run has it."""
+
+_OF_COLOURS = "Conversion from CIE-LAB, via XYZ to sRGB color space resulted in"
+"""How a warning of scikit-image begins that says nothing to anybody who looks at labels."""
 
 _PATIENCE = 300
 """Milliseconds after which a run that nobody started by hand shows how far it is."""
@@ -97,6 +103,9 @@ class _Worker(WorkerBase):  # type: ignore[misc]
 
     def start(self) -> None:
         """Let it begin when its turn has come: at once, if it was asked for by hand."""
+        # napari silences this while it makes the colours of a Labels layer.  A thread that compiles puts back the
+        # filters of the whole program as it found them, Numba's by `catch_warnings`: the one for this has to be there.
+        warnings.filterwarnings("ignore", _OF_COLOURS, UserWarning)
         self._worker_set.add(self)
         self.signals._finished.connect(self._set_discard)
         self.signals._finished.connect(self.signals.deleteLater)
@@ -409,10 +418,16 @@ def _is_plain(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError | MemoryError | NoTorch)
 
 
+def spoken(sentence: str) -> str:
+    """Return a sentence with the methods that it names called as in the menus, unless it names them as code."""
+    names = "|".join(name for name in catalog.methods() if "_" in name)
+    return re.sub(rf"(?<![\w.])(?:{names})(?![\w(])", lambda found: found[0].replace("_", " "), sentence)
+
+
 def _sentence(error: Exception) -> str:
     """Say what went wrong: in the error's own words where they are meant for users, else with its type."""
     if _is_plain(error) and str(error):
-        return str(error)
+        return spoken(str(error))
     if isinstance(error, MemoryError):
         return "memory ran out, and nothing was changed; close other layers or programs, or crop the image"
     return f"{type(error).__name__}: {error}; the log has the details"
