@@ -128,6 +128,7 @@ LIVE = "tests/widgets/test_random_walker.py"
 TRY_ALL = "tests/test_try_all.py"
 COMPARE = "tests/widgets/test_compare.py"
 CLOSING = "tests/widgets/test_closing.py"
+DOCKING = "tests/widgets/test_docking.py"
 PLANES = "tests/widgets/test_planes.py"
 GRAPH_BASED = "tests/widgets/test_graph_based.py"
 OBJECT_ERRORS = "tests/test_object_errors.py"
@@ -881,6 +882,10 @@ MUTANTS = [
     Mutant("methods/_edits.py", "solid = fill_holes(inside)", "solid = inside", f"{OBJECT_EDITS}::test_it_is_cut_at_the_neck_wherever_the_seeds_are"),
     Mutant("methods/_edits.py", "nearer = squared < least", "nearer = squared <= least", f"{OBJECT_EDITS}::test_without_a_neck_seeds_share_half_way_in_the_world"),
     Mutant("methods/_edits.py", "BAND = 1.5", "BAND = 0.5", f"{OBJECT_EDITS}::test_a_cut_follows_the_line_to_the_voxel"),
+    Mutant("widgets/_use_as.py", "name=title_of(row)", "name=row", f"{DOCKING}::test_the_menu_and_use_as_open_one_widget_by_one_title"),
+    Mutant("widgets/_layers.py", '"affine", "units"):', '"affine"):', "tests/widgets/test_evaluate.py::test_a_truth_without_a_voxel_size_is_given_the_place_of_predicted"),
+    Mutant("widgets/_place_button.py", "if _layers.has_voxel_size(moved) and", "if False and", "tests/widgets/test_evaluate.py::test_a_truth_without_a_voxel_size_is_given_the_place_of_predicted"),
+    Mutant("widgets/_view.py", "    dims.point = tuple(point)", "    pass", "tests/widgets/test_view.py::test_a_layer_that_is_scaled_stays_where_it_is_on_the_canvas"),
     Mutant("methods/_edits.py", "beyond = inside & ~left", "beyond = inside", f"{OBJECT_EDITS}::test_a_cut_follows_the_line_to_the_voxel"),
     Mutant("widgets/_dock.py", "            self.deleteLater()", "            pass", f"{CLOSING}::test_a_form_that_is_closed_is_deleted_in_the_thread_of_the_window"),
     Mutant("widgets/_clicks_row.py", "        self.destroyed.connect(lambda: _ROWS.discard(self))", "", f"{CLOSING}::test_forms_that_are_open_do_not_ask_those_that_were_closed"),
