@@ -579,9 +579,9 @@ class MethodFrame(Dock):
         self._told = self._asked
         if self._asked == self._question(*self._checked()):
             self.facts, self._facts_of = outcome.facts, self._asked
+        self._newest = result.source, layer
         self.result_bar.show_for(layer, outcome)
         self.ran.emit(result.request, layer)
-        self._newest = result.source, layer
         self.show_extras()
 
     def _show_large(self, finished: LargeFinished) -> None:
@@ -592,9 +592,9 @@ class MethodFrame(Dock):
         if layer is not None:
             title = f"{self.row} on {self.source.name}" if self.source is not None else self.row
             run_history(self.viewer).note(Run(title, layer, None, None, self.source))
+            self._newest = self.source, layer
             self.result_bar.show_for(layer, outcome)
             self.region_row.show_for(layer)
-            self._newest = self.source, layer
             self.ran.emit(finished.run.request, layer)
 
     def add_layer(self, name: str) -> None:
@@ -682,8 +682,8 @@ class MethodFrame(Dock):
             self.facts = answer.facts
         self._show_extras_soon()
         if self._told == self._facts_of:  # what the run has said holds, and says more
-            return
             self.bar.say_aside("")
+            return
         approximate = answer.approximate and f"approximate: {answer.approximate}"
         found = (levels_found(answer.facts), answer.count, tried(answer.facts), *warnings_of(answer.facts))
         words = ("preview", *found, approximate)
