@@ -165,6 +165,7 @@ def test_colours_of_labels_are_made_in_silence_while_another_thread_puts_back_it
     import skimage.color
     from napari.utils.colormaps.colormap_utils import _color_random
 
+    warnings.simplefilter("error")  # before what pytest is told to ignore
     real = skimage.color.lab2rgb
     with qtbot.waitSignal(bar.ended):
         bar.start(lambda *_: None)
@@ -176,7 +177,7 @@ def test_colours_of_labels_are_made_in_silence_while_another_thread_puts_back_it
         return real(lab)
 
     monkeypatch.setattr(skimage.color, "lab2rgb", while_it_ends)
-    _color_random(20, seed=0.5)
+    _color_random(256, seed=0.5)
 
 
 def test_methods_are_called_as_in_the_menus_unless_they_are_code():
