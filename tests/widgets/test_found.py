@@ -15,6 +15,7 @@ from napari_cutout.widgets._found import (
     duration,
     levels_found,
     n_labels,
+    stored_summary,
     summary,
     tried,
     walked,
@@ -171,3 +172,27 @@ def test_why_a_run_was_where_it_was_is_on_the_line_where_a_gpu_was_asked_for_in_
     assert because(provenance) == "On the CPU because memory ran out."
     served = {**provenance, "device": {**device, "used": "gpu"}}
     assert summary(np.array([[1, 2]], np.int32), Step("random_walker"), served).endswith("GPU · 3.0 s")
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts", "counted", "words"),
+    [
+        ({"one_per_object": True}, {"threshold": 706.2385}, {"n_labels": 2187}, "threshold 706.24 · 2,187 objects"),
+        ({"one_per_object": True}, {}, {"n_labels": 3, "n_voxels": [9, 4, 0, 1]}, "2 objects"),
+        ({"one_per_object": True}, {}, {"n_labels": 0, "n_voxels": [9]}, "0 objects"),
+        ({"one_per_object": False}, {}, {"n_labels": 1, "n_voxels": [75, 25]}, "25 % selected"),
+        ({"one_per_object": False}, {}, {"n_labels": 3, "n_voxels": [0, 1, 1, 1]}, "3 classes"),
+        ({}, {"n_regions": 900}, {"n_labels": 900}, "900 regions"),
+    ],
+)
+def test_of_a_store_it_is_said_what_came_out_as_of_any_run(settings, facts, counted, words):
+    provenance = {
+        "steps": [{"method": "threshold", "settings": settings, "facts": facts}],
+        "facts": facts,
+        "device": {"asked": "auto", "used": "cpu", "reason": "there is no NVIDIA driver"},
+        "seconds": 0.2,
+        **counted,
+    }
+    assert stored_summary(provenance, "a.zarr") == f"{words} · CPU · 0.2 s · in 'a.zarr'"
+    wanted = {**provenance, "device": {**provenance["device"], "asked": "gpu"}}
+    assert "CPU because there is no NVIDIA driver" in stored_summary(wanted, "a.zarr")

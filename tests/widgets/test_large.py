@@ -149,7 +149,11 @@ def test_labels_go_into_a_store_and_show_up_at_their_place(viewer, opened, press
     assert layer.units == source.units
     assert (layer.source.path, layer.source.reader_plugin) == (str(target), "napari-cutout")
     assert f"in '{target.name}'" in widget.bar.status.text()
-    assert "threshold " in widget.bar.status.text()
+    said = widget.bar.status.text()
+    assert said.startswith("threshold ")
+    assert f" · {100 * expected(image).mean():.3g} % selected · CPU · " in said
+    assert "because" not in said, "that is in the tooltip, as after any other run"
+    assert widget.bar.status.toolTip().startswith("On the CPU because ")
     (again,) = viewer.open(str(target), plugin="napari-cutout")
     np.testing.assert_array_equal(again.translate, ORIGIN)
     assert again.metadata["napari_cutout"] == layer.metadata["napari_cutout"]

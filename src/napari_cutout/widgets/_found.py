@@ -20,6 +20,7 @@ __all__ = [
     "how_right",
     "levels_found",
     "n_labels",
+    "stored_summary",
     "summary",
     "tried",
     "warnings_of",
@@ -76,6 +77,21 @@ def summary(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> 
         if part
     )
     return "\n".join(words for words in (line, advice(labels, step)) if words)
+
+
+def stored_summary(provenance: Mapping[str, Any], name: str) -> str:
+    """Say the same in a line of labels that went into a store, and where they are; they are not read for it.
+
+    Parameters
+    ----------
+    provenance : Mapping
+        As a run into a store gives it, which has counted its labels.
+    name : str
+        The name of the store.
+    """
+    facts = provenance["facts"]
+    words = (_levels(provenance), _in_store(provenance), tried(facts), *_warnings(provenance), _ran_on(provenance))
+    return " · ".join(word for word in (*words, f"in '{name}'") if word)
 
 
 def because(provenance: Mapping[str, Any]) -> str:
@@ -273,15 +289,25 @@ def _levels(provenance: Mapping[str, Any]) -> str:
 
 def _came_out(labels: NDArray[Any], step: Step, provenance: Mapping[str, Any]) -> str:
     if step.settings.get("one_per_object", True):
-        return _numbered(labels, provenance["steps"][-1])
-    highest = int(labels.max(initial=0))
-    share = 100 * np.count_nonzero(labels) / max(labels.size, 1)
-    return f"{share:.3g} % selected" if highest < 2 else f"{highest} classes"
+        return _numbered(n_labels(labels), provenance["steps"][-1])
+    return _classes(int(labels.max(initial=0)), np.count_nonzero(labels) / max(labels.size, 1))
 
 
-def _numbered(labels: NDArray[Any], ran: Mapping[str, Any]) -> str:
+def _in_store(provenance: Mapping[str, Any]) -> str:
+    """Say what came out of a run into a store, which counts voxels as long as there are few labels."""
+    ran, n, counts = provenance["steps"][-1], int(provenance["n_labels"]), provenance.get("n_voxels") or [0]
+    if ran["settings"].get("one_per_object", True):
+        return _numbered(int(np.count_nonzero(counts[1:])) or n, ran)
+    return _classes(n, 1 - counts[0] / max(sum(counts), 1))
+
+
+def _classes(highest: int, share: float) -> str:
+    return f"{100 * share:.3g} % selected" if highest < 2 else f"{highest} classes"
+
+
+def _numbered(n: int, ran: Mapping[str, Any]) -> str:
     """Say how many objects there are and what they were grown from; of marks that are no objects yet, how many."""
-    n, facts = n_labels(labels), {**ran.get("by_part", {}), **ran["facts"]}
+    facts = {**ran.get("by_part", {}), **ran["facts"]}
     if "n_labels" in facts:
         return _number(n, "n_labels")
     if "n_regions" in facts:

@@ -28,7 +28,7 @@ from ..running._run_folder import Busy
 from ..running._run_plan import RunPlan, duration, limits, line, plan_arrays
 from . import _layers
 from ._channels import Channels
-from ._found import levels_found, warnings_of
+from ._found import stored_summary
 from ._request import Form, Outcome, Request
 from ._sources import source_of
 from ._store_levels import Box
@@ -413,13 +413,6 @@ def outcome_of(run: LargeRun, result: Any) -> Outcome:
         What it gave.
     """
     provenance = result.provenance
-    device = provenance["device"]
-    found = (
-        levels_found(provenance["facts"]),
-        *warnings_of(provenance["facts"]),
-        f"{device['used'].upper()} because {device['reason']}",
-        duration(provenance["seconds"]),
-        f"in '{Path(run.target).name}'",
-    )
-    words = " · ".join(word for word in found if word)
-    return Outcome(result.labels, {"name": run.request.name}, words, provenance["facts"])
+    options = {"name": run.request.name, "metadata": {"napari_cutout": {"provenance": provenance}}}
+    words = stored_summary(provenance, Path(run.target).name)
+    return Outcome(result.labels, options, words, provenance["facts"])
