@@ -38,7 +38,7 @@ def test_labels_equal_scikit_image_on_pictures(rule: str, picture: str) -> None:
     try:
         value = getattr(filters, f"threshold_{rule}")(image)
     except RuntimeError:  # minimum finds no two maxima
-        with pytest.raises(ValueError, match="humps? after smoothing, and minimum needs two"):
+        with pytest.raises(ValueError, match=r"humps? after smoothing, and minimum needs two"):
             nc.threshold(image, method=rule)
         return
     np.testing.assert_array_equal(nc.threshold(image, method=rule), image > value)
@@ -349,7 +349,7 @@ def test_hysteresis_refuses_crossed_levels(levels: dict[str, float]) -> None:
 
 def test_minimum_says_when_there_are_no_two_humps() -> None:
     image = np.repeat(np.arange(100, dtype=np.uint8), 100).reshape(100, 100)
-    with pytest.raises(ValueError, match="humps? after smoothing, and minimum needs two; choose another method"):
+    with pytest.raises(ValueError, match=r"humps? after smoothing, and minimum needs two; choose another method"):
         nc.threshold(image, method="minimum")
 
 
