@@ -549,6 +549,8 @@ MUTANTS = [
     Mutant("widgets/_found.py", "or 2 * dust < len(sizes)", "or dust < len(sizes)", "tests/widgets/test_found.py"),
     Mutant("widgets/_found.py", "sizes < DUST", "sizes <= DUST", "tests/widgets/test_found.py"),
     Mutant("widgets/_found.py", 'device.get("asked") == "gpu" != device["used"]', 'device.get("asked") == "gpu"', "tests/widgets/test_found.py"),
+    Mutant("widgets/_found.py", "int(np.count_nonzero(counts[1:])) or n", "n", "tests/widgets/test_found.py"),
+    Mutant("widgets/_large_job.py", '"metadata": {"napari_cutout": {"provenance": provenance}}', '"metadata": {}', f"{LARGE}::test_labels_go_into_a_store_and_show_up_at_their_place"),
     Mutant("widgets/_found.py", "if seconds < 60:", "if seconds <= 60:", "tests/widgets/test_found.py"),
     Mutant("methods/histogram.py", "np.sort(heights)[-n_wanted]", "np.sort(heights)[-1]", HISTOGRAM),
     Mutant("widgets/_found.py", "np.bincount(labels.reshape(-1), minlength=1)[1:]", "np.bincount(labels.reshape(-1), minlength=1)", "tests/widgets/test_found.py"),
