@@ -422,7 +422,7 @@ def headline(so_far: SoFar, asked: Asked) -> str:
     """
     board = so_far.board
     first = [_sentence(note)[:-1] for note in board.notes if _is_for_choosing(note)]
-    scored = f"{board.metric} on {board.n_units} {board.held_out} held out"
+    scored = f"Ranked by {board.metric} on {board.n_units} {board.held_out} held out"
     lines = [*first, scored]
     if asked.selection.level:
         lines.append(f"On level {asked.selection.level} of the pyramid; settings in voxels are those of that level")

@@ -23,8 +23,11 @@ __all__ = ["CompareTable", "RowLayer"]
 _GREY = QColor("#808080")
 """Of rows that failed; readable on dark themes and on light ones."""
 
-_WIDEST = {"rank": 34, "picture": PICTURE_EDGE + 4, "name": 145}
-"""Width that columns do not exceed, in pixels, so that the score beside them is seen in a dock of 320."""
+_WIDEST = {"rank": 30, "picture": PICTURE_EDGE + 4, "name": 138, "score": 52}
+"""Width that columns do not exceed, in pixels, so that names and scores are seen in a dock of 320."""
+
+_BREAK = "\u200b"
+"""A space without width, at which a line may end."""
 
 _PICTURE = [column.name for column in COLUMNS].index("picture")
 
@@ -43,8 +46,7 @@ class _RowLook(QStyledItemDelegate):  # type: ignore[misc]
         if row is not None and row.error:
             for role in (QPalette.ColorRole.Text, QPalette.ColorRole.WindowText):
                 option.palette.setColor(role, _GREY)
-        if index.column() == _PICTURE:
-            option.text = ""
+        option.text = "" if index.column() == _PICTURE else option.text.replace("_", f"_{_BREAK}")
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw a cell."""
