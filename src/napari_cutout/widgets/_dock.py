@@ -285,7 +285,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """
         if event.type() == QEvent.Type.ParentChange:
             if isinstance(holder := self.parent(), QDockWidget):
-                holder.dockLocationChanged.connect(self._join_tabs, Qt.ConnectionType.SingleShotConnection)
+                holder.dockLocationChanged.connect(self._join_tabs)
             elif holder is None:
                 self.let_go()
                 self.deleteLater()
@@ -298,6 +298,7 @@ class Dock(QWidget):  # type: ignore[misc]
         and before it is shown: where the user moves it later it stays.
         """
         window, holder = self.window(), self.parent()
+        holder.dockLocationChanged.disconnect(self._join_tabs)
         holders = [dock.parent() for dock in docks(self.viewer) if dock is not self]
         docked = [one for one in holders if isinstance(one, QDockWidget) and window.dockWidgetArea(one) == area]
         if beside := [one for one in docked if not one.isFloating()]:
